@@ -1,0 +1,180 @@
+//! Apps: the tables that tenants get, as an ordered list of migrations and a manifest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Invalid;
+
+/// The name of an app, e.g. `crm`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AppName(Box<str>);
+
+crate::lower_case_name! { AppName }
+
+/// The version of a migration: a positive integer, by custom a time such as 20261120093000.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "i64", into = "i64")]
+pub struct AppVersion(i64);
+
+impl AppVersion {
+    /// The bare number.
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+}
+
+impl TryFrom<i64> for AppVersion {
+    type Error = Invalid;
+
+    fn try_from(number: i64) -> Result<Self, Invalid> {
+        // JavaScript clients read numbers up to 2^53 - 1 without loss.
+        if (1..(1 << 53)).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(Invalid::because("must be a positive integer below 2^53, e.g. 20261120093000"))
+        }
+    }
+}
+
+impl From<AppVersion> for i64 {
+    fn from(version: AppVersion) -> Self {
+        version.0
+    }
+}
+
+impl std::fmt::Display for AppVersion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One migration of an app. Immutable once pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// Its place in the order.
+    pub version: AppVersion,
+    /// What it does, e.g. `create_contacts`.
+    pub name: String,
+    /// The SQL that applies it, run with the tenant's schema first on the search path.
+    pub up: String,
+    /// The SQL that takes it back.
+    pub down: Option<String>,
+}
+
+impl Migration {
+    /// SHA-256 over both directions: the same version with another one is refused.
+    pub fn checksum(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.up.as_bytes());
+        // A separator that SQL text cannot hold, so that text cannot wander between the parts.
+        hash.update([0]);
+        hash.update(self.down.as_deref().unwrap_or_default().as_bytes());
+        hash.finalize().into()
+    }
+}
+
+/// How JSON names the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JsonCase {
+    /// As they are, e.g. `first_name`.
+    #[default]
+    Snake,
+    /// In camel case, e.g. `firstName`.
+    Camel,
+}
+
+/// What an app asks for besides its tables.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Manifest {
+    /// What the app is, in a line.
+    pub description: String,
+    /// How JSON names the columns.
+    pub json_case: JsonCase,
+    /// Extensions, installed once per database in the schema `extensions`.
+    pub extensions: BTreeSet<String>,
+    /// Tables that only tenants with a feature have access to: feature -> tables.
+    pub features: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Manifest {
+    /// The feature without which a table does not exist for a tenant.
+    pub fn feature_of(&self, table: &str) -> Option<&str> {
+        self.features.iter().find(|(_, tables)| tables.contains(table)).map(|(feature, _)| feature.as_str())
+    }
+
+    /// Checks the names that end up in SQL.
+    ///
+    /// # Errors
+    /// An extension's name holds something else than `[a-z0-9_-]`.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let plain = |name: &String| {
+            (1..=63).contains(&name.len())
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+        };
+        match self.extensions.iter().find(|name| !plain(name)) {
+            Some(name) => Err(Invalid::because(format!("extension `{name}` is not a plain lower-case name"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An app as it is in the registry: everything that a new tenant's tables need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct App {
+    /// Its name.
+    pub name: AppName,
+    /// What it asks for.
+    pub manifest: Manifest,
+    /// Default data for a new tenant, idempotent SQL.
+    pub seed: Option<String>,
+    /// All migrations, in order.
+    pub migrations: Vec<Migration>,
+}
+
+impl App {
+    /// The version of its last migration.
+    pub fn version(&self) -> Option<AppVersion> {
+        self.migrations.last().map(|migration| migration.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_tells_up_from_down() {
+        let migration = |up: &str, down: &str| Migration {
+            version: AppVersion::try_from(1).unwrap(),
+            name: "m".into(),
+            up: up.into(),
+            down: Some(down.into()),
+        };
+        assert_ne!(migration("ab", "c").checksum(), migration("a", "bc").checksum());
+    }
+
+    #[test]
+    fn a_table_may_need_a_feature() {
+        let manifest = Manifest {
+            features: BTreeMap::from([("treatment_tracking".into(), BTreeSet::from(["treatments".into()]))]),
+            ..Manifest::default()
+        };
+        assert_eq!(manifest.feature_of("treatments"), Some("treatment_tracking"));
+        assert_eq!(manifest.feature_of("products"), None);
+    }
+
+    #[test]
+    fn extension_names_are_plain() {
+        let manifest =
+            |name: &str| Manifest { extensions: BTreeSet::from([name.into()]), ..Manifest::default() };
+        assert!(manifest("uuid-ossp").validate().is_ok());
+        assert!(manifest("x\"; DROP TABLE y").validate().is_err());
+    }
+}

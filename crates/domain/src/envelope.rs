@@ -1,0 +1,152 @@
+//! Envelope encryption: what the registry keeps secret is sealed with a data key per tenant (or
+//! server), and the data key is wrapped by the key-encryption key, which is never stored.
+//!
+//! AES-256-GCM with a random 96-bit nonce in front of the ciphertext. The purpose is bound in as
+//! associated data, so that a sealed value cannot be put in another's place.
+
+use aes_gcm::{
+    Aes256Gcm, KeyInit,
+    aead::{Aead, Payload},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use rand::Rng;
+use secrecy::{ExposeSecret, ExposeSecretMut, SecretBox};
+
+use crate::Invalid;
+
+const NONCE_LEN: usize = 12;
+
+/// 32 bytes that seal and open.
+pub struct Key(SecretBox<[u8; 32]>);
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key([redacted])")
+    }
+}
+
+impl Clone for Key {
+    fn clone(&self) -> Self {
+        Self::from_bytes(self.0.expose_secret())
+    }
+}
+
+/// A sealed value does not open: another key, another purpose, or altered bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a sealed value does not open: is TENANTRY_KEK the key it was sealed with?")]
+pub struct Unsealable;
+
+impl Key {
+    /// A new random key.
+    pub fn generate(rng: &mut impl Rng) -> Self {
+        let mut key = Self(SecretBox::new(Box::new([0; 32])));
+        rng.fill_bytes(key.0.expose_secret_mut());
+        key
+    }
+
+    /// Reads a key-encryption key as configured: 32 bytes in base64.
+    ///
+    /// # Errors
+    /// The text is not base64 of 32 bytes.
+    pub fn from_base64(text: &str) -> Result<Self, Invalid> {
+        let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes.map(|bytes| Self::from_bytes(&bytes)).ok_or_else(|| {
+            Invalid::because("must be 32 bytes in base64 (make one with `openssl rand -base64 32`)")
+        })
+    }
+
+    /// The key in base64, to keep it in a file.
+    pub fn to_base64(&self) -> secrecy::SecretString {
+        STANDARD.encode(self.0.expose_secret()).into()
+    }
+
+    fn from_bytes(bytes: &[u8; 32]) -> Self {
+        Self(SecretBox::new(Box::new(*bytes)))
+    }
+
+    fn cipher(&self) -> Aes256Gcm {
+        Aes256Gcm::new(self.0.expose_secret().into())
+    }
+
+    /// Seals a value for a purpose, e.g. `tenant-role:<tenant id>`.
+    pub fn seal(&self, purpose: &str, value: &[u8], rng: &mut impl Rng) -> Vec<u8> {
+        let mut nonce = [0u8; NONCE_LEN];
+        rng.fill_bytes(&mut nonce);
+        let sealed = self
+            .cipher()
+            .encrypt(&nonce.into(), Payload { msg: value, aad: purpose.as_bytes() })
+            .expect("AES-GCM seals anything shorter than 64 GiB");
+        [nonce.as_slice(), &sealed].concat()
+    }
+
+    /// Opens a sealed value.
+    ///
+    /// # Errors
+    /// It was sealed with another key or for another purpose, or was altered.
+    pub fn open(&self, purpose: &str, sealed: &[u8]) -> Result<SecretBox<Vec<u8>>, Unsealable> {
+        let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or(Unsealable)?;
+        let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| Unsealable)?;
+        self.cipher()
+            .decrypt(&nonce.into(), Payload { msg: sealed, aad: purpose.as_bytes() })
+            .map(|value| SecretBox::new(Box::new(value)))
+            .map_err(|_| Unsealable)
+    }
+
+    /// Opens a sealed text, e.g. a password.
+    ///
+    /// # Errors
+    /// As [`Key::open`].
+    pub fn open_text(&self, purpose: &str, sealed: &[u8]) -> Result<secrecy::SecretString, Unsealable> {
+        let value = self.open(purpose, sealed)?;
+        std::str::from_utf8(value.expose_secret()).map(Into::into).map_err(|_| Unsealable)
+    }
+
+    /// Wraps a data key with this key-encryption key.
+    pub fn wrap(&self, purpose: &str, data_key: &Key, rng: &mut impl Rng) -> Vec<u8> {
+        self.seal(purpose, data_key.0.expose_secret(), rng)
+    }
+
+    /// Unwraps a data key.
+    ///
+    /// # Errors
+    /// As [`Key::open`].
+    pub fn unwrap(&self, purpose: &str, wrapped: &[u8]) -> Result<Key, Unsealable> {
+        let bytes = self.open(purpose, wrapped)?;
+        <&[u8; 32]>::try_from(bytes.expose_secret().as_slice()).map(Self::from_bytes).map_err(|_| Unsealable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_value_opens_with_its_key_and_purpose_only() {
+        let mut rng = rand::rng();
+        let (key, other) = (Key::generate(&mut rng), Key::generate(&mut rng));
+        let mut sealed = key.seal("a", b"secret", &mut rng);
+        assert_eq!(key.open_text("a", &sealed).unwrap().expose_secret(), "secret");
+        assert!(key.open("b", &sealed).is_err());
+        assert!(other.open("a", &sealed).is_err());
+        *sealed.last_mut().unwrap() ^= 1;
+        assert!(key.open("a", &sealed).is_err());
+        assert!(key.open("a", b"short").is_err());
+    }
+
+    #[test]
+    fn a_data_key_survives_wrapping() {
+        let mut rng = rand::rng();
+        let (kek, data_key) = (Key::generate(&mut rng), Key::generate(&mut rng));
+        let wrapped = kek.wrap("tenant", &data_key, &mut rng);
+        let unwrapped = kek.unwrap("tenant", &wrapped).unwrap();
+        let sealed = data_key.seal("p", b"x", &mut rng);
+        assert_eq!(unwrapped.open_text("p", &sealed).unwrap().expose_secret(), "x");
+    }
+
+    #[test]
+    fn a_configured_key_has_32_bytes() {
+        let key = Key::generate(&mut rand::rng());
+        assert!(Key::from_base64(key.to_base64().expose_secret()).is_ok());
+        assert!(Key::from_base64("c2hvcnQ=").is_err());
+    }
+}

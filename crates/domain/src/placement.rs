@@ -1,0 +1,78 @@
+//! Where a tenant's data is.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    app::AppVersion,
+    ids::{ServerId, TenantId},
+    names::ObjectName,
+    plan::Tier,
+};
+
+/// A number that grows with each change of placement; a stale one is never served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Epoch(i32);
+
+impl Epoch {
+    /// The epoch of a tenant's first placement.
+    pub const FIRST: Self = Self(1);
+
+    /// An epoch that was stored.
+    pub const fn from_stored(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// The bare number.
+    pub const fn number(self) -> i32 {
+        self.0
+    }
+
+    /// The epoch after a change of placement.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// Whether a placement may be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlacementState {
+    /// Being made, or being taken down.
+    Preparing,
+    /// The one that is served.
+    Serving,
+}
+
+crate::names_of! { PlacementState { Preparing = "preparing", Serving = "serving" } }
+
+/// Where a tenant's data is: server, database, schema, role, epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placement {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Grows with each change.
+    pub epoch: Epoch,
+    /// Whether it may be served.
+    pub state: PlacementState,
+    /// How it is isolated.
+    pub tier: Tier,
+    /// On which server.
+    pub server_id: ServerId,
+    /// In which database.
+    pub database: ObjectName,
+    /// In which schema; the same name as the role.
+    pub schema: ObjectName,
+    /// The data plane's login on the server that may become the tenant's role.
+    pub login: ObjectName,
+    /// The app version that its tables have; none before they are made.
+    pub schema_version: Option<AppVersion>,
+}
+
+impl Placement {
+    /// The role that reads and writes the tenant's data: named as the schema.
+    pub fn role(&self) -> &ObjectName {
+        &self.schema
+    }
+}

@@ -1,0 +1,30 @@
+//! What sealed values are sealed for: see [`crate::envelope`].
+
+use crate::{
+    ids::{ServerId, TenantId},
+    names::ObjectName,
+};
+
+/// The purpose that a sealed value is bound to.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose<'a> {
+    /// A tenant's data key, wrapped by the key-encryption key.
+    DataKey(TenantId),
+    /// The password of a tenant's role, sealed with the tenant's data key.
+    RolePassword(TenantId),
+    /// The password of a server's admin login, sealed with the key-encryption key.
+    ServerAdmin(ServerId),
+    /// The password of a data plane's login on a server, sealed with the key-encryption key.
+    ServerLogin(ServerId, &'a ObjectName),
+}
+
+impl std::fmt::Display for Purpose<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::DataKey(tenant) => write!(f, "tenant:{tenant}"),
+            Self::RolePassword(tenant) => write!(f, "role:{tenant}"),
+            Self::ServerAdmin(server) => write!(f, "server:{server}:admin"),
+            Self::ServerLogin(server, login) => write!(f, "server:{server}:login:{login}"),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Routes: what a data plane needs to serve a tenant.
+//!
+//! A data plane keeps 100,000 of these. What many tenants share (server, app, plan) is shared
+//! behind `Arc`s, so that a route costs a few hundred bytes.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    Slug,
+    api_key::{KeyHash, Scope},
+    app::{AppName, AppVersion, Manifest},
+    domain_name::DomainName,
+    ids::{ServerId, TenantId},
+    names::ObjectName,
+    placement::Epoch,
+    plan::{Features, Limits, PlanName},
+    tenant::TenantPhase,
+};
+
+/// What a data plane needs to serve a tenant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Its slug.
+    pub slug: Slug,
+    /// A second label below the base domain.
+    pub subdomain: Option<Slug>,
+    /// Its verified custom domains.
+    pub domains: Box<[DomainName]>,
+    /// Its name for people.
+    pub name: Box<str>,
+    /// Whether it may be served.
+    pub phase: TenantPhase,
+    /// What it bought.
+    pub plan: PlanName,
+    /// The ceilings that hold for it.
+    pub limits: Limits,
+    /// The features that hold for it. Shared where the tenant has no switches of its own.
+    pub features: Arc<Features>,
+    /// The app whose tables it has.
+    pub app: Arc<RouteApp>,
+    /// Where its data is; none while it has none.
+    pub placement: Option<RoutePlacement>,
+    /// The keys that open its data.
+    pub keys: Box<[RouteKey]>,
+}
+
+/// What a route says of the app.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RouteApp {
+    /// Its name.
+    pub name: AppName,
+    /// How it is served.
+    pub manifest: Manifest,
+}
+
+/// Where the data is, as far as a data plane must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutePlacement {
+    /// Grows with each change; never served stale.
+    pub epoch: Epoch,
+    /// The server.
+    pub server: Arc<RouteServer>,
+    /// The database.
+    pub database: Arc<ObjectName>,
+    /// The data plane's login that may become the tenant.
+    pub login: Arc<ObjectName>,
+    /// The schema, also the name of the role to become.
+    pub schema: ObjectName,
+    /// The version of the tables.
+    pub schema_version: AppVersion,
+}
+
+/// What a route says of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RouteServer {
+    /// Its id.
+    pub id: ServerId,
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Connections that this data plane may open to it.
+    pub max_connections: u32,
+}
+
+/// A tenant's key as far as a data plane must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteKey {
+    /// Its hash.
+    pub hash: KeyHash,
+    /// May read.
+    pub read: bool,
+    /// May write.
+    pub write: bool,
+    /// When it stops working.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+impl Route {
+    /// The live key with this hash, if it is one of the tenant's.
+    pub fn key(&self, hash: &KeyHash, now: DateTime<Utc>) -> Option<&RouteKey> {
+        self.keys.iter().find(|key| key.hash.matches(hash) && key.expires_at.is_none_or(|end| now < end))
+    }
+
+    /// Whether the tenant has a feature.
+    pub fn has_feature(&self, feature: &str) -> bool {
+        self.features.get(feature).copied().unwrap_or(false)
+    }
+}
+
+impl RouteKey {
+    /// Whether the key may do it.
+    pub fn allows(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::DataRead => self.read,
+            Scope::DataWrite => self.write,
+            _ => false,
+        }
+    }
+}

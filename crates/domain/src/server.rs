@@ -1,0 +1,72 @@
+//! PostgreSQL servers that hold tenants.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{ids::ServerId, plan::Tier};
+
+/// Whether a server takes new tenants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerState {
+    /// Takes new tenants.
+    Active,
+    /// Keeps its tenants, takes no new ones.
+    Cordoned,
+    /// Its tenants are being moved away.
+    Draining,
+}
+
+crate::names_of! { ServerState { Active = "active", Cordoned = "cordoned", Draining = "draining" } }
+
+/// Who makes and looks after a server. One file each under `worker/src/providers/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Provider {
+    /// It exists; somebody else looks after it.
+    Static,
+    /// A process on this machine.
+    Local,
+    /// Amazon RDS.
+    Rds,
+    /// A Kubernetes operator.
+    Kubernetes,
+}
+
+crate::names_of! { Provider { Static = "static", Local = "local", Rds = "rds", Kubernetes = "kubernetes" } }
+
+crate::lower_case_name! { ServerName }
+
+/// A server's name, e.g. `main` or `eu-1`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ServerName(Box<str>);
+
+/// A server as operators see it. Its admin credentials stay sealed in the registry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Server {
+    /// Its id.
+    pub id: ServerId,
+    /// Its name.
+    pub name: ServerName,
+    /// Where it runs, e.g. `eu-central`; new tenants may ask for one.
+    pub region: String,
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Whether it takes new tenants.
+    pub state: ServerState,
+    /// Who looks after it.
+    pub provider: Provider,
+    /// The tiers it may hold.
+    pub tiers: Vec<Tier>,
+    /// How many tenants it may hold.
+    pub capacity: u32,
+    /// How many it holds, being made and being dropped included.
+    pub tenants: u32,
+    /// Connections that one data plane may open to it.
+    pub max_connections: u32,
+    /// When it was registered.
+    pub created_at: DateTime<Utc>,
+}

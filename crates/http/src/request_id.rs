@@ -1,0 +1,50 @@
+//! Request ids: taken from the client's `x-request-id` where it is well formed, made otherwise.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::Request,
+    http::{HeaderName, HeaderValue},
+    middleware::Next,
+    response::Response,
+};
+use tenantry_domain::{Clock, ids::uuid_v7};
+
+use crate::Problem;
+
+/// `x-request-id`, on every answer.
+pub(crate) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of the request at hand; an extension of every request.
+#[derive(Debug, Clone)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn well_formed(value: &HeaderValue) -> Option<&str> {
+    let text = value.to_str().ok()?;
+    let fits = (1..=128).contains(&text.len());
+    (fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))).then_some(text)
+}
+
+/// Gives the request its id, and the answer the same; a problem document gets it in its body too.
+pub(crate) async fn assign(clock: Arc<dyn Clock>, mut request: Request, next: Next) -> Response {
+    let id: Arc<str> = match request.headers().get(&X_REQUEST_ID).and_then(well_formed) {
+        Some(id) => id.into(),
+        None => uuid_v7(clock.now(), &mut rand::rng()).to_string().into(),
+    };
+    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        response = problem.respond_with_id(&id, response);
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(X_REQUEST_ID.clone(), value);
+    }
+    response
+}

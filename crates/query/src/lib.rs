@@ -1,0 +1,23 @@
+//! `PostgREST`'s query language as one SQL statement against one tenant's schema.
+//!
+//! [`plan`] takes what came over HTTP and what the schema holds ([`Catalog`]) and answers exactly one statement in
+//! which every identifier comes from the catalog and every value, key and alias of the request is a bound text
+//! parameter. The crate does no IO: the caller runs the statement as the tenant's role and hands the two counts it
+//! answers to [`ResponseShape::head`], which says status and headers.
+//!
+//! The same shape of request always gives the same SQL text, so statements can be cached as prepared ones.
+
+mod catalog;
+mod error;
+mod json_case;
+mod plan;
+mod render;
+mod request;
+mod response;
+
+pub use catalog::{Catalog, CatalogError, Column, Relationship, RelationshipKind, Table, TableKind};
+pub use error::QueryError;
+pub use json_case::JsonCase;
+pub use plan::{Planned, Statement, plan};
+pub use request::{HttpRequest, Limits, Method};
+pub use response::{MUST_AFFECT_ONE_MARK, ResponseHead, ResponseShape, rows_instead_of_one};

@@ -1,0 +1,207 @@
+//! Which relationship an embedding means, and the join it makes.
+
+use super::{
+    Context,
+    output::Key,
+    scope::Scope,
+    writer::{Alias, Writer},
+};
+use crate::{
+    catalog::{Name, Relationship, RelationshipKind, Table},
+    error::{QueryError, excerpt},
+    json_case::JsonCase,
+    request::select::Embed,
+};
+
+pub(crate) struct Embedded<'c, 'q> {
+    pub(crate) embed: &'q Embed<'q>,
+    pub(crate) relationship: &'c Relationship,
+    pub(crate) key: Key<'c, 'q>,
+    pub(crate) scope: Scope<'c, 'q>,
+}
+
+pub(super) fn prepare<'c, 'q>(
+    w: &mut Writer,
+    context: Context<'c>,
+    table: &'c Table,
+    parent: Alias,
+    embed: &'q Embed<'q>,
+) -> Result<Embedded<'c, 'q>, QueryError> {
+    let (relationship, name) = resolve(context, table, embed)?;
+    if embed.spread && !relationship.to_one() {
+        let detail =
+            format!("'{}' is to many; only an embedding to one row can be spread", excerpt(&embed.name));
+        return Err(QueryError::bad("bad_select", detail).field(&embed.name));
+    }
+    let target = context.catalog.table_at(relationship.target);
+    let scope = Scope::embedded(w, context, target, &embed.level, |w, alias| {
+        join(w, context, relationship, table, target, parent, alias);
+    })?;
+    let key = embed.alias.as_deref().map_or(Key::Catalog(name), Key::Bound);
+    Ok(Embedded { embed, relationship, key, scope })
+}
+
+/// ` FROM target WHERE it belongs to the parent's row`.
+fn join(
+    w: &mut Writer,
+    context: Context<'_>,
+    relationship: &Relationship,
+    table: &Table,
+    target: &Table,
+    parent: Alias,
+    alias: Alias,
+) {
+    w.raw(" FROM ").table(target).raw(" AS ").table_alias(alias);
+    let mut word = " WHERE ";
+    if let Some(junction) = &relationship.junction {
+        let middle = context.catalog.table_at(junction.table);
+        // Only a key over both sides says that a pair is there once; otherwise a row must not be repeated.
+        w.raw(if junction.strong { " JOIN " } else { " WHERE EXISTS (SELECT 1 FROM " });
+        w.table(middle).raw(" AS ").junction_alias(alias);
+        let mut on = if junction.strong { " ON " } else { " WHERE " };
+        for (here, there) in &junction.columns {
+            w.raw(on).junction_alias(alias).raw(".").name(&middle.columns()[*here].name);
+            w.raw(" = ").column(alias, &target.columns()[*there].name);
+            on = " AND ";
+        }
+        if !junction.strong {
+            word = " AND ";
+        }
+        for (here, there) in &relationship.columns {
+            w.raw(word).junction_alias(alias).raw(".").name(&middle.columns()[*there].name);
+            w.raw(" = ").column(parent, &table.columns()[*here].name);
+            word = " AND ";
+        }
+        w.raw(if junction.strong { "" } else { ")" });
+    } else {
+        for (here, there) in &relationship.columns {
+            w.raw(word).column(alias, &target.columns()[*there].name);
+            w.raw(" = ").column(parent, &table.columns()[*here].name);
+            word = " AND ";
+        }
+    }
+}
+
+/// `PostgREST`'s rules: the target is a table, a foreign key's constraint or this table's column; the hint a constraint,
+/// a column of the foreign key or a junction. Answers also the catalog's own name for what the client wrote.
+fn resolve<'c>(
+    context: Context<'c>,
+    table: &'c Table,
+    embed: &Embed<'_>,
+) -> Result<(&'c Relationship, &'c Name), QueryError> {
+    let mut found: Vec<(&'c Relationship, &'c Name)> = table
+        .relationships
+        .iter()
+        .filter_map(|rel| Some((rel, matches(context, table, rel, embed)?)))
+        .collect();
+    if found.len() > 1 {
+        // A table that merely holds two keys joins them only when nothing better does.
+        let weak = |rel: &Relationship| rel.junction.as_ref().is_some_and(|junction| !junction.strong);
+        if found.iter().any(|(rel, _)| !weak(rel)) {
+            found.retain(|(rel, _)| !weak(rel));
+        }
+    }
+    match found.as_slice() {
+        [one] => Ok(*one),
+        [] => {
+            let detail = match &embed.hint {
+                Some(hint) => format!(
+                    "no foreign key joins '{}' and '{}' by '{}'; name a constraint, a foreign-key column or a junction table after '!'",
+                    table.name(),
+                    excerpt(&embed.name),
+                    excerpt(hint)
+                ),
+                None => format!(
+                    "no foreign key joins '{}' and '{}'; embed a related table",
+                    table.name(),
+                    excerpt(&embed.name)
+                ),
+            };
+            Err(QueryError::bad("unknown_relationship", detail).field(&embed.name))
+        }
+        several => {
+            let hints: Vec<&str> = several
+                .iter()
+                .map(|(rel, _)| {
+                    rel.junction.as_ref().map_or(rel.constraint.plain(), |junction| {
+                        // Both directions of a table's junction with itself share the junction.
+                        if rel.to_itself { junction.constraint.plain() } else { junction.name.plain() }
+                    })
+                })
+                .collect();
+            let name = excerpt(&embed.name);
+            let detail = format!(
+                "'{name}' can be reached in {} ways; say which with {name}!hint, a hint being one of {}",
+                several.len(),
+                hints.join(", ")
+            );
+            Err(QueryError::new(300, "ambiguous_relationship", detail).field(&embed.name))
+        }
+    }
+}
+
+fn matches<'c>(
+    context: Context<'c>,
+    table: &'c Table,
+    rel: &'c Relationship,
+    embed: &Embed<'_>,
+) -> Option<&'c Name> {
+    let target = context.catalog.table_at(rel.target);
+    let as_table = table_name(context.case, target, &embed.name);
+    let Some(hint) = embed.hint.as_deref() else {
+        let by_key = || {
+            if rel.kind != RelationshipKind::ManyToOne {
+                return None;
+            }
+            key_column(context.case, table, rel, &embed.name)
+        };
+        // Of a table related to itself, its own name means the rows below, the key's column the row above.
+        return match as_table {
+            Some(name)
+                if !rel.to_itself
+                    || matches!(rel.kind, RelationshipKind::OneToMany | RelationshipKind::OneToOne) =>
+            {
+                Some(name)
+            }
+            _ => by_key().or_else(|| {
+                (rel.junction.is_none()
+                    && (!rel.to_itself || rel.kind == RelationshipKind::ManyToOne)
+                    && rel.constraint.plain() == embed.name)
+                    .then_some(&rel.constraint)
+            }),
+        };
+    };
+    let name = as_table?;
+    let hinted = match &rel.junction {
+        Some(junction) => {
+            table_name(context.case, context.catalog.table_at(junction.table), hint).is_some()
+                || junction.constraint.plain() == hint
+        }
+        None if rel.to_itself && rel.kind == RelationshipKind::ManyToOne => false,
+        None => {
+            let holder = if rel.kind == RelationshipKind::ManyToOne { table } else { target };
+            let column = match rel.columns.as_slice() {
+                [(here, _)] if rel.kind == RelationshipKind::ManyToOne => Some(*here),
+                [(_, there)] => Some(*there),
+                _ => None,
+            };
+            rel.constraint.plain() == hint
+                || column.is_some_and(|at| holder.column_index(context.case, hint) == Some(at))
+        }
+    };
+    hinted.then_some(name)
+}
+
+/// The one column of a foreign key, by the name the client used.
+fn key_column<'c>(case: JsonCase, table: &'c Table, rel: &Relationship, name: &str) -> Option<&'c Name> {
+    let [(here, _)] = rel.columns.as_slice() else { return None };
+    let column = &table.columns()[*here];
+    (table.column_index(case, name) == Some(*here))
+        .then(|| if column.name.plain() == name { &column.name } else { &column.camel })
+}
+
+fn table_name<'c>(case: JsonCase, table: &'c Table, name: &str) -> Option<&'c Name> {
+    let spellings = [&table.name, &table.camel, &table.kebab];
+    let allowed = if case == JsonCase::Camel { spellings.len() } else { 1 };
+    spellings[..allowed].iter().copied().find(|spelling| spelling.plain() == name)
+}

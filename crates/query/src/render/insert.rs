@@ -1,0 +1,254 @@
+//! POST and PUT: rows from the body, bound as one JSON text for all rows alike.
+
+use std::borrow::Cow;
+
+use super::{
+    Context,
+    writer::Writer,
+    written::{self, Answer},
+};
+use crate::{
+    catalog::{Column, Name, Table},
+    error::QueryError,
+    request::{body::Body, prefer::Resolution, select::Level},
+};
+
+pub(crate) struct Insert<'a> {
+    pub(crate) body: &'a Body<'a>,
+    /// `columns=`: what is taken of each object.
+    pub(crate) columns: Option<&'a [Cow<'a, str>]>,
+    /// Keys an object leaves out take the column's default instead of null.
+    pub(crate) missing_default: bool,
+    pub(crate) resolution: Option<Resolution>,
+    pub(crate) on_conflict: Option<&'a [Cow<'a, str>]>,
+    /// PUT: the key that the URL names. A body that names another inserts nothing.
+    pub(crate) key: Vec<(&'a Column, &'a str)>,
+}
+
+/// A column and the spelling of its key in the body.
+type Source<'c> = (&'c Column, &'c Name);
+
+pub(crate) fn insert(
+    w: &mut Writer,
+    context: Context<'_>,
+    table: &Table,
+    level: &Level<'_>,
+    insert: &Insert<'_>,
+    answer: Answer,
+) -> Result<(), QueryError> {
+    let body = insert.body;
+    let any_keys = body.sets.first().map_or(&[][..], |set| &set.keys);
+    let listed = insert.columns.map(|columns| listed(context, table, columns, any_keys)).transpose()?;
+    let mut groups: Vec<(Vec<Source<'_>>, String)> = Vec::new();
+    match (&listed, insert.missing_default, body.sets.as_slice()) {
+        (Some(columns), false, _) => groups.push((columns.clone(), body.text.to_owned())),
+        (None, _, [set]) => groups.push((columns_of(context, table, &set.keys)?, body.text.to_owned())),
+        (None, false, _) => {
+            let detail = "all objects of a body must have the same keys; name them with columns=, or send Prefer: missing=default";
+            return Err(QueryError::bad("keys_differ", detail));
+        }
+        (listed, true, sets) => {
+            for set in sets {
+                let columns = match listed {
+                    // With a list, what is not on it is ignored, known or not.
+                    Some(listed) => listed
+                        .iter()
+                        .filter_map(|(column, _)| Some((*column, key_of(context, table, &set.keys, column)?)))
+                        .collect(),
+                    None => columns_of(context, table, &set.keys)?,
+                };
+                groups.push((columns, if body.is_array { set.array() } else { body.text.to_owned() }));
+            }
+        }
+    }
+    let conflict = insert.on_conflict.map(|names| columns_of(context, table, names)).transpose()?;
+
+    for (at, (columns, rows)) in groups.iter().enumerate() {
+        w.raw(if at == 0 { "WITH written" } else { ", written" });
+        // The groups are joined under the name of the first below.
+        if groups.len() > 1 {
+            w.raw(GROUPS[at]);
+        }
+        w.raw(" AS (");
+        one(w, context, table, insert, columns, rows.clone(), conflict.as_deref(), answer)?;
+        w.raw(")");
+    }
+    if groups.len() > 1 {
+        w.raw(", written AS (");
+        for (at, _) in groups.iter().enumerate() {
+            w.raw(if at > 0 { " UNION ALL SELECT * FROM written" } else { "SELECT * FROM written" })
+                .raw(GROUPS[at]);
+        }
+        w.raw(")");
+    }
+    w.raw(" ");
+    written::answer(w, context, table, level, answer)
+}
+
+/// As many as a body may have sets of keys.
+const GROUPS: [&str; 16] =
+    ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"];
+
+#[expect(clippy::too_many_arguments, reason = "one INSERT's parts, given once")]
+fn one(
+    w: &mut Writer,
+    context: Context<'_>,
+    table: &Table,
+    insert: &Insert<'_>,
+    columns: &[Source<'_>],
+    rows: String,
+    conflict: Option<&[Source<'_>]>,
+    answer: Answer,
+) -> Result<(), QueryError> {
+    let alias = w.alias();
+    w.raw("INSERT INTO ").table(table).raw(" AS ").table_alias(alias);
+    // The URL's key columns that the body leaves out.
+    let from_url: Vec<&(&Column, &str)> = insert
+        .key
+        .iter()
+        .filter(|(key, _)| !columns.iter().any(|(column, _)| column.name == key.name))
+        .collect();
+    if columns.is_empty() && from_url.is_empty() {
+        if insert.body.is_array {
+            w.raw(" SELECT FROM pg_catalog.json_array_elements(").bind_cast(rows, "json").raw(")");
+        } else {
+            w.raw(" DEFAULT VALUES");
+        }
+    } else {
+        let names =
+            columns.iter().map(|(column, _)| *column).chain(from_url.iter().map(|(column, _)| *column));
+        for (at, column) in names.enumerate() {
+            w.raw(if at == 0 { " (" } else { ", " }).name(&column.name);
+        }
+        w.raw(") SELECT ");
+        for (at, (_, key)) in columns.iter().enumerate() {
+            w.raw(if at == 0 { "r." } else { ", r." }).name(key);
+        }
+        for (at, (column, value)) in from_url.iter().enumerate() {
+            w.raw(if at == 0 && columns.is_empty() { "" } else { ", " }).bind_as(*value, &column.ty);
+        }
+        if !columns.is_empty() {
+            record(w, columns, rows, insert.body.is_array);
+        }
+        let mut word = " WHERE ";
+        for (key, value) in &insert.key {
+            if let Some((_, name)) = columns.iter().find(|(column, _)| column.name == key.name) {
+                w.raw(word).raw("r.").name(name).raw(" = ").bind_as(*value, &key.base);
+                word = " AND ";
+            }
+        }
+    }
+    if let Some(resolution) = insert.resolution {
+        on_conflict(w, context, table, resolution, columns, conflict)?;
+    }
+    written::returning(w, table, alias, answer);
+    Ok(())
+}
+
+/// ` FROM json_to_recordset(body) AS r(columns)`.
+pub(super) fn record(w: &mut Writer, columns: &[Source<'_>], rows: String, is_array: bool) {
+    w.raw(if is_array { " FROM pg_catalog.json_to_recordset(" } else { " FROM pg_catalog.json_to_record(" });
+    w.bind_cast(rows, "json").raw(") AS r(");
+    for (at, (column, key)) in columns.iter().enumerate() {
+        w.raw(if at == 0 { "" } else { ", " }).name(key).raw(" ").type_name(&column.ty);
+    }
+    w.raw(")");
+}
+
+fn on_conflict(
+    w: &mut Writer,
+    _context: Context<'_>,
+    table: &Table,
+    resolution: Resolution,
+    columns: &[Source<'_>],
+    conflict: Option<&[Source<'_>]>,
+) -> Result<(), QueryError> {
+    let target: Vec<&Column> = match conflict {
+        Some(conflict) => conflict.iter().map(|(column, _)| *column).collect(),
+        None => table.primary_key().collect(),
+    };
+    w.raw(" ON CONFLICT");
+    for (at, column) in target.iter().enumerate() {
+        w.raw(if at == 0 { " (" } else { ", " }).name(&column.name);
+    }
+    if !target.is_empty() {
+        w.raw(")");
+    }
+    if resolution == Resolution::IgnoreDuplicates {
+        w.raw(" DO NOTHING");
+        return Ok(());
+    }
+    let Some(first) = target.first() else {
+        let detail = format!(
+            "'{}' has no primary key to find duplicates by; name unique columns with on_conflict=",
+            table.name()
+        );
+        return Err(QueryError::bad("no_conflict_target", detail));
+    };
+    w.raw(" DO UPDATE SET ");
+    let is_target = |column: &Column| target.iter().any(|key| key.name == column.name);
+    let mut any = false;
+    for (column, _) in columns.iter().filter(|(column, _)| !is_target(column)) {
+        w.raw(if any { ", " } else { "" }).name(&column.name).raw(" = EXCLUDED.").name(&column.name);
+        any = true;
+    }
+    if !any {
+        // Nothing else to set, but the row must be touched to be returned.
+        w.name(&first.name).raw(" = EXCLUDED.").name(&first.name);
+    }
+    Ok(())
+}
+
+/// The columns that keys or a list name, each once.
+pub(super) fn columns_of<'c>(
+    context: Context<'_>,
+    table: &'c Table,
+    names: &[Cow<'_, str>],
+) -> Result<Vec<Source<'c>>, QueryError> {
+    let mut seen = vec![false; table.columns().len()];
+    let mut columns = Vec::with_capacity(names.len());
+    for name in names {
+        let at = table
+            .column_index(context.case, name)
+            .ok_or_else(|| QueryError::unknown_column(table.name(), name))?;
+        if std::mem::replace(&mut seen[at], true) {
+            let detail =
+                format!("'{}' is given twice, in two spellings; use one", table.columns()[at].name());
+            return Err(QueryError::bad("bad_body", detail).field(name));
+        }
+        let column = &table.columns()[at];
+        columns.push((column, spelling(column, name)));
+    }
+    Ok(columns)
+}
+
+/// The catalog's name that is spelt as the client spelt it.
+fn spelling<'c>(column: &'c Column, name: &str) -> &'c Name {
+    if column.name.plain() == name { &column.name } else { &column.camel }
+}
+
+/// A list's columns, spelt as the body's keys are where it has them: in camel case the two may differ.
+pub(super) fn listed<'c>(
+    context: Context<'_>,
+    table: &'c Table,
+    names: &[Cow<'_, str>],
+    keys: &[Cow<'_, str>],
+) -> Result<Vec<Source<'c>>, QueryError> {
+    let mut columns = columns_of(context, table, names)?;
+    for (column, name) in &mut columns {
+        *name = key_of(context, table, keys, column).unwrap_or(name);
+    }
+    Ok(columns)
+}
+
+/// How the body spells a column's key, if it has one.
+fn key_of<'c>(
+    context: Context<'_>,
+    table: &Table,
+    keys: &[Cow<'_, str>],
+    column: &'c Column,
+) -> Option<&'c Name> {
+    let is_key =
+        |key: &&Cow<'_, str>| table.column(context.case, key).is_some_and(|found| found.name == column.name);
+    keys.iter().find(is_key).map(|key| spelling(column, key))
+}

@@ -1,0 +1,165 @@
+//! The statement under construction. The one place that writes identifiers and binds parameters.
+//!
+//! Nothing here takes a `&str` that is not `'static`, a catalog [`Name`] or bound: client text cannot reach the SQL.
+
+use std::fmt::Write as _;
+
+use crate::{
+    catalog::{Name, Table, TypeName, quote},
+    error::QueryError,
+};
+
+pub(crate) struct Writer {
+    sql: String,
+    params: Vec<Option<String>>,
+    schema: String,
+    aliases: u32,
+    /// Something was left out because the statement grew too long.
+    truncated: bool,
+}
+
+/// Bytes of a statement. Fragments can be repeated inside fragments, so short requests could make endless ones.
+const MAX_SQL: usize = 256 * 1024;
+/// The protocol counts parameters in 16 bits.
+const MAX_PARAMS: usize = 32_000;
+
+/// SQL that a writer wrote, kept to be written again.
+#[derive(Debug, Clone)]
+pub(crate) struct Fragment(String);
+
+/// A table's alias: `t0`, `t1`, ...
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Alias(u32);
+
+/// A bound parameter that can be written more than once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parameter(usize);
+
+impl Writer {
+    pub(crate) fn new(schema: &str) -> Self {
+        Self {
+            sql: String::with_capacity(512),
+            params: Vec::new(),
+            schema: quote(schema),
+            aliases: 0,
+            truncated: false,
+        }
+    }
+
+    pub(crate) fn finish(self) -> Result<(String, Vec<Option<String>>), QueryError> {
+        if self.truncated || self.sql.len() > MAX_SQL || self.params.len() > MAX_PARAMS {
+            return Err(QueryError::bad("too_complex", "the request makes too large a statement; split it"));
+        }
+        Ok((self.sql, self.params))
+    }
+
+    pub(crate) fn alias(&mut self) -> Alias {
+        self.aliases += 1;
+        Alias(self.aliases - 1)
+    }
+
+    pub(crate) fn raw(&mut self, sql: &'static str) -> &mut Self {
+        self.sql.push_str(sql);
+        self
+    }
+
+    pub(crate) fn name(&mut self, name: &Name) -> &mut Self {
+        self.sql.push_str(name.quoted());
+        self
+    }
+
+    /// A catalog name as a text literal: a JSON key.
+    pub(crate) fn literal(&mut self, name: &Name) -> &mut Self {
+        // E'' so that a backslash in a name means itself whatever standard_conforming_strings says.
+        self.sql.push_str(if name.plain().contains('\\') { "E'" } else { "'" });
+        for c in name.plain().chars() {
+            if matches!(c, '\'' | '\\') {
+                self.sql.push(c);
+            }
+            self.sql.push(c);
+        }
+        self.sql.push('\'');
+        self
+    }
+
+    pub(crate) fn table(&mut self, table: &Table) -> &mut Self {
+        self.sql.push_str(&self.schema);
+        self.sql.push('.');
+        self.name(&table.name)
+    }
+
+    pub(crate) fn table_alias(&mut self, alias: Alias) -> &mut Self {
+        write!(self.sql, "t{}", alias.0).expect("a String takes all text");
+        self
+    }
+
+    /// The alias of the rows that a scope's select list makes.
+    pub(crate) fn page_alias(&mut self, alias: Alias) -> &mut Self {
+        write!(self.sql, "p{}", alias.0).expect("a String takes all text");
+        self
+    }
+
+    /// The alias of the junction between a scope and its parent.
+    pub(crate) fn junction_alias(&mut self, alias: Alias) -> &mut Self {
+        write!(self.sql, "j{}", alias.0).expect("a String takes all text");
+        self
+    }
+
+    pub(crate) fn column(&mut self, alias: Alias, name: &Name) -> &mut Self {
+        self.table_alias(alias).raw(".").name(name)
+    }
+
+    pub(crate) fn type_name(&mut self, ty: &TypeName) -> &mut Self {
+        if ty.own {
+            self.sql.push_str(&self.schema);
+            self.sql.push('.');
+        }
+        self.sql.push_str(&ty.sql);
+        self
+    }
+
+    pub(crate) fn parameter(&mut self, value: impl Into<String>) -> Parameter {
+        self.params.push(Some(value.into()));
+        Parameter(self.params.len())
+    }
+
+    pub(crate) fn placeholder(&mut self, parameter: Parameter) -> &mut Self {
+        write!(self.sql, "${}", parameter.0).expect("a String takes all text");
+        self
+    }
+
+    /// A text value.
+    pub(crate) fn bind(&mut self, value: impl Into<String>) -> &mut Self {
+        let parameter = self.parameter(value);
+        self.placeholder(parameter)
+    }
+
+    /// A value of a catalog type.
+    pub(crate) fn bind_as(&mut self, value: impl Into<String>, ty: &TypeName) -> &mut Self {
+        self.raw("CAST(").bind(value).raw(" AS ").type_name(ty).raw(")")
+    }
+
+    /// A value of a built-in type.
+    pub(crate) fn bind_cast(&mut self, value: impl Into<String>, ty: &'static str) -> &mut Self {
+        self.raw("CAST(").bind(value).raw(" AS ").raw(ty).raw(")")
+    }
+
+    /// What `write` writes, kept instead of written.
+    pub(crate) fn capture<E>(
+        &mut self,
+        write: impl FnOnce(&mut Self) -> Result<(), E>,
+    ) -> Result<Fragment, E> {
+        let start = self.sql.len();
+        write(self)?;
+        Ok(Fragment(self.sql.split_off(start)))
+    }
+
+    pub(crate) fn replay(&mut self, fragment: &Fragment) -> &mut Self {
+        if self.sql.len() + fragment.0.len() > MAX_SQL {
+            self.truncated = true;
+        } else {
+            self.sql.push_str(&fragment.0);
+        }
+        self
+    }
+}

@@ -1,0 +1,111 @@
+//! What a write answers: the rows it returned, how many, and the error that undoes a singular write of other than one.
+
+use super::{
+    Context, condition,
+    output::{Page, Shape},
+    scope::{Scope, Source},
+    writer::{Alias, Writer},
+};
+use crate::{catalog::Table, error::QueryError, request::select::Level};
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answer {
+    pub(crate) body: Body,
+    pub(crate) single: bool,
+    pub(crate) must_affect_one: bool,
+    /// Tell inserted rows from updated ones, in `total_count`.
+    pub(crate) count_inserted: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    None,
+    Rows,
+    /// The key of the one row, as a JSON array of texts.
+    Key,
+}
+
+/// ` RETURNING ...` of the write on `alias`.
+pub(super) fn returning(w: &mut Writer, table: &Table, alias: Alias, answer: Answer) {
+    w.raw(" RETURNING ");
+    if answer.body == Body::None || table.columns().is_empty() {
+        w.raw("1");
+    } else {
+        for (at, column) in table.columns().iter().enumerate() {
+            w.raw(if at > 0 { ", " } else { "" }).column(alias, &column.name);
+        }
+    }
+    if answer.count_inserted {
+        // A row that replaced none carries no xmax.
+        w.raw(", (").table_alias(alias).raw(".xmax = '0') AS \"tenantry inserted\"");
+    }
+}
+
+/// The statement's SELECT, over the CTE `written`.
+pub(super) fn answer(
+    w: &mut Writer,
+    context: Context<'_>,
+    table: &Table,
+    level: &Level<'_>,
+    answer: Answer,
+) -> Result<(), QueryError> {
+    let scope = Scope::root(w, context, table, level, &Source::Written)?;
+    let page = Page::new(context, &scope)?;
+    w.raw("SELECT CAST(");
+    match answer.body {
+        Body::None => {
+            w.raw("NULL");
+        }
+        Body::Rows => page.json(w, if answer.single { Shape::Single } else { Shape::Array }),
+        Body::Key => {
+            w.raw("pg_catalog.json_agg(pg_catalog.json_build_array(");
+            for (at, column) in table.primary_key().enumerate() {
+                w.raw(if at > 0 { ", CAST(" } else { "CAST(" })
+                    .column(scope.alias, &column.name)
+                    .raw(" AS text)");
+            }
+            w.raw(")) -> 0");
+        }
+    }
+    w.raw(" AS text) AS body, ");
+    // Inner embeddings filter what is returned, not what was written.
+    let written = if answer.body == Body::Rows && scope.embeds.iter().any(|embedded| embedded.embed.inner) {
+        "(SELECT pg_catalog.count(*) FROM written)"
+    } else {
+        "pg_catalog.count(*)"
+    };
+    if answer.must_affect_one {
+        // A cast that fails, and not a constant, which the planner would evaluate whatever the count.
+        w.raw("CASE ").raw(written).raw(" WHEN 1 THEN 1 ELSE CAST('");
+        w.raw(crate::response::MUST_AFFECT_ONE_MARK)
+            .raw("' || CAST(")
+            .raw(written)
+            .raw(" AS text) AS bigint) END");
+    } else {
+        w.raw(written);
+    }
+    w.raw(" AS page_count, ");
+    if answer.count_inserted {
+        w.raw("(SELECT pg_catalog.count(*) FROM written WHERE \"tenantry inserted\")");
+    } else {
+        w.raw("CAST(NULL AS bigint)");
+    }
+    w.raw(" AS total_count");
+    if answer.body == Body::Rows {
+        w.raw(" FROM (");
+        page.select(w, context)?;
+        w.replay(&scope.from_where);
+        condition::order(w, context.case, &scope, &level.order)?;
+        w.raw(") AS ").page_alias(scope.alias);
+    } else {
+        w.raw(" FROM written AS ").table_alias(scope.alias);
+    }
+    Ok(())
+}
+
+/// The answer of a write with nothing to write.
+pub(crate) fn nothing(w: &mut Writer, answer: Answer) {
+    w.raw("SELECT CAST(");
+    w.raw(if answer.body == Body::Rows { "'[]'" } else { "NULL" });
+    w.raw(" AS text) AS body, CAST(0 AS bigint) AS page_count, CAST(NULL AS bigint) AS total_count");
+}

@@ -1,0 +1,184 @@
+//! The body's outline: how many objects, and which keys. Values are PostgreSQL's to read; they are bound as one text.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::Limits;
+use crate::error::QueryError;
+
+#[derive(Debug)]
+pub(crate) struct Body<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) is_array: bool,
+    /// One entry per distinct set of keys, in order of appearance.
+    pub(crate) sets: Vec<KeySet<'a>>,
+}
+
+/// Objects that have the same keys.
+#[derive(Debug)]
+pub(crate) struct KeySet<'a> {
+    pub(crate) keys: Vec<Cow<'a, str>>,
+    pub(crate) rows: Vec<&'a str>,
+}
+
+/// Nesting that no row of data needs, well below what PostgreSQL's own parser takes.
+const MAX_DEPTH: usize = 100;
+/// Distinct sets of keys in one body; each becomes an INSERT of its own with `missing=default`.
+const MAX_KEY_SETS: usize = 16;
+
+impl<'a> Body<'a> {
+    pub(crate) fn parse(bytes: &'a [u8], limits: &Limits) -> Result<Self, QueryError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| bad_json("the body is not UTF-8"))?;
+        scan(bytes)?;
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(QueryError::bad(
+                "bad_json",
+                "the body is empty; send a JSON object or an array of objects",
+            ));
+        }
+        let is_array = text.starts_with('[');
+        let rows: Vec<&'a str> = if is_array {
+            let rows: Vec<&'a RawValue> =
+                serde_json::from_str(text).map_err(|error| bad_json(&error.to_string()))?;
+            rows.into_iter().map(RawValue::get).collect()
+        } else {
+            vec![text]
+        };
+        if rows.len() > limits.max_body_rows {
+            let detail = format!(
+                "the body holds {} objects, at most {} are taken; send it in parts",
+                rows.len(),
+                limits.max_body_rows
+            );
+            return Err(QueryError::new(413, "too_many_rows", detail));
+        }
+        let mut sets: Vec<KeySet<'a>> = Vec::new();
+        for row in rows {
+            let keys = keys(row)?;
+            match sets.iter().position(|set| same(&set.keys, &keys)) {
+                Some(at) => sets[at].rows.push(row),
+                None if sets.len() == MAX_KEY_SETS => {
+                    let detail = format!(
+                        "the objects have more than {MAX_KEY_SETS} different sets of keys; send those alike together"
+                    );
+                    return Err(QueryError::bad("keys_differ", detail));
+                }
+                None => sets.push(KeySet { keys, rows: vec![row] }),
+            }
+        }
+        Ok(Self { text, is_array, sets })
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.sets.iter().map(|set| set.rows.len()).sum()
+    }
+}
+
+impl KeySet<'_> {
+    /// The set's objects as a JSON array.
+    pub(crate) fn array(&self) -> String {
+        format!("[{}]", self.rows.join(","))
+    }
+}
+
+fn bad_json(detail: &str) -> QueryError {
+    QueryError::bad("bad_json", format!("the body is not JSON: {detail}"))
+}
+
+fn same(a: &[Cow<'_, str>], b: &[Cow<'_, str>]) -> bool {
+    a == b || (a.len() == b.len() && a.iter().all(|key| b.contains(key)))
+}
+
+/// Depth and NUL escapes, in one pass over the bytes: PostgreSQL's `json` takes `\u0000` and fails on it only later.
+fn scan(bytes: &[u8]) -> Result<(), QueryError> {
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' if in_string => {
+                if bytes[at + 1..].starts_with(b"u0000") {
+                    return Err(QueryError::bad(
+                        "nul_byte",
+                        "the body holds a NUL character, which text cannot; remove it",
+                    ));
+                }
+                at += 1;
+            }
+            b'"' => in_string = !in_string,
+            b'[' | b'{' if !in_string => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(QueryError::bad(
+                        "bad_json",
+                        format!("the body nests more than {MAX_DEPTH} deep; flatten it"),
+                    ));
+                }
+            }
+            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
+            0 => return Err(QueryError::bad("nul_byte", "the body holds a NUL byte; remove it")),
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+fn keys(row: &str) -> Result<Vec<Cow<'_, str>>, QueryError> {
+    if !row.starts_with('{') {
+        return Err(QueryError::bad("bad_body", "the body must be a JSON object or an array of objects"));
+    }
+    let mut reader = serde_json::Deserializer::from_str(row);
+    let keys = reader.deserialize_map(Keys).map_err(|error| bad_json(&error.to_string()))?;
+    reader.end().map_err(|error| bad_json(&error.to_string()))?;
+    Ok(keys)
+}
+
+struct Keys;
+
+impl<'de> Visitor<'de> for Keys {
+    type Value = Vec<Cow<'de, str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut keys: Vec<Cow<'de, str>> = Vec::new();
+        while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(keys)
+    }
+}
+
+/// A key, borrowed unless it was escaped.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> serde::Deserialize<'de> for Key<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}

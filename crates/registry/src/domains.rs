@@ -1,0 +1,147 @@
+//! Table `domains`: custom domains and their proof.
+
+use chrono::{DateTime, Utc};
+use tenantry_domain::{domain_name::DomainName, ids::TenantId};
+use uuid::Uuid;
+
+use crate::{
+    Registry, RegistryError,
+    error::{Stored, broken_constraint},
+};
+
+/// A custom domain of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TenantDomain {
+    /// The host name.
+    pub name: DomainName,
+    /// Whose it is.
+    pub tenant_id: TenantId,
+    /// What the TXT record must hold.
+    pub token: String,
+    /// When the record was seen; not routed before.
+    pub verified_at: Option<DateTime<Utc>>,
+    /// When it was last looked for.
+    pub checked_at: Option<DateTime<Utc>>,
+    /// When it was added.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A domain cannot be added.
+#[derive(Debug, thiserror::Error)]
+pub enum DomainAddError {
+    /// A tenant has it.
+    #[error("the domain is taken")]
+    Taken,
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+struct DomainRow {
+    name: String,
+    tenant_id: Uuid,
+    token: String,
+    verified_at: Option<DateTime<Utc>>,
+    checked_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<DomainRow> for TenantDomain {
+    type Error = RegistryError;
+
+    fn try_from(row: DomainRow) -> Result<Self, RegistryError> {
+        Ok(Self {
+            name: DomainName::parse(&row.name).stored("domains.name")?,
+            tenant_id: TenantId::from_uuid(row.tenant_id),
+            token: row.token,
+            verified_at: row.verified_at,
+            checked_at: row.checked_at,
+            created_at: row.created_at,
+        })
+    }
+}
+
+impl Registry {
+    /// Adds a domain that is to be proven.
+    pub async fn domain_add(
+        &self,
+        tenant: TenantId,
+        name: &DomainName,
+        token: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), DomainAddError> {
+        let added = sqlx::query!(
+            "INSERT INTO domains (name, tenant_id, token, created_at) VALUES ($1, $2, $3, $4)",
+            name.as_str(),
+            tenant.as_uuid(),
+            token,
+            now
+        )
+        .execute(&self.pool)
+        .await;
+        match added {
+            Ok(_) => Ok(()),
+            Err(error) if broken_constraint(&error) == Some("domains_pkey") => Err(DomainAddError::Taken),
+            Err(error) => Err(DomainAddError::Registry(error.into())),
+        }
+    }
+
+    /// A tenant's domains, by name.
+    pub async fn domain_list(&self, tenant: TenantId) -> Result<Vec<TenantDomain>, RegistryError> {
+        let rows = sqlx::query_as!(
+            DomainRow,
+            "SELECT name, tenant_id, token, verified_at, checked_at, created_at FROM domains
+             WHERE tenant_id = $1 ORDER BY name",
+            tenant.as_uuid()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(TenantDomain::try_from).collect()
+    }
+
+    /// Removes a tenant's domain; false if it has none of that name.
+    pub async fn domain_remove(&self, tenant: TenantId, name: &DomainName) -> Result<bool, RegistryError> {
+        let done = sqlx::query!(
+            "DELETE FROM domains WHERE name = $1 AND tenant_id = $2",
+            name.as_str(),
+            tenant.as_uuid()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Unproven domains, those not looked at for longest first.
+    pub async fn domain_unverified(&self, limit: i64) -> Result<Vec<TenantDomain>, RegistryError> {
+        let rows = sqlx::query_as!(
+            DomainRow,
+            "SELECT name, tenant_id, token, verified_at, checked_at, created_at FROM domains
+             WHERE verified_at IS NULL ORDER BY checked_at NULLS FIRST LIMIT $1",
+            limit
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(TenantDomain::try_from).collect()
+    }
+
+    /// Notes that a domain's record was looked for, and whether it was there.
+    pub async fn domain_checked(
+        &self,
+        name: &DomainName,
+        token: &str,
+        proven: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), RegistryError> {
+        sqlx::query!(
+            "UPDATE domains SET checked_at = $3, verified_at = CASE WHEN $4 THEN $3::timestamptz END
+             WHERE name = $1 AND token = $2 AND verified_at IS NULL",
+            name.as_str(),
+            token,
+            now,
+            proven
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

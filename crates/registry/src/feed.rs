@@ -1,0 +1,145 @@
+//! The change feed: what the registry's triggers announce by `NOTIFY`.
+//!
+//! A feed says that something changed, never how; and a feed that was cut has missed things. So a
+//! listener reads the rows again, and after [`Change::Reconnected`] it trusts nothing it holds.
+
+use std::{pin::Pin, time::Duration};
+
+use futures::{Stream, StreamExt};
+use sqlx::postgres::PgListener;
+use tenantry_domain::{
+    app::AppName,
+    domain_name::DomainName,
+    ids::{OperationId, ServerId, TenantId},
+    plan::PlanName,
+    slug::Slug,
+};
+
+use crate::{Registry, RegistryError};
+
+/// Something changed that routes are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A tenant's route.
+    Tenant(TenantId),
+    /// A slug or subdomain appeared or went.
+    Label(Slug),
+    /// A custom domain was proven or went.
+    Domain(DomainName),
+    /// A plan: the routes of all its tenants.
+    Plan(PlanName),
+    /// An app's manifest: the routes of all its tenants.
+    App(AppName),
+    /// A server's address: the routes of all its tenants.
+    Server(ServerId),
+    /// The connection was lost and is back: anything may have changed meanwhile.
+    Reconnected,
+}
+
+impl Change {
+    fn parse(payload: &str) -> Option<Self> {
+        let (kind, value) = payload.split_once(':')?;
+        match kind {
+            "tenant" => value.parse().ok().map(Self::Tenant),
+            "label" => value.parse().ok().map(Self::Label),
+            "domain" => DomainName::parse(value).ok().map(Self::Domain),
+            "plan" => value.parse().ok().map(Self::Plan),
+            "app" => value.parse().ok().map(Self::App),
+            "server" => value.parse().ok().map(Self::Server),
+            _ => None,
+        }
+    }
+}
+
+/// An operation has a new event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OperationNews {
+    /// This one has.
+    Of(OperationId),
+    /// The connection was lost and is back: any may have.
+    Reconnected,
+}
+
+/// A stream without end: it reconnects by itself.
+pub type Feed<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
+
+impl Registry {
+    /// Changes of routes. Begins with [`Change::Reconnected`] once it listens.
+    pub fn route_feed(&self) -> Feed<Change> {
+        self.feed("tenantry_routes", Change::Reconnected, |payload| {
+            Change::parse(payload).into_iter().collect()
+        })
+    }
+
+    /// News of operations. Begins with [`OperationNews::Reconnected`] once it listens.
+    pub fn operation_feed(&self) -> Feed<OperationNews> {
+        self.feed("tenantry_operations", OperationNews::Reconnected, |payload| {
+            payload.parse().ok().map(OperationNews::Of).into_iter().collect()
+        })
+    }
+
+    fn feed<T: Clone + Send + 'static>(
+        &self,
+        channel: &'static str,
+        reconnected: T,
+        parse: fn(&str) -> Vec<T>,
+    ) -> Feed<T> {
+        struct State<T> {
+            registry: Registry,
+            listener: Option<PgListener>,
+            reconnected: T,
+        }
+        let state = State { registry: self.clone(), listener: None, reconnected };
+        let batches = futures::stream::unfold(state, move |mut state| async move {
+            loop {
+                let Some(listener) = &mut state.listener else {
+                    match state.registry.listen(channel).await {
+                        Ok(listener) => {
+                            state.listener = Some(listener);
+                            let news = vec![state.reconnected.clone()];
+                            return Some((news, state));
+                        }
+                        Err(error) => {
+                            tracing::debug!(%error, channel, "the change feed cannot connect; trying again");
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                            continue;
+                        }
+                    }
+                };
+                match listener.try_recv().await {
+                    Ok(Some(notification)) => {
+                        let news = parse(notification.payload());
+                        return Some((news, state));
+                    }
+                    // The connection was lost; notifications may have been too.
+                    Ok(None) | Err(_) => state.listener = None,
+                }
+            }
+        });
+        batches.flat_map(futures::stream::iter).boxed()
+    }
+
+    async fn listen(&self, channel: &str) -> Result<PgListener, RegistryError> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.eager_reconnect(false);
+        listener.listen(channel).await?;
+        Ok(listener)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payloads_name_what_changed() {
+        let slug = Slug::parse("acme").unwrap();
+        assert_eq!(Change::parse("label:acme"), Some(Change::Label(slug)));
+        assert!(matches!(
+            Change::parse("tenant:019a0000-0000-7000-8000-000000000000"),
+            Some(Change::Tenant(_))
+        ));
+        assert_eq!(Change::parse("tenant:nonsense"), None);
+        assert_eq!(Change::parse("else"), None);
+    }
+}

@@ -1,0 +1,35 @@
+//! The queue: job payloads, and putting them in within the business transaction.
+//!
+//! A job carries only the operation's id; the `operations` row is the truth.
+
+use apalis::prelude::TaskBuilder;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use tenantry_domain::ids::OperationId;
+
+use crate::RegistryError;
+
+/// The apalis queue that workers consume.
+pub const OPERATIONS_QUEUE: &str = "tenantry-operations";
+
+/// "Look at this operation": running it twice, or when it is done, does no harm.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct OperationJob {
+    /// The operation to look at.
+    pub operation_id: OperationId,
+}
+
+/// Queues jobs on the caller's transaction; they become visible when it commits.
+///
+/// # Errors
+/// The database refuses or is gone.
+pub async fn enqueue_in_tx(conn: &mut PgConnection, operations: &[OperationId]) -> Result<(), RegistryError> {
+    let tasks = operations
+        .iter()
+        .map(|operation_id| {
+            let job = OperationJob { operation_id: *operation_id };
+            TaskBuilder::new(serde_json::to_vec(&job).expect("a job is plain data")).build()
+        })
+        .collect();
+    apalis_postgres::queries::push_tasks(conn, OPERATIONS_QUEUE, tasks).await.map_err(RegistryError::Queue)
+}

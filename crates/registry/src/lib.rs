@@ -1,0 +1,49 @@
+//! The registry: the PostgreSQL database that holds tenants, plans, apps, servers, placements,
+//! operations and the queue. The only SQL that touches it is in this crate, one file per table.
+//!
+//! Methods are named noun first (`tenant_get`, `operation_lease`). Those that end in `_in_tx` run
+//! on the caller's transaction. Row structs stay private; callers see the types of `tenantry_domain`.
+//!
+//! It never connects to a tenant server.
+
+mod api_keys;
+mod apps;
+mod connect;
+mod domains;
+mod error;
+pub mod feed;
+mod idempotency;
+pub mod jobs;
+mod operation_events;
+mod operations;
+mod page;
+mod placements;
+mod plans;
+mod routes;
+mod server_logins;
+mod servers;
+mod tenants;
+mod usage;
+
+pub use api_keys::NewApiKey;
+pub use apps::{AppSummary, PushVersionError};
+pub use connect::{Part, Registry};
+pub use domains::{DomainAddError, TenantDomain};
+pub use error::RegistryError;
+pub use idempotency::{IdempotencyClaim, StoredAnswer};
+pub use operation_events::NewEvent;
+pub use operations::{
+    CancelError, FencedError, Lease, LeaseLost, NewOperation, OperationFilter, OperationStartError, Outcome, Record,
+    RetryError,
+};
+pub use page::Page;
+pub use placements::{PlaceError, PlaceRequest, RoleCredentials};
+pub use plans::PlanDeleteError;
+pub use routes::{RouteKeyRef, RouteReader};
+pub use server_logins::ServerLogin;
+pub use servers::{NewServer, ServerAccess, ServerChange, ServerCreateError, ServerDeleteError};
+pub use tenants::{NewTenant, TenantChange, TenantCreateError, TenantDetails, TenantFilter};
+pub use usage::UsageSample;
+
+/// A transaction on the registry, for callers that must combine several writes.
+pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;

@@ -1,0 +1,121 @@
+//! Table `plans`.
+
+use chrono::{DateTime, Utc};
+use tenantry_domain::plan::{Plan, PlanName};
+
+use crate::{
+    Registry, RegistryError,
+    error::{Stored, broken_constraint, to_json},
+};
+
+/// A plan cannot be deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanDeleteError {
+    /// There is none of that name.
+    #[error("there is no such plan")]
+    NotFound,
+    /// Tenants have it.
+    #[error("tenants have this plan")]
+    InUse,
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+struct PlanRow {
+    name: String,
+    tier: String,
+    limits: serde_json::Value,
+    features: serde_json::Value,
+    default_config: serde_json::Value,
+    retention_days: i16,
+}
+
+impl TryFrom<PlanRow> for Plan {
+    type Error = RegistryError;
+
+    fn try_from(row: PlanRow) -> Result<Self, RegistryError> {
+        Ok(Self {
+            name: PlanName::parse(&row.name).stored("plans.name")?,
+            tier: row.tier.parse().stored("plans.tier")?,
+            limits: serde_json::from_value(row.limits).stored("plans.limits")?,
+            features: serde_json::from_value(row.features).stored("plans.features")?,
+            default_config: serde_json::from_value(row.default_config).stored("plans.default_config")?,
+            retention_days: u16::try_from(row.retention_days).stored("plans.retention_days")?,
+        })
+    }
+}
+
+impl Registry {
+    /// All plans, by name.
+    pub async fn plan_list(&self) -> Result<Vec<Plan>, RegistryError> {
+        let rows = sqlx::query_as!(
+            PlanRow,
+            "SELECT name, tier, limits, features, default_config, retention_days FROM plans ORDER BY name"
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(Plan::try_from).collect()
+    }
+
+    /// One plan.
+    pub async fn plan_get(&self, name: &PlanName) -> Result<Option<Plan>, RegistryError> {
+        let row = sqlx::query_as!(
+            PlanRow,
+            "SELECT name, tier, limits, features, default_config, retention_days FROM plans WHERE name = $1",
+            name.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(Plan::try_from).transpose()
+    }
+
+    /// Creates a plan; false if there is one of that name.
+    pub async fn plan_create(&self, plan: &Plan, now: DateTime<Utc>) -> Result<bool, RegistryError> {
+        let done = sqlx::query!(
+            "INSERT INTO plans (name, tier, limits, features, default_config, retention_days, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING",
+            plan.name.as_str(),
+            plan.tier.as_str(),
+            to_json(&plan.limits),
+            to_json(&plan.features),
+            to_json(&plan.default_config),
+            plan.retention_days.cast_signed(),
+            now,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Replaces a plan; false if there is none of that name.
+    pub async fn plan_replace(&self, plan: &Plan, now: DateTime<Utc>) -> Result<bool, RegistryError> {
+        let done = sqlx::query!(
+            "UPDATE plans SET tier = $2, limits = $3, features = $4, default_config = $5, retention_days = $6,
+                 updated_at = $7
+             WHERE name = $1",
+            plan.name.as_str(),
+            plan.tier.as_str(),
+            to_json(&plan.limits),
+            to_json(&plan.features),
+            to_json(&plan.default_config),
+            plan.retention_days.cast_signed(),
+            now,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Deletes a plan that nobody has. A purged tenant's record keeps its plan's row alive.
+    pub async fn plan_delete(&self, name: &PlanName) -> Result<(), PlanDeleteError> {
+        match sqlx::query!("DELETE FROM plans WHERE name = $1", name.as_str()).execute(&self.pool).await {
+            Ok(done) if done.rows_affected() == 0 => Err(PlanDeleteError::NotFound),
+            Ok(_) => Ok(()),
+            Err(error) if broken_constraint(&error) == Some("tenants_plan_fkey") => {
+                Err(PlanDeleteError::InUse)
+            }
+            Err(error) => Err(PlanDeleteError::Registry(error.into())),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Routes: what data planes read. Uses only what the database role `tenantry_data_plane` may see.
+
+use std::{
+    collections::HashSet,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use tenantry_domain::{
+    Slug,
+    api_key::{KeyHash, Scope},
+    app::{AppName, AppVersion},
+    domain_name::DomainName,
+    ids::{ServerId, TenantId},
+    names::ObjectName,
+    placement::Epoch,
+    plan::{Features, LimitOverrides, Limits, PlanName},
+    route::{Route, RouteApp, RouteKey, RoutePlacement, RouteServer},
+};
+use uuid::Uuid;
+
+use crate::{Registry, RegistryError, error::Stored};
+
+/// By what a route is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RouteKeyRef<'a> {
+    /// The tenant's id.
+    Id(TenantId),
+    /// Its slug or subdomain.
+    Label(&'a Slug),
+    /// A verified custom domain.
+    Domain(&'a DomainName),
+}
+
+/// Reads routes, sharing between them what is equal (apps, servers, feature sets, names).
+#[derive(Debug)]
+pub struct RouteReader {
+    registry: Registry,
+    apps: Shared<RouteApp>,
+    servers: Shared<RouteServer>,
+    names: Shared<ObjectName>,
+    features: Shared<Features>,
+}
+
+/// A set of values that routes share.
+#[derive(Debug)]
+struct Shared<T>(Mutex<HashSet<Arc<T>>>);
+
+impl<T: Eq + Hash> Shared<T> {
+    fn new() -> Self {
+        Self(Mutex::new(HashSet::new()))
+    }
+
+    fn get(&self, value: T) -> Arc<T> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(&value) {
+            return Arc::clone(known);
+        }
+        // Values that no route holds any more would otherwise pile up.
+        if known.len() >= 1024 && known.len().is_power_of_two() {
+            known.retain(|value| Arc::strong_count(value) > 1);
+        }
+        let value = Arc::new(value);
+        known.insert(Arc::clone(&value));
+        value
+    }
+}
+
+struct RouteRow {
+    id: Uuid,
+    slug: String,
+    subdomain: Option<String>,
+    name: String,
+    status: String,
+    plan: String,
+    plan_limits: Value,
+    plan_features: Value,
+    limits: Value,
+    features: Value,
+    app: String,
+    manifest: Value,
+    domains: Vec<String>,
+    key_hashes: Vec<Vec<u8>>,
+    key_scopes: Vec<String>,
+    key_ends: Vec<Option<DateTime<Utc>>>,
+    epoch: Option<i32>,
+    database: Option<String>,
+    schema: Option<String>,
+    login: Option<String>,
+    schema_version: Option<i64>,
+    server_id: Option<Uuid>,
+    host: Option<String>,
+    port: Option<i32>,
+    max_connections: Option<i32>,
+}
+
+impl RouteReader {
+    /// A reader on a registry.
+    pub fn new(registry: Registry) -> Self {
+        Self {
+            registry,
+            apps: Shared::new(),
+            servers: Shared::new(),
+            names: Shared::new(),
+            features: Shared::new(),
+        }
+    }
+
+    /// The registry behind it.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The route of a tenant; none if there is no such tenant, or it is purged.
+    pub async fn route_get(&self, key: RouteKeyRef<'_>) -> Result<Option<Route>, RegistryError> {
+        let (id, label, domain) = match key {
+            RouteKeyRef::Id(id) => (Some(id.as_uuid()), None, None),
+            RouteKeyRef::Label(label) => (None, Some(label.as_str()), None),
+            RouteKeyRef::Domain(domain) => (None, None, Some(domain.as_str())),
+        };
+        let row = sqlx::query_as!(
+            RouteRow,
+            r#"SELECT tenants.id, slug, subdomain, tenants.name, status, plan,
+                   plans.limits AS plan_limits, plans.features AS plan_features,
+                   tenants.limits, tenants.features, app, manifest,
+                   ARRAY(SELECT domains.name FROM domains
+                         WHERE domains.tenant_id = tenants.id AND verified_at IS NOT NULL) AS "domains!",
+                   coalesce(keys.hashes, '{}') AS "key_hashes!", coalesce(keys.scopes, '{}') AS "key_scopes!",
+                   coalesce(keys.ends, '{}') AS "key_ends!: Vec<Option<DateTime<Utc>>>",
+                   epoch AS "epoch?", database AS "database?", schema AS "schema?", login AS "login?",
+                   schema_version AS "schema_version?", servers.id AS "server_id?", host AS "host?", port AS "port?",
+                   max_connections AS "max_connections?"
+               FROM tenants
+               JOIN plans ON plans.name = plan
+               JOIN apps ON apps.name = app
+               LEFT JOIN placements ON placements.tenant_id = tenants.id AND state = 'serving'
+               LEFT JOIN servers ON servers.id = server_id
+               LEFT JOIN LATERAL (
+                   SELECT array_agg(hash) AS hashes, array_agg(array_to_string(scopes, ' ')) AS scopes,
+                       array_agg(expires_at) AS ends
+                   FROM api_keys WHERE api_keys.tenant_id = tenants.id
+               ) AS keys ON true
+               WHERE status <> 'purged' AND tenants.id = coalesce($1,
+                   (SELECT tenant_id FROM tenant_labels WHERE label = $2),
+                   (SELECT tenant_id FROM domains WHERE domains.name = $3 AND verified_at IS NOT NULL))"#,
+            id,
+            label,
+            domain,
+        )
+        .fetch_optional(&self.registry.pool)
+        .await?;
+        row.map(|row| self.route(row)).transpose()
+    }
+
+    fn route(&self, row: RouteRow) -> Result<Route, RegistryError> {
+        let label = |text: &str| Slug::parse(text);
+        let plan_limits: Limits = serde_json::from_value(row.plan_limits).stored("plans.limits")?;
+        let own_limits: LimitOverrides = serde_json::from_value(row.limits).stored("tenants.limits")?;
+        let mut features: Features = serde_json::from_value(row.plan_features).stored("plans.features")?;
+        let own: Features = serde_json::from_value(row.features).stored("tenants.features")?;
+        features.extend(own);
+        let app = RouteApp {
+            name: AppName::parse(&row.app).stored("tenants.app")?,
+            manifest: serde_json::from_value(row.manifest).stored("apps.manifest")?,
+        };
+        let keys = row
+            .key_hashes
+            .iter()
+            .zip(&row.key_scopes)
+            .zip(&row.key_ends)
+            .map(|((hash, scopes), expires_at)| {
+                let has = |scope: Scope| scopes.split(' ').any(|name| name == scope.as_str());
+                Ok(RouteKey {
+                    hash: KeyHash::from_stored(hash).ok_or("is not 32 bytes").stored("api_keys.hash")?,
+                    read: has(Scope::DataRead),
+                    write: has(Scope::DataWrite),
+                    expires_at: *expires_at,
+                })
+            })
+            .collect::<Result<Box<[_]>, RegistryError>>()?;
+        let domains = row.domains.iter().map(|name| DomainName::parse(name));
+        let placement = match (
+            row.epoch,
+            row.database,
+            row.schema,
+            row.login,
+            row.schema_version,
+            row.server_id,
+            row.host,
+            row.port,
+            row.max_connections,
+        ) {
+            (
+                Some(epoch),
+                Some(database),
+                Some(schema),
+                Some(login),
+                Some(version),
+                Some(server_id),
+                Some(host),
+                Some(port),
+                Some(max_connections),
+            ) => Some(RoutePlacement {
+                epoch: Epoch::from_stored(epoch),
+                server: self.servers.get(RouteServer {
+                    id: ServerId::from_uuid(server_id),
+                    host,
+                    port: u16::try_from(port).stored("servers.port")?,
+                    max_connections: u32::try_from(max_connections).stored("servers.max_connections")?,
+                }),
+                database: self.names.get(ObjectName::parse(&database).stored("placements.database")?),
+                login: self.names.get(ObjectName::parse(&login).stored("placements.login")?),
+                schema: ObjectName::parse(&schema).stored("placements.schema")?,
+                schema_version: AppVersion::try_from(version).stored("placements.schema_version")?,
+            }),
+            _ => None,
+        };
+        Ok(Route {
+            tenant_id: TenantId::from_uuid(row.id),
+            slug: label(&row.slug).stored("tenants.slug")?,
+            subdomain: row.subdomain.as_deref().map(label).transpose().stored("tenants.subdomain")?,
+            domains: domains.collect::<Result<_, _>>().stored("domains.name")?,
+            name: row.name.into(),
+            phase: row.status.parse().stored("tenants.status")?,
+            plan: PlanName::parse(&row.plan).stored("tenants.plan")?,
+            limits: own_limits.over(plan_limits),
+            features: self.features.get(features),
+            app: self.apps.get(app),
+            placement,
+            keys,
+        })
+    }
+}

@@ -1,0 +1,63 @@
+//! Table `server_logins`: the data plane's logins on each server.
+
+use tenantry_domain::{ids::ServerId, names::ObjectName};
+
+use crate::{Registry, RegistryError, error::Stored};
+
+/// A login of the data plane on a server.
+#[derive(Debug, Clone)]
+pub struct ServerLogin {
+    /// The server.
+    pub server_id: ServerId,
+    /// The login's name.
+    pub name: ObjectName,
+    /// Its password, sealed.
+    pub password: Vec<u8>,
+}
+
+impl Registry {
+    /// One login.
+    pub async fn server_login_get(
+        &self,
+        server: ServerId,
+        name: &ObjectName,
+    ) -> Result<Option<ServerLogin>, RegistryError> {
+        let password = sqlx::query_scalar!(
+            "SELECT password FROM server_logins WHERE server_id = $1 AND name = $2",
+            server.as_uuid(),
+            name.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(password.map(|password| ServerLogin { server_id: server, name: name.clone(), password }))
+    }
+
+    /// The login on a server that holds fewest tenants, if one holds fewer than `limit`.
+    pub async fn server_login_with_room(
+        &self,
+        server: ServerId,
+        limit: u32,
+    ) -> Result<Option<ObjectName>, RegistryError> {
+        let name = sqlx::query_scalar!(
+            "SELECT name FROM server_logins WHERE server_id = $1 AND tenants < $2 ORDER BY tenants DESC, name LIMIT 1",
+            server.as_uuid(),
+            i32::try_from(limit).unwrap_or(i32::MAX),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        name.map(|name| ObjectName::parse(&name).stored("server_logins.name")).transpose()
+    }
+
+    /// Adds a login, unless it is there.
+    pub async fn server_login_add(&self, login: &ServerLogin) -> Result<(), RegistryError> {
+        sqlx::query!(
+            "INSERT INTO server_logins (server_id, name, password) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            login.server_id.as_uuid(),
+            login.name.as_str(),
+            login.password
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

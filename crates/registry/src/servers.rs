@@ -1,0 +1,249 @@
+//! Table `servers`.
+
+use chrono::{DateTime, Utc};
+use tenantry_domain::{
+    ids::ServerId,
+    names::ObjectName,
+    plan::Tier,
+    server::{Server, ServerName},
+};
+use uuid::Uuid;
+
+use crate::{
+    Registry, RegistryError,
+    error::{Stored, broken_constraint},
+};
+
+/// A server to register.
+#[derive(Debug, Clone)]
+pub struct NewServer {
+    /// What operators see; `tenants` is ignored.
+    pub server: Server,
+    /// The login with which workers administer it.
+    pub admin_user: String,
+    /// Its password, sealed.
+    pub admin_password: Vec<u8>,
+    /// The database that tenants of tier `schema` share.
+    pub shared_database: ObjectName,
+}
+
+/// How a worker reaches a server.
+#[derive(Debug, Clone)]
+pub struct ServerAccess {
+    /// The server.
+    pub server: Server,
+    /// The admin login.
+    pub admin_user: String,
+    /// Its password, sealed.
+    pub admin_password: Vec<u8>,
+    /// The database that tenants of tier `schema` share.
+    pub shared_database: ObjectName,
+}
+
+/// Replaces what may change on a registered server. `None` leaves it as it is.
+#[derive(Debug, Clone)]
+pub struct ServerChange {
+    /// What operators see; `id`, `tenants` and `created_at` are ignored.
+    pub server: Server,
+    /// Another admin login and its sealed password.
+    pub admin: Option<(String, Vec<u8>)>,
+}
+
+/// A server cannot be registered or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerCreateError {
+    /// A server has the name.
+    #[error("the name is taken")]
+    NameTaken,
+    /// A server has the host and port.
+    #[error("the address is registered")]
+    AddressTaken,
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+/// A server cannot be deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerDeleteError {
+    /// There is none of that name.
+    #[error("there is no such server")]
+    NotFound,
+    /// It holds tenants.
+    #[error("the server holds tenants")]
+    InUse,
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+struct ServerRow {
+    id: Uuid,
+    name: String,
+    region: String,
+    host: String,
+    port: i32,
+    admin_user: String,
+    admin_password: Vec<u8>,
+    shared_database: String,
+    state: String,
+    provider: String,
+    tiers: Vec<String>,
+    capacity: i32,
+    tenants: i32,
+    max_connections: i32,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<ServerRow> for ServerAccess {
+    type Error = RegistryError;
+
+    fn try_from(row: ServerRow) -> Result<Self, RegistryError> {
+        let tiers: Vec<Tier> =
+            row.tiers.iter().map(|tier| tier.parse()).collect::<Result<_, _>>().stored("servers.tiers")?;
+        Ok(Self {
+            server: Server {
+                id: ServerId::from_uuid(row.id),
+                name: ServerName::parse(&row.name).stored("servers.name")?,
+                region: row.region,
+                host: row.host,
+                port: u16::try_from(row.port).stored("servers.port")?,
+                state: row.state.parse().stored("servers.state")?,
+                provider: row.provider.parse().stored("servers.provider")?,
+                tiers,
+                capacity: u32::try_from(row.capacity).stored("servers.capacity")?,
+                tenants: u32::try_from(row.tenants).stored("servers.tenants")?,
+                max_connections: u32::try_from(row.max_connections).stored("servers.max_connections")?,
+                created_at: row.created_at,
+            },
+            admin_user: row.admin_user,
+            admin_password: row.admin_password,
+            shared_database: ObjectName::parse(&row.shared_database).stored("servers.shared_database")?,
+        })
+    }
+}
+
+/// A count as PostgreSQL's `integer`, the largest one at most.
+fn integer(count: u32) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+fn tier_names(server: &Server) -> Vec<String> {
+    server.tiers.iter().map(ToString::to_string).collect()
+}
+
+fn refusal(error: sqlx::Error) -> ServerCreateError {
+    match broken_constraint(&error) {
+        Some("servers_name_key") => ServerCreateError::NameTaken,
+        Some("servers_host_port_key") => ServerCreateError::AddressTaken,
+        _ => ServerCreateError::Registry(error.into()),
+    }
+}
+
+impl Registry {
+    /// Registers a server.
+    pub async fn server_create(&self, new: &NewServer) -> Result<(), ServerCreateError> {
+        let server = &new.server;
+        sqlx::query!(
+            "INSERT INTO servers (id, name, region, host, port, admin_user, admin_password, shared_database, state,
+                 provider, tiers, capacity, max_connections, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            server.id.as_uuid(),
+            server.name.as_str(),
+            server.region,
+            server.host,
+            i32::from(server.port),
+            new.admin_user,
+            new.admin_password,
+            new.shared_database.as_str(),
+            server.state.as_str(),
+            server.provider.as_str(),
+            &tier_names(server),
+            integer(server.capacity),
+            integer(server.max_connections),
+            server.created_at,
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(refusal)?;
+        Ok(())
+    }
+
+    /// All servers, by name.
+    pub async fn server_list(&self) -> Result<Vec<Server>, RegistryError> {
+        let rows = sqlx::query_as!(
+            ServerRow,
+            "SELECT id, name, region, host, port, admin_user, admin_password, shared_database, state, provider,
+                 tiers, capacity, tenants, max_connections, created_at FROM servers ORDER BY name"
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|row| ServerAccess::try_from(row).map(|access| access.server)).collect()
+    }
+
+    /// One server by name, with its sealed admin login.
+    pub async fn server_find(&self, name: &ServerName) -> Result<Option<ServerAccess>, RegistryError> {
+        let row = sqlx::query_as!(
+            ServerRow,
+            "SELECT id, name, region, host, port, admin_user, admin_password, shared_database, state, provider,
+                 tiers, capacity, tenants, max_connections, created_at FROM servers WHERE name = $1",
+            name.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(ServerAccess::try_from).transpose()
+    }
+
+    /// One server by id, with its sealed admin login.
+    pub async fn server_get(&self, id: ServerId) -> Result<Option<ServerAccess>, RegistryError> {
+        let row = sqlx::query_as!(
+            ServerRow,
+            "SELECT id, name, region, host, port, admin_user, admin_password, shared_database, state, provider,
+                 tiers, capacity, tenants, max_connections, created_at FROM servers WHERE id = $1",
+            id.as_uuid()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(ServerAccess::try_from).transpose()
+    }
+
+    /// Changes a server; false if there is none of that name.
+    pub async fn server_change(&self, change: &ServerChange) -> Result<bool, ServerCreateError> {
+        let server = &change.server;
+        let (user, password) =
+            change.admin.as_ref().map(|(user, password)| (user.as_str(), password.as_slice())).unzip();
+        let done = sqlx::query!(
+            "UPDATE servers SET region = $2, host = $3, port = $4, state = $5, provider = $6, tiers = $7,
+                 capacity = $8, max_connections = $9, admin_user = coalesce($10, admin_user),
+                 admin_password = coalesce($11, admin_password)
+             WHERE name = $1",
+            server.name.as_str(),
+            server.region,
+            server.host,
+            i32::from(server.port),
+            server.state.as_str(),
+            server.provider.as_str(),
+            &tier_names(server),
+            integer(server.capacity),
+            integer(server.max_connections),
+            user,
+            password,
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(refusal)?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Forgets a server that holds no tenant.
+    pub async fn server_delete(&self, name: &ServerName) -> Result<(), ServerDeleteError> {
+        match sqlx::query!("DELETE FROM servers WHERE name = $1", name.as_str()).execute(&self.pool).await {
+            Ok(done) if done.rows_affected() == 0 => Err(ServerDeleteError::NotFound),
+            Ok(_) => Ok(()),
+            Err(error) if broken_constraint(&error).is_some_and(|name| name.starts_with("placements_")) => {
+                Err(ServerDeleteError::InUse)
+            }
+            Err(error) => Err(ServerDeleteError::Registry(error.into())),
+        }
+    }
+}

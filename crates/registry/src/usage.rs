@@ -1,0 +1,49 @@
+//! Table `usage_samples`: what data planes append.
+
+use chrono::{DateTime, Utc};
+use tenantry_domain::ids::TenantId;
+use uuid::Uuid;
+
+use crate::{Registry, RegistryError};
+
+/// A tenant's traffic through one data plane since that data plane's last sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UsageSample {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// Requests answered.
+    pub requests: u64,
+    /// Bytes of request bodies.
+    pub bytes_in: u64,
+    /// Bytes of answers' bodies.
+    pub bytes_out: u64,
+}
+
+impl Registry {
+    /// Appends samples. Those of tenants that are gone meanwhile are dropped.
+    pub async fn usage_append(
+        &self,
+        samples: &[UsageSample],
+        at: DateTime<Utc>,
+    ) -> Result<(), RegistryError> {
+        let column = |value: fn(&UsageSample) -> u64| -> Vec<i64> {
+            samples.iter().map(|sample| i64::try_from(value(sample)).unwrap_or(i64::MAX)).collect()
+        };
+        let tenants: Vec<Uuid> = samples.iter().map(|sample| sample.tenant_id.as_uuid()).collect();
+        sqlx::query!(
+            "INSERT INTO usage_samples (tenant_id, at, requests, bytes_in, bytes_out)
+             SELECT sample.tenant_id, $5, sample.requests, sample.bytes_in, sample.bytes_out
+             FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])
+                 AS sample (tenant_id, requests, bytes_in, bytes_out)
+             WHERE EXISTS (SELECT 1 FROM tenants WHERE tenants.id = sample.tenant_id)",
+            &tenants,
+            &column(|sample| sample.requests),
+            &column(|sample| sample.bytes_in),
+            &column(|sample| sample.bytes_out),
+            at,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

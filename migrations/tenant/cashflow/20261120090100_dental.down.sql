@@ -1,0 +1,3 @@
+DROP TABLE dental_supplies;
+DROP TABLE treatments;
+DROP TABLE patients;

@@ -1,0 +1,2 @@
+DROP TABLE contacts;
+DROP FUNCTION set_updated_at();

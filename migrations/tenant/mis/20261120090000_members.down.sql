@@ -1,0 +1,2 @@
+DROP TABLE members;
+DROP FUNCTION set_updated_at();

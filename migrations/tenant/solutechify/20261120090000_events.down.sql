@@ -1,0 +1,3 @@
+DROP TABLE events;
+DROP TABLE venues;
+DROP FUNCTION set_updated_at();

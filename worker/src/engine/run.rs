@@ -1,0 +1,355 @@
+//! The course of one operation, from lease to end.
+
+use std::{sync::Arc, time::Duration};
+
+use rand::RngExt;
+use tenantry_domain::{
+    ids::OperationId,
+    operation::{OperationEventKind, OperationState},
+};
+use tenantry_registry::{FencedError, Lease, NewEvent, Outcome, Record};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::Instrument;
+
+use super::{Definition, Engine, Looked, Moment, Point, Step, StepError, Work};
+use crate::operations;
+
+pub(super) async fn look_at(engine: &Engine, id: OperationId) -> Looked {
+    let resources = &engine.resources;
+    let lease = match resources
+        .registry
+        .operation_lease(id, &resources.settings.name, resources.settings.lease)
+        .await
+    {
+        Ok(Some(lease)) => lease,
+        Ok(None) => return Looked::NothingToDo,
+        Err(error) => {
+            tracing::warn!(operation.id = %id, %error, "operation {id} cannot be taken");
+            return Looked::Lost;
+        }
+    };
+    let (kind, tenant, attempt) = (lease.operation.kind, lease.operation.tenant_id, lease.operation.attempts);
+    let span = tracing::info_span!(
+        "operation", operation.id = %id, operation.kind = %kind, operation.attempt = attempt, tenant.id = %tenant
+    );
+    let looked = course(engine, lease).instrument(span.clone()).await;
+    let looked = match looked {
+        Ok(looked) => looked,
+        Err(StepError::LeaseLost) => {
+            span.in_scope(|| tracing::info!("another worker has operation {id}"));
+            Looked::Lost
+        }
+        Err(error) => {
+            span.in_scope(|| tracing::warn!(%error, "operation {id} stopped; it will be taken up again"));
+            Looked::Lost
+        }
+    };
+    metrics::counter!("tenantry_operation_attempts_total", "kind" => kind.as_str(), "ended" => format!("{looked:?}"))
+        .increment(1);
+    looked
+}
+
+/// Renews the lease until dropped; cancels its token when the lease is lost.
+struct Heartbeat {
+    lost: CancellationToken,
+    _stop: DropGuard,
+}
+
+impl Heartbeat {
+    fn begin(engine: &Engine, lease: &Lease) -> Self {
+        let (lost, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (registry, lease, tell, until) =
+            (engine.resources.registry.clone(), lease.clone(), lost.clone(), stop.clone());
+        tokio::spawn(async move {
+            let mut beat = tokio::time::interval(lease.duration / 3);
+            beat.tick().await;
+            while until.run_until_cancelled(beat.tick()).await.is_some() {
+                if let Err(FencedError::LeaseLost(_)) = registry.operation_heartbeat(&lease).await {
+                    tell.cancel();
+                    return;
+                }
+            }
+        });
+        Self { lost, _stop: stop.drop_guard() }
+    }
+}
+
+/// An operation at work.
+struct Course<'a> {
+    engine: &'a Engine,
+    work: Work,
+    definition: Definition,
+    heartbeat: Heartbeat,
+}
+
+async fn course(engine: &Engine, lease: Lease) -> Result<Looked, StepError> {
+    let resources = &engine.resources;
+    let heartbeat = Heartbeat::begin(engine, &lease);
+    let operation = lease.operation.clone();
+    let details = resources
+        .registry
+        .tenant_get(operation.tenant_id)
+        .await?
+        .ok_or_else(|| StepError::permanent("the tenant is gone"))?;
+    let plan = resources
+        .registry
+        .plan_get(&details.tenant.plan)
+        .await?
+        .ok_or_else(|| StepError::permanent("the tenant's plan is gone"))?;
+    let work = Work::new(lease, details.tenant, plan, details.placement, Arc::clone(resources));
+    let definition = operations::define(operation.kind, &work);
+    let course = Course { engine, work, definition, heartbeat };
+    if operation.state == OperationState::Undoing {
+        let error = operation.error.unwrap_or_else(|| "interrupted".into());
+        let outcome = if operation.cancel_requested { Outcome::Cancelled } else { Outcome::Failed { error } };
+        return course.undo(usize::from(operation.steps_done), outcome).await;
+    }
+    course.forward(usize::from(operation.steps_done), operation.cancel_requested).await
+}
+
+impl Course<'_> {
+    async fn forward(&self, from: usize, mut cancel: bool) -> Result<Looked, StepError> {
+        let steps = &self.definition.steps;
+        let retries = self.work.lease.operation.retries;
+        tracing::info!("{} begins at step {from} of {}", self.definition.kind, steps.len());
+        let mut events = vec![self.event(OperationEventKind::Started, None, from, "a worker has begun")];
+        for (index, step) in steps.iter().enumerate().skip(from) {
+            // The record of what ran goes together with the announcement of what runs next.
+            events.push(self.event(OperationEventKind::StepStarted, Some(&**step), index, step.doing()));
+            cancel |= self.record(index, false, std::mem::take(&mut events), None).await?;
+            if index > from {
+                self.reached(&*steps[index - 1], Moment::Recorded).await?;
+            }
+            if cancel && index < self.definition.no_return {
+                return self.undo(index, Outcome::Cancelled).await;
+            }
+            if self.engine.stop.is_cancelled() {
+                return self.give_back(Duration::ZERO).await;
+            }
+            match self.try_step(&**step, index, if index == from { retries } else { 0 }).await? {
+                Tried::Ran => {}
+                Tried::Later(delay) => return self.give_back(delay).await,
+                Tried::Failed(error) => return self.undo(index + 1, Outcome::Failed { error }).await,
+            }
+            events.push(self.event(OperationEventKind::StepFinished, Some(&**step), index + 1, "done"));
+        }
+        events.push(self.event(OperationEventKind::Succeeded, None, steps.len(), self.definition.done));
+        self.patiently(|| {
+            self.registry().operation_finish(&self.work.lease, &Outcome::Succeeded, None, &events)
+        })
+        .await?;
+        tracing::info!("{} succeeded", self.definition.kind);
+        Ok(Looked::Ended)
+    }
+
+    /// Runs a step, again after transient errors, as often as the settings allow.
+    async fn try_step(&self, step: &dyn Step, index: usize, mut failures: u32) -> Result<Tried, StepError> {
+        let settings = &self.engine.resources.settings;
+        loop {
+            let started = std::time::Instant::now();
+            let error = match self.run_once(step).await {
+                Ok(()) => {
+                    metrics::histogram!("tenantry_step_duration_seconds", "kind" => self.definition.kind.as_str(), "step" => step.name())
+                        .record(started.elapsed().as_secs_f64());
+                    return Ok(Tried::Ran);
+                }
+                Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
+                Err(error) => error,
+            };
+            failures += 1;
+            let (message, transient) = match error {
+                StepError::Permanent { message } => (message, false),
+                error => (error.to_string(), true),
+            };
+            let past_return = index >= self.definition.no_return;
+            if !past_return && (!transient || failures >= settings.step_tries) {
+                tracing::warn!(
+                    step.name = step.name(),
+                    error = message,
+                    "step {} failed: {message}",
+                    step.name()
+                );
+                return Ok(Tried::Failed(format!("{}: {message}", step.name())));
+            }
+            // Whatever was wrong with the connection to the server: read its address and login anew.
+            if let Some(placement) = self.work.placement() {
+                self.engine.resources.servers.forget(placement.server_id);
+            }
+            let delay = self.backoff(failures);
+            tracing::info!(
+                step.name = step.name(),
+                error = message,
+                "step {} failed and is tried again in {delay:?}: {message}",
+                step.name()
+            );
+            let event = self.event(
+                OperationEventKind::Retrying,
+                Some(step),
+                index,
+                &format!("failed, to be tried again in {:.1} s: {message}", delay.as_secs_f32()),
+            );
+            self.record(index, false, vec![event], Some(message)).await?;
+            if delay > settings.lease {
+                return Ok(Tried::Later(delay));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.heartbeat.lost.cancelled() => return Err(StepError::LeaseLost),
+                () = self.engine.stop.cancelled() => return Ok(Tried::Later(delay)),
+            }
+        }
+    }
+
+    async fn run_once(&self, step: &dyn Step) -> Result<(), StepError> {
+        let timeout = self.engine.resources.settings.step_timeout;
+        let run = async {
+            self.reached(step, Moment::Before).await?;
+            for _ in 0..self.engine.probe.repetitions() {
+                step.run(&self.work).await?;
+            }
+            self.reached(step, Moment::Ran).await
+        };
+        tokio::select! {
+            ran = tokio::time::timeout(timeout, run) => ran.unwrap_or_else(|_| Err(StepError::timed_out(timeout))),
+            () = self.heartbeat.lost.cancelled() => Err(StepError::LeaseLost),
+        }
+    }
+
+    /// Takes back the first `count` steps, last first; then ends the operation.
+    async fn undo(&self, count: usize, outcome: Outcome) -> Result<Looked, StepError> {
+        let error = match &outcome {
+            Outcome::Failed { error } => Some(error.clone()),
+            _ => None,
+        };
+        let count = count.min(self.definition.steps.len());
+        // Recorded first: a crash from here on goes on undoing.
+        self.record(count, true, Vec::new(), error).await?;
+        for (index, step) in self.definition.steps.iter().enumerate().take(count).rev() {
+            let mut failures = 0;
+            loop {
+                let undo = async {
+                    for _ in 0..self.engine.probe.repetitions() {
+                        step.undo(&self.work).await?;
+                    }
+                    self.reached(&**step, Moment::Undone).await
+                };
+                match undo.await {
+                    Ok(()) => break,
+                    Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
+                    Err(error) => {
+                        failures += 1;
+                        let delay = self.backoff(failures);
+                        let message = format!("undoing failed, to be tried again: {error}");
+                        tracing::warn!(step.name = step.name(), %error, "undoing step {} failed: {error}", step.name());
+                        let event = self.event(OperationEventKind::Retrying, Some(&**step), index, &message);
+                        self.record(index + 1, true, vec![event], None).await?;
+                        if delay > self.engine.resources.settings.lease || self.engine.stop.is_cancelled() {
+                            return self.give_back(delay).await;
+                        }
+                        tokio::time::sleep(delay).await;
+                    }
+                }
+            }
+            let event = self.event(OperationEventKind::StepUndone, Some(&**step), index, "undone");
+            self.record(index, true, vec![event], None).await?;
+        }
+        let (kind, message) = match &outcome {
+            Outcome::Cancelled => (OperationEventKind::Cancelled, "cancelled and undone".to_owned()),
+            Outcome::Failed { error } => (OperationEventKind::Failed, format!("failed and undone: {error}")),
+            Outcome::Succeeded => unreachable!("what succeeded is not undone"),
+        };
+        let events = [self.event(kind, None, 0, &message)];
+        let phase = self.definition.phase_when_undone;
+        self.patiently(|| self.registry().operation_finish(&self.work.lease, &outcome, phase, &events))
+            .await?;
+        tracing::warn!("{} ended: {message}", self.definition.kind);
+        Ok(Looked::Ended)
+    }
+
+    async fn give_back(&self, delay: Duration) -> Result<Looked, StepError> {
+        self.patiently(|| self.registry().operation_release(&self.work.lease, delay)).await?;
+        Ok(Looked::GivenBack)
+    }
+
+    /// Records that `done` steps are finished and not undone; true if somebody asked to cancel.
+    async fn record(
+        &self,
+        done: usize,
+        undoing: bool,
+        events: Vec<NewEvent>,
+        error: Option<String>,
+    ) -> Result<bool, StepError> {
+        let record = Record {
+            undoing,
+            steps_done: u16::try_from(done).unwrap_or(u16::MAX),
+            step: self.definition.steps.get(done).map(|step| step.name()),
+            progress: self.progress(done),
+            cancellable: !undoing && done < self.definition.no_return,
+            retried: error.is_some() && !undoing,
+            error,
+            events,
+        };
+        self.patiently(|| self.registry().operation_record(&self.work.lease, &record)).await
+    }
+
+    /// Does something with the registry, again and again while it is away and the lease may hold.
+    async fn patiently<T, F>(&self, mut run: impl FnMut() -> F) -> Result<T, StepError>
+    where
+        F: Future<Output = Result<T, FencedError>>,
+    {
+        let patience = self.work.lease.duration;
+        let started = std::time::Instant::now();
+        loop {
+            match run().await.map_err(StepError::from) {
+                Err(StepError::Transient { message }) if started.elapsed() < patience => {
+                    tracing::debug!(error = message, "the registry is away; trying again");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn reached(&self, step: &dyn Step, moment: Moment) -> Result<(), StepError> {
+        self.engine.probe.reached(Point { kind: self.definition.kind, step: step.name(), moment }).await
+    }
+
+    fn registry(&self) -> &tenantry_registry::Registry {
+        &self.engine.resources.registry
+    }
+
+    /// Doubles from the base to the cap, with jitter of a half, so that many do not come back at once.
+    fn backoff(&self, failures: u32) -> Duration {
+        let settings = &self.engine.resources.settings;
+        let full = settings.retry_base.saturating_mul(1 << (failures - 1).min(16)).min(settings.retry_cap);
+        full.mul_f64(rand::rng().random_range(0.5..=1.0))
+    }
+
+    fn progress(&self, done: usize) -> f32 {
+        #[expect(clippy::cast_precision_loss, reason = "operations have a handful of steps")]
+        let share = done as f32 / self.definition.steps.len().max(1) as f32;
+        share.clamp(0.0, 1.0)
+    }
+
+    fn event(
+        &self,
+        kind: OperationEventKind,
+        step: Option<&dyn Step>,
+        done: usize,
+        message: &str,
+    ) -> NewEvent {
+        NewEvent {
+            kind,
+            step: step.map(Step::name),
+            progress: self.progress(done),
+            message: message.to_owned(),
+        }
+    }
+}
+
+/// What became of a step.
+enum Tried {
+    Ran,
+    Later(Duration),
+    Failed(String),
+}

@@ -1,0 +1,109 @@
+//! What an operation is made of.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tenantry_domain::{
+    operation::OperationKind,
+    placement::Placement,
+    plan::Plan,
+    tenant::{Tenant, TenantPhase, TenantStatus},
+};
+use tenantry_registry::Lease;
+
+use super::StepError;
+use crate::{Resources, servers::Server};
+
+/// One idempotent piece of work: run twice in a row, it leaves the same state as once.
+#[async_trait]
+pub trait Step: Send + Sync {
+    /// Its stable name, e.g. `create_role`.
+    fn name(&self) -> &'static str;
+
+    /// What it does, for a person, e.g. `making the tenant's role`.
+    fn doing(&self) -> &'static str;
+
+    /// Does it.
+    async fn run(&self, work: &Work) -> Result<(), StepError>;
+
+    /// Takes it back, also when it ran half or not at all. Not called past the point of no return.
+    async fn undo(&self, work: &Work) -> Result<(), StepError> {
+        let _ = work;
+        Ok(())
+    }
+}
+
+/// An operation as a sequence of steps.
+pub struct Definition {
+    /// Which operation.
+    pub kind: OperationKind,
+    /// Its steps, in order.
+    pub steps: Vec<Box<dyn Step>>,
+    /// From this step on (its index) it only rolls forward.
+    pub no_return: usize,
+    /// The tenant's phase when it failed or was cancelled and is undone; none: as the steps left it.
+    pub phase_when_undone: Option<TenantPhase>,
+    /// The last line of its story when it went well.
+    pub done: &'static str,
+}
+
+/// What a step works with: the operation, the tenant and the worker's resources.
+pub struct Work {
+    /// The right to work on the operation.
+    pub lease: Lease,
+    /// The tenant as it was when the worker took the operation.
+    pub tenant: Tenant,
+    /// Its plan.
+    pub plan: Plan,
+    /// The worker's resources.
+    pub resources: Arc<Resources>,
+    placement: Mutex<Option<Placement>>,
+}
+
+impl Work {
+    pub(super) fn new(
+        lease: Lease,
+        tenant: Tenant,
+        plan: Plan,
+        placement: Option<Placement>,
+        resources: Arc<Resources>,
+    ) -> Self {
+        Self { lease, tenant, plan, resources, placement: Mutex::new(placement) }
+    }
+
+    /// Where the tenant's data is, or is being made.
+    pub fn placement(&self) -> Option<Placement> {
+        self.placement.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes where the tenant's data is from now on.
+    pub(crate) fn set_placement(&self, placement: Option<Placement>) {
+        *self.placement.lock().unwrap_or_else(PoisonError::into_inner) = placement;
+    }
+
+    /// Where the tenant's data is, and that server; an error if it has no placement.
+    pub(crate) async fn placed(&self) -> Result<(Placement, Arc<Server>), StepError> {
+        let placement = self
+            .placement()
+            .ok_or_else(|| StepError::permanent("the tenant has no placement; retry its provisioning"))?;
+        let server = self.resources.servers.get(placement.server_id).await?;
+        Ok((placement, server))
+    }
+
+    /// The tenant's status when the operation was asked for: what undoing goes back to.
+    pub(crate) fn status_before(&self) -> TenantStatus {
+        let input = &self.lease.operation.input;
+        let text = |key: &str| input.get(key).and_then(serde_json::Value::as_str);
+        let purge_at = text("fromPurgeAt").and_then(|at| at.parse::<DateTime<Utc>>().ok());
+        text("from")
+            .and_then(|phase| phase.parse::<TenantPhase>().ok())
+            .and_then(|phase| phase.with(purge_at).ok())
+            .unwrap_or(self.tenant.status)
+    }
+
+    /// The mark on the tenant's objects.
+    pub(crate) fn owner_mark(&self) -> String {
+        Resources::owner_mark(self.tenant.id)
+    }
+}

@@ -1,0 +1,84 @@
+//! The worker: takes operations from the queue, runs their steps on tenant servers, and keeps
+//! what should be true true.
+//!
+//! - [`engine`] runs any operation: lease, steps, retries, undo, end.
+//! - [`operations`] holds one file per kind of operation.
+//! - [`reconcilers`] holds one file per periodic task without input.
+//!
+//! Several workers may run at once; any of them may die at any instant.
+
+mod apps;
+pub mod dns;
+pub mod engine;
+pub mod operations;
+mod queue;
+pub mod reconcilers;
+mod resources;
+mod servers;
+mod settings;
+
+use std::sync::Arc;
+
+use dns::{SystemResolver, TxtResolver};
+use engine::{Engine, Probe, Unobserved};
+use tenantry_domain::{Clock, envelope::Key};
+use tenantry_registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+pub use resources::Resources;
+pub use settings::Settings;
+
+/// A worker process.
+#[derive(Clone)]
+pub struct Worker {
+    engine: Engine,
+    resources: Arc<Resources>,
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("name", &self.resources.settings.name).finish_non_exhaustive()
+    }
+}
+
+impl Worker {
+    /// A worker on a registry, opening sealed values with `kek`.
+    pub fn new(registry: Registry, kek: Key, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        let resolver = Arc::new(SystemResolver::default());
+        Self::with(registry, kek, clock, resolver, Arc::new(Unobserved), settings)
+    }
+
+    /// As [`Worker::new`], with a resolver and a probe of the caller's: for tests.
+    pub fn with(
+        registry: Registry,
+        kek: Key,
+        clock: Arc<dyn Clock>,
+        resolver: Arc<dyn TxtResolver>,
+        probe: Arc<dyn Probe>,
+        settings: Settings,
+    ) -> Self {
+        let resources = Arc::new(Resources::new(registry, kek, clock, resolver, settings));
+        Self { engine: Engine::new(Arc::clone(&resources), probe), resources }
+    }
+
+    /// What operations and reconcilers work with.
+    pub fn resources(&self) -> &Arc<Resources> {
+        &self.resources
+    }
+
+    /// The engine, to run single operations by hand.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Works until `stop` is cancelled; then finishes or hands over what it has begun.
+    pub async fn run(self, stop: CancellationToken) {
+        tracing::info!(worker.name = %self.resources.settings.name, "worker {} begins", self.resources.settings.name);
+        futures::join!(
+            queue::consume(&self.engine, &self.resources, stop.clone()),
+            reconcilers::run_all(&self.resources, stop.clone()),
+        );
+        self.resources.servers.close().await;
+        tracing::info!(worker.name = %self.resources.settings.name, "worker {} ended", self.resources.settings.name);
+    }
+}

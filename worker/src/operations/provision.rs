@@ -1,0 +1,356 @@
+//! Provision: makes a tenant's role, schema or database, tables and default data, and begins to
+//! serve it. No input. It can be undone until it is done; undone, the tenant is `failed`.
+//!
+//! - tier `schema`: place, create_role, create_schema, migrate, seed, activate
+//! - tier `database`: place, create_role, create_database, adopt_schema, migrate, activate
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rand::Rng;
+use secrecy::{ExposeSecret, SecretString};
+use tenantry_domain::{
+    app::App, names::ObjectName, operation::OperationKind, plan::Tier, purpose::Purpose, tenant::TenantPhase,
+};
+use tenantry_registry::{PlaceError, PlaceRequest, ServerLogin};
+
+use crate::engine::{Definition, Step, StepError, Work};
+
+pub(super) fn define(tier: Tier) -> Definition {
+    let steps: Vec<Box<dyn Step>> = match tier {
+        Tier::Schema => vec![
+            Box::new(Place),
+            Box::new(CreateRole),
+            Box::new(CreateSchema),
+            Box::new(Migrate),
+            Box::new(Seed),
+            Box::new(Activate),
+        ],
+        Tier::Database => vec![
+            Box::new(Place),
+            Box::new(CreateRole),
+            Box::new(CreateDatabase),
+            Box::new(AdoptSchema),
+            Box::new(Migrate),
+            Box::new(Activate),
+        ],
+        Tier::Instance => vec![Box::new(RefuseInstance)],
+    };
+    Definition {
+        kind: OperationKind::Provision,
+        no_return: steps.len(),
+        steps,
+        phase_when_undone: Some(TenantPhase::Failed),
+        done: "the tenant is served",
+    }
+}
+
+/// The tenant's app, with at least one version.
+async fn app(work: &Work) -> Result<std::sync::Arc<App>, StepError> {
+    let app = work.resources.apps.get(&work.tenant.app).await?;
+    app.filter(|app| !app.migrations.is_empty()).ok_or_else(|| {
+        StepError::permanent(format!("app {} has no version; push one and retry", work.tenant.app))
+    })
+}
+
+fn password() -> SecretString {
+    let mut bytes = [0u8; 24];
+    rand::rng().fill_bytes(&mut bytes);
+    URL_SAFE_NO_PAD.encode(bytes).into()
+}
+
+/// Chooses a server by capacity and state, and a login of the data plane on it; makes the role's password.
+struct Place;
+
+#[async_trait]
+impl Step for Place {
+    fn name(&self) -> &'static str {
+        "place"
+    }
+
+    fn doing(&self) -> &'static str {
+        "choosing a server"
+    }
+
+    async fn run(&self, work: &Work) -> Result<(), StepError> {
+        let (resources, tenant) = (&work.resources, work.tenant.id);
+        let wrapped = resources.registry.tenant_data_key(tenant).await?.unwrap_or_default();
+        let data_key = resources
+            .kek
+            .unwrap(&Purpose::DataKey(tenant).to_string(), &wrapped)
+            .map_err(|error| StepError::permanent(error.to_string()))?;
+        let request = PlaceRequest {
+            tier: work.plan.tier,
+            name: work.tenant.slug.object_name(),
+            role_password: data_key.seal(
+                &Purpose::RolePassword(tenant).to_string(),
+                password().expose_secret().as_bytes(),
+                &mut rand::rng(),
+            ),
+            region: None,
+            tenants_per_login: resources.settings.tenants_per_login,
+        };
+        let placement = match resources.registry.placement_choose(&work.lease, &request).await {
+            Err(PlaceError::NoLogin(server_id)) => {
+                add_login(work, server_id).await?;
+                resources.registry.placement_choose(&work.lease, &request).await?
+            }
+            chosen => chosen?,
+        };
+        work.set_placement(Some(placement));
+        Ok(())
+    }
+
+    async fn undo(&self, work: &Work) -> Result<(), StepError> {
+        work.resources.registry.placement_forget(&work.lease).await?;
+        work.set_placement(None);
+        Ok(())
+    }
+}
+
+/// Adds a login of the data plane to a server whose logins are full. It is made on the server with
+/// the first tenant's role that it holds.
+async fn add_login(work: &Work, server_id: tenantry_domain::ids::ServerId) -> Result<(), StepError> {
+    let resources = &work.resources;
+    let mut suffix = [0u8; 4];
+    rand::rng().fill_bytes(&mut suffix);
+    let name = format!("tenantry_data_{}_{:08x}", resources.settings.label, u32::from_be_bytes(suffix));
+    let name = ObjectName::parse(&name).map_err(|error| StepError::permanent(error.to_string()))?;
+    let sealed = resources.kek.seal(
+        &Purpose::ServerLogin(server_id, &name).to_string(),
+        password().expose_secret().as_bytes(),
+        &mut rand::rng(),
+    );
+    resources.registry.server_login_add(&ServerLogin { server_id, name, password: sealed }).await?;
+    Ok(())
+}
+
+/// Makes the role that owns nothing and may read and write the tenant's rows, and lets the data plane become it.
+struct CreateRole;
+
+#[async_trait]
+impl Step for CreateRole {
+    fn name(&self) -> &'static str {
+        "create_role"
+    }
+
+    fn doing(&self) -> &'static str {
+        "making the tenant's role"
+    }
+
+    async fn run(&self, work: &Work) -> Result<(), StepError> {
+        let (placement, server) = work.placed().await?;
+        let resources = &work.resources;
+        let unsealable = |what: &str| {
+            let message = format!("the password of {what} does not open; is TENANTRY_KEK the right one?");
+            move |_| StepError::permanent(message)
+        };
+        let login =
+            resources.registry.server_login_get(placement.server_id, &placement.login).await?.ok_or_else(
+                || StepError::permanent(format!("login {} is not registered", placement.login)),
+            )?;
+        let purpose = Purpose::ServerLogin(placement.server_id, &placement.login).to_string();
+        let login_password = resources
+            .kek
+            .open_text(&purpose, &login.password)
+            .map_err(unsealable("the data plane's login"))?;
+        let credentials = resources
+            .registry
+            .placement_credentials(work.tenant.id)
+            .await?
+            .ok_or_else(|| StepError::permanent("the tenant has no placement"))?;
+        let password =
+            resources.role_password(work.tenant.id, &credentials).map_err(unsealable("the tenant's role"))?;
+        server.admin.ensure_login(&placement.login, &login_password).await?;
+        server
+            .admin
+            .ensure_role(placement.role(), &work.owner_mark(), &password, &placement.login, None)
+            .await?;
+        Ok(())
+    }
+
+    async fn undo(&self, work: &Work) -> Result<(), StepError> {
+        if work.placement().is_some() {
+            let (placement, server) = work.placed().await?;
+            server.admin.drop_role(placement.role(), &work.owner_mark()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the tenant's schema in the shared database.
+struct CreateSchema;
+
+#[async_trait]
+impl Step for CreateSchema {
+    fn name(&self) -> &'static str {
+        "create_schema"
+    }
+
+    fn doing(&self) -> &'static str {
+        "making the tenant's schema"
+    }
+
+    async fn run(&self, work: &Work) -> Result<(), StepError> {
+        let (placement, server) = work.placed().await?;
+        let app = app(work).await?;
+        server.admin.ensure_extensions(&placement.database, &app.manifest.extensions).await?;
+        server
+            .admin
+            .ensure_schema(&placement.database, &placement.schema, &work.owner_mark(), &placement.login)
+            .await?;
+        Ok(())
+    }
+
+    async fn undo(&self, work: &Work) -> Result<(), StepError> {
+        if work.placement().is_some() {
+            let (placement, server) = work.placed().await?;
+            server.admin.drop_schema(&placement.database, &placement.schema, &work.owner_mark()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies the tenant's database from the template of the app's newest version, default data included.
+struct CreateDatabase;
+
+#[async_trait]
+impl Step for CreateDatabase {
+    fn name(&self) -> &'static str {
+        "create_database"
+    }
+
+    fn doing(&self) -> &'static str {
+        "copying the app's template database"
+    }
+
+    async fn run(&self, work: &Work) -> Result<(), StepError> {
+        let (placement, server) = work.placed().await?;
+        let app = app(work).await?;
+        let template = server.admin.ensure_template(&app, &work.resources.settings.label).await?;
+        server
+            .admin
+            .create_database_from_template(&template, &placement.database, &work.owner_mark())
+            .await?;
+        Ok(())
+    }
+
+    async fn undo(&self, work: &Work) -> Result<(), StepError> {
+        if work.placement().is_some() {
+            let (placement, server) = work.placed().await?;
+            server.admin.drop_database(&placement.database, &work.owner_mark()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Gives the template's tables in the new database to the tenant. Undone with the database.
+struct AdoptSchema;
+
+#[async_trait]
+impl Step for AdoptSchema {
+    fn name(&self) -> &'static str {
+        "adopt_schema"
+    }
+
+    fn doing(&self) -> &'static str {
+        "giving the tables to the tenant"
+    }
+
+    async fn run(&self, work: &Work) -> Result<(), StepError> {
+        let (placement, server) = work.placed().await?;
+        server
+            .admin
+            .adopt_template_schema(
+                &placement.database,
+                &placement.schema,
+                &work.owner_mark(),
+                &placement.login,
+            )
+            .await?;
+        Ok(())
+    }
+}
+
+/// Applies the app's migrations and records the version. Undone with the schema or the database.
+struct Migrate;
+
+#[async_trait]
+impl Step for Migrate {
+    fn name(&self) -> &'static str {
+        "migrate"
+    }
+
+    fn doing(&self) -> &'static str {
+        "making the app's tables"
+    }
+
+    async fn run(&self, work: &Work) -> Result<(), StepError> {
+        let (placement, server) = work.placed().await?;
+        let app = app(work).await?;
+        let report = server.admin.migrate(&placement.database, &placement.schema, &app, None).await?;
+        work.resources.registry.placement_set_schema_version(&work.lease, report.to).await?;
+        Ok(())
+    }
+}
+
+/// Inserts the app's default data. Undone with the schema.
+struct Seed;
+
+#[async_trait]
+impl Step for Seed {
+    fn name(&self) -> &'static str {
+        "seed"
+    }
+
+    fn doing(&self) -> &'static str {
+        "inserting the app's default data"
+    }
+
+    async fn run(&self, work: &Work) -> Result<(), StepError> {
+        let (placement, server) = work.placed().await?;
+        if let Some(seed) = &app(work).await?.seed {
+            server.admin.seed(&placement.database, &placement.schema, seed).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Begins to serve the tenant.
+struct Activate;
+
+#[async_trait]
+impl Step for Activate {
+    fn name(&self) -> &'static str {
+        "activate"
+    }
+
+    fn doing(&self) -> &'static str {
+        "beginning to serve the tenant"
+    }
+
+    async fn run(&self, work: &Work) -> Result<(), StepError> {
+        work.resources.registry.tenant_activate(&work.lease).await?;
+        Ok(())
+    }
+}
+
+/// Until the tier exists. The API refuses such sign-ups; a plan may have changed since.
+struct RefuseInstance;
+
+#[async_trait]
+impl Step for RefuseInstance {
+    fn name(&self) -> &'static str {
+        "place"
+    }
+
+    fn doing(&self) -> &'static str {
+        "choosing a server"
+    }
+
+    async fn run(&self, work: &Work) -> Result<(), StepError> {
+        Err(StepError::permanent(format!(
+            "plan {} is of tier instance, which cannot be made yet; choose a plan of tier schema or database",
+            work.plan.name
+        )))
+    }
+}

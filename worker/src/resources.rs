@@ -1,0 +1,68 @@
+//! What operations and reconcilers work with.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tenantry_domain::{
+    Clock,
+    envelope::{Key, Unsealable},
+    ids::TenantId,
+    purpose::Purpose,
+};
+use tenantry_registry::{Registry, RoleCredentials};
+
+use crate::{Settings, apps::Apps, dns::TxtResolver, servers::Servers};
+
+/// What operations and reconcilers work with.
+pub struct Resources {
+    /// The registry.
+    pub registry: Registry,
+    /// Opens and seals what the registry keeps secret.
+    pub kek: Key,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Settings.
+    pub settings: Settings,
+    /// Admin connections to tenant servers.
+    pub servers: Servers,
+    /// Looks up the records that prove domains.
+    pub resolver: Arc<dyn TxtResolver>,
+    /// Apps, kept while they do not change.
+    pub apps: Apps,
+}
+
+impl Resources {
+    pub(crate) fn new(
+        registry: Registry,
+        kek: Key,
+        clock: Arc<dyn Clock>,
+        resolver: Arc<dyn TxtResolver>,
+        settings: Settings,
+    ) -> Self {
+        Self {
+            servers: Servers::new(registry.clone(), kek.clone(), settings.admin),
+            apps: Apps::new(registry.clone()),
+            resolver,
+            registry,
+            kek,
+            clock,
+            settings,
+        }
+    }
+
+    /// Opens a tenant's role password.
+    pub(crate) fn role_password(
+        &self,
+        tenant: TenantId,
+        credentials: &RoleCredentials,
+    ) -> Result<SecretString, Unsealable> {
+        self.kek
+            .unwrap(&Purpose::DataKey(tenant).to_string(), &credentials.wrapped_data_key)?
+            .open_text(&Purpose::RolePassword(tenant).to_string(), &credentials.password)
+    }
+
+    /// The mark on a tenant's objects, by which Tenantry knows its own.
+    pub(crate) fn owner_mark(tenant: TenantId) -> String {
+        format!("tenantry:{tenant}")
+    }
+}
