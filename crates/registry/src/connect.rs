@@ -5,6 +5,7 @@ use std::{str::FromStr, time::Duration};
 use apalis_postgres::PostgresStorage;
 use sqlx::{
     ConnectOptions, PgPool,
+    migrate::MigrateDatabase,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -79,6 +80,17 @@ impl Registry {
     /// Connections for a listener and for tests that look behind the API.
     pub fn pool(&self) -> &PgPool {
         &self.pool
+    }
+
+    /// Makes the database that a URL names, if it is not there.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or refuses.
+    pub async fn create_database(url: &str) -> Result<(), RegistryError> {
+        if !sqlx::Postgres::database_exists(url).await? {
+            sqlx::Postgres::create_database(url).await?;
+        }
+        Ok(())
     }
 
     /// Brings the registry to this version, the queue's tables included. Needs a login that may

@@ -154,6 +154,17 @@ impl RouteReader {
         row.map(|row| self.route(row)).transpose()
     }
 
+    /// The `branding` of a tenant's settings, which routes leave out for its size.
+    pub async fn branding_get(&self, tenant: TenantId) -> Result<Option<Value>, RegistryError> {
+        let branding = sqlx::query_scalar!(
+            "SELECT settings -> 'branding' FROM tenants WHERE id = $1",
+            tenant.as_uuid()
+        )
+        .fetch_optional(&self.registry.pool)
+        .await?;
+        Ok(branding.flatten())
+    }
+
     fn route(&self, row: RouteRow) -> Result<Route, RegistryError> {
         let label = |text: &str| Slug::parse(text);
         let plan_limits: Limits = serde_json::from_value(row.plan_limits).stored("plans.limits")?;

@@ -1,0 +1,71 @@
+//! Lists, page by page.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{
+    Client,
+    output::{Column, note},
+};
+
+/// The most that the API gives in a page.
+const PAGE: usize = 200;
+/// What is shown when nobody says.
+const SHOWN: usize = 50;
+
+/// How much of a list to show.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ListArgs {
+    /// Show at most so many. [default: 50]
+    #[arg(long, value_name = "COUNT", conflicts_with = "all")]
+    limit: Option<usize>,
+
+    /// Show all.
+    #[arg(long)]
+    all: bool,
+
+    /// Go on after an earlier list: its `nextCursor`.
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
+}
+
+/// Prints a list with its filters; those without a value are left out.
+pub(crate) async fn print(
+    client: &Client,
+    path: &[&str],
+    filters: Vec<(&'static str, Option<String>)>,
+    list: &ListArgs,
+    columns: &[Column],
+) -> anyhow::Result<()> {
+    let filters: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let answer = read(client, path, &filters, list).await?;
+    client.output.list(&answer, columns)?;
+    if !answer["nextCursor"].is_null() {
+        note("there are more: --all shows them, --limit some");
+    }
+    Ok(())
+}
+
+async fn read(
+    client: &Client,
+    path: &[&str],
+    filters: &[(&'static str, String)],
+    list: &ListArgs,
+) -> anyhow::Result<Value> {
+    let wanted = if list.all { usize::MAX } else { list.limit.unwrap_or(SHOWN) };
+    let mut cursor = list.cursor.clone();
+    let mut items = Vec::new();
+    loop {
+        let mut query = filters.to_vec();
+        query.push(("limit", (wanted - items.len()).min(PAGE).to_string()));
+        query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
+        let mut page = client.api.get(path, &query).await?;
+        if let Value::Array(more) = page["items"].take() {
+            items.extend(more);
+        }
+        cursor = page["nextCursor"].as_str().map(ToOwned::to_owned);
+        if cursor.is_none() || items.len() >= wanted {
+            return Ok(json!({ "items": items, "nextCursor": cursor }));
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! `tenantry plans`: what tenants buy.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+
+use super::{
+    Client,
+    connection::ConnectionArgs,
+    list::{self, ListArgs},
+    output::{Column, Shown},
+    values::{Setting, Size, Switch, settings, switches},
+};
+
+const EXAMPLES: &str = "Examples:
+  tenantry plans list
+  tenantry plans create starter --tier schema --max-users 20 --max-storage 1GiB
+  tenantry plans show starter --output json > starter.json
+  tenantry plans update starter --file starter.json
+  tenantry plans update starter --feature custom_branding --default-config session.timeout=7200";
+
+/// `tenantry plans`
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct PlansArgs {
+    #[command(flatten)]
+    pub(super) connection: ConnectionArgs,
+    #[command(subcommand)]
+    pub(super) command: PlansCommand,
+}
+
+/// What to do with plans.
+#[derive(Debug, Subcommand)]
+pub(super) enum PlansCommand {
+    /// List plans.
+    List(ListArgs),
+    /// Show a plan.
+    Show(PlanArg),
+    /// Make a plan.
+    Create(PlanChangeArgs),
+    /// Change a plan: what is not named stays. With --file, all of it is replaced.
+    Update(PlanChangeArgs),
+    /// Delete a plan that no tenant has.
+    Delete(PlanArg),
+}
+
+/// One plan.
+#[derive(Debug, Args)]
+pub(super) struct PlanArg {
+    /// The plan's name.
+    #[arg(value_name = "PLAN")]
+    plan: String,
+}
+
+/// What a plan is to be.
+#[derive(Debug, Args)]
+pub(super) struct PlanChangeArgs {
+    #[command(flatten)]
+    plan: PlanArg,
+
+    /// A JSON file with the whole plan, as `show --output json` prints it; flags win over it. `-` is
+    /// standard input.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// Where its tenants' data goes: schema, database or instance.
+    #[arg(long, value_name = "TIER")]
+    tier: Option<String>,
+
+    /// Users that a tenant may have, or `unlimited`.
+    #[arg(long, value_name = "COUNT", value_parser = ceiling::<u32>)]
+    max_users: Option<Ceiling>,
+
+    /// Room for a tenant's data and files, e.g. 10GiB, or `unlimited`.
+    #[arg(long, value_name = "SIZE", value_parser = storage)]
+    max_storage: Option<Ceiling>,
+
+    /// A tenant's requests to the data plane per day, or `unlimited`.
+    #[arg(long, value_name = "COUNT", value_parser = ceiling::<u64>)]
+    requests_per_day: Option<Ceiling>,
+
+    /// Switch a feature on or off; may be given several times.
+    #[arg(long = "feature", value_name = "KEY[=true|false]")]
+    features: Vec<Switch>,
+
+    /// Default configuration; the value is JSON, or else a text. May be given several times.
+    #[arg(long, value_name = "KEY=VALUE")]
+    default_config: Vec<Setting>,
+
+    /// Days between a tenant's deletion and the purge of its data.
+    #[arg(long, value_name = "DAYS")]
+    retention_days: Option<u16>,
+}
+
+/// A limit; `null` is none.
+#[derive(Debug, Clone)]
+struct Ceiling(Value);
+
+fn ceiling<T: std::str::FromStr<Err: std::fmt::Display> + Into<Value>>(
+    text: &str,
+) -> Result<Ceiling, String> {
+    match text {
+        "unlimited" => Ok(Ceiling(Value::Null)),
+        _ => text
+            .parse()
+            .map(|count: T| Ceiling(count.into()))
+            .map_err(|error| format!("{error}; or `unlimited`")),
+    }
+}
+
+fn storage(text: &str) -> Result<Ceiling, String> {
+    if text == "unlimited" {
+        Ok(Ceiling(Value::Null))
+    } else {
+        text.parse().map(|Size(bytes)| Ceiling(bytes.into()))
+    }
+}
+
+impl PlanChangeArgs {
+    /// The plan with what the flags say.
+    fn over(&self, base: Map<String, Value>) -> anyhow::Result<Value> {
+        let mut plan = base;
+        plan.insert("name".into(), self.plan.plan.clone().into());
+        if let Some(tier) = &self.tier {
+            plan.insert("tier".into(), tier.clone().into());
+        }
+        if let Some(days) = self.retention_days {
+            plan.insert("retentionDays".into(), days.into());
+        }
+        let ceilings = [
+            ("maxUsers", &self.max_users),
+            ("maxStorage", &self.max_storage),
+            ("apiRequestsPerDay", &self.requests_per_day),
+        ];
+        let limits =
+            ceilings.into_iter().filter_map(|(name, given)| Some((name.to_owned(), given.clone()?.0)));
+        extend(&mut plan, "limits", limits.collect())?;
+        extend(&mut plan, "features", switches(&self.features))?;
+        extend(&mut plan, "defaultConfig", settings(&self.default_config))?;
+        Ok(plan.into())
+    }
+
+    fn changes_something(&self) -> bool {
+        let Self {
+            plan: _,
+            file,
+            tier,
+            max_users,
+            max_storage,
+            requests_per_day,
+            features,
+            default_config,
+            retention_days,
+        } = self;
+        let ceilings = [max_users, max_storage, requests_per_day].into_iter().any(Option::is_some);
+        let rest = file.is_some() || tier.is_some() || retention_days.is_some();
+        ceilings || rest || !features.is_empty() || !default_config.is_empty()
+    }
+}
+
+fn extend(plan: &mut Map<String, Value>, member: &str, more: Map<String, Value>) -> anyhow::Result<()> {
+    if more.is_empty() {
+        return Ok(());
+    }
+    match plan.entry(member).or_insert_with(|| Map::new().into()) {
+        Value::Object(members) => members.extend(more),
+        _ => bail!("`{member}` in the file must be an object"),
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> anyhow::Result<Map<String, Value>> {
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    let text = text.with_context(|| format!("{} cannot be read", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is no JSON object", file.display()))
+}
+
+const COLUMNS: &[Column] = &[
+    ("name", Shown::Text("/name")),
+    ("tier", Shown::Text("/tier")),
+    ("users", Shown::Limit("/limits/maxUsers")),
+    ("storage", Shown::Size("/limits/maxStorage")),
+    ("requests a day", Shown::Limit("/limits/apiRequestsPerDay")),
+    ("retention days", Shown::Text("/retentionDays")),
+    ("features", Shown::Text("/features")),
+];
+
+const LINES: &[Column] = &[
+    ("name", Shown::Text("/name")),
+    ("tier", Shown::Text("/tier")),
+    ("max. users", Shown::Limit("/limits/maxUsers")),
+    ("max. storage", Shown::Size("/limits/maxStorage")),
+    ("requests a day", Shown::Limit("/limits/apiRequestsPerDay")),
+    ("features", Shown::Text("/features")),
+    ("retention days", Shown::Text("/retentionDays")),
+    ("default config", Shown::Text("/defaultConfig")),
+];
+
+pub(super) async fn run(client: &Client, command: PlansCommand) -> anyhow::Result<()> {
+    match command {
+        PlansCommand::List(list) => list::print(client, &["plans"], Vec::new(), &list, COLUMNS).await,
+        PlansCommand::Show(args) => {
+            let plan = client.api.get(&["plans", &args.plan], &[]).await?;
+            client.output.one(&plan, LINES)
+        }
+        PlansCommand::Create(args) => {
+            let base = args.file.as_deref().map_or_else(|| Ok(Map::new()), read)?;
+            let plan = client.api.post(&["plans"], Some(&args.over(base)?)).await?;
+            client.output.one(&plan, LINES)
+        }
+        PlansCommand::Update(args) => {
+            ensure!(args.changes_something(), "nothing to change was given; see --help");
+            let path = ["plans", &args.plan.plan];
+            let base = match &args.file {
+                Some(file) => read(file)?,
+                None => as_body(&client.api.get(&path, &[]).await?),
+            };
+            let plan = client.api.put(&path, &args.over(base)?).await?;
+            client.output.one(&plan, LINES)
+        }
+        PlansCommand::Delete(args) => {
+            let answer = client.api.delete(&["plans", &args.plan], &[]).await?;
+            client.output.done(&answer, &format!("the plan {} is deleted", args.plan))
+        }
+    }
+}
+
+/// The members of a plan that a client may set: the API refuses others.
+fn as_body(plan: &Value) -> Map<String, Value> {
+    const SETTABLE: [&str; 6] = ["name", "tier", "limits", "features", "defaultConfig", "retentionDays"];
+    let member = |name: &str| plan.get(name).map(|value| (name.to_owned(), value.clone()));
+    SETTABLE.into_iter().filter_map(member).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches};
+    use serde_json::json;
+
+    use super::*;
+
+    fn args(line: &[&str]) -> PlanChangeArgs {
+        let matches =
+            PlanChangeArgs::augment_args(Command::new("plan")).no_binary_name(true).get_matches_from(line);
+        PlanChangeArgs::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn flags_win_over_the_plan_as_it_is() {
+        let plan = json!({
+            "name": "p", "tier": "schema", "limits": {"maxUsers": 5, "maxStorage": 6, "apiRequestsPerDay": 7},
+            "features": {"x": true}, "defaultConfig": {"a": 1}, "retentionDays": 30, "createdAt": "later",
+        });
+        let args = args(&[
+            "p",
+            "--max-users=unlimited",
+            "--max-storage=1KiB",
+            "--feature=y",
+            "--default-config=a=2",
+        ]);
+        assert_eq!(
+            args.over(as_body(&plan)).unwrap(),
+            json!({
+                "name": "p", "tier": "schema", "limits": {"maxUsers": null, "maxStorage": 1024, "apiRequestsPerDay": 7},
+                "features": {"x": true, "y": true}, "defaultConfig": {"a": 2}, "retentionDays": 30,
+            })
+        );
+    }
+
+    #[test]
+    fn a_change_without_a_change_is_noticed() {
+        assert!(!args(&["p"]).changes_something());
+        assert!(args(&["p", "--retention-days=1"]).changes_something());
+    }
+
+    #[test]
+    fn a_file_that_is_not_a_plan_is_refused_by_name() {
+        let base = Map::from_iter([("limits".to_owned(), json!(7))]);
+        let error = args(&["p", "--max-users=1"]).over(base).unwrap_err();
+        assert!(error.to_string().contains("`limits`"));
+    }
+}

@@ -1,0 +1,159 @@
+//! Problem documents (RFC 9457) and lost connections, as errors for people.
+
+use std::fmt;
+
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
+use url::Url;
+
+use super::human::one_line;
+
+/// The control plane does not answer.
+#[derive(Debug)]
+pub(crate) struct Unreachable {
+    pub(crate) url: Url,
+    pub(crate) source: reqwest::Error,
+}
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = self.url.as_str().trim_end_matches('/');
+        write!(f, "the control plane at {url} does not answer; is it running? Set --url or TENANTRY_URL")
+    }
+}
+
+impl std::error::Error for Unreachable {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// A request that the control plane refused.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Problem {
+    status: u16,
+    title: String,
+    detail: String,
+    /// Stable, for programs.
+    pub(crate) code: String,
+    errors: Vec<FieldError>,
+    request_id: Option<String>,
+    /// The unfinished operation that is in the way.
+    operation_id: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct FieldError {
+    field: String,
+    message: String,
+}
+
+/// The most that is shown of an answer that is no problem document, in characters.
+const EXCERPT: usize = 200;
+
+/// The refusal that an answer with an error status holds.
+pub(crate) async fn read(response: Response) -> Problem {
+    let status = response.status();
+    let request_id =
+        response.headers().get("x-request-id").and_then(|id| id.to_str().ok()).map(ToOwned::to_owned);
+    let body = response.text().await.unwrap_or_default();
+    let mut problem = parse(status, &body);
+    problem.request_id = problem.request_id.or(request_id);
+    problem
+}
+
+fn parse(status: StatusCode, body: &str) -> Problem {
+    let document = serde_json::from_str(body).ok().filter(|problem: &Problem| !problem.title.is_empty());
+    // Something in between answered, or no control plane at all.
+    let mut problem = document.unwrap_or_else(|| Problem {
+        detail: body.trim().chars().take(EXCERPT).collect(),
+        ..Problem::default()
+    });
+    problem.status = status.as_u16();
+    if problem.title.is_empty() {
+        problem.title = status.canonical_reason().unwrap_or("an error").into();
+    }
+    problem
+}
+
+impl Problem {
+    /// What to do about it, where the control plane cannot know.
+    fn advice(&self) -> Option<String> {
+        if self.status == 401 {
+            return Some(
+                "give an operator's key with --api-key or TENANTRY_API_KEY (`tenantry dev` prints one)"
+                    .into(),
+            );
+        }
+        if let Some(id) = &self.operation_id {
+            return Some(format!("tenantry operations watch {}", one_line(id)));
+        }
+        (self.status == 404 && self.code.is_empty())
+            .then(|| "is there a control plane at --url (TENANTRY_URL)?".into())
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", one_line(&self.title))?;
+        if self.code.is_empty() {
+            write!(f, " ({})", self.status)?;
+        } else {
+            write!(f, " ({})", one_line(&self.code))?;
+        }
+        if !self.detail.is_empty() {
+            write!(f, ": {}", one_line(&self.detail))?;
+        }
+        for error in &self.errors {
+            write!(f, "\n  {}: {}", one_line(&error.field), one_line(&error.message))?;
+        }
+        if let Some(advice) = self.advice() {
+            write!(f, "\n  -> {advice}")?;
+        }
+        if let Some(id) = &self.request_id {
+            write!(f, "\n  request id: {}", one_line(id))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problem {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_each_field_and_the_request() {
+        let body = r#"{"type": "urn:tenantry:problem:invalid_input", "title": "Bad Request", "status": 400,
+            "detail": "2 fields are wrong", "code": "invalid_input", "requestId": "r-1", "more": 1,
+            "errors": [{"field": "slug", "message": "is reserved"}, {"field": "plan", "message": "is missing"}]}"#;
+        assert_eq!(
+            parse(StatusCode::BAD_REQUEST, body).to_string(),
+            "Bad Request (invalid_input): 2 fields are wrong\n  slug: is reserved\n  plan: is missing\n  request id: r-1"
+        );
+    }
+
+    #[test]
+    fn a_missing_key_is_answered_with_how_to_give_one() {
+        let body = r#"{"title": "Unauthorized", "code": "unauthenticated", "detail": "send a key"}"#;
+        assert!(parse(StatusCode::UNAUTHORIZED, body).to_string().contains("TENANTRY_API_KEY"));
+    }
+
+    #[test]
+    fn an_operation_in_the_way_can_be_watched() {
+        let body = r#"{"title": "Conflict", "code": "operation_in_progress", "detail": "wait", "operationId": "0199"}"#;
+        assert!(parse(StatusCode::CONFLICT, body).to_string().contains("tenantry operations watch 0199"));
+    }
+
+    #[test]
+    fn what_is_no_problem_document_is_shown_in_part_and_harmlessly() {
+        let shown =
+            parse(StatusCode::BAD_GATEWAY, &format!("<html>\u{1b}[31m{}", "x".repeat(5000))).to_string();
+        assert!(shown.starts_with("Bad Gateway (502): <html>") && shown.len() < 300, "{shown}");
+        assert!(!shown.contains('\u{1b}'));
+        assert_eq!(parse(StatusCode::NOT_FOUND, "").to_string().lines().count(), 2);
+    }
+}

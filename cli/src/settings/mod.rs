@@ -1,0 +1,128 @@
+//! Settings: every one has a flag, an environment variable and a key in a TOML file, in that order.
+
+mod file;
+mod reference;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use secrecy::SecretString;
+use tenantry_domain::envelope::Key;
+
+pub(crate) use file::parse;
+pub(crate) use reference::markdown;
+
+/// How to log.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LogArgs {
+    /// How log lines look.
+    #[arg(long, env = "TENANTRY_LOG_FORMAT", value_enum, default_value = "pretty", global = true)]
+    pub(crate) log_format: LogFormat,
+
+    /// Which lines to log, e.g. `info,tenantry_worker=debug`; each command has its own default.
+    #[arg(long, env = "TENANTRY_LOG", global = true, value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Pretty,
+    /// For machines: one JSON object per line.
+    Json,
+}
+
+/// The registry.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RegistryArgs {
+    /// The registry's PostgreSQL, e.g. `postgres://tenantry@db.internal/tenantry`.
+    #[arg(long, env = "TENANTRY_DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) database_url: SecretString,
+
+    /// Connections to the registry that this process may open, twice (durable and relaxed commits).
+    #[arg(long, env = "TENANTRY_REGISTRY_CONNECTIONS", default_value_t = 16, value_name = "COUNT")]
+    pub(crate) registry_connections: u32,
+}
+
+/// The admin port.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AdminArgs {
+    /// Where `/livez`, `/readyz` and `/metrics` are served; port 0 picks a free one.
+    #[arg(long, env = "TENANTRY_ADMIN_ADDR", default_value = "127.0.0.1:9180", value_name = "ADDR")]
+    pub(crate) admin_addr: SocketAddr,
+}
+
+/// The names that tenants have.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DomainArgs {
+    /// Tenants are `<slug>.<base domain>`.
+    #[arg(long, env = "TENANTRY_BASE_DOMAIN", default_value = "localhost", value_name = "DOMAIN")]
+    pub(crate) base_domain: String,
+}
+
+/// The embedded PostgreSQL.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct EmbeddedArgs {
+    /// Folder with `postgres` and `initdb`; without it they are searched for.
+    #[arg(long, env = "TENANTRY_POSTGRES_BIN", value_name = "DIR")]
+    pub(crate) postgres_bin: Option<PathBuf>,
+}
+
+impl EmbeddedArgs {
+    pub(crate) fn search(&self) -> tenantry_postgres::embedded::SearchPath {
+        tenantry_postgres::embedded::SearchPath {
+            bin_dir: self.postgres_bin.clone(),
+            path: std::env::var_os("PATH"),
+        }
+    }
+}
+
+/// The key-encryption key.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct KekArgs {
+    /// The key-encryption key: 32 bytes in base64 (`openssl rand -base64 32`).
+    #[arg(long, env = "TENANTRY_KEK", hide_env_values = true, value_name = "BASE64")]
+    pub(crate) kek: Option<SecretString>,
+
+    /// A file that holds it.
+    #[arg(long, env = "TENANTRY_KEK_FILE", value_name = "FILE", conflicts_with = "kek")]
+    pub(crate) kek_file: Option<PathBuf>,
+}
+
+impl KekArgs {
+    /// The key, if one is given.
+    pub(crate) fn given(&self) -> anyhow::Result<Option<Key>> {
+        use secrecy::ExposeSecret;
+        let text: SecretString = match (&self.kek, &self.kek_file) {
+            (Some(text), _) => text.clone(),
+            (None, Some(file)) => std::fs::read_to_string(file)
+                .with_context(|| format!("the key-encryption key in {} cannot be read", file.display()))?
+                .into(),
+            (None, None) => return Ok(None),
+        };
+        let key = Key::from_base64(text.expose_secret()).context("the key-encryption key is not valid")?;
+        Ok(Some(key))
+    }
+
+    /// The key; an error that says how to give one.
+    pub(crate) fn required(&self) -> anyhow::Result<Key> {
+        self.given()?.context("set TENANTRY_KEK or TENANTRY_KEK_FILE to the key-encryption key (32 bytes in base64)")
+    }
+}
+
+/// Where things are kept when nobody says: of the user, or as root of the machine.
+pub(crate) fn default_data_dir() -> PathBuf {
+    // As root the server runs as an unprivileged user, who cannot enter root's home.
+    if tenantry_postgres::embedded::is_root() {
+        return PathBuf::from("/var/lib/tenantry");
+    }
+    let home = |relative: &str| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(relative));
+    std::env::var_os("XDG_DATA_HOME")
+        .filter(|dir| !dir.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| home(".local/share"))
+        .unwrap_or_else(std::env::temp_dir)
+        .join("tenantry")
+}

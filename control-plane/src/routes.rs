@@ -1,0 +1,92 @@
+//! The endpoints: one file each, in the folder of their resource.
+
+pub(crate) mod apps;
+pub(crate) mod keys;
+pub(crate) mod operations;
+pub(crate) mod plans;
+pub(crate) mod servers;
+pub(crate) mod signup;
+pub(crate) mod tenants;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::{
+    auth, document, idempotency,
+    input::known_parameters::{self, KnownParameters},
+    state::ApiState,
+};
+
+/// Every endpoint that needs a key.
+fn authenticated() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(tenants::create::create_tenant, tenants::list::list_tenants))
+        .routes(routes!(
+            tenants::get::get_tenant,
+            tenants::patch::patch_tenant,
+            tenants::delete::delete_tenant
+        ))
+        .routes(routes!(tenants::suspend::suspend_tenant))
+        .routes(routes!(tenants::resume::resume_tenant))
+        .routes(routes!(tenants::restore::restore_tenant))
+        .routes(routes!(tenants::connection::tenant_connection))
+        .routes(routes!(tenants::branding::tenant_branding))
+        .routes(routes!(tenants::operations::tenant_operations))
+        .routes(routes!(tenants::keys::create::create_tenant_key, tenants::keys::list::list_tenant_keys))
+        .routes(routes!(tenants::keys::delete::delete_tenant_key))
+        .routes(routes!(tenants::domains::create::create_domain, tenants::domains::list::list_domains))
+        .routes(routes!(tenants::domains::delete::delete_domain))
+        .routes(routes!(operations::list::list_operations))
+        .routes(routes!(operations::get::get_operation))
+        .routes(routes!(operations::events::operation_events))
+        .routes(routes!(operations::retry::retry_operation))
+        .routes(routes!(operations::cancel::cancel_operation))
+        .routes(routes!(plans::create::create_plan, plans::list::list_plans))
+        .routes(routes!(plans::get::get_plan, plans::put::put_plan, plans::delete::delete_plan))
+        .routes(routes!(servers::create::create_server, servers::list::list_servers))
+        .routes(routes!(servers::get::get_server, servers::put::put_server, servers::delete::delete_server))
+        .routes(routes!(apps::list::list_apps))
+        .routes(routes!(apps::get::get_app, apps::put::put_app))
+        .routes(routes!(apps::push_version::push_version))
+        .routes(routes!(keys::create::create_key, keys::list::list_keys))
+        .routes(routes!(keys::delete::delete_key))
+}
+
+/// The one endpoint that needs none.
+fn public() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new().routes(routes!(signup::create::sign_up))
+}
+
+/// All endpoints with their documentation, without layers.
+pub(crate) fn documented() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(document::base()).merge(authenticated()).merge(public())
+}
+
+/// The whole API, ready to be served.
+pub(crate) fn router(state: &ApiState) -> Router {
+    let document = document::openapi();
+    let known = KnownParameters::of(&document);
+    let replay = || middleware::from_fn_with_state(state.clone(), idempotency::replay);
+    let known_only = || middleware::from_fn_with_state(known.clone(), known_parameters::refuse_unknown);
+    // The last layer is the first to see a request.
+    let authenticated = Router::from(authenticated())
+        .route_layer(replay())
+        .route_layer(known_only())
+        .route_layer(middleware::from_fn_with_state(state.clone(), auth::authenticate));
+    let public = Router::from(public())
+        .route_layer(replay())
+        .route_layer(known_only())
+        .route_layer(middleware::from_fn_with_state(state.clone(), signup::limit));
+    let router = authenticated
+        .merge(public)
+        .with_state(state.clone())
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document));
+    let clock = Arc::clone(&state.clock);
+    tenantry_http::with_standard_layers(router, "control", state.settings.max_body, clock)
+}
+
+#[cfg(test)]
+mod tests;

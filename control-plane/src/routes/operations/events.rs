@@ -1,0 +1,205 @@
+//! `GET /api/v1/operations/{id}/events`
+
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use chrono::{DateTime, Utc};
+use futures::{Stream, stream};
+use serde::Serialize;
+use tenantry_domain::{
+    ids::OperationId,
+    operation::{OperationEvent, OperationEventKind},
+};
+use tenantry_http::Problem;
+use tenantry_registry::{Registry, RegistryError};
+use tokio::time::sleep;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::view::share;
+use crate::{
+    auth::{Authorized, scopes::OperationsRead},
+    input::InPath,
+    operation_watch::{OperationWatch, Subscription, Woken},
+    refusal::Refusal,
+};
+
+/// Events that are read at once.
+const BATCH: i64 = 200;
+/// A comment goes out after this long without an event, so that proxies keep the connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// News may be lost with a connection that looks alive: look again after this long without any.
+const WITHOUT_NEWS: Duration = Duration::from_secs(5);
+
+/// One line of an operation's story.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct EventView {
+    /// Grows; a stream resumes after it.
+    id: i64,
+    /// The operation.
+    operation_id: Uuid,
+    /// queued, started, `step_started`, `step_finished`, retrying, `step_undone`, succeeded, failed or cancelled.
+    #[schema(example = "step_finished")]
+    kind: &'static str,
+    /// The step it is about.
+    step: Option<String>,
+    /// Share of the operation that is done, 0 to 1.
+    progress: f64,
+    /// For a person.
+    message: String,
+    /// When.
+    at: DateTime<Utc>,
+}
+
+impl From<OperationEvent> for EventView {
+    fn from(event: OperationEvent) -> Self {
+        Self {
+            id: event.id,
+            operation_id: event.operation_id.as_uuid(),
+            kind: event.kind.as_str(),
+            step: event.step,
+            progress: share(event.progress),
+            message: event.message,
+            at: event.at,
+        }
+    }
+}
+
+/// The story of an operation, as it goes on
+///
+/// Server-Sent Events: `id` is the event's id, `event` its kind, `data` the event as JSON. The stream
+/// ends after the last event; asked again after that one, it answers 204, which tells browsers to stop.
+#[utoipa::path(
+    get, path = "/api/v1/operations/{id}/events", tag = "operations",
+    params(
+        ("id" = Uuid, Path, description = "The operation's id"),
+        ("Last-Event-ID" = Option<i64>, Header, description = "Begin after this event"),
+    ),
+    responses(
+        (status = 200, description = "The stream; this is one event's data", content_type = "text/event-stream", body = EventView),
+        (status = 204, description = "Nothing comes after that event"),
+    ),
+    security(("apiKey" = ["operations:read"])),
+)]
+pub(crate) async fn operation_events(
+    _: Authorized<OperationsRead>,
+    InPath(id): InPath<OperationId>,
+    headers: HeaderMap,
+    State(registry): State<Registry>,
+    State(watch): State<OperationWatch>,
+) -> Result<Response, Refusal> {
+    let after = last_event_id(&headers)?;
+    let subscription = watch.subscribe(id);
+    let operation = registry.operation_get(id).await?.ok_or_else(|| Refusal::not_found("operation"))?;
+    let mut story = Story { registry, subscription, after, unsent: VecDeque::new(), ended: false };
+    story.read().await?;
+    if story.unsent.is_empty() && operation.state.is_finished() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let events = Sse::new(story.events()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    // nginx would hold events back otherwise.
+    let unbuffered = (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(([unbuffered], events).into_response())
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<i64, Refusal> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(0) };
+    let id = value.to_str().ok().and_then(|text| text.parse().ok()).filter(|id| *id >= 0);
+    id.ok_or_else(|| Problem::invalid("Last-Event-ID", "must be the id of an event").into())
+}
+
+/// An operation's events, from the registry.
+struct Story {
+    registry: Registry,
+    subscription: Subscription,
+    after: i64,
+    unsent: VecDeque<OperationEvent>,
+    ended: bool,
+}
+
+impl Story {
+    /// Reads what came after what was read before.
+    async fn read(&mut self) -> Result<(), RegistryError> {
+        loop {
+            let events =
+                self.registry.operation_event_list(self.subscription.id(), self.after, BATCH).await?;
+            let Some(last) = events.last() else { return Ok(()) };
+            self.after = last.id;
+            // A failed operation may have been queued again: only the very last event ends the story.
+            self.ended = is_final(last.kind);
+            let full = i64::try_from(events.len()).is_ok_and(|count| count == BATCH);
+            self.unsent.extend(events);
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next event, waited for; none after the last, or when the stream must end.
+    async fn next(&mut self) -> Option<OperationEvent> {
+        loop {
+            if let Some(event) = self.unsent.pop_front() {
+                return Some(event);
+            }
+            if self.ended {
+                return None;
+            }
+            let woken = tokio::select! {
+                woken = self.subscription.news() => woken,
+                () = sleep(WITHOUT_NEWS) => Woken::News,
+            };
+            if woken == Woken::Stopping {
+                return None;
+            }
+            if let Err(error) = self.read().await {
+                // The client comes back with `Last-Event-ID` and misses nothing.
+                tracing::debug!(%error, "an event stream ends early");
+                return None;
+            }
+        }
+    }
+
+    fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
+        stream::unfold(self, async |mut story| {
+            let event = story.next().await?;
+            Some((Ok(sent(event)), story))
+        })
+    }
+}
+
+fn is_final(kind: OperationEventKind) -> bool {
+    use OperationEventKind as K;
+    matches!(kind, K::Succeeded | K::Failed | K::Cancelled)
+}
+
+fn sent(event: OperationEvent) -> Event {
+    let line = Event::default().id(event.id.to_string()).event(event.kind.as_str());
+    let data = serde_json::to_string(&EventView::from(event)).expect("an event is plain data");
+    line.data(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_resumes_after_a_known_event_only() {
+        let read = |value: &'static str| {
+            let name = HeaderName::from_static("last-event-id");
+            last_event_id(&HeaderMap::from_iter([(name, HeaderValue::from_static(value))])).ok()
+        };
+        assert_eq!(read("17"), Some(17));
+        for value in ["", "-1", "x", "9223372036854775808"] {
+            assert_eq!(read(value), None, "{value:?}");
+        }
+        assert_eq!(last_event_id(&HeaderMap::new()).ok(), Some(0));
+    }
+}

@@ -1,0 +1,73 @@
+//! A plan as clients write it.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use tenantry_domain::plan::{Plan, PlanName, Tier};
+use utoipa::ToSchema;
+
+use super::view::LimitsView;
+use crate::{input::Fields, refusal::Refusal, routes::tenants::create::feature_names};
+
+/// The longest retention: ten years.
+const MAX_RETENTION_DAYS: u16 = 3650;
+
+/// Everything about a plan.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "starter", "tier": "schema",
+    "limits": { "maxUsers": 100, "maxStorage": 10_737_418_240_u64, "apiRequestsPerDay": 1000 },
+    "features": { "biometric_auth": false }, "defaultConfig": { "session.timeout": 3600 }, "retentionDays": 30,
+}))]
+pub(crate) struct PlanBody {
+    /// Its name: 1 to 40 characters of a-z, 0-9 and inner - or _. In a PUT the path has it.
+    #[schema(value_type = Option<String>)]
+    name: Option<PlanName>,
+    /// Where its tenants' data goes: schema, database or instance.
+    #[schema(value_type = String)]
+    tier: Tier,
+    /// Ceilings; what is absent is unlimited.
+    #[serde(default)]
+    limits: LimitsView,
+    /// Features by name.
+    #[serde(default)]
+    features: BTreeMap<String, bool>,
+    /// Default configuration by key.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    default_config: BTreeMap<String, Value>,
+    /// Days between a tenant's deletion and the purge of its data, up to 3650; 30 when absent.
+    #[serde(default = "thirty")]
+    retention_days: u16,
+}
+
+const fn thirty() -> u16 {
+    30
+}
+
+impl PlanBody {
+    /// The plan; `named` is the name in the path, if it has one.
+    pub(super) fn read(self, named: Option<PlanName>) -> Result<Plan, Refusal> {
+        let mut fields = Fields::default();
+        feature_names(&mut fields, &self.features);
+        for key in self.default_config.keys() {
+            let fits = (1..=255).contains(&key.chars().count()) && !key.chars().any(char::is_control);
+            fields.check(&format!("defaultConfig.{key}"), fits, "must have a key of 1 to 255 characters");
+        }
+        fields.check("retentionDays", self.retention_days <= MAX_RETENTION_DAYS, "must be from 0 to 3650");
+        let differs = matches!((&self.name, &named), (Some(own), Some(named)) if own != named);
+        fields.check("name", !differs, "must be the one in the path, or left out");
+        let name = named.or(self.name);
+        fields.finish()?;
+        Ok(Plan {
+            name: name.ok_or_else(|| Refusal::missing("name"))?,
+            tier: self.tier,
+            limits: self.limits.into(),
+            features: self.features,
+            default_config: self.default_config,
+            retention_days: self.retention_days,
+        })
+    }
+}

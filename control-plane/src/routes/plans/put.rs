@@ -1,0 +1,56 @@
+//! `PUT /api/v1/plans/{plan}`
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use tenantry_domain::{Clock, plan::PlanName};
+use tenantry_http::Problem;
+use tenantry_registry::{Page, Registry, TenantFilter};
+
+use super::{body::PlanBody, view::PlanView};
+use crate::{
+    auth::{Authorized, scopes::PlansWrite},
+    catalogue::Catalogue,
+    input::{InPath, JsonBody},
+    refusal::Refusal,
+};
+
+/// Replace a plan
+///
+/// Limits and features hold for its tenants at once. Its tier cannot change while tenants have it: their
+/// data would be elsewhere than the plan says.
+#[utoipa::path(
+    put, path = "/api/v1/plans/{plan}", tag = "plans",
+    params(("plan" = String, Path, description = "Its name", example = "premium")),
+    request_body = PlanBody,
+    responses(
+        (status = 200, description = "The plan as it is now", body = PlanView),
+        (status = 409, description = "`plan_in_use`: another tier, and tenants have it", body = Problem),
+    ),
+    security(("apiKey" = ["plans:write"])),
+)]
+pub(crate) async fn put_plan(
+    _: Authorized<PlansWrite>,
+    InPath(name): InPath<PlanName>,
+    State(registry): State<Registry>,
+    State(catalogue): State<Catalogue>,
+    State(clock): State<Arc<dyn Clock>>,
+    JsonBody(body): JsonBody<PlanBody>,
+) -> Result<Json<PlanView>, Refusal> {
+    let plan = body.read(Some(name))?;
+    let before = registry.plan_get(&plan.name).await?.ok_or_else(|| Refusal::not_found("plan"))?;
+    if before.tier != plan.tier {
+        let filter = TenantFilter { plan: Some(plan.name.clone()), ..TenantFilter::default() };
+        if !registry.tenant_list(&filter, Page { after: None, limit: 1 }).await?.is_empty() {
+            return Err(Refusal::conflict(
+                "plan_in_use",
+                "tenants have this plan, so its tier cannot change; make another plan",
+            ));
+        }
+    }
+    if !registry.plan_replace(&plan, clock.now()).await? {
+        return Err(Refusal::not_found("plan"));
+    }
+    catalogue.forget_plan(&plan.name);
+    Ok(Json(plan.into()))
+}

@@ -1,0 +1,176 @@
+//! A server as operators write it.
+
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use tenantry_domain::{
+    ids::ServerId,
+    plan::Tier,
+    server::{Provider, Server, ServerName, ServerState},
+};
+use tenantry_registry::ServerCreateError;
+use utoipa::ToSchema;
+
+use crate::{
+    input::{Fields, fields},
+    refusal::Refusal,
+};
+
+/// PostgreSQL counts in `integer`.
+const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
+
+/// What may change on a server.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({
+    "region": "eu-central", "host": "10.0.0.5", "port": 5432, "adminUser": "postgres", "adminPassword": "…",
+    "tiers": ["schema", "database"], "capacity": 5000, "maxConnections": 50,
+}))]
+pub(crate) struct ServerBody {
+    /// Its name; in a PUT the path has it.
+    #[schema(value_type = Option<String>)]
+    pub(super) name: Option<ServerName>,
+    /// Where it runs; `default` when absent.
+    #[serde(default = "default_region")]
+    region: String,
+    /// Host name or address.
+    host: String,
+    /// TCP port; 5432 when absent.
+    #[serde(default = "default_port")]
+    port: u16,
+    /// The login with which workers administer it; never shown.
+    #[schema(write_only)]
+    pub(super) admin_user: Option<String>,
+    /// Its password; never shown.
+    #[schema(write_only, value_type = Option<String>)]
+    pub(super) admin_password: Option<SecretString>,
+    /// The database that tenants of tier `schema` share; `tenantry` when absent. Fixed once registered.
+    pub(super) shared_database: Option<String>,
+    /// active, cordoned or draining; active when absent.
+    #[serde(default = "active")]
+    #[schema(value_type = Option<String>)]
+    state: ServerState,
+    /// static, local, rds or kubernetes; static when absent.
+    #[serde(default = "existing")]
+    #[schema(value_type = Option<String>)]
+    provider: Provider,
+    /// The tiers that it may hold; schema and database when absent.
+    #[serde(default = "shared_tiers")]
+    #[schema(value_type = Option<Vec<String>>)]
+    tiers: Vec<Tier>,
+    /// How many tenants it may hold.
+    capacity: u32,
+    /// Connections that one data plane may open to it; 50 when absent.
+    #[serde(default = "default_connections")]
+    max_connections: u32,
+}
+
+fn default_region() -> String {
+    "default".to_owned()
+}
+
+const fn default_port() -> u16 {
+    5432
+}
+
+const fn default_connections() -> u32 {
+    50
+}
+
+const fn active() -> ServerState {
+    ServerState::Active
+}
+
+const fn existing() -> Provider {
+    Provider::Static
+}
+
+fn shared_tiers() -> Vec<Tier> {
+    vec![Tier::Schema, Tier::Database]
+}
+
+/// A host name or an address; nothing that could be taken for more of a connection string.
+fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(label))
+}
+
+impl ServerBody {
+    /// Notes what is wrong with the parts that every server has.
+    pub(super) fn check(&self, fields: &mut Fields) {
+        fields.take("region", fields::label(&self.region));
+        fields.check("host", is_host(&self.host), "must be a host name or an address, without a port");
+        fields.check("port", self.port != 0, "must be from 1 to 65535");
+        fields.check("tiers", !self.tiers.is_empty(), "must name at least one tier");
+        fields.check("capacity", self.capacity <= MAX_COUNT, "must be at most 2147483647");
+        let connections = (1..=MAX_COUNT).contains(&self.max_connections);
+        fields.check("maxConnections", connections, "must be from 1 to 2147483647");
+        if let Some(user) = &self.admin_user {
+            let fits = (1..=63).contains(&user.len()) && !user.chars().any(char::is_control);
+            fields.check("adminUser", fits, "must have 1 to 63 bytes without control characters");
+        }
+        if let Some(password) = &self.admin_password {
+            let length = password.expose_secret().len();
+            fields.check("adminPassword", (1..=1024).contains(&length), "must have 1 to 1024 bytes");
+        }
+    }
+
+    /// The server, once [`ServerBody::check`] found nothing wrong.
+    pub(super) fn server(self, id: ServerId, name: ServerName, created_at: DateTime<Utc>) -> Server {
+        let mut tiers = self.tiers;
+        tiers.sort_unstable();
+        tiers.dedup();
+        Server {
+            id,
+            name,
+            region: self.region.trim().to_owned(),
+            host: self.host.to_ascii_lowercase(),
+            port: self.port,
+            state: self.state,
+            provider: self.provider,
+            tiers,
+            capacity: self.capacity,
+            tenants: 0,
+            max_connections: self.max_connections,
+            created_at,
+        }
+    }
+}
+
+impl From<ServerCreateError> for Refusal {
+    fn from(error: ServerCreateError) -> Self {
+        match error {
+            ServerCreateError::NameTaken => {
+                Self::taken("server_exists", "name", "there is a server of that name; PUT changes it")
+            }
+            ServerCreateError::AddressTaken => {
+                Self::taken("server_address_taken", "host", "a server with this host and port is registered")
+            }
+            ServerCreateError::Registry(error) => error.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_nothing_else() {
+        for host in ["localhost", "db-1.internal.example.com", "10.0.0.5", "::1", "my_db"] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in
+            ["", "a b", "a:5432", "[::1]", "a/b", "user@host", "a..b", "-a", "a?sslmode=disable", "/var/run"]
+        {
+            assert!(!is_host(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `POST /api/v1/servers`
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+};
+use tenantry_domain::{Clock, ids::ServerId, names::ObjectName};
+use tenantry_http::Problem;
+use tenantry_registry::{NewServer, Registry};
+
+use super::{body::ServerBody, view::ServerView};
+use crate::{
+    auth::{Authorized, scopes::ServersWrite},
+    input::{Fields, JsonBody},
+    refusal::Refusal,
+    vault::Vault,
+};
+
+/// The database that tenants of tier `schema` share unless another is named.
+const SHARED_DATABASE: &str = "tenantry";
+
+/// Register a server
+///
+/// The control plane never connects to it; workers make what they need there when the first tenant comes.
+#[utoipa::path(
+    post, path = "/api/v1/servers", tag = "servers",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same answer for 24 h")),
+    request_body = ServerBody,
+    responses(
+        (status = 201, description = "The server", body = ServerView),
+        (status = 409, description = "`server_exists` or `server_address_taken`", body = Problem),
+    ),
+    security(("apiKey" = ["servers:write"])),
+)]
+pub(crate) async fn create_server(
+    _: Authorized<ServersWrite>,
+    State(registry): State<Registry>,
+    State(vault): State<Vault>,
+    State(clock): State<Arc<dyn Clock>>,
+    JsonBody(mut body): JsonBody<ServerBody>,
+) -> Result<impl IntoResponse, Refusal> {
+    let name = body.name.take().ok_or_else(|| Refusal::missing("name"))?;
+    let admin_user = body.admin_user.clone().ok_or_else(|| Refusal::missing("adminUser"))?;
+    let password = body.admin_password.clone().ok_or_else(|| Refusal::missing("adminPassword"))?;
+    let mut fields = Fields::default();
+    body.check(&mut fields);
+    let shared = body.shared_database.take().unwrap_or_else(|| SHARED_DATABASE.to_owned());
+    let shared_database = fields.take("sharedDatabase", ObjectName::parse(&shared));
+    fields.finish()?;
+    let shared_database = shared_database.ok_or_else(|| Refusal::missing("sharedDatabase"))?;
+
+    let now = clock.now();
+    let id = ServerId::generate(now, &mut rand::rng());
+    let admin_password = vault.seal_admin_password(id, &password);
+    let server = body.server(id, name, now);
+    registry
+        .server_create(&NewServer { server: server.clone(), admin_user, admin_password, shared_database })
+        .await?;
+    let location = format!("/api/v1/servers/{}", server.name);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ServerView::from(server))))
+}

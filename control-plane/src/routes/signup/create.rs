@@ -1,0 +1,143 @@
+//! `POST /api/v1/signup`
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+use tenantry_domain::{Slug, domain_name::DomainName, plan::LimitOverrides, tenant::DisplayName};
+use tenantry_http::Problem;
+use tenantry_registry::Registry;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::SignupGate;
+use crate::{
+    input::{Fields, JsonBody, Prefer},
+    refusal::Refusal,
+    routes::{
+        operations::answer::{Standing, stand, verdict},
+        tenants::{create::count_signup, domains::view::DomainView},
+    },
+    use_cases::create_tenant::{CreateTenant, Wanted},
+};
+
+/// Who signs up.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "name": "Tenant 1 Organization", "slug": "tenant1" }))]
+pub(crate) struct SignUpBody {
+    /// Its name for people, 1 to 200 characters.
+    name: String,
+    /// A DNS label of 1 to 40 characters; derived from the name when absent.
+    slug: Option<String>,
+    /// A custom domain.
+    domain: Option<String>,
+}
+
+/// What a stranger is told of their tenant: nothing of servers and databases.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SignedUpView {
+    /// The tenant.
+    tenant: SignedUpTenant,
+    /// How far it is: queued, running or succeeded.
+    #[schema(example = "succeeded")]
+    state: &'static str,
+    /// The custom domain, and the record that proves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<DomainView>,
+}
+
+/// A tenant as it is told to a stranger.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SignedUpTenant {
+    /// Its id.
+    id: Uuid,
+    /// Its slug.
+    slug: String,
+    /// Its name for people.
+    name: String,
+    /// provisioning or active.
+    status: &'static str,
+    /// Its host name.
+    #[schema(example = "tenant1.localhost")]
+    host: String,
+}
+
+/// Sign up, without a key
+///
+/// Off unless the operator switched it on; limited per address. Plan and app are the operator's choice.
+#[utoipa::path(
+    post, path = "/api/v1/signup", tag = "signup",
+    params(
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it is done, at most N seconds later", example = "wait=10"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same answer for 24 h"),
+    ),
+    request_body = SignUpBody,
+    responses(
+        (status = 202, description = "It is being made", body = SignedUpView),
+        (status = 201, description = "It was made within the wait", body = SignedUpView),
+        (status = 404, description = "`signup_disabled`", body = Problem),
+        (status = 409, description = "`slug_taken` or `domain_taken`", body = Problem),
+        (status = 429, description = "`too_many_signups`, with `Retry-After`", body = Problem),
+    ),
+    security(()),
+)]
+pub(crate) async fn sign_up(
+    prefer: Prefer,
+    State(gate): State<Option<Arc<SignupGate>>>,
+    State(registry): State<Registry>,
+    State(create): State<CreateTenant>,
+    State(settings): State<Arc<crate::Settings>>,
+    JsonBody(body): JsonBody<SignUpBody>,
+) -> Result<impl IntoResponse, Refusal> {
+    let gate = gate.ok_or_else(|| Refusal::not_found("endpoint"))?;
+    let mut fields = Fields::default();
+    let name = fields.take("name", DisplayName::parse(&body.name));
+    let slug = fields.take_some("slug", body.slug.as_deref().map(Slug::parse));
+    let domain = fields.take_some("domain", body.domain.as_deref().map(DomainName::parse));
+    fields.finish()?;
+    let wanted = Wanted {
+        name: name.ok_or_else(|| Refusal::missing("name"))?,
+        slug,
+        plan: gate.settings.plan.clone(),
+        app: gate.settings.app.clone(),
+        domain,
+        subdomain: None,
+        features: BTreeMap::new(),
+        settings: Map::new(),
+        limits: LimitOverrides::default(),
+    };
+    let with_domain = wanted.domain.is_some();
+    let created = create.run(wanted).await;
+    count_signup(gate.settings.plan.as_str(), created.as_ref().err());
+    let Standing { tenant, operation } = stand(&registry, created?, prefer).await?;
+    let status =
+        if verdict(&operation).map_err(|_| failed())? { StatusCode::CREATED } else { StatusCode::ACCEPTED };
+    let domain = if with_domain {
+        registry.domain_list(tenant.tenant.id).await?.into_iter().next().map(DomainView::from)
+    } else {
+        None
+    };
+    let tenant = tenant.tenant;
+    let view = SignedUpView {
+        tenant: SignedUpTenant {
+            id: tenant.id.as_uuid(),
+            host: format!("{}.{}", tenant.slug, settings.base_domain),
+            slug: tenant.slug.to_string(),
+            name: tenant.name.as_str().to_owned(),
+            status: tenant.status.as_str(),
+        },
+        state: operation.state.as_str(),
+        domain,
+    };
+    Ok((status, Json(view)))
+}
+
+/// A stranger hears that it failed, not why: the reason names servers.
+fn failed() -> Problem {
+    let detail = "the sign-up could not be completed; the operator can see why";
+    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "operation_failed", detail)
+}

@@ -1,0 +1,16 @@
+//! `/api/v1/tenants`: customer organisations.
+
+pub(crate) mod branding;
+pub(crate) mod connection;
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod domains;
+pub(crate) mod get;
+pub(crate) mod keys;
+pub(crate) mod list;
+pub(crate) mod operations;
+pub(crate) mod patch;
+pub(crate) mod restore;
+pub(crate) mod resume;
+pub(crate) mod suspend;
+pub(crate) mod view;

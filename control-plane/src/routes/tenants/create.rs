@@ -1,0 +1,201 @@
+//! `POST /api/v1/tenants`
+
+use std::collections::BTreeMap;
+
+use axum::{extract::State, http::StatusCode, response::Response};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tenantry_domain::{
+    Slug,
+    app::AppName,
+    domain_name::DomainName,
+    plan::{LimitOverrides, PlanName},
+    tenant::DisplayName,
+};
+use tenantry_http::Problem;
+use tenantry_registry::Registry;
+use utoipa::ToSchema;
+
+use crate::{
+    auth::{Authorized, scopes::TenantsWrite},
+    input::{Fields, JsonBody, Prefer},
+    refusal::Refusal,
+    routes::operations::answer::{WorkView, answer},
+    use_cases::create_tenant::{CreateTenant, CreateTenantError, Wanted},
+};
+
+/// A tenant to sign up.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({
+    "name": "My Organization", "slug": "my-org", "domain": "myorg.com", "subdomain": "my-org", "plan": "premium",
+    "app": "mis", "maxUsers": 1000, "maxStorage": 107_374_182_400_u64,
+    "features": { "biometric_auth": true }, "settings": { "custom_branding": true },
+}))]
+pub(crate) struct CreateTenantBody {
+    /// Its name for people, 1 to 200 characters.
+    name: String,
+    /// A DNS label of 1 to 40 characters; derived from the name when absent.
+    slug: Option<String>,
+    /// What it buys.
+    plan: String,
+    /// The application whose tables it gets. May be left out where there is one, or a default.
+    app: Option<String>,
+    /// A custom domain. It is served once its TXT record is seen: see `GET /tenants/{id}/domains`.
+    domain: Option<String>,
+    /// A second label below the base domain.
+    subdomain: Option<String>,
+    /// Its own feature switches, over the plan's.
+    #[serde(default)]
+    features: BTreeMap<String, bool>,
+    /// Free-form settings, e.g. `branding`.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    settings: Map<String, Value>,
+    /// Its own ceiling for users, in place of the plan's.
+    max_users: Option<u32>,
+    /// Its own ceiling for data and files in bytes, in place of the plan's.
+    max_storage: Option<u64>,
+}
+
+impl CreateTenantBody {
+    fn read(self) -> Result<Wanted, Refusal> {
+        let mut fields = Fields::default();
+        let name = fields.take("name", DisplayName::parse(&self.name));
+        let plan = fields.take("plan", PlanName::parse(&self.plan));
+        let slug = fields.take_some("slug", self.slug.as_deref().map(Slug::parse));
+        let app = fields.take_some("app", self.app.as_deref().map(AppName::parse));
+        let domain = fields.take_some("domain", self.domain.as_deref().map(DomainName::parse));
+        let subdomain = fields.take_some("subdomain", self.subdomain.as_deref().map(Slug::parse));
+        feature_names(&mut fields, &self.features);
+        fields.finish()?;
+        Ok(Wanted {
+            // What has no value was found wrong, so these cannot be missing here.
+            name: name.ok_or_else(|| Refusal::missing("name"))?,
+            plan: plan.ok_or_else(|| Refusal::missing("plan"))?,
+            slug,
+            app,
+            domain,
+            subdomain,
+            features: self.features,
+            settings: self.settings,
+            limits: LimitOverrides { max_users: self.max_users, max_storage_bytes: self.max_storage },
+        })
+    }
+}
+
+/// Notes features whose names are none: 1 to 100 characters without spaces or control characters.
+pub(crate) fn feature_names(fields: &mut Fields, features: &BTreeMap<String, bool>) {
+    for name in features.keys() {
+        let plain = name.chars().all(|c| !c.is_whitespace() && !c.is_control());
+        let fits = (1..=100).contains(&name.chars().count());
+        fields.check(
+            &format!("features.{name}"),
+            plain && fits,
+            "must have a name of 1 to 100 characters without spaces",
+        );
+    }
+}
+
+impl From<CreateTenantError> for Refusal {
+    fn from(error: CreateTenantError) -> Self {
+        use CreateTenantError as E;
+        match error {
+            E::NoSlug(reason) => Problem::invalid("name", reason.to_string()).into(),
+            E::UnknownPlan => {
+                Self::unprocessable("unknown_plan", "plan", "there is no such plan; see GET /api/v1/plans")
+            }
+            E::TierUnavailable(plan, tier) => Self::unprocessable(
+                "tier_unavailable",
+                "plan",
+                format!(
+                    "plan `{plan}` needs tier `{tier}`, a server of the tenant's own, which this version cannot make; \
+                     choose a plan of tier schema or database"
+                ),
+            ),
+            E::AppRequired => Self::unprocessable(
+                "app_required",
+                "app",
+                "there is not exactly one app to choose by itself; name one, see GET /api/v1/apps",
+            ),
+            E::UnknownApp => {
+                Self::unprocessable("unknown_app", "app", "there is no such app; see GET /api/v1/apps")
+            }
+            E::AppHasNoVersions(app) => Self::unprocessable(
+                "app_has_no_versions",
+                "app",
+                format!("app `{app}` has no versions, so that a tenant would get no tables; push one first"),
+            ),
+            E::DomainWithinBase(base) => Problem::invalid(
+                "domain",
+                format!("lies within {base}; send a `slug` or `subdomain` instead"),
+            )
+            .into(),
+            E::SlugTaken => Self::taken("slug_taken", "slug", "another tenant has this slug; choose another"),
+            E::SubdomainTaken => Self::taken(
+                "subdomain_taken",
+                "subdomain",
+                "another tenant has this subdomain; choose another",
+            ),
+            E::DomainTaken => Self::taken("domain_taken", "domain", "another tenant has this domain"),
+            E::Registry(error) => error.into(),
+        }
+    }
+}
+
+/// Counts a sign-up by how it went.
+pub(crate) fn count_signup(plan: &str, refused: Option<&CreateTenantError>) {
+    // Only plans that exist may become labels: their number is bounded, the clients' inventions are not.
+    let (plan, outcome) = match refused {
+        None => (plan, "accepted"),
+        Some(CreateTenantError::Registry(_)) => ("unknown", "failed"),
+        Some(
+            CreateTenantError::UnknownPlan
+            | CreateTenantError::NoSlug(_)
+            | CreateTenantError::DomainWithinBase(_),
+        ) => ("unknown", "refused"),
+        Some(
+            CreateTenantError::SlugTaken | CreateTenantError::SubdomainTaken | CreateTenantError::DomainTaken,
+        ) => (plan, "taken"),
+        Some(_) => (plan, "refused"),
+    };
+    metrics::counter!("tenantry_signups_total", "plan" => plan.to_owned(), "outcome" => outcome).increment(1);
+}
+
+/// Sign a tenant up
+///
+/// Its schema or database is made by a worker: the answer is 202 with the operation to follow, or with
+/// `Prefer: wait=N` 201 when the tenant is ready.
+#[utoipa::path(
+    post, path = "/api/v1/tenants", tag = "tenants",
+    params(
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it is done, at most N seconds later", example = "wait=10"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same answer for 24 h"),
+    ),
+    request_body = CreateTenantBody,
+    responses(
+        (status = 202, description = "It is being made", body = WorkView,
+         headers(("Location" = String, description = "The operation"))),
+        (status = 201, description = "It was made within the wait", body = WorkView,
+         headers(("Location" = String, description = "The tenant"))),
+        (status = 409, description = "`slug_taken`, `subdomain_taken` or `domain_taken`", body = Problem),
+        (status = 422, description = "`unknown_plan`, `tier_unavailable`, `unknown_app`, `app_required`, \
+            `app_has_no_versions`; or, within the wait, `operation_failed`", body = Problem),
+    ),
+    security(("apiKey" = ["tenants:write"])),
+)]
+pub(crate) async fn create_tenant(
+    _: Authorized<TenantsWrite>,
+    prefer: Prefer,
+    State(registry): State<Registry>,
+    State(create): State<CreateTenant>,
+    JsonBody(body): JsonBody<CreateTenantBody>,
+) -> Result<Response, Refusal> {
+    let wanted = body.read()?;
+    let plan = wanted.plan.clone();
+    let created = create.run(wanted).await;
+    count_signup(plan.as_str(), created.as_ref().err());
+    let begun = created?;
+    tracing::Span::current().record("tenant.id", tracing::field::display(begun.tenant.tenant.id));
+    answer(&registry, begun, prefer, StatusCode::CREATED).await
+}

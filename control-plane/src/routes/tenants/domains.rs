@@ -1,0 +1,6 @@
+//! `/api/v1/tenants/{tenant}/domains`: custom domains, proven by a DNS TXT record.
+
+pub(crate) mod create;
+pub(crate) mod delete;
+pub(crate) mod list;
+pub(crate) mod view;

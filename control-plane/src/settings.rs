@@ -1,0 +1,45 @@
+//! What a control plane is configured with. Read from flags, environment and file by `cli`.
+
+use std::num::NonZeroU32;
+
+use tenantry_domain::{app::AppName, plan::PlanName};
+
+/// How the control plane behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Public sign-up; off without it.
+    pub signup: Option<SignupSettings>,
+    /// Tenants are `<slug>.<base domain>`; custom domains within it are refused.
+    pub base_domain: String,
+    /// The app of tenants that name none. Without it, the only app there is.
+    pub default_app: Option<AppName>,
+    /// The largest request body, in bytes.
+    pub max_body: usize,
+}
+
+impl Settings {
+    /// The largest request body unless configured otherwise: 1 MiB.
+    pub const MAX_BODY: usize = 1 << 20;
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            signup: None,
+            base_domain: "localhost".to_owned(),
+            default_app: None,
+            max_body: Self::MAX_BODY,
+        }
+    }
+}
+
+/// What public sign-up gives, and how often.
+#[derive(Debug, Clone)]
+pub struct SignupSettings {
+    /// Sign-ups per minute from one address (IPv6: one /64 network).
+    pub per_minute: NonZeroU32,
+    /// The plan of everybody who signs up.
+    pub plan: PlanName,
+    /// The app; without it, as for tenants that name none.
+    pub app: Option<AppName>,
+}

@@ -1,0 +1,205 @@
+//! What goes wrong on a tenant server, and whether to try again.
+
+use tenantry_domain::Invalid;
+
+use crate::sql;
+
+/// The code with which our own SQL says that an object belongs to another.
+pub(super) const TAKEN: &str = "TNY01";
+
+/// What kind of object an error is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectKind {
+    /// A role.
+    Role,
+    /// A schema.
+    Schema,
+    /// A database.
+    Database,
+}
+
+impl ObjectKind {
+    /// As in a sentence.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Role => "role",
+            Self::Schema => "schema",
+            Self::Database => "database",
+        }
+    }
+
+    /// A statement of PL/pgSQL that ends the block: the object has another mark.
+    pub(super) fn raise_taken(self, name: &str) -> String {
+        let message = format!("{} {name} belongs to another", self.as_str());
+        format!("RAISE EXCEPTION USING ERRCODE = '{TAKEN}', MESSAGE = {};", sql::literal(&message))
+    }
+}
+
+/// What went wrong on a tenant server. [`AdminError::is_transient`] says whether to try again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdminError {
+    /// The server could not be reached, or the connection was lost.
+    #[error(
+        "cannot {task}: PostgreSQL at {server} is out of reach ({source}); check that it runs and accepts connections"
+    )]
+    Unreachable {
+        /// `host:port`.
+        server: String,
+        /// What was being done.
+        task: &'static str,
+        /// Why not.
+        source: Box<sqlx::Error>,
+    },
+    /// The server refused a statement.
+    #[error("cannot {task}: PostgreSQL at {server} says {message} (SQLSTATE {code})")]
+    Refused {
+        /// `host:port`.
+        server: String,
+        /// What was being done.
+        task: &'static str,
+        /// The SQLSTATE.
+        code: String,
+        /// The server's message, with its detail and hint.
+        message: String,
+        /// The error itself.
+        source: Box<sqlx::Error>,
+    },
+    /// An object of that name exists and is not this tenant's.
+    #[error(
+        "cannot {task} on {server}: {message}; rename or drop it by hand if nobody needs it, or choose another slug"
+    )]
+    Taken {
+        /// `host:port`.
+        server: String,
+        /// What was being done.
+        task: &'static str,
+        /// Which object.
+        message: String,
+    },
+    /// A migration's SQL failed; the schema is as it was before the call, or before the file if
+    /// that runs outside of a transaction.
+    #[error(
+        "migration {version} of {app} failed in schema {schema} on {server}: {message} (SQLSTATE {code}); correct the migration and push it again"
+    )]
+    Migration {
+        /// `host:port`.
+        server: String,
+        /// The app.
+        app: Box<str>,
+        /// The schema.
+        schema: Box<str>,
+        /// The migration.
+        version: i64,
+        /// The SQLSTATE, empty when the connection was lost.
+        code: String,
+        /// The server's message, with its detail and hint.
+        message: String,
+        /// The error itself.
+        source: Box<sqlx::Error>,
+    },
+    /// A schema's history is not the app's.
+    #[error(
+        "schema {schema} on {server} was migrated by another history of {app}: {source}; push the missing versions, or restore the changed one"
+    )]
+    History {
+        /// `host:port`.
+        server: String,
+        /// The app.
+        app: Box<str>,
+        /// The schema.
+        schema: Box<str>,
+        /// How it differs.
+        source: Box<sqlx::migrate::MigrateError>,
+    },
+    /// A name that was derived is not one that PostgreSQL can have.
+    #[error("cannot {task}: the name {name} {reason}")]
+    Name {
+        /// What was being done.
+        task: &'static str,
+        /// The name.
+        name: String,
+        /// Why not.
+        reason: Invalid,
+    },
+}
+
+impl AdminError {
+    pub(super) fn from_sqlx(server: &str, task: &'static str, source: sqlx::Error) -> Self {
+        let server = server.to_owned();
+        match said(&source) {
+            Some((code, message)) if code == TAKEN => Self::Taken { server, task, message },
+            Some((code, message)) => Self::Refused { server, task, code, message, source: Box::new(source) },
+            None => Self::Unreachable { server, task, source: Box::new(source) },
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody doing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { code, message, .. } | Self::Migration { code, message, .. } => {
+                passes(code, message)
+            }
+            Self::Taken { .. } | Self::History { .. } | Self::Name { .. } => false,
+        }
+    }
+
+    /// The SQLSTATE, where the server gave one.
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Self::Refused { code, .. } | Self::Migration { code, .. } => Some(code),
+            Self::Taken { .. } => Some(TAKEN),
+            _ => None,
+        }
+    }
+
+    /// Whether the database that was to be connected to does not exist.
+    pub(super) fn is_missing_database(&self) -> bool {
+        self.code() == Some("3D000")
+    }
+}
+
+/// The SQLSTATE and the whole message, if the server is the one that complains.
+pub(super) fn said(error: &sqlx::Error) -> Option<(String, String)> {
+    let database = error.as_database_error()?;
+    let code = database.code().unwrap_or_default().into_owned();
+    let mut message = database.message().to_owned();
+    if let Some(postgres) = database.try_downcast_ref::<sqlx::postgres::PgDatabaseError>() {
+        for more in [postgres.detail(), postgres.hint()].into_iter().flatten() {
+            message.push_str("; ");
+            message.push_str(more);
+        }
+    }
+    Some((code, message))
+}
+
+fn passes(code: &str, message: &str) -> bool {
+    code.is_empty()
+        || code.starts_with("08")
+        || code.starts_with("57P0")
+        // Serialization, deadlock, lock timeout, object in use, too many connections, out of
+        // memory or locks (max_locks_per_transaction is shared by all).
+        || matches!(code, "40001" | "40P01" | "55P03" | "55006" | "53300" | "53200" | "53400")
+        // Two statements changed one catalog row at once: PostgreSQL has no code for it.
+        || (code == "XX000" && message.contains("concurrently"))
+        // `CREATE ... IF NOT EXISTS` by two sessions at once: the loser finds it next time.
+        || (code == "23505" && message.contains("pg_"))
+        || code == "42P04"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes;
+
+    #[test]
+    fn what_passes_by_itself_is_tried_again() {
+        for code in ["08006", "57P01", "57P03", "40001", "40P01", "55P03", "55006", "53300"] {
+            assert!(passes(code, ""), "{code}");
+        }
+        for code in ["42601", "42501", "23505", "XX000", "28P01", "3D000"] {
+            assert!(!passes(code, ""), "{code}");
+        }
+        assert!(passes("XX000", "tuple concurrently updated"));
+    }
+}

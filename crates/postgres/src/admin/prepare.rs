@@ -1,0 +1,137 @@
+//! Making a server fit to hold tenants: the owner role, and databases that grant nobody anything
+//! by default.
+
+use sqlx::AssertSqlSafe;
+use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
+
+use super::{AdminError, Done, MAINTENANCE, OWNER_ROLE, ServerAdmin};
+use crate::sql;
+
+impl ServerAdmin {
+    /// Prepares the server and the database that its tenants share, once per process.
+    pub async fn prepare(&self, shared_database: &ObjectName) -> Result<(), AdminError> {
+        self.prepare_server().await?;
+        let done = Done::Database(shared_database.clone());
+        if self.is_done(&done) {
+            return Ok(());
+        }
+        let task = "prepare the shared database";
+        self.create_bare_database(shared_database, task).await?;
+        self.harden_database(shared_database, Connect::ByGroup).await?;
+        self.mark_done(done);
+        Ok(())
+    }
+
+    /// Makes the owner role, and closes the databases that every server has to the public.
+    pub async fn prepare_server(&self) -> Result<(), AdminError> {
+        if self.is_done(&Done::Server) {
+            return Ok(());
+        }
+        let lock = sql::advisory_lock("tenantry:prepare");
+        let block = sql::block(
+            "",
+            &format!(
+                "PERFORM {lock};
+                IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{OWNER_ROLE}') THEN
+                    CREATE ROLE {OWNER_ROLE} NOLOGIN;
+                END IF;
+                IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+                    EXECUTE 'GRANT {OWNER_ROLE} TO CURRENT_USER' || CASE
+                        WHEN current_setting('server_version_num')::int >= 160000
+                        THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
+                END IF;
+                -- A managed service owns these itself and says no; tenants find nothing in them.
+                BEGIN
+                    IF has_database_privilege('public', '{MAINTENANCE}', 'CONNECT') THEN
+                        REVOKE ALL ON DATABASE {MAINTENANCE} FROM PUBLIC;
+                    END IF;
+                    IF has_database_privilege('public', 'template1', 'CONNECT') THEN
+                        REVOKE ALL ON DATABASE template1 FROM PUBLIC;
+                    END IF;
+                EXCEPTION WHEN insufficient_privilege THEN NULL;
+                END;"
+            ),
+        );
+        self.run(MAINTENANCE, "prepare the server", block).await?;
+        self.mark_done(Done::Server);
+        Ok(())
+    }
+
+    /// A new database with nothing in it, if there is none of that name. From `template0`, which
+    /// nobody can be connected to.
+    pub(super) async fn create_bare_database(
+        &self,
+        database: &ObjectName,
+        task: &'static str,
+    ) -> Result<(), AdminError> {
+        let mut connection = self.connection(MAINTENANCE, task).await?;
+        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .persistent(false)
+            .bind(database.as_str())
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|e| self.failed(task, e))?;
+        if exists {
+            return Ok(());
+        }
+        let create = format!("CREATE DATABASE {} OWNER {OWNER_ROLE} TEMPLATE template0", database.quoted());
+        let created = sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *connection).await;
+        match created.map_err(|e| self.failed(task, e)) {
+            // Another process was faster.
+            Err(AdminError::Refused { code, .. }) if code == "42P04" || code == "23505" => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
+    /// Takes away what PostgreSQL grants to everybody, and makes the schema of extensions.
+    pub(super) async fn harden_database(
+        &self,
+        database: &ObjectName,
+        connect: Connect,
+    ) -> Result<(), AdminError> {
+        let lock = sql::advisory_lock("tenantry:prepare");
+        let name = database.quoted();
+        let group = match connect {
+            Connect::ByGroup => connect_group_block(database)?,
+            Connect::ByName => String::new(),
+        };
+        let block = sql::block(
+            "",
+            &format!(
+                "PERFORM {lock};
+                REVOKE ALL ON DATABASE {name} FROM PUBLIC;
+                REVOKE ALL ON SCHEMA public FROM PUBLIC;
+                CREATE SCHEMA IF NOT EXISTS {EXTENSIONS_SCHEMA} AUTHORIZATION {OWNER_ROLE};
+                GRANT USAGE ON SCHEMA {EXTENSIONS_SCHEMA} TO PUBLIC;
+                {group}"
+            ),
+        );
+        self.run(database.as_str(), "harden the database", block).await.map(drop)
+    }
+}
+
+/// How roles get the right to connect to a database.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Connect {
+    /// Through a group. A grant to each of thousands of tenants would be an entry each in one row
+    /// of `pg_database`, rewritten whole by every sign-up, one at a time.
+    ByGroup,
+    /// Each by its name: in a database of its own there are two.
+    ByName,
+}
+
+/// The group whose members may connect to a shared database, if there is one: a tenant's own
+/// database has none, and its name may be too long for it.
+pub(super) fn connect_group(database: &ObjectName) -> Result<ObjectName, AdminError> {
+    let name = format!("tenantry_connect_{database}");
+    ObjectName::parse(&name).map_err(|reason| AdminError::Name { task: "prepare the database", name, reason })
+}
+
+fn connect_group_block(database: &ObjectName) -> Result<String, AdminError> {
+    let group = connect_group(database)?;
+    Ok(format!(
+        "IF to_regrole('{group}') IS NULL THEN CREATE ROLE {group} NOLOGIN; END IF;
+        GRANT CONNECT ON DATABASE {name} TO {group};",
+        name = database.quoted()
+    ))
+}

@@ -1,0 +1,140 @@
+//! Template databases: an app's tables at its newest version, ready to be copied.
+
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+use tenantry_domain::{
+    app::{App, AppVersion},
+    names::ObjectName,
+};
+
+use super::{AdminError, MAINTENANCE, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, prepare::Connect};
+use crate::sql;
+
+const TASK: &str = "make the app's template database";
+
+/// How many characters of an app's name fit into a template's, which has 63 at most.
+const APP_LEN: usize = 16;
+
+impl ServerAdmin {
+    /// The template database of an app's newest version, made if it is not there yet. `label`
+    /// keeps templates apart that may not be shared, e.g. those of two registries on one server.
+    ///
+    /// It is built under another name and gets its own when it is complete, so what has the name
+    /// can be used. Nobody may connect to it: a copy refuses while somebody does.
+    pub async fn ensure_template(&self, app: &App, label: &str) -> Result<ObjectName, AdminError> {
+        self.prepare_server().await?;
+        let hash = hash(app, label);
+        let template = template_name(app, &hash)?;
+        let unfinished = name(format!("tenantry_unfinished_{hash}"))?;
+
+        let mut connection = self.connection(MAINTENANCE, TASK).await?;
+        let exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)";
+        let exists = async |connection: &mut sqlx::PgConnection| {
+            let found = sqlx::query_scalar::<_, bool>(exists)
+                .persistent(false)
+                .bind(template.as_str())
+                .fetch_one(connection);
+            found.await.map_err(|e| self.failed(TASK, e))
+        };
+        if exists(&mut connection).await? {
+            return Ok(template);
+        }
+        // The lock lives as long as its session, which ends also when this call is given up.
+        connection.close_on_drop();
+        sqlx::query("SELECT pg_advisory_lock(hashtextextended($1, 0))")
+            .persistent(false)
+            .bind(template.as_str())
+            .execute(&mut *connection)
+            .await
+            .map_err(|e| self.failed(TASK, e))?;
+        if exists(&mut connection).await? {
+            return Ok(template);
+        }
+        self.build_template(app, &unfinished).await?;
+        self.leave(&unfinished).await;
+        self.seal_template(&unfinished, &template).await?;
+        Ok(template)
+    }
+
+    async fn build_template(&self, app: &App, unfinished: &ObjectName) -> Result<(), AdminError> {
+        // What a crash left. That we hold the lock says that nobody works on it.
+        self.leave(unfinished).await;
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", unfinished.quoted());
+        self.run(MAINTENANCE, TASK, drop).await?;
+        self.create_bare_database(unfinished, TASK).await?;
+        self.harden_database(unfinished, Connect::ByName).await?;
+        self.ensure_extensions(unfinished, &app.manifest.extensions).await?;
+        let schema = name(TEMPLATE_SCHEMA.into())?;
+        let create = format!("CREATE SCHEMA {TEMPLATE_SCHEMA} AUTHORIZATION {OWNER_ROLE}");
+        self.run(unfinished.as_str(), TASK, create).await?;
+        self.migrate(unfinished, &schema, app, None).await?;
+        if let Some(seed) = &app.seed {
+            self.seed(unfinished, &schema, seed).await?;
+        }
+        // So that no copy begins with this work.
+        self.run(unfinished.as_str(), TASK, "VACUUM (FREEZE, ANALYZE)".into()).await?;
+        Ok(())
+    }
+
+    /// Closes the finished database and gives it its name, which is one transaction.
+    async fn seal_template(&self, unfinished: &ObjectName, template: &ObjectName) -> Result<(), AdminError> {
+        let (from, to) = (unfinished.quoted(), template.quoted());
+        let seal = format!(
+            "ALTER DATABASE {from} ALLOW_CONNECTIONS false; \
+             ALTER DATABASE {from} RENAME TO {to}; \
+             COMMENT ON DATABASE {to} IS 'tenantry:template'"
+        );
+        self.when_unused(&seal).await
+    }
+
+    /// Runs a statement that refuses while a session is in the database: the backends of
+    /// connections that we have closed take a moment to end, and autovacuum comes by itself.
+    pub(super) async fn when_unused(&self, statement: &str) -> Result<(), AdminError> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match self.run(MAINTENANCE, TASK, statement.to_owned()).await {
+                Err(error) if attempts < 20 && error.code() == Some("55006") => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                result => return result.map(drop),
+            }
+        }
+    }
+
+    /// Drops a template, e.g. one of a version that is no longer given to anybody.
+    pub async fn drop_template(&self, template: &ObjectName) -> Result<(), AdminError> {
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", template.quoted());
+        let mut connection = self.connection(MAINTENANCE, TASK).await?;
+        sqlx::raw_sql(AssertSqlSafe(drop))
+            .execute(&mut *connection)
+            .await
+            .map(std::mem::drop)
+            .map_err(|e| self.failed(TASK, e))
+    }
+}
+
+/// `tenantry_template_<app>_<version>_<hash>`.
+fn template_name(app: &App, hash: &str) -> Result<ObjectName, AdminError> {
+    let mut short: String = app.name.as_str().replace('-', "_");
+    short.truncate(APP_LEN);
+    let version = app.version().map_or(0, AppVersion::number);
+    name(format!("tenantry_template_{short}_{version}_{hash}"))
+}
+
+/// Differs when anything does that a template is made of.
+fn hash(app: &App, label: &str) -> String {
+    let versions: Vec<_> = app.migrations.iter().map(|migration| migration.version.to_string()).collect();
+    let mut parts = vec![label, app.name.as_str(), app.seed.as_deref().unwrap_or_default()];
+    for (migration, version) in app.migrations.iter().zip(&versions) {
+        parts.extend([version, migration.up.as_str()]);
+        parts.push(migration.down.as_deref().unwrap_or_default());
+    }
+    parts.extend(app.manifest.extensions.iter().map(String::as_str));
+    sql::fingerprint(&parts)
+}
+
+pub(super) fn name(text: String) -> Result<ObjectName, AdminError> {
+    ObjectName::parse(&text).map_err(|reason| AdminError::Name { task: TASK, name: text, reason })
+}

@@ -1,0 +1,241 @@
+use tenantry_domain::app::AppVersion;
+
+use super::*;
+use crate::fixture::{Bench, app, mark, name, notes};
+
+fn version(number: i64) -> AppVersion {
+    AppVersion::try_from(number).unwrap()
+}
+
+#[tokio::test]
+async fn many_workers_prepare_one_server_at_once() {
+    let server = crate::fixture::server().await;
+    let database = name("shared_crowd");
+    let workers = (0..8).map(async |_| crate::fixture::admin(server).prepare(&database).await);
+    for result in futures::future::join_all(workers).await {
+        result.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn every_step_can_run_twice_and_dropping_leaves_nothing() {
+    let bench = Bench::new("twice").await;
+    let app = notes();
+    for _ in 0..2 {
+        bench.tenant("tenant_twice", &app).await;
+        bench.admin.seed(&bench.database, &name("tenant_twice"), app.seed.as_deref().unwrap()).await.unwrap();
+    }
+    let tenant = name("tenant_twice");
+    let found = bench.admin.tenant_objects(&bench.database, r"tenant\_twice").await.unwrap();
+    assert_eq!(found.roles[0].owner_mark.as_deref(), Some(&*mark(&tenant)));
+    assert_eq!(found.schemas.len(), 1);
+    for _ in 0..2 {
+        bench.admin.drop_schema(&bench.database, &tenant, &mark(&tenant)).await.unwrap();
+        bench.admin.drop_role(&tenant, &mark(&tenant)).await.unwrap();
+    }
+    assert!(bench.admin.tenant_objects(&bench.database, r"tenant\_twice").await.unwrap().is_empty());
+    bench.admin.drop_schema(&name("no_such_database"), &tenant, &mark(&tenant)).await.unwrap();
+}
+
+#[tokio::test]
+async fn another_tenant_s_objects_are_refused() {
+    let bench = Bench::new("taken").await;
+    let (tenant, other) = (bench.tenant("tenant_taken", &notes()).await, "tenantry:other");
+    let admin = &bench.admin;
+    let refusals = [
+        admin.ensure_role(&tenant, other, &"pw".into(), &bench.login, None).await,
+        admin.ensure_schema(&bench.database, &tenant, other, &bench.login).await,
+        admin.drop_schema(&bench.database, &tenant, other).await,
+        admin.drop_role(&tenant, other).await,
+        admin.drop_database(&bench.database, other).await,
+    ];
+    for refusal in refusals {
+        let error = refusal.unwrap_err();
+        assert!(matches!(error, AdminError::Taken { .. }) && !error.is_transient(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_reads_and_writes_rows_and_nothing_else() {
+    let bench = Bench::new("rights").await;
+    let tenant = bench.tenant("tenant_rights", &notes()).await;
+    bench.tenant("tenant_rights_other", &notes()).await;
+    let client = bench.log_in("tenant_rights", "pw", &bench.database).await.unwrap();
+    client
+        .batch_execute("INSERT INTO notes (word) VALUES ('mine'); INSERT INTO tags (note) VALUES (1)")
+        .await
+        .unwrap();
+    for forbidden in [
+        "CREATE TABLE t ()",
+        "CREATE TEMP TABLE t ()",
+        "CREATE TABLE public.t ()",
+        "DROP TABLE notes",
+        "TRUNCATE notes",
+        "ALTER TABLE notes ADD COLUMN x int",
+        "SELECT * FROM tenantry_migrations",
+        "SELECT * FROM tenant_rights_other.notes",
+        "SET ROLE tenantry_owner",
+        "SET ROLE tenant_rights_other",
+        "CREATE EXTENSION hstore",
+    ] {
+        let refusal = client.batch_execute(forbidden).await.expect_err(forbidden);
+        assert_eq!(refusal.code().unwrap().code(), "42501", "{forbidden}: {refusal:?}");
+    }
+    for database in ["postgres", "template1"] {
+        assert!(bench.log_in("tenant_rights", "pw", &name(database)).await.is_err());
+    }
+
+    bench.admin.set_role_login(&tenant, false).await.unwrap();
+    assert!(client.simple_query("SELECT 1").await.is_err(), "its session was ended");
+    assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_err());
+    // Running a step of provisioning again does not resume it.
+    bench.tenant("tenant_rights", &notes()).await;
+    assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_err());
+    bench.admin.set_role_login(&tenant, true).await.unwrap();
+    assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_ok());
+
+    let verifier = bench.admin.role_verifier(&tenant).await.unwrap().unwrap();
+    bench.admin.ensure_role(&tenant, &mark(&tenant), &verifier, &bench.login, Some(3)).await.unwrap();
+    assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_schema_goes_up_and_down_through_the_versions() {
+    let bench = Bench::new("versions").await;
+    let tenant = bench.tenant("tenant_versions", &app(&[])).await;
+    let (admin, database, app) = (&bench.admin, &bench.database, notes());
+    let report = admin.migrate(database, &tenant, &app, Some(version(1))).await.unwrap();
+    assert_eq!(report, MigrationReport { from: None, to: Some(version(1)), applied: vec![version(1)] });
+    let report = admin.migrate(database, &tenant, &app, None).await.unwrap();
+    assert_eq!(
+        report,
+        MigrationReport { from: Some(version(1)), to: Some(version(2)), applied: vec![version(2)] }
+    );
+    let report = admin.migrate(database, &tenant, &app, None).await.unwrap();
+    assert!(report.applied.is_empty() && report.from == report.to);
+    let report = admin.rollback(database, &tenant, &app, Some(version(1))).await.unwrap();
+    assert_eq!(
+        report,
+        MigrationReport { from: Some(version(2)), to: Some(version(1)), applied: vec![version(2)] }
+    );
+
+    let mut edited = app.clone();
+    edited.migrations[0].up.push(' ');
+    let error = admin.migrate(database, &tenant, &edited, None).await.unwrap_err();
+    assert!(matches!(error, AdminError::History { .. }), "{error}");
+    let mut stuck = app.clone();
+    stuck.migrations[0].down = None;
+    assert!(matches!(
+        admin.rollback(database, &tenant, &stuck, None).await.unwrap_err(),
+        AdminError::History { .. }
+    ));
+}
+
+#[tokio::test]
+async fn a_failed_migration_leaves_the_schema_as_it_was() {
+    let bench = Bench::new("failed").await;
+    let tenant = bench.tenant("tenant_failed", &app(&[])).await;
+    let broken = app(&[("CREATE TABLE notes (word text)", None), ("CREATE TABLE notes ()", None)]);
+    let error = bench.admin.migrate(&bench.database, &tenant, &broken, None).await.unwrap_err();
+    assert!(matches!(&error, AdminError::Migration { version: 2, code, .. } if code == "42P07"), "{error}");
+    assert!(!error.is_transient());
+    let report = bench.admin.migrate(&bench.database, &tenant, &notes(), None).await.unwrap();
+    assert_eq!(report.from, None);
+}
+
+#[tokio::test]
+async fn a_migration_may_ask_for_no_transaction() {
+    let bench = Bench::new("concurrently").await;
+    let app = app(&[
+        ("-- no-transaction\nCREATE TABLE notes (id int PRIMARY KEY, word text)", None),
+        ("-- no-transaction\nCREATE INDEX CONCURRENTLY notes_word ON notes (word)", None),
+        ("CREATE TABLE tags (id int)", None),
+    ]);
+    let tenant = bench.tenant_without_tables("tenant_concurrently").await;
+    for applied in [3, 0] {
+        let report = bench.admin.migrate(&bench.database, &tenant, &app, None).await.unwrap();
+        assert_eq!(report.applied.len(), applied);
+        assert_eq!(report.to, Some(version(3)));
+    }
+    // The connection that changed its role was thrown away.
+    bench.admin.prepare_server().await.unwrap();
+    bench.tenant("tenant_concurrently_next", &notes()).await;
+}
+
+#[tokio::test]
+async fn a_database_is_copied_from_a_template_and_adopted() {
+    let bench = Bench::new("template").await;
+    let (admin, app) = (&bench.admin, notes());
+    let tenant = name("tenant_template_user");
+    let mark = mark(&tenant);
+    let templates = (0..3).map(|_| admin.ensure_template(&app, "test"));
+    let templates = futures::future::try_join_all(templates).await.unwrap();
+    assert!(templates.iter().all(|template| *template == templates[0]));
+    admin.ensure_role(&tenant, &mark, &"pw".into(), &bench.login, None).await.unwrap();
+    for _ in 0..2 {
+        admin.create_database_from_template(&templates[0], &tenant, &mark).await.unwrap();
+        admin.adopt_template_schema(&tenant, &tenant, &mark, &bench.login).await.unwrap();
+    }
+    let report = admin.migrate(&tenant, &tenant, &app, None).await.unwrap();
+    assert_eq!((report.to, report.applied.len()), (Some(version(2)), 0));
+
+    let client = bench.log_in("tenant_template_user", "pw", &tenant).await.unwrap();
+    client.batch_execute("INSERT INTO notes (word) VALUES ('mine')").await.unwrap();
+    let words =
+        client.query_one("SELECT count(*) FROM notes WHERE word IN ('seeded', 'mine')", &[]).await.unwrap();
+    assert_eq!(words.get::<_, i64>(0), 2);
+    assert!(client.simple_query("SELECT * FROM tenantry_migrations").await.is_err());
+    assert!(bench.log_in("tenant_template_user", "pw", &templates[0]).await.is_err());
+
+    for _ in 0..2 {
+        admin.drop_database(&tenant, &mark).await.unwrap();
+    }
+    admin.drop_role(&tenant, &mark).await.unwrap();
+    admin.drop_template(&templates[0]).await.unwrap();
+    assert!(admin.tenant_objects(&tenant, r"tenant\_template\_%").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_empty_database_takes_a_schema_like_any_other() {
+    let bench = Bench::new("empty").await;
+    // The longest name that a tenant can have.
+    let tenant = name(&format!("tenant_{}", "e".repeat(40)));
+    let mark = mark(&tenant);
+    let admin = &bench.admin;
+    admin.ensure_role(&tenant, &mark, &"pw".into(), &bench.login, None).await.unwrap();
+    for _ in 0..2 {
+        admin.create_empty_database(&tenant, &mark).await.unwrap();
+        admin.ensure_schema(&tenant, &tenant, &mark, &bench.login).await.unwrap();
+    }
+    admin.migrate(&tenant, &tenant, &notes(), None).await.unwrap();
+    assert!(bench.log_in(tenant.as_str(), "pw", &tenant).await.is_ok());
+    admin.drop_database(&tenant, &mark).await.unwrap();
+    admin.drop_role(&tenant, &mark).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_schema_of_thousands_of_relations_is_dropped_in_batches() {
+    let bench = Bench::new("large").await;
+    let tables = "DO $$ BEGIN FOR i IN 1..900 LOOP
+        EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, word text UNIQUE)', i); END LOOP; END $$";
+    let tenant = bench.tenant("tenant_large", &app(&[(tables, None)])).await;
+    bench.admin.drop_schema(&bench.database, &tenant, &mark(&tenant)).await.unwrap();
+    assert!(bench.admin.tenant_objects(&bench.database, r"tenant\_large").await.unwrap().schemas.is_empty());
+}
+
+#[tokio::test]
+async fn an_outage_is_transient() {
+    let dir = std::env::temp_dir().join(format!("tenantry-postgres-outage-{}", std::process::id()));
+    let search = crate::embedded::SearchPath::default();
+    let config = crate::embedded::EmbeddedConfig::throwaway(dir, search);
+    let mut server = crate::embedded::EmbeddedPostgres::start(config).await.unwrap();
+    let limits = AdminLimits { acquire_timeout: Duration::from_millis(300), ..AdminLimits::default() };
+    let admin = ServerAdmin::new(server.host(), server.port(), server.user(), server.password(), limits);
+    admin.ping().await.unwrap();
+    server.suspend_server().await.unwrap();
+    let error = admin.ping().await.unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    server.resume_server().await.unwrap();
+    admin.ping().await.unwrap();
+    server.stop().await.unwrap();
+}

@@ -1,0 +1,62 @@
+//! Writing values into SQL text, for the utility statements that take no parameters.
+
+use std::fmt::Write as _;
+
+use sha2::{Digest, Sha256};
+
+/// A string as an SQL literal that is safe inside a `$tenantry$` body too: quotes and
+/// backslashes are escaped, and so is `$`, so that the value cannot end the body it stands in.
+pub(crate) fn literal(text: &str) -> String {
+    let mut sql = String::with_capacity(text.len() + 3);
+    sql.push_str("E'");
+    for c in text.chars() {
+        match c {
+            '\'' => sql.push_str("''"),
+            '\\' => sql.push_str("\\\\"),
+            '$' => sql.push_str("\\044"),
+            c => sql.push(c),
+        }
+    }
+    sql.push('\'');
+    sql
+}
+
+/// A block of PL/pgSQL as one statement, so that it is one round trip and one transaction.
+pub(crate) fn block(declarations: &str, body: &str) -> String {
+    let declare = if declarations.is_empty() { "" } else { "DECLARE " };
+    format!("DO $tenantry$ {declare}{declarations}\nBEGIN\n{body}\nEND $tenantry$")
+}
+
+/// An expression that takes the transaction's advisory lock of a name in the current database.
+pub(crate) fn advisory_lock(name: &str) -> String {
+    format!("pg_advisory_xact_lock(hashtextextended({}, 0))", literal(name))
+}
+
+/// Ten hexadecimal digits that differ when one of the parts does.
+pub(crate) fn fingerprint(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        // The length goes first, so that text cannot wander between the parts.
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hex(&hash.finalize()[..5])
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a String takes any text");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_literal_ends_neither_itself_nor_the_block_around_it() {
+        assert_eq!(literal(r"a'b\c$tenantry$"), r"E'a''b\\c\044tenantry\044'");
+    }
+}

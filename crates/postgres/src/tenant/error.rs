@@ -1,0 +1,200 @@
+//! What goes wrong when a tenant's statement runs, sorted by what the data plane does about it.
+
+use tokio_postgres::{Error, error::DbError};
+
+/// A connection could not be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// It took too long.
+    #[error("PostgreSQL at {server} did not answer in time")]
+    Timeout {
+        /// `host:port`.
+        server: String,
+    },
+    /// The database or the login is gone, or the password is another: the route is out of date.
+    #[error("PostgreSQL at {server} does not let the data plane in: {source}")]
+    Refused {
+        /// `host:port`.
+        server: String,
+        /// Why not.
+        source: Error,
+    },
+    /// The server has no connection to spare.
+    #[error("PostgreSQL at {server} has no connection to spare: {source}")]
+    Busy {
+        /// `host:port`.
+        server: String,
+        /// Why not.
+        source: Error,
+    },
+    /// The server is out of reach.
+    #[error("PostgreSQL at {server} is out of reach: {source}")]
+    Unreachable {
+        /// `host:port`.
+        server: String,
+        /// Why not.
+        source: Error,
+    },
+}
+
+impl ConnectError {
+    pub(super) fn new(server: String, source: Error) -> Self {
+        match source.code().map(tokio_postgres::error::SqlState::code) {
+            Some("53300") => Self::Busy { server, source },
+            Some(code) if code.starts_with("28") || matches!(code, "3D000" | "42501") => {
+                Self::Refused { server, source }
+            }
+            _ => Self::Unreachable { server, source },
+        }
+    }
+}
+
+/// What a failed statement says about who can do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QueryErrorKind {
+    /// The client's input: a value, a constraint, a column that does not exist.
+    Data,
+    /// The tenant's role may not (any more): a table that is not for it, or a fenced placement.
+    Permission,
+    /// The schema, table or role is not there (any more): the placement may be an old one.
+    Gone,
+    /// It ran longer than it may.
+    Timeout,
+    /// The server or a lock is taken: try again.
+    Busy,
+    /// The connection was lost; a write may or may not have happened.
+    Connection,
+    /// Ours.
+    Internal,
+}
+
+impl QueryErrorKind {
+    /// As a label of a metric.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Data => "data",
+            Self::Permission => "permission",
+            Self::Gone => "gone",
+            Self::Timeout => "timeout",
+            Self::Busy => "busy",
+            Self::Connection => "connection",
+            Self::Internal => "internal",
+        }
+    }
+
+    pub(super) fn of(code: &str, message: &str) -> Self {
+        match code {
+            // An undefined role. `SET ROLE` complains of one as of a bad value.
+            "22023" if message.starts_with("role ") => Self::Gone,
+            "42501" => Self::Permission,
+            "3F000" | "42P01" | "3D000" | "42704" => Self::Gone,
+            "57014" => Self::Timeout,
+            "53300" | "53200" | "55P03" | "55006" | "40001" | "40P01" => Self::Busy,
+            // An undefined column or function, a wrong type, a bad conflict target and the like come
+            // from the names and values in the request. A trigger's RAISE is the app's word on the data.
+            "42703" | "42702" | "42883" | "42804" | "42846" | "42P10" | "42P18" | "42725" | "428C9"
+            | "P0001" | "25006" => Self::Data,
+            "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Self::Connection,
+            _ => match code.get(..2) {
+                Some("22" | "23" | "44") => Self::Data,
+                Some("08") => Self::Connection,
+                _ => Self::Internal,
+            },
+        }
+    }
+}
+
+/// A tenant's statement failed and left nothing behind; unless [`QueryErrorKind::Connection`],
+/// nothing was written.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}{}", code.as_ref().map(|code| format!(" (SQLSTATE {code})")).unwrap_or_default())]
+pub struct TenantQueryError {
+    /// Who can do something.
+    pub kind: QueryErrorKind,
+    /// The SQLSTATE, where the server gave one.
+    pub code: Option<String>,
+    /// The server's message.
+    pub message: String,
+    /// More of it: may hold values of the tenant's rows, so it is for the tenant's eyes, not for logs.
+    pub detail: Option<String>,
+    /// The server's advice.
+    pub hint: Option<String>,
+    /// The table that the error is about.
+    pub table: Option<String>,
+    /// The column that the error is about.
+    pub column: Option<String>,
+    /// The constraint that was broken.
+    pub constraint: Option<String>,
+}
+
+impl From<Error> for TenantQueryError {
+    fn from(error: Error) -> Self {
+        let Some(said) = error.as_db_error() else {
+            // No word of the server's: the connection is gone, or the answer is not what it has to be.
+            let lost = error.is_closed()
+                || std::error::Error::source(&error)
+                    .is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+            let kind = if lost { QueryErrorKind::Connection } else { QueryErrorKind::Internal };
+            return Self::bare(kind, error.to_string());
+        };
+        said.into()
+    }
+}
+
+impl From<&DbError> for TenantQueryError {
+    fn from(said: &DbError) -> Self {
+        let code = said.code().code();
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        Self {
+            kind: QueryErrorKind::of(code, said.message()),
+            code: Some(code.into()),
+            message: said.message().into(),
+            detail: owned(said.detail()),
+            hint: owned(said.hint()),
+            table: owned(said.table()),
+            column: owned(said.column()),
+            constraint: owned(said.constraint()),
+        }
+    }
+}
+
+impl TenantQueryError {
+    pub(super) fn bare(kind: QueryErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code: None,
+            message: message.into(),
+            detail: None,
+            hint: None,
+            table: None,
+            column: None,
+            constraint: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::QueryErrorKind as Kind;
+
+    #[test]
+    fn sqlstates_are_sorted_by_who_can_do_something() {
+        for (code, kind) in [
+            ("22P02", Kind::Data),
+            ("23505", Kind::Data),
+            ("42703", Kind::Data),
+            ("42501", Kind::Permission),
+            ("42P01", Kind::Gone),
+            ("3F000", Kind::Gone),
+            ("57014", Kind::Timeout),
+            ("40P01", Kind::Busy),
+            ("57P01", Kind::Connection),
+            ("42601", Kind::Internal),
+            ("XX000", Kind::Internal),
+        ] {
+            assert_eq!(Kind::of(code, ""), kind, "{code}");
+        }
+        assert_eq!(Kind::of("22023", "role \"tenant_x\" does not exist"), Kind::Gone);
+    }
+}

@@ -1,0 +1,148 @@
+//! From a request to the route of a tenant that may be served: resolve, look up, admit.
+
+use std::borrow::Cow;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{Method, request::Parts},
+};
+use tenantry_domain::{api_key::Scope, ids::TenantId};
+use tenantry_http::Problem;
+
+use super::answers;
+use crate::{
+    DataPlane,
+    admit::{KeyRefused, PhaseRefused, check_key, check_phase},
+    resolve::{self, Asked, Name},
+    routes::{CachedRoute, RouteName},
+};
+
+/// A request that may go on.
+pub(crate) struct Admitted {
+    /// The tenant's route.
+    pub(crate) route: CachedRoute,
+    /// The query string without what named the tenant; none when it is as it came.
+    pub(crate) query: Option<String>,
+}
+
+impl FromRequestParts<DataPlane> for Admitted {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, plane: &DataPlane) -> Result<Self, Problem> {
+        admitted(parts, plane).await.inspect_err(|problem| plane.0.outcomes.refused(problem))
+    }
+}
+
+async fn admitted(parts: &Parts, plane: &DataPlane) -> Result<Admitted, Problem> {
+    let asked = resolve::identify(parts, &plane.0.rules).map_err(answers::unresolved)?;
+    let route = tenant_of(plane, &asked).await?;
+    let span = tracing::Span::current();
+    if !span.is_disabled() {
+        span.record("tenant.id", tracing::field::display(route.tenant_id));
+    }
+    let scope = scope_of(&parts.method);
+    let route = admit(plane, route, &asked, scope).await?;
+    Ok(Admitted { route, query: asked.query })
+}
+
+fn scope_of(method: &Method) -> Scope {
+    if method == Method::GET || method == Method::HEAD { Scope::DataRead } else { Scope::DataWrite }
+}
+
+/// The one tenant that everything in the request names.
+async fn tenant_of(plane: &DataPlane, asked: &Asked<'_>) -> Result<CachedRoute, Problem> {
+    let mut agreed: Option<CachedRoute> = None;
+    let mut nobody = false;
+    for name in &asked.names {
+        match find(plane, name).await? {
+            Some(route) => agree(&mut agreed, route)?,
+            None => nobody = true,
+        }
+    }
+    let named_otherwise = agreed.is_some() || (asked.key_names && asked.key_tenant.is_some());
+    let mut foreign_host_is_nobody_s = false;
+    if let Some(host) = &asked.foreign_host {
+        match find(plane, host).await {
+            Ok(Some(route)) => agree(&mut agreed, route)?,
+            // A host that is nobody's is the name of some proxy's, as long as something else names the tenant.
+            Ok(None) => foreign_host_is_nobody_s = true,
+            // So it is, most likely, when nobody can tell; and the key decides in any case.
+            Err(_) if named_otherwise => {}
+            Err(unavailable) => return Err(unavailable),
+        }
+    }
+    match agreed {
+        Some(_) if nobody => Err(answers::tenant_conflict()),
+        Some(route) => Ok(route),
+        None if nobody => Err(answers::tenant_not_found()),
+        None => match asked.key_tenant.filter(|_| asked.key_names) {
+            Some(id) => find_by_id(plane, id).await?.ok_or_else(|| answers::key_refused(KeyRefused::Invalid)),
+            None if foreign_host_is_nobody_s => Err(answers::tenant_not_found()),
+            None => Err(answers::tenant_required(&plane.0.rules)),
+        },
+    }
+}
+
+fn agree(agreed: &mut Option<CachedRoute>, route: CachedRoute) -> Result<(), Problem> {
+    match agreed {
+        Some(other) if other.tenant_id != route.tenant_id => Err(answers::tenant_conflict()),
+        _ => {
+            *agreed = Some(route);
+            Ok(())
+        }
+    }
+}
+
+async fn find(plane: &DataPlane, name: &Name<'_>) -> Result<Option<CachedRoute>, Problem> {
+    let name = match name {
+        Name::Id(id) => RouteName::Id(*id),
+        Name::Label(label) => RouteName::Label(label),
+        Name::Domain(Cow::Borrowed(domain)) => RouteName::Domain(domain),
+        Name::Domain(Cow::Owned(domain)) => RouteName::Domain(domain),
+        Name::Nobody => return Ok(None),
+    };
+    plane.0.routes.get(name).await.map_err(answers::routes_unavailable)
+}
+
+async fn find_by_id(plane: &DataPlane, id: TenantId) -> Result<Option<CachedRoute>, Problem> {
+    plane.0.routes.get(RouteName::Id(id)).await.map_err(answers::routes_unavailable)
+}
+
+enum Refused {
+    Key(KeyRefused),
+    Phase(PhaseRefused),
+}
+
+/// A refusal is checked against the registry before it is given: the change that would have made it
+/// unnecessary (a new key, the end of provisioning) may be on its way.
+async fn admit(
+    plane: &DataPlane,
+    route: CachedRoute,
+    asked: &Asked<'_>,
+    scope: Scope,
+) -> Result<CachedRoute, Problem> {
+    let check = |route: &CachedRoute| match check_phase(route.phase) {
+        // As good as not there, whoever asks.
+        Err(gone @ PhaseRefused::Gone) => Err(Refused::Phase(gone)),
+        phase => check_key(route, asked.key, asked.key_tenant, scope, plane.0.clock.now())
+            .map_err(Refused::Key)
+            .and(phase.map_err(Refused::Phase)),
+    };
+    let refused = match check(&route) {
+        Ok(()) => return Ok(route),
+        Err(refused) => refused,
+    };
+    let may_have_changed = !matches!(refused, Refused::Key(KeyRefused::Missing | KeyRefused::OtherTenant));
+    let newer = if may_have_changed { plane.0.routes.recheck(&route).await } else { None };
+    let refused = match newer {
+        Some(newer) => match check(&newer) {
+            Ok(()) => return Ok(newer),
+            Err(refused) => refused,
+        },
+        None => refused,
+    };
+    Err(match refused {
+        Refused::Key(refused) => answers::key_refused(refused),
+        Refused::Phase(refused) => answers::phase_refused(refused),
+    })
+}

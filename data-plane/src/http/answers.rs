@@ -1,0 +1,330 @@
+//! Every refusal and failure as a problem document. Internal causes are logged here, once, and
+//! never told.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use tenantry_http::Problem;
+use tenantry_postgres::tenant::{ConnectError, QueryErrorKind, TenantQueryError};
+use tenantry_query::QueryError;
+
+use crate::{
+    admit::{KeyRefused, PhaseRefused},
+    pool::PoolError,
+    resolve::{Method, ResolveError, Rules},
+    routes::RoutesUnavailable,
+};
+
+pub(super) fn unresolved(error: ResolveError) -> Problem {
+    match error {
+        ResolveError::Malformed { field, reason } => {
+            let reason = reason.to_string();
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "invalid_tenant",
+                format!("`{field}` names no tenant: it {reason}"),
+            )
+            .with_error(field, reason)
+        }
+        ResolveError::Twice(field) => {
+            tenant_conflict().with_error(field, "came more than once, with different values")
+        }
+    }
+}
+
+pub(super) fn tenant_conflict() -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "tenant_conflict",
+        "the request names more than one tenant (host, headers, path and parameters must agree); name one",
+    )
+}
+
+pub(super) fn tenant_not_found() -> Problem {
+    Problem::not_found("tenant")
+}
+
+pub(super) fn tenant_required(rules: &Rules) -> Problem {
+    let ways: Vec<&str> = [
+        (Method::Subdomain, "the host <slug>.<base domain>"),
+        (Method::Header, "the header X-Tenant-ID (id or slug) or X-Tenant-Slug"),
+        (Method::Path, "the path /t/<slug>/api/..."),
+        (Method::Query, "the parameter tenant or tenant_id"),
+        (Method::CustomDomain, "its custom domain as the host"),
+        (Method::Key, "its key as a bearer token"),
+    ]
+    .into_iter()
+    .filter_map(|(method, way)| rules.has(method).then_some(way))
+    .collect();
+    let detail = format!("the request names no tenant; name one by {}", ways.join(", or "));
+    Problem::new(StatusCode::BAD_REQUEST, "tenant_required", detail)
+}
+
+pub(super) fn routes_unavailable(_: RoutesUnavailable) -> Problem {
+    Problem::unavailable("registry_unavailable", "the tenant cannot be looked up at the moment; try again", 1)
+}
+
+pub(super) fn key_refused(refused: KeyRefused) -> Problem {
+    match refused {
+        KeyRefused::Missing => Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "key_required",
+            "send the tenant's key: `Authorization: Bearer <key>`",
+        )
+        .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tenantry\"")),
+        KeyRefused::Invalid => Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "key_invalid",
+            "the key is not one of this tenant's, or has expired",
+        )
+        .with_header(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"tenantry\", error=\"invalid_token\""),
+        ),
+        KeyRefused::OtherTenant => {
+            Problem::new(StatusCode::FORBIDDEN, "tenant_mismatch", "the key belongs to another tenant")
+        }
+        KeyRefused::Scope(scope) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "scope_missing",
+            format!("the key lacks the scope `{scope}`; use one that has it"),
+        )
+        .with("scope", scope.as_str()),
+    }
+}
+
+pub(super) fn phase_refused(refused: PhaseRefused) -> Problem {
+    match refused {
+        PhaseRefused::Provisioning => Problem::unavailable(
+            "tenant_provisioning",
+            "the tenant is being set up; try again in a moment",
+            1,
+        ),
+        PhaseRefused::Suspended => Problem::new(
+            StatusCode::FORBIDDEN,
+            "tenant_suspended",
+            "the tenant is suspended; ask its provider",
+        ),
+        PhaseRefused::Deactivated => Problem::new(
+            StatusCode::FORBIDDEN,
+            "tenant_deactivated",
+            "the tenant was deleted; it can be restored until its retention ends",
+        ),
+        PhaseRefused::Gone => tenant_not_found(),
+    }
+}
+
+pub(super) fn feature_disabled(feature: &str, table: &str) -> Problem {
+    Problem::new(
+        StatusCode::FORBIDDEN,
+        "feature_disabled",
+        format!("`{table}` belongs to the feature `{feature}`, which this tenant does not have"),
+    )
+    .with("feature", feature)
+}
+
+/// The placement does not serve the tenant, and the registry knows no other.
+pub(super) fn tenant_unavailable() -> Problem {
+    Problem::unavailable(
+        "tenant_unavailable",
+        "the tenant's data cannot be reached at the moment; try again",
+        1,
+    )
+}
+
+pub(super) fn body_too_large(max: usize) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body_too_large",
+        format!("the body is larger than {max} bytes"),
+    )
+}
+
+pub(super) fn body_unreadable() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body ended before it was complete")
+}
+
+pub(super) fn path_not_text() -> Problem {
+    Problem::invalid("path", "is not UTF-8")
+}
+
+/// What the query language refuses. `code`, `message`, `details` and `hint` are where clients of
+/// `PostgREST` look.
+pub(super) fn query_refused(error: QueryError) -> Problem {
+    let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let problem = Problem::new(status, error.code, error.detail.clone())
+        .with("message", error.detail.clone())
+        .with("details", serde_json::Value::Null)
+        .with("hint", serde_json::Value::Null);
+    match error.field {
+        Some(field) => problem.with_error(field, error.detail),
+        None => problem,
+    }
+}
+
+pub(super) fn pool_failed(error: &PoolError) -> Problem {
+    match error {
+        PoolError::Exhausted => server_busy(),
+        PoolError::Connect(ConnectError::Busy { .. }) => {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "a tenant server has no connection to spare"
+            );
+            server_busy()
+        }
+        PoolError::Connect(_) => {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "a tenant server cannot be reached: {error}"
+            );
+            server_unavailable("the tenant's database server cannot be reached at the moment; try again")
+        }
+        PoolError::Login(_) => {
+            tracing::error!(
+                error = error as &dyn std::error::Error,
+                "cannot log in to a tenant server: {error}"
+            );
+            server_unavailable("the tenant's database server cannot be reached at the moment; try again")
+        }
+    }
+}
+
+fn server_busy() -> Problem {
+    Problem::unavailable("server_busy", "the tenant's database server is busy; try again", 1)
+}
+
+fn server_unavailable(detail: &'static str) -> Problem {
+    Problem::unavailable("server_unavailable", detail, 1)
+}
+
+/// What PostgreSQL refuses. `may_have_written` when a lost connection leaves that open.
+pub(super) fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem {
+    let sqlstate = error.code.as_deref().unwrap_or_default();
+    match error.kind {
+        QueryErrorKind::Data => data_refused(error),
+        QueryErrorKind::Permission => {
+            let detail = "the tenant's role may not do this to the table";
+            with_words(Problem::new(StatusCode::FORBIDDEN, "permission_denied", detail), error)
+        }
+        QueryErrorKind::Gone => tenant_unavailable(),
+        QueryErrorKind::Timeout => Problem::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "statement_timeout",
+            "the statement took longer than it may; narrow it with filters or a limit",
+        ),
+        QueryErrorKind::Busy => {
+            tracing::debug!(sqlstate, "a tenant server is busy");
+            let code = match sqlstate {
+                "40001" | "40P01" => "serialization_failure",
+                "55P03" | "55006" => "lock_not_available",
+                _ => "server_busy",
+            };
+            Problem::unavailable(code, "the data is in use by others at the moment; try again", 1)
+        }
+        QueryErrorKind::Connection => {
+            tracing::warn!(sqlstate, "the connection to a tenant server was lost");
+            server_unavailable(if may_have_written {
+                "the connection to the tenant's database was lost; the change may or may not have been made"
+            } else {
+                "the connection to the tenant's database was lost; try again"
+            })
+        }
+        QueryErrorKind::Internal => {
+            // The message of an internal error names tables and columns, never values.
+            tracing::error!(sqlstate, error.message = error.message, "a statement failed: {}", error.message);
+            Problem::internal()
+        }
+    }
+}
+
+fn data_refused(error: TenantQueryError) -> Problem {
+    let (status, code) = data_code(error.code.as_deref().unwrap_or_default());
+    let mut problem = Problem::new(status, code, error.message.clone());
+    if let Some(column) = &error.column {
+        problem = problem.with_error(column.clone(), error.message.clone());
+    }
+    if let Some(constraint) = error.constraint.clone() {
+        problem = problem.with("constraint", constraint);
+    }
+    with_words(problem, error)
+}
+
+/// The members of `PostgREST`'s errors. They may quote the tenant's rows: for its eyes, not for logs.
+fn with_words(problem: Problem, error: TenantQueryError) -> Problem {
+    problem
+        .with("message", error.message)
+        .with("details", error.detail)
+        .with("hint", error.hint)
+        .with("sqlState", error.code)
+}
+
+fn data_code(sqlstate: &str) -> (StatusCode, &'static str) {
+    let bad = StatusCode::BAD_REQUEST;
+    match sqlstate {
+        "23505" => (StatusCode::CONFLICT, "unique_violation"),
+        "23503" => (StatusCode::CONFLICT, "foreign_key_violation"),
+        "23P01" => (StatusCode::CONFLICT, "exclusion_violation"),
+        "23001" => (StatusCode::CONFLICT, "restrict_violation"),
+        "23502" => (bad, "not_null_violation"),
+        "23514" => (bad, "check_violation"),
+        "22P02" => (bad, "invalid_text_representation"),
+        "22P05" | "22021" => (bad, "invalid_characters"),
+        "22001" => (bad, "value_too_long"),
+        "22003" => (bad, "value_out_of_range"),
+        "22007" | "22008" => (bad, "invalid_datetime"),
+        "22012" => (bad, "division_by_zero"),
+        "22023" => (bad, "invalid_parameter_value"),
+        "2201B" => (bad, "invalid_regular_expression"),
+        "22025" => (bad, "invalid_escape_sequence"),
+        "21000" => (bad, "duplicate_rows"),
+        "42703" => (bad, "unknown_column"),
+        "42883" => (bad, "undefined_function"),
+        "42804" | "42846" => (bad, "datatype_mismatch"),
+        "42P10" => (bad, "no_unique_constraint"),
+        "428C9" => (bad, "generated_always"),
+        "25006" => (StatusCode::METHOD_NOT_ALLOWED, "read_only"),
+        "P0001" => (bad, "raised_exception"),
+        _ => (bad, "data_error"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(kind: QueryErrorKind, code: &str) -> TenantQueryError {
+        TenantQueryError {
+            kind,
+            code: Some(code.into()),
+            message: "a secret of ours".into(),
+            detail: Some("Key (id)=(1) exists.".into()),
+            hint: None,
+            table: None,
+            column: None,
+            constraint: None,
+        }
+    }
+
+    #[test]
+    fn data_errors_carry_what_postgresql_said() {
+        let problem = statement_failed(failure(QueryErrorKind::Data, "23505"), true);
+        assert_eq!((problem.status(), problem.code()), (StatusCode::CONFLICT, "unique_violation"));
+        let json = serde_json::to_value(&problem).unwrap();
+        assert_eq!(json["sqlState"], "23505");
+        assert_eq!(json["details"], "Key (id)=(1) exists.");
+        assert!(json["hint"].is_null());
+    }
+
+    #[test]
+    fn internal_errors_carry_nothing() {
+        let problem = statement_failed(failure(QueryErrorKind::Internal, "XX000"), false);
+        assert_eq!(problem.code(), "internal");
+        assert!(!serde_json::to_string(&problem).unwrap().contains("secret"));
+    }
+
+    #[test]
+    fn what_may_work_later_is_503() {
+        for kind in [QueryErrorKind::Busy, QueryErrorKind::Connection, QueryErrorKind::Gone] {
+            let problem = statement_failed(failure(kind, "40001"), true);
+            assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE, "{kind:?}");
+        }
+    }
+}

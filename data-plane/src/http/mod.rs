@@ -1,0 +1,19 @@
+//! HTTP: the router, and one file per endpoint.
+#![allow(
+    clippy::result_large_err,
+    reason = "a refusal is made once per request; a box would be one more allocation"
+)]
+
+mod admitted;
+mod answers;
+mod outcomes;
+mod reserved;
+mod resource;
+mod router;
+mod statement;
+mod tenant;
+
+pub(crate) use outcomes::Outcomes;
+pub use router::openapi;
+pub(crate) use router::{cors, router};
+pub(crate) use statement::Runner;

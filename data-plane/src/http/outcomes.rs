@@ -1,0 +1,27 @@
+//! Counts of answers by what became of the request.
+
+use metrics::Counter;
+use tenantry_http::Problem;
+
+/// Counters, looked up once where they are hot.
+pub(crate) struct Outcomes {
+    ok: Counter,
+}
+
+const NAME: &str = "tenantry_data_requests_total";
+
+impl Outcomes {
+    pub(crate) fn new() -> Self {
+        Self { ok: metrics::counter!(NAME, "outcome" => "ok") }
+    }
+
+    pub(crate) fn ok(&self) {
+        self.ok.increment(1);
+    }
+
+    /// By the problem's code, of which there is a fixed number.
+    #[expect(clippy::unused_self, reason = "one way to count")]
+    pub(crate) fn refused(&self, problem: &Problem) {
+        metrics::counter!(NAME, "outcome" => problem.code().to_owned()).increment(1);
+    }
+}

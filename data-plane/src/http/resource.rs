@@ -1,0 +1,307 @@
+//! `/api/{table}` and `/api/{table}/{id}`: the tenant's tables as REST resources.
+//!
+//! One function behind all of them: what differs between methods is decided by `tenantry_query`.
+//! The small functions around it are there for the OpenAPI document.
+
+use std::borrow::Cow;
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method as HttpMethod, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use tenantry_http::Problem;
+use tenantry_query::{HttpRequest, Method};
+
+use super::{
+    admitted::Admitted,
+    answers,
+    statement::{Answer, Failed, version_of},
+    tenant::X_TENANT,
+};
+use crate::{DataPlane, admit::check_phase, routes::CachedRoute};
+
+macro_rules! endpoint {
+    ($name:ident, $method:ident, $path:literal, $summary:literal, $($response:tt)*) => {
+        #[utoipa::path(
+            $method,
+            path = $path,
+            tag = "resources",
+            summary = $summary,
+            params(
+                ("table" = String, Path, description = "A table of the tenant's app"),
+                ("Prefer" = Option<String>, Header, description = "`return=`, `count=exact`, `resolution=`, ..."),
+            ),
+            responses($($response)*, (status = "4XX", description = "Refused", body = Problem)),
+            security(("key" = []))
+        )]
+        pub(super) async fn $name(state: State<DataPlane>, admitted: Admitted, request: Request) -> Response {
+            resource(state, admitted, request).await
+        }
+    };
+}
+
+endpoint!(
+    rows_get,
+    get,
+    "/api/{table}",
+    "Rows, in PostgREST's query language: filters, `select`, `order`, `limit`, `offset`",
+    (status = 200, description = "An array of rows"),
+    (status = 206, description = "A part of the rows that `count=exact` counted")
+);
+endpoint!(
+    rows_insert,
+    post,
+    "/api/{table}",
+    "Inserts a row, or an array of rows; upserts with `Prefer: resolution=merge-duplicates`",
+    (status = 201, description = "Inserted; the rows with `return=representation`")
+);
+endpoint!(
+    rows_update,
+    patch,
+    "/api/{table}",
+    "Updates the rows that the filters name; without a filter it is refused",
+    (status = 200, description = "The rows, with `return=representation`"),
+    (status = 204, description = "Updated")
+);
+endpoint!(
+    rows_replace,
+    put,
+    "/api/{table}",
+    "Inserts or replaces one row, named by `eq` filters on its key",
+    (status = 200, description = "Replaced"),
+    (status = 201, description = "Inserted"),
+    (status = 204, description = "Written")
+);
+endpoint!(
+    rows_delete,
+    delete,
+    "/api/{table}",
+    "Deletes the rows that the filters name; without a filter it is refused",
+    (status = 200, description = "The rows, with `return=representation`"),
+    (status = 204, description = "Deleted")
+);
+
+macro_rules! row_endpoint {
+    ($name:ident, $method:ident, $summary:literal, $($response:tt)*) => {
+        #[utoipa::path(
+            $method,
+            path = "/api/{table}/{id}",
+            tag = "resources",
+            summary = $summary,
+            params(
+                ("table" = String, Path, description = "A table of the tenant's app"),
+                ("id" = String, Path, description = "The row's primary key"),
+                ("Prefer" = Option<String>, Header, description = "`return=`, ..."),
+            ),
+            responses($($response)*, (status = "4XX", description = "Refused", body = Problem)),
+            security(("key" = []))
+        )]
+        pub(super) async fn $name(state: State<DataPlane>, admitted: Admitted, request: Request) -> Response {
+            resource(state, admitted, request).await
+        }
+    };
+}
+
+row_endpoint!(row_get, get, "One row by its primary key", (status = 200, description = "The row"));
+row_endpoint!(
+    row_update,
+    patch,
+    "Updates one row",
+    (status = 200, description = "The row, with `return=representation`"),
+    (status = 204, description = "Updated")
+);
+row_endpoint!(
+    row_replace,
+    put,
+    "Inserts or replaces one row",
+    (status = 200, description = "Replaced"),
+    (status = 201, description = "Inserted"),
+    (status = 204, description = "Written")
+);
+row_endpoint!(
+    row_delete,
+    delete,
+    "Deletes one row",
+    (status = 200, description = "The row, with `return=representation`"),
+    (status = 204, description = "Deleted")
+);
+
+async fn resource(State(plane): State<DataPlane>, admitted: Admitted, request: Request) -> Response {
+    let tenant = admitted.route.tenant_id;
+    let name = HeaderValue::from_str(admitted.route.slug.as_str());
+    let mut bytes_in = 0;
+    let answer = answer(&plane, admitted, request, &mut bytes_in).await;
+    let (mut response, bytes_out) = match answer {
+        Ok((response, bytes_out)) => {
+            plane.0.outcomes.ok();
+            (response, bytes_out)
+        }
+        Err(problem) => {
+            plane.0.outcomes.refused(&problem);
+            (problem.into_response(), 0)
+        }
+    };
+    plane.0.usage.count(tenant, bytes_in, bytes_out);
+    if let Ok(name) = name {
+        response.headers_mut().insert(X_TENANT.clone(), name);
+    }
+    response
+}
+
+async fn answer(
+    plane: &DataPlane,
+    admitted: Admitted,
+    request: Request,
+    bytes_in: &mut usize,
+) -> Result<(Response, usize), Problem> {
+    let (parts, body) = request.into_parts();
+    let method = method_of(&parts.method);
+    let Segments { base, table, id } = segments(parts.uri.path())?;
+    let body = match method {
+        Method::Post | Method::Patch | Method::Put => read(body, &parts.headers, plane.0.max_body).await?,
+        Method::Get | Method::Head | Method::Delete => Bytes::new(),
+    };
+    *bytes_in = body.len();
+    let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let prefer: Vec<&str> =
+        parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()).collect();
+    let query = HttpRequest {
+        method,
+        table: &table,
+        id: id.as_deref(),
+        query: admitted.query.as_deref().or_else(|| parts.uri.query()),
+        prefer: &prefer,
+        range: text(header::RANGE),
+        accept: text(header::ACCEPT),
+        content_type: text(header::CONTENT_TYPE),
+        body: &body,
+    };
+    let answer = run(plane, admitted.route, &query).await?;
+    Ok(respond(answer, base))
+}
+
+/// Runs it where the route says; and once more where a newer route says, if the placement turns out
+/// to be an old one.
+async fn run(plane: &DataPlane, route: CachedRoute, query: &HttpRequest<'_>) -> Result<Answer, Problem> {
+    let problem = match plane.0.runner.run(&route, query).await {
+        Ok(answer) => return Ok(answer),
+        Err(Failed::Problem(problem)) => return Err(problem),
+        Err(Failed::Misplaced(problem)) => problem,
+    };
+    let Some(newer) = plane.0.routes.recheck(&route).await else { return Err(problem) };
+    check_phase(newer.phase).map_err(answers::phase_refused)?;
+    let (old, new) = (version_of(route.placement.as_ref()), version_of(newer.placement.as_ref()));
+    if new <= old {
+        return Err(problem);
+    }
+    match plane.0.runner.run(&newer, query).await {
+        Ok(answer) => Ok(answer),
+        Err(Failed::Problem(problem) | Failed::Misplaced(problem)) => Err(problem),
+    }
+}
+
+fn method_of(method: &HttpMethod) -> Method {
+    match *method {
+        HttpMethod::HEAD => Method::Head,
+        HttpMethod::POST => Method::Post,
+        HttpMethod::PATCH => Method::Patch,
+        HttpMethod::PUT => Method::Put,
+        HttpMethod::DELETE => Method::Delete,
+        // The router lets nothing else in.
+        _ => Method::Get,
+    }
+}
+
+/// A path in its parts.
+struct Segments<'p> {
+    /// What is in front of `/api`.
+    base: &'p str,
+    table: Cow<'p, str>,
+    id: Option<Cow<'p, str>>,
+}
+
+/// Segments are split before they are decoded, so
+/// that an encoded slash stays within its segment.
+fn segments(path: &str) -> Result<Segments<'_>, Problem> {
+    let at = path.find("/api/").unwrap_or_default();
+    let (base, rest) = path.split_at(at);
+    let rest = rest.strip_prefix("/api/").unwrap_or_default();
+    let (table, id) = rest.split_once('/').map_or((rest, None), |(table, id)| (table, Some(id)));
+    let decode = |text| percent_decode_str(text).decode_utf8().map_err(|_| answers::path_not_text());
+    Ok(Segments { base, table: decode(table)?, id: id.map(decode).transpose()? })
+}
+
+async fn read(body: Body, headers: &HeaderMap, max: usize) -> Result<Bytes, Problem> {
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|len| len > max) {
+        return Err(answers::body_too_large(max));
+    }
+    to_bytes(body, max).await.map_err(|error| {
+        let too_large = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source())
+            .any(|error| error.to_string().contains("length limit exceeded"));
+        if too_large { answers::body_too_large(max) } else { answers::body_unreadable() }
+    })
+}
+
+fn respond(answer: Answer, base: &str) -> (Response, usize) {
+    let Answer { head, shape, body } = answer;
+    let location = shape
+        .has_location
+        .then(|| body.as_ref().and_then(|body| shape.location(std::str::from_utf8(body).ok()?)))
+        .flatten()
+        .and_then(|location| HeaderValue::from_str(&format!("{base}/api/{location}")).ok());
+    let body = body.filter(|_| shape.returns_body);
+    let len = body.as_ref().map_or(0, Bytes::len);
+    let mut response = Response::new(body.clone().map_or_else(Body::empty, Body::from));
+    *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::OK);
+    let headers = response.headers_mut();
+    if body.is_some() || shape.method == Method::Head {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(shape.content_type()));
+    }
+    let mut set = |name: header::HeaderName, value: Option<String>| {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
+    };
+    set(header::CONTENT_RANGE, head.content_range);
+    set(PREFERENCE_APPLIED, head.preference_applied);
+    if let Some(location) = location {
+        headers.insert(header::LOCATION, location);
+    }
+    (response, len)
+}
+
+const PREFERENCE_APPLIED: header::HeaderName = header::HeaderName::from_static("preference-applied");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_are_split_before_they_are_decoded() {
+        let of = |path| {
+            let Segments { base, table, id } = segments(path).unwrap();
+            (base.to_owned(), table.into_owned(), id.map(Cow::into_owned))
+        };
+        assert_eq!(of("/api/contacts"), (String::new(), "contacts".into(), None));
+        assert_eq!(of("/t/acme/api/contacts/7"), ("/t/acme".into(), "contacts".into(), Some("7".into())));
+        assert_eq!(of("/api/a%2fb/c%2Fd"), (String::new(), "a/b".into(), Some("c/d".into())));
+        assert!(segments("/api/%ff").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_body_has_a_limit_with_and_without_its_length() {
+        let headers = HeaderMap::new();
+        assert_eq!(read(Body::from("12345"), &headers, 5).await.unwrap(), "12345");
+        let problem = read(Body::from("123456"), &headers, 5).await.unwrap_err();
+        assert_eq!(problem.status(), StatusCode::PAYLOAD_TOO_LARGE);
+        let announced = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from_static("6"))]);
+        let problem = read(Body::empty(), &announced, 5).await.unwrap_err();
+        assert_eq!(problem.code(), "body_too_large");
+    }
+}

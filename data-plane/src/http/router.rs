@@ -1,0 +1,127 @@
+//! All endpoints, with `/docs` and `/openapi.json`.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    http::{HeaderName, header},
+    routing::{any, get},
+};
+use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer, ExposeHeaders};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::{reserved, resource, tenant};
+use crate::{DataPlane, resolve::Method};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tenantry data plane",
+        description = "A tenant's tables as REST resources, in PostgREST's query language. The tenant is named by \
+                       host, header, path (`/t/{slug}/api/...`), query or key; all that is there must agree."
+    ),
+    modifiers(&Key)
+)]
+struct Document;
+
+struct Key;
+
+impl Modify for Key {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A tenant's key")).build();
+        let components = document.components.get_or_insert_default();
+        components.security_schemes.insert("key".into(), SecurityScheme::Http(scheme).into());
+    }
+}
+
+// Whole paths instead of nested routers, which would hide from handlers what stands in front.
+fn documented() -> (Router<DataPlane>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(tenant::tenant_get))
+        .route("/api/auth", any(reserved::auth))
+        .route("/api/auth/{*rest}", any(reserved::auth))
+        .routes(routes!(
+            resource::rows_get,
+            resource::rows_insert,
+            resource::rows_update,
+            resource::rows_replace,
+            resource::rows_delete
+        ))
+        .routes(routes!(resource::row_get, resource::row_update, resource::row_replace, resource::row_delete))
+        .split_for_parts()
+}
+
+/// The same endpoints with the tenant in the path.
+fn by_path() -> Router<DataPlane> {
+    Router::new()
+        .route("/t/{slug}/api/tenant", get(tenant::tenant_get))
+        .route("/t/{slug}/api/auth", any(reserved::auth))
+        .route("/t/{slug}/api/auth/{*rest}", any(reserved::auth))
+        .route(
+            "/t/{slug}/api/{table}",
+            get(resource::rows_get)
+                .post(resource::rows_insert)
+                .patch(resource::rows_update)
+                .put(resource::rows_replace)
+                .delete(resource::rows_delete),
+        )
+        .route(
+            "/t/{slug}/api/{table}/{id}",
+            get(resource::row_get)
+                .patch(resource::row_update)
+                .put(resource::row_replace)
+                .delete(resource::row_delete),
+        )
+}
+
+/// The `OpenAPI` document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    documented().1
+}
+
+/// The router of a data plane, without the layers that every plane has.
+pub(crate) fn router(plane: &DataPlane) -> Router {
+    let (mut router, document) = documented();
+    if plane.0.rules.has(Method::Path) {
+        router = router.merge(by_path());
+    }
+    router.with_state(plane.clone()).merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+}
+
+/// Browsers of any origin may call; what they may see is the key's business. To go around everything,
+/// so that refusals are readable too.
+pub(crate) fn cors() -> CorsLayer {
+    // `*` would leave out `Authorization`.
+    CorsLayer::new()
+        .allow_origin(Any)
+        .allow_methods(AllowMethods::mirror_request())
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(ExposeHeaders::list([
+            header::CONTENT_RANGE,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            HeaderName::from_static("preference-applied"),
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("x-tenant"),
+        ]))
+        .max_age(Duration::from_mins(10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_endpoint_is_documented() {
+        let document = openapi();
+        let paths: Vec<_> = document.paths.paths.keys().map(String::as_str).collect();
+        assert_eq!(paths, ["/api/tenant", "/api/{table}", "/api/{table}/{id}"]);
+        assert!(serde_json::to_string(&document).unwrap().contains("\"bearer\""));
+    }
+}

@@ -1,0 +1,146 @@
+//! The data plane: tenant traffic.
+//!
+//! `resolve` says which tenant a request is for, `routes` knows where that tenant is, `admit`
+//! whether it may be served, `pool` has the connection, `http` answers. It reads routes from the
+//! registry and appends usage to it, nothing else; and works on while the registry is down.
+
+mod admit;
+mod branding;
+mod catalogs;
+mod http;
+mod pool;
+mod resolve;
+mod routes;
+mod settings;
+mod usage;
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::Router;
+use tenantry_domain::{Clock, envelope};
+use tenantry_registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    branding::Brandings,
+    catalogs::Catalogs,
+    http::{Outcomes, Runner},
+    pool::Pools,
+    resolve::Rules,
+    usage::Usage,
+};
+pub use crate::{
+    http::openapi,
+    resolve::{Method, Methods},
+    routes::{CachedRoute, RouteCache, RouteCacheSettings, RouteName, RoutesUnavailable},
+    settings::{PoolSettings, Settings},
+};
+
+/// A data plane. Cheap to clone. Make it after the metrics recorder is installed.
+#[derive(Clone)]
+pub struct DataPlane(Arc<Shared>);
+
+struct Shared {
+    rules: Rules,
+    routes: RouteCache,
+    runner: Runner,
+    branding: Brandings,
+    usage: Usage,
+    outcomes: Outcomes,
+    clock: Arc<dyn Clock>,
+    registry: Registry,
+    max_body: usize,
+    usage_interval: Duration,
+}
+
+impl std::fmt::Debug for DataPlane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DataPlane").field("routes", &self.0.routes).finish_non_exhaustive()
+    }
+}
+
+/// How often idle connections are looked at.
+const CLOSE_IDLE_EVERY: Duration = Duration::from_secs(5);
+
+impl DataPlane {
+    /// A data plane on a registry. `kek` opens the passwords of its logins.
+    pub fn new(registry: Registry, kek: envelope::Key, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+        let routes = RouteCache::new(
+            registry.clone(),
+            RouteCacheSettings {
+                max_routes: settings.max_routes,
+                ttl: settings.route_ttl,
+                unknown_ttl: settings.unknown_ttl,
+            },
+        );
+        let limits =
+            tenantry_query::Limits { max_rows: settings.max_rows, ..tenantry_query::Limits::default() };
+        Self(Arc::new(Shared {
+            rules: Rules::new(&settings.base_domain, settings.methods, settings.single_tenant),
+            runner: Runner {
+                pools: Pools::new(registry.clone(), kek, settings.pool, settings.statement_timeout),
+                catalogs: Catalogs::default(),
+                limits,
+            },
+            branding: Brandings::new(routes.clone()),
+            routes,
+            usage: Usage::new(),
+            outcomes: Outcomes::new(),
+            clock,
+            registry,
+            max_body: settings.max_body,
+            usage_interval: settings.usage_interval,
+        }))
+    }
+
+    /// The router, complete with its layers, `/docs` and `/openapi.json`.
+    pub fn router(&self) -> Router {
+        let clock = Arc::clone(&self.0.clock);
+        tenantry_http::with_standard_layers(http::router(self), "data", self.0.max_body, clock)
+            .layer(http::cors())
+    }
+
+    /// The routes in memory.
+    pub fn routes(&self) -> &RouteCache {
+        &self.0.routes
+    }
+
+    /// Serves until `stop` is cancelled, following the registry's changes and reporting usage to it.
+    ///
+    /// # Errors
+    /// The listener fails.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        let background = stop.child_token();
+        let tasks = [
+            tokio::spawn(self.clone().follow(background.clone())),
+            tokio::spawn(self.clone().report_usage(background.clone())),
+            tokio::spawn(self.clone().close_idle(background.clone())),
+        ];
+        let served = tenantry_http::serve(listener, self.router(), stop).await;
+        background.cancel();
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a background task of the data plane died");
+            }
+        }
+        self.0.usage.report_last(&self.0.registry, &*self.0.clock).await;
+        served
+    }
+
+    async fn follow(self, stop: CancellationToken) {
+        let (routes, catalogs) = (self.0.routes.clone(), self.0.runner.catalogs.clone());
+        routes::follow(self.0.registry.clone(), routes, catalogs, stop).await;
+    }
+
+    async fn report_usage(self, stop: CancellationToken) {
+        let Shared { usage, registry, clock, usage_interval, .. } = &*self.0;
+        usage.clone().report(registry.clone(), Arc::clone(clock), *usage_interval, stop).await;
+    }
+
+    async fn close_idle(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(CLOSE_IDLE_EVERY)).await.is_some() {
+            self.0.runner.pools.close_idle();
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! One hard cap per server, and a fair share of it per tenant.
+//!
+//! The rule: a tenant may always have half of a server's connections (at least one). It may have
+//! more while nobody else waits, but for a quarter that stays free for those who come next.
+//! Who waits is served in order of arrival, those below their share first.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use metrics::Gauge;
+use tenantry_domain::ids::{ServerId, TenantId};
+use tokio::sync::oneshot;
+
+/// Nothing became free in time, or too many wait already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Exhausted;
+
+/// The connections of one server, as permits.
+#[derive(Clone)]
+pub(super) struct Budget(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    in_use: Gauge,
+    waiting: Gauge,
+}
+
+struct State {
+    cap: usize,
+    max_waiting: usize,
+    in_use: usize,
+    held: HashMap<TenantId, usize>,
+    queue: VecDeque<Waiter>,
+}
+
+struct Waiter {
+    tenant: TenantId,
+    ready: oneshot::Sender<Permit>,
+}
+
+/// The right to have one connection in use. Dropping it passes it on.
+pub(super) struct Permit {
+    tenant: TenantId,
+    /// None once it was taken back.
+    budget: Option<Budget>,
+}
+
+impl State {
+    fn share(&self) -> usize {
+        (self.cap / 2).max(1)
+    }
+
+    fn is_below_share(&self, tenant: TenantId) -> bool {
+        self.held.get(&tenant).copied().unwrap_or(0) < self.share()
+    }
+
+    fn leaves_reserve(&self) -> bool {
+        self.in_use + self.cap / 4 < self.cap
+    }
+
+    /// Those who wait have been passed over already: none of them is below its share, or all is in use.
+    fn may_take(&self, tenant: TenantId) -> bool {
+        let others_wait =
+            || self.queue.iter().any(|waiter| waiter.tenant != tenant && !waiter.ready.is_closed());
+        self.in_use < self.cap && (self.is_below_share(tenant) || (self.leaves_reserve() && !others_wait()))
+    }
+
+    fn take(&mut self, tenant: TenantId) {
+        self.in_use += 1;
+        *self.held.entry(tenant).or_default() += 1;
+    }
+
+    fn give_back(&mut self, tenant: TenantId) {
+        self.in_use -= 1;
+        if let Some(held) = self.held.get_mut(&tenant) {
+            *held -= 1;
+            if *held == 0 {
+                self.held.remove(&tenant);
+            }
+        }
+    }
+
+    /// Who is next, if anybody may have what is free.
+    fn next(&mut self) -> Option<Waiter> {
+        self.queue.retain(|waiter| !waiter.ready.is_closed());
+        if self.in_use >= self.cap {
+            return None;
+        }
+        let below = self.queue.iter().position(|waiter| self.is_below_share(waiter.tenant));
+        let at = below.or_else(|| (!self.queue.is_empty() && self.leaves_reserve()).then_some(0))?;
+        self.queue.remove(at)
+    }
+}
+
+impl Budget {
+    pub(super) fn new(server: ServerId, cap: usize, max_waiting: usize) -> Self {
+        let gauge = |state: &'static str| metrics::gauge!("tenantry_pool_connections", "server" => server.to_string(), "state" => state);
+        let state =
+            State { cap: cap.max(1), max_waiting, in_use: 0, held: HashMap::new(), queue: VecDeque::new() };
+        Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            in_use: gauge("in_use"),
+            waiting: metrics::gauge!("tenantry_pool_waiting", "server" => server.to_string()),
+        }))
+    }
+
+    pub(super) fn set_cap(&self, cap: usize) {
+        let mut state = self.state();
+        if state.cap != cap.max(1) {
+            state.cap = cap.max(1);
+            self.pass_on(&mut state);
+        }
+    }
+
+    /// Connections in use, and the cap.
+    pub(super) fn in_use_of(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.in_use, state.cap)
+    }
+
+    /// Waits for a permit.
+    pub(super) async fn acquire(&self, tenant: TenantId, timeout: Duration) -> Result<Permit, Exhausted> {
+        let waiting = {
+            let mut state = self.state();
+            if state.may_take(tenant) {
+                state.take(tenant);
+                self.report(&state);
+                return Ok(self.permit(tenant));
+            }
+            state.queue.retain(|waiter| !waiter.ready.is_closed());
+            let own = state.queue.iter().filter(|waiter| waiter.tenant == tenant).count();
+            if state.queue.len() >= state.max_waiting || own >= state.max_waiting.div_ceil(2) {
+                return Err(Exhausted);
+            }
+            let (ready, waiting) = oneshot::channel();
+            state.queue.push_back(Waiter { tenant, ready });
+            self.report(&state);
+            waiting
+        };
+        tokio::time::timeout(timeout, waiting).await.ok().and_then(Result::ok).ok_or(Exhausted)
+    }
+
+    fn permit(&self, tenant: TenantId) -> Permit {
+        Permit { tenant, budget: Some(self.clone()) }
+    }
+
+    fn pass_on(&self, state: &mut State) {
+        while let Some(waiter) = state.next() {
+            state.take(waiter.tenant);
+            if let Err(mut unwanted) = waiter.ready.send(self.permit(waiter.tenant)) {
+                // Whoever waited has gone. Taken back by hand: dropping it would lock the state again.
+                unwanted.budget = None;
+                state.give_back(waiter.tenant);
+            }
+        }
+        self.report(state);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    fn report(&self, state: &State) {
+        self.0.in_use.set(state.in_use as f64);
+        self.0.waiting.set(state.queue.len() as f64);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(budget) = self.budget.take() {
+            let mut state = budget.state();
+            state.give_back(self.tenant);
+            budget.pass_on(&mut state);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    fn tenant(number: u128) -> TenantId {
+        TenantId::from_uuid(Uuid::from_u128(number))
+    }
+
+    fn budget(cap: usize, max_waiting: usize) -> Budget {
+        Budget::new(ServerId::from_uuid(Uuid::from_u128(1)), cap, max_waiting)
+    }
+
+    fn now(budget: &Budget, of: TenantId) -> Option<Permit> {
+        budget.acquire(of, LONG).now_or_never().and_then(Result::ok)
+    }
+
+    #[tokio::test]
+    async fn one_tenant_leaves_a_quarter_for_those_who_come_next() {
+        let budget = budget(8, 10);
+        let greedy: Vec<_> = std::iter::from_fn(|| now(&budget, tenant(1))).collect();
+        assert_eq!(greedy.len(), 6);
+        assert!(now(&budget, tenant(2)).is_some());
+    }
+
+    #[tokio::test]
+    async fn a_server_s_cap_is_never_exceeded() {
+        let budget = budget(3, 10);
+        let permits: Vec<_> = (0..10).filter_map(|n| now(&budget, tenant(n))).collect();
+        assert_eq!(permits.len(), 3);
+        assert_eq!(budget.in_use_of(), (3, 3));
+        drop(permits);
+        assert_eq!(budget.in_use_of(), (0, 3));
+    }
+
+    #[tokio::test]
+    async fn who_is_below_its_share_is_served_before_who_is_not() {
+        let budget = budget(4, 10);
+        let mut held: Vec<_> = std::iter::from_fn(|| now(&budget, tenant(1))).collect();
+        held.extend(now(&budget, tenant(2)));
+        assert_eq!(budget.in_use_of(), (4, 4));
+        let mut greedy = Box::pin(budget.acquire(tenant(1), LONG));
+        let mut modest = Box::pin(budget.acquire(tenant(2), LONG));
+        assert!((&mut greedy).now_or_never().is_none());
+        assert!((&mut modest).now_or_never().is_none());
+        held.pop();
+        held.remove(0);
+        assert!(modest.await.is_ok());
+        drop(greedy);
+    }
+
+    #[tokio::test]
+    async fn waiting_is_bounded_in_number_and_time() {
+        let budget = budget(1, 4);
+        let _held = now(&budget, tenant(1)).unwrap();
+        let mut waiting: Vec<_> = (0..2).map(|_| Box::pin(budget.acquire(tenant(1), LONG))).collect();
+        for waiter in &mut waiting {
+            assert!(waiter.now_or_never().is_none());
+        }
+        // Half of the queue is its own; the rest is for others.
+        assert_eq!(budget.acquire(tenant(1), LONG).now_or_never().and_then(Result::err), Some(Exhausted));
+        let short = Duration::from_millis(10);
+        assert_eq!(budget.acquire(tenant(2), short).await.err(), Some(Exhausted));
+    }
+
+    #[tokio::test]
+    async fn a_permit_for_somebody_who_left_goes_to_the_next() {
+        let budget = budget(1, 10);
+        let held = now(&budget, tenant(1)).unwrap();
+        let mut gone = Box::pin(budget.acquire(tenant(2), LONG));
+        let mut next = Box::pin(budget.acquire(tenant(3), LONG));
+        assert!((&mut gone).now_or_never().is_none());
+        assert!((&mut next).now_or_never().is_none());
+        drop(gone);
+        drop(held);
+        assert!(next.await.is_ok());
+        assert_eq!(budget.in_use_of(), (0, 1));
+    }
+
+    #[tokio::test]
+    async fn a_higher_cap_serves_those_who_wait() {
+        let budget = budget(1, 10);
+        let _held = now(&budget, tenant(1)).unwrap();
+        let mut waiting = Box::pin(budget.acquire(tenant(2), LONG));
+        assert!((&mut waiting).now_or_never().is_none());
+        budget.set_cap(2);
+        assert!(waiting.await.is_ok());
+    }
+}

@@ -1,0 +1,146 @@
+//! Counts of requests and bytes per tenant: kept in memory, appended to the registry now and then.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tenantry_domain::{Clock, ids::TenantId};
+use tenantry_registry::{Registry, UsageSample};
+use tokio_util::sync::CancellationToken;
+
+/// What tenants used since the last sample. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Usage(Arc<Inner>);
+
+struct Inner {
+    shards: Box<[Mutex<HashMap<TenantId, Counts>>]>,
+    hasher: RandomState,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Counts {
+    requests: u64,
+    bytes_in: u64,
+    bytes_out: u64,
+}
+
+const SHARDS: usize = 16;
+/// While the registry is down, tenants beyond this many per shard are not counted: memory is bounded.
+const MAX_TENANTS_PER_SHARD: usize = 16_384;
+/// Rows per statement.
+const BATCH: usize = 5_000;
+/// At the end, the registry may be gone already.
+const LAST_FLUSH: Duration = Duration::from_secs(3);
+
+impl Usage {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Inner {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        }))
+    }
+
+    /// Counts one answered request.
+    pub(crate) fn count(&self, tenant: TenantId, bytes_in: usize, bytes_out: usize) {
+        self.add(tenant, Counts { requests: 1, bytes_in: bytes_in as u64, bytes_out: bytes_out as u64 });
+    }
+
+    fn add(&self, tenant: TenantId, more: Counts) {
+        let shard =
+            usize::try_from(self.0.hasher.hash_one(tenant) % SHARDS as u64).expect("a remainder of 16");
+        let mut shard = self.0.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
+        if shard.len() >= MAX_TENANTS_PER_SHARD && !shard.contains_key(&tenant) {
+            return;
+        }
+        let counts = shard.entry(tenant).or_default();
+        counts.requests += more.requests;
+        counts.bytes_in += more.bytes_in;
+        counts.bytes_out += more.bytes_out;
+    }
+
+    fn take(&self) -> Vec<UsageSample> {
+        let mut samples = Vec::new();
+        for shard in &self.0.shards {
+            let counts = std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner));
+            samples.extend(counts.into_iter().map(|(tenant_id, counts)| UsageSample {
+                tenant_id,
+                requests: counts.requests,
+                bytes_in: counts.bytes_in,
+                bytes_out: counts.bytes_out,
+            }));
+        }
+        samples
+    }
+
+    async fn flush(&self, registry: &Registry, clock: &dyn Clock) {
+        let samples = self.take();
+        let mut batches = samples.chunks(BATCH);
+        while let Some(batch) = batches.next() {
+            let Err(error) = registry.usage_append(batch, clock.now()).await else { continue };
+            tracing::warn!(error = &error as &dyn std::error::Error, "usage is kept in memory: {error}");
+            for sample in batch.iter().chain(batches.by_ref().flatten()) {
+                let UsageSample { tenant_id, requests, bytes_in, bytes_out } = *sample;
+                self.add(tenant_id, Counts { requests, bytes_in, bytes_out });
+            }
+        }
+    }
+
+    /// Appends to the registry every `interval`, and once more when told to stop.
+    pub(crate) async fn report(
+        self,
+        registry: Registry,
+        clock: Arc<dyn Clock>,
+        interval: Duration,
+        stop: CancellationToken,
+    ) {
+        while stop.run_until_cancelled(tokio::time::sleep(interval)).await.is_some() {
+            self.flush(&registry, &*clock).await;
+        }
+    }
+
+    /// The last report, after the last request.
+    pub(crate) async fn report_last(&self, registry: &Registry, clock: &dyn Clock) {
+        let _ = tokio::time::timeout(LAST_FLUSH, self.flush(registry, clock)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tenantry_domain::SystemClock;
+    use tenantry_registry::Part;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn tenant(number: u128) -> TenantId {
+        TenantId::from_uuid(Uuid::from_u128(number))
+    }
+
+    #[test]
+    fn requests_add_up_per_tenant() {
+        let usage = Usage::new();
+        usage.count(tenant(1), 1, 10);
+        usage.count(tenant(1), 2, 20);
+        usage.count(tenant(2), 0, 5);
+        let mut samples = usage.take();
+        samples.sort_by_key(|sample| sample.tenant_id);
+        let first = UsageSample { tenant_id: tenant(1), requests: 2, bytes_in: 3, bytes_out: 30 };
+        assert_eq!(samples[0], first);
+        assert_eq!(samples.len(), 2);
+        assert!(usage.take().is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_while_the_registry_is_down() {
+        let usage = Usage::new();
+        usage.count(tenant(1), 1, 1);
+        let registry =
+            Registry::connect_lazy("postgres://nobody@127.0.0.1:1/none", Part::DataPlane, 1).unwrap();
+        registry.close().await;
+        usage.flush(&registry, &SystemClock).await;
+        assert_eq!(usage.take().len(), 1);
+    }
+}

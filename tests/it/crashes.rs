@@ -1,0 +1,141 @@
+//! Workers that are killed, and connections that are cut, between and inside steps.
+
+use futures::{StreamExt, stream};
+use secrecy::ExposeSecret;
+use serde_json::json;
+use tenantry_domain::operation::OperationKind;
+use tenantry_tests::{
+    TestApp,
+    probe::{Notebook, crash_points, point_to_text},
+    process::WorkerProcess,
+    proxy::Proxy,
+};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tenantry-under-test");
+
+const PROVISION_SCHEMA: &[&str] = &["place", "create_role", "create_schema", "migrate", "seed", "activate"];
+const PROVISION_DATABASE: &[&str] =
+    &["place", "create_role", "create_database", "adopt_schema", "migrate", "activate"];
+const PURGE: &[&str] = &["close_route", "drop_data", "drop_role", "forget"];
+
+/// Kills a worker with SIGKILL at a point of an operation; another one finishes it.
+async fn kill_at(kind: OperationKind, plan: &str, point: &str) {
+    let app = TestApp::build().without_worker().start().await;
+    let slug = app.slug("acme");
+    let start = |stop_at| {
+        WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
+    };
+    let mut doomed = start(Some(point));
+    let body = json!({ "name": "Acme", "slug": slug, "plan": plan, "app": "crm" });
+    let signed_up = app.api.post("/api/v1/tenants", body).await.expect(202).json();
+    let mut operation = signed_up["operation"]["id"].as_str().unwrap().to_owned();
+    if kind == OperationKind::Purge {
+        assert_eq!(app.operation_ended(&operation).await["state"], "succeeded");
+        let answer = app.api.delete(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(202).json();
+        operation = answer["operation"]["id"].as_str().unwrap().to_owned();
+    }
+    doomed.stopped().await;
+    doomed.kill().await;
+
+    let rescuer = start(None);
+    let ended = app.operation_ended(&operation).await;
+    assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
+    assert!(ended["attempts"].as_u64().unwrap() >= 2, "killed at {point}: {ended}");
+    if kind == OperationKind::Purge {
+        app.assert_nothing_left().await;
+    } else {
+        let key = app.data_key(&slug).await;
+        let data = app.data.with_host(format!("{slug}.localhost")).with_key(key);
+        data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+        let left = app.on_server().await;
+        assert_eq!(left.roles.len(), 1, "killed at {point}");
+        assert_eq!(left.schemas.len() + left.databases.len(), 1, "killed at {point}");
+        assert_eq!(app.count("SELECT count(*) FROM placements").await, 1, "killed at {point}");
+        assert_eq!(app.count("SELECT sum(tenants)::bigint FROM server_logins").await, 1, "killed at {point}");
+    }
+    rescuer.kill().await;
+}
+
+async fn kill_everywhere(kind: OperationKind, plan: &'static str, steps: &[&'static str]) {
+    // The record of the last step is the operation's end: there is no point after it.
+    let last = steps.last().copied();
+    let points: Vec<String> = crash_points(kind, steps)
+        .into_iter()
+        .map(point_to_text)
+        .filter(|text| last.is_none_or(|last| *text != format!("{kind}/{last}/recorded")))
+        .collect();
+    stream::iter(points)
+        .for_each_concurrent(6, async |point| kill_at(kind, plan, &point).await)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_at_any_step_of_provision_in_tier_schema_is_succeeded_by_another() {
+    kill_everywhere(OperationKind::Provision, "basic", PROVISION_SCHEMA).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_at_any_step_of_provision_in_tier_database_is_succeeded_by_another() {
+    kill_everywhere(OperationKind::Provision, "premium", PROVISION_DATABASE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_at_any_step_of_purge_is_succeeded_by_another() {
+    kill_everywhere(OperationKind::Purge, "basic", PURGE).await;
+    kill_everywhere(OperationKind::Purge, "premium", PURGE).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_points_that_are_tested_are_all_that_there_are() {
+    let notebook = std::sync::Arc::new(Notebook::default());
+    let app = TestApp::build().with_shared_probe(notebook.clone()).start().await;
+    for (plan, steps) in [("basic", PROVISION_SCHEMA), ("premium", PROVISION_DATABASE)] {
+        let before = notebook.points().len();
+        let tenant = app.sign_up(plan, plan, "crm").await;
+        app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(200);
+        let reached: Vec<String> = notebook.points()[before..].iter().copied().map(point_to_text).collect();
+        let expected: Vec<String> = [(OperationKind::Provision, steps), (OperationKind::Purge, PURGE)]
+            .into_iter()
+            .flat_map(|(kind, steps)| {
+                let mut points = crash_points(kind, steps);
+                points.pop();
+                points
+            })
+            .map(point_to_text)
+            .collect();
+        // A step's record is reached after the next step was announced.
+        let mut sorted = (reached.clone(), expected);
+        sorted.0.sort();
+        sorted.1.sort();
+        assert_eq!(sorted.0, sorted.1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_loses_the_registry_in_the_middle_of_an_operation_finishes_it_afterwards() {
+    for step in ["create_role", "migrate", "activate"] {
+        let server = tenantry_tests::server::shared().await;
+        let address = format!("127.0.0.1:{}", server.port()).parse().unwrap();
+        let proxy = std::sync::Arc::new(Proxy::start(address).await);
+        let gate = std::sync::Arc::new(tenantry_tests::probe::Gate::at(step));
+        let app = TestApp::build()
+            .with_worker_registry_proxy(proxy.address)
+            .with_shared_probe(gate.clone())
+            .start()
+            .await;
+        let slug = app.slug("acme");
+        let body = json!({ "name": "Acme", "slug": slug, "plan": "basic", "app": "crm" });
+        let answer = app.api.post("/api/v1/tenants", body).await.expect(202).json();
+        gate.reached().await;
+        proxy.cut();
+        gate.open();
+        // The step goes on against the tenant server, and cannot be recorded.
+        proxy.mend();
+        let id = answer["operation"]["id"].as_str().unwrap().to_owned();
+        let ended = app.operation_ended(&id).await;
+        assert_eq!(ended["state"], "succeeded", "cut in {step}: {ended}");
+        assert_eq!(app.on_server().await.schemas.len(), 1);
+        app.api.delete_and_wait(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(200);
+        app.assert_nothing_left().await;
+    }
+}

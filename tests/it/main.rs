@@ -1,0 +1,9 @@
+//! Integration tests: one binary, one server.
+
+mod crashes;
+mod enqueue;
+mod lifecycle;
+mod operations;
+mod registry_outage;
+mod signup;
+mod steps;

@@ -1,0 +1,53 @@
+//! A data plane whose registry is away goes on serving the tenants that it knows.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tenantry_tests::{TestApp, proxy::Proxy, server};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn known_tenants_are_read_and_written_while_the_registry_is_away() {
+    let address = format!("127.0.0.1:{}", server::shared().await.port()).parse().unwrap();
+    let proxy = Proxy::start(address).await;
+    let app = TestApp::build().with_registry_proxy(proxy.address).start().await;
+    let (schema, database) =
+        (app.sign_up("schema", "basic", "crm").await, app.sign_up("database", "premium", "crm").await);
+    let unknown = app.sign_up("unknown", "basic", "crm").await;
+    for tenant in [&schema, &database] {
+        tenant.data.get("/api/contacts").await.expect(200);
+    }
+
+    proxy.cut();
+    for tenant in [&schema, &database] {
+        for n in 0..20 {
+            tenant.data.post("/api/contacts", json!({ "email": format!("{n}@example.com") })).await.expect(201);
+        }
+        let found = tenant.data.get("/api/contacts?select=email").await.expect(200).json();
+        assert_eq!(found.as_array().unwrap().len(), 20);
+    }
+    unknown.data.get("/api/contacts").await.expect_problem(503, "registry_unavailable");
+
+    // Changed while the data plane cannot hear of it; seen soon after it can again.
+    app.api.post_and_wait(&format!("/api/v1/tenants/{}/suspend", schema.slug), json!({})).await.expect(200);
+    schema.data.get("/api/contacts").await.expect(200);
+    proxy.mend();
+    tenant_is_refused_within(&schema, Duration::from_secs(2)).await;
+    unknown.data.get("/api/contacts").await.expect(200);
+
+    // And once the registry is back, a change is seen within 100 ms.
+    app.api.post_and_wait(&format!("/api/v1/tenants/{}/suspend", database.slug), json!({})).await.expect(200);
+    tenant_is_refused_within(&database, Duration::from_millis(100)).await;
+}
+
+async fn tenant_is_refused_within(tenant: &tenantry_tests::Signup, limit: Duration) {
+    let started = Instant::now();
+    loop {
+        let asked = Instant::now();
+        let answer = tenant.data.get("/api/contacts").await;
+        if answer.status == 403 {
+            return;
+        }
+        answer.expect(200);
+        assert!(asked - started < limit, "still served after {:?}", started.elapsed());
+    }
+}

@@ -1,0 +1,168 @@
+//! The step helpers, applied to every operation: each step failed in turn leaves nothing behind,
+//! each step run twice leaves what once leaves.
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use tenantry_domain::operation::OperationKind;
+use tenantry_tests::{
+    Signup, TestApp,
+    probe::{FailAt, FailEverythingOnce, Twice, TwiceThenFailAt},
+};
+use tenantry_worker::engine::{Moment, Point};
+
+/// Every operation, by the plan of its tenant, with its steps and its point of no return.
+const OPERATIONS: &[(OperationKind, &str, &[&str], usize)] = &[
+    (
+        OperationKind::Provision,
+        "basic",
+        &["place", "create_role", "create_schema", "migrate", "seed", "activate"],
+        6,
+    ),
+    (
+        OperationKind::Provision,
+        "premium",
+        &["place", "create_role", "create_database", "adopt_schema", "migrate", "activate"],
+        6,
+    ),
+    (OperationKind::Suspend, "basic", &["close_route", "close_login"], 2),
+    (OperationKind::Resume, "basic", &["open_login", "open_route"], 2),
+    (OperationKind::Deactivate, "basic", &["close_route", "close_login"], 2),
+    (OperationKind::Restore, "basic", &["open_login", "open_route"], 2),
+    (OperationKind::Purge, "basic", &["close_route", "drop_data", "drop_role", "forget"], 1),
+    (OperationKind::Purge, "premium", &["close_route", "drop_data", "drop_role", "forget"], 1),
+];
+
+/// Brings a tenant of its own to the state before an operation and asks for the operation.
+/// Answers the tenant's slug and the ended operation.
+async fn run(app: &TestApp, kind: OperationKind, plan: &str, name: &str) -> (String, Value) {
+    if kind == OperationKind::Provision {
+        let slug = app.slug(name);
+        let body = json!({ "name": name, "slug": slug, "plan": plan, "app": "crm" });
+        let answer = app.api.post("/api/v1/tenants", body).await.expect(202).json();
+        let id = answer["operation"]["id"].as_str().unwrap().to_owned();
+        return (slug, app.operation_ended(&id).await);
+    }
+    let Signup { slug, .. } = app.sign_up(name, plan, "crm").await;
+    let path = format!("/api/v1/tenants/{slug}");
+    let answer = match kind {
+        OperationKind::Suspend => app.api.post(&format!("{path}/suspend"), json!({})).await,
+        OperationKind::Resume => {
+            app.api.post_and_wait(&format!("{path}/suspend"), json!({})).await.expect(200);
+            app.api.post(&format!("{path}/resume"), json!({})).await
+        }
+        OperationKind::Deactivate => app.api.delete(&path).await,
+        OperationKind::Restore => {
+            app.api.delete_and_wait(&path).await.expect(200);
+            app.api.post(&format!("{path}/restore"), json!({})).await
+        }
+        OperationKind::Purge => app.api.delete(&format!("{path}?purge=now")).await,
+        OperationKind::Provision => unreachable!("handled above"),
+    };
+    let id = answer.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned();
+    (slug, app.operation_ended(&id).await)
+}
+
+/// The tenant's status before an operation, and after it went well.
+fn statuses(kind: OperationKind) -> (&'static str, &'static str) {
+    match kind {
+        OperationKind::Provision => ("failed", "active"),
+        OperationKind::Suspend => ("active", "suspended"),
+        OperationKind::Resume => ("suspended", "active"),
+        OperationKind::Deactivate => ("active", "deactivated"),
+        OperationKind::Restore => ("deactivated", "active"),
+        OperationKind::Purge => ("active", "purged"),
+    }
+}
+
+async fn status(app: &TestApp, slug: &str) -> Option<String> {
+    let answer = app.api.get(&format!("/api/v1/tenants/{slug}")).await;
+    answer.status.is_success().then(|| answer.json()["status"].as_str().unwrap().to_owned())
+}
+
+/// Fails a step, before it ran or when it ran, and asserts that what was before is again.
+async fn fail_at(kind: OperationKind, plan: &str, step: &'static str, moment: Moment, twice: bool) {
+    let fail = FailAt { point: Point { kind, step, moment }, transient: false };
+    let build = TestApp::build();
+    let app = if twice { build.with_probe(TwiceThenFailAt(fail)) } else { build.with_probe(fail) }.start().await;
+    let (slug, operation) = run(&app, kind, plan, "acme").await;
+    let at = format!("{kind} of {plan}, {step} {moment:?}, twice: {twice}");
+    assert_eq!(operation["state"], "failed", "{at}: {operation}");
+    assert!(operation["error"].as_str().unwrap().contains("the test says so"), "{at}: {operation}");
+    assert_eq!(status(&app, &slug).await.as_deref(), Some(statuses(kind).0), "{at}");
+    if kind == OperationKind::Provision {
+        app.assert_nothing_left().await;
+    } else {
+        let key = app.data_key(&slug).await;
+        let data = app.data.with_host(format!("{slug}.localhost")).with_key(key);
+        let expected = if statuses(kind).0 == "active" { 200 } else { 403 };
+        data.get("/api/contacts").await.expect(expected);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_fails_leaves_what_was_before_the_operation() {
+    for (kind, plan, steps, no_return) in OPERATIONS {
+        for batch in steps[..*no_return].chunks(3) {
+            let moments = [Moment::Before, Moment::Ran];
+            join_all(
+                batch
+                    .iter()
+                    .flat_map(|step| moments.map(|moment| fail_at(*kind, plan, step, moment, moment == Moment::Ran))),
+            )
+            .await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_run_twice_leaves_what_once_leaves() {
+    let app = TestApp::build().with_probe(Twice).start().await;
+    let runs = OPERATIONS.iter().enumerate().map(async |(n, (kind, plan, ..))| {
+        let (slug, operation) = run(&app, *kind, plan, &format!("t{n}")).await;
+        assert_eq!(operation["state"], "succeeded", "{kind} of {plan}: {operation}");
+        let after = statuses(*kind).1;
+        let expected = if after == "purged" { None } else { Some(after) };
+        assert_eq!(status(&app, &slug).await.as_deref(), expected, "{kind} of {plan}");
+        (*kind != OperationKind::Purge).then_some(slug)
+    });
+    let left: Vec<_> = join_all(runs).await.into_iter().flatten().collect();
+    let on_server = app.on_server().await;
+    assert_eq!(on_server.roles.len(), left.len());
+    assert_eq!(on_server.schemas.len() + on_server.databases.len(), left.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_that_passes_is_tried_again_until_the_operation_succeeds() {
+    for (kind, plan, ..) in OPERATIONS {
+        // Prepared with a worker that works, then each point of the operation fails once.
+        let app = TestApp::build().with_probe(FailEverythingOnce::default()).start().await;
+        let (slug, operation) = run(&app, *kind, plan, "acme").await;
+        assert_eq!(operation["state"], "succeeded", "{kind} of {plan}: {operation}");
+        let after = statuses(*kind).1;
+        let expected = if after == "purged" { None } else { Some(after) };
+        assert_eq!(status(&app, &slug).await.as_deref(), expected, "{kind} of {plan}");
+        if *kind == OperationKind::Purge {
+            app.assert_nothing_left().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_its_point_of_no_return_a_purge_only_goes_on() {
+    let fail = FailAt {
+        point: Point { kind: OperationKind::Purge, step: "drop_role", moment: Moment::Before },
+        transient: false,
+    };
+    let mut app = TestApp::build().with_probe(fail).start().await;
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+    let answer = app.api.delete(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(202).json();
+    let id = answer["operation"]["id"].as_str().unwrap().to_owned();
+    // It fails again and again, and is not undone: the data is gone.
+    app.until_zero("SELECT count(*) FROM operations WHERE kind = 'purge' AND retries < 2").await;
+    app.api.post(&format!("/api/v1/operations/{id}/cancel"), json!({})).await.expect(409);
+    app.stop_worker().await;
+    let worker = app.second_worker();
+    assert_eq!(app.operation_ended(&id).await["state"], "succeeded");
+    app.assert_nothing_left().await;
+    drop(worker);
+}

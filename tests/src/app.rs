@@ -1,0 +1,423 @@
+//! A test's own Tenantry: registry, control plane, data plane and worker.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use rand::Rng;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use tenantry_cli::{app_folder, embedded::database_url};
+use tenantry_control_plane::ControlPlane;
+use tenantry_data_plane::DataPlane;
+use tenantry_domain::{Clock, SystemClock, api_key::NewKey, app::App, envelope::Key};
+use tenantry_postgres::embedded::EmbeddedPostgres;
+use tenantry_registry::{Part, Registry};
+use tenantry_worker::{
+    Worker,
+    dns::TxtResolver,
+    engine::{Probe, Unobserved},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{Answer, Api, server};
+
+/// How a test's Tenantry differs from the usual one.
+#[allow(missing_debug_implementations, reason = "closures and trait objects")]
+pub struct TestAppBuilder {
+    server: Option<Arc<EmbeddedPostgres>>,
+    worker: bool,
+    probe: Arc<dyn Probe>,
+    resolver: Option<Arc<dyn TxtResolver>>,
+    clock: Arc<dyn Clock>,
+    registry_proxy: Option<SocketAddr>,
+    worker_registry_proxy: Option<SocketAddr>,
+    control_plane: Box<dyn FnOnce(&mut tenantry_control_plane::Settings) + Send>,
+    data_plane: Box<dyn FnOnce(&mut tenantry_data_plane::Settings) + Send>,
+    worker_settings: Box<dyn FnOnce(&mut tenantry_worker::Settings) + Send>,
+    apps: Vec<&'static str>,
+}
+
+/// A running Tenantry of a test's own.
+#[allow(missing_debug_implementations, reason = "holds the roles")]
+pub struct TestApp {
+    /// What makes this test's names its own; slugs get it appended, see [`TestApp::slug`].
+    pub suffix: String,
+    /// The control plane, with an operator's key.
+    pub api: Api,
+    /// The data plane, without a key.
+    pub data: Api,
+    /// The key-encryption key.
+    pub kek: Key,
+    /// The operator's key.
+    pub key: SecretString,
+    /// The worker, if it runs in this process.
+    pub worker: Option<Worker>,
+    /// The data plane behind `data`.
+    pub data_plane: DataPlane,
+    registry_url: SecretString,
+    owner: PgPool,
+    own_server: Option<Arc<EmbeddedPostgres>>,
+    shared_server: &'static EmbeddedPostgres,
+    shared_database: String,
+    stop: CancellationToken,
+    worker_stop: CancellationToken,
+    worker_task: Option<JoinHandle<()>>,
+}
+
+/// A tenant that was signed up, and how to reach its data.
+#[derive(Debug, Clone)]
+pub struct Signup {
+    /// The tenant's id.
+    pub id: String,
+    /// Its slug.
+    pub slug: String,
+    /// The key of its data.
+    pub key: SecretString,
+    /// The data plane at its subdomain, with its key.
+    pub data: Api,
+}
+
+impl Default for TestAppBuilder {
+    fn default() -> Self {
+        Self {
+            server: None,
+            worker: true,
+            probe: Arc::new(Unobserved),
+            resolver: None,
+            clock: SystemClock::shared(),
+            registry_proxy: None,
+            worker_registry_proxy: None,
+            control_plane: Box::new(|_| {}),
+            data_plane: Box::new(|_| {}),
+            worker_settings: Box::new(|_| {}),
+            apps: vec!["crm", "salesflow"],
+        }
+    }
+}
+
+impl TestAppBuilder {
+    /// On a server of its own instead of the shared one.
+    #[must_use]
+    pub fn on_server(mut self, server: Arc<EmbeddedPostgres>) -> Self {
+        self.server = Some(server);
+        self
+    }
+
+    /// Without a worker: operations stay queued.
+    #[must_use]
+    pub fn without_worker(mut self) -> Self {
+        self.worker = false;
+        self
+    }
+
+    /// With a probe in the worker.
+    #[must_use]
+    pub fn with_probe(mut self, probe: impl Probe + 'static) -> Self {
+        self.probe = Arc::new(probe);
+        self
+    }
+
+    /// With a probe that the test keeps a hand on.
+    #[must_use]
+    pub fn with_shared_probe(mut self, probe: Arc<dyn Probe>) -> Self {
+        self.probe = probe;
+        self
+    }
+
+    /// With a resolver of TXT records.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn TxtResolver>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
+    /// With a clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The data plane reaches the registry through a proxy.
+    #[must_use]
+    pub fn with_registry_proxy(mut self, proxy: SocketAddr) -> Self {
+        self.registry_proxy = Some(proxy);
+        self
+    }
+
+    /// The worker reaches the registry through a proxy.
+    #[must_use]
+    pub fn with_worker_registry_proxy(mut self, proxy: SocketAddr) -> Self {
+        self.worker_registry_proxy = Some(proxy);
+        self
+    }
+
+    /// With other settings of the control plane.
+    #[must_use]
+    pub fn control_plane(mut self, change: impl FnOnce(&mut tenantry_control_plane::Settings) + Send + 'static) -> Self {
+        self.control_plane = Box::new(change);
+        self
+    }
+
+    /// With other settings of the data plane.
+    #[must_use]
+    pub fn data_plane(mut self, change: impl FnOnce(&mut tenantry_data_plane::Settings) + Send + 'static) -> Self {
+        self.data_plane = Box::new(change);
+        self
+    }
+
+    /// With other settings of the worker.
+    #[must_use]
+    pub fn worker(mut self, change: impl FnOnce(&mut tenantry_worker::Settings) + Send + 'static) -> Self {
+        self.worker_settings = Box::new(change);
+        self
+    }
+
+    /// With these of the sample apps.
+    #[must_use]
+    pub fn with_apps(mut self, apps: &[&'static str]) -> Self {
+        self.apps = apps.to_vec();
+        self
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> TestApp {
+        begin_logging();
+        let suffix = random_suffix();
+        let shared_server = server::shared().await;
+        let registry_name = format!("registry_{suffix}");
+        let registry_url = match &self.server {
+            None => server::fresh_registry(&registry_name).await,
+            Some(own) => {
+                let url = database_url(own, &registry_name);
+                Registry::create_database(url.expose_secret()).await.expect("a registry");
+                Registry::migrate(url.expose_secret()).await.expect("a migrated registry");
+                url
+            }
+        };
+        let tenant_server = self.server.as_deref().unwrap_or(shared_server);
+        let owner = PgPool::connect_lazy(registry_url.expose_secret()).expect("a registry URL");
+        let through = |proxy: Option<SocketAddr>| -> String {
+            let url = registry_url.expose_secret();
+            proxy.map_or_else(|| url.to_owned(), |proxy| {
+                url.replace(&format!("@127.0.0.1:{}", tenant_server.port()), &format!("@{proxy}"))
+            })
+        };
+
+        let (kek, key) = (Key::generate(&mut rand::rng()), NewKey::operator(&mut rand::rng()).key);
+        let registry = Registry::connect_lazy(registry_url.expose_secret(), Part::ControlPlane, 12).expect("a URL");
+        let mut settings = tenantry_control_plane::Settings::default();
+        (self.control_plane)(&mut settings);
+        let control_plane = ControlPlane::new(registry, kek.clone(), Arc::clone(&self.clock), settings);
+        control_plane.install_built_in_plans().await.expect("plans");
+        control_plane.install_bootstrap_key(&key).await.expect("a key");
+
+        let data_registry = Registry::connect_lazy(&through(self.registry_proxy), Part::DataPlane, 4).expect("a URL");
+        let mut settings = tenantry_data_plane::Settings::default();
+        (self.data_plane)(&mut settings);
+        let data_plane = DataPlane::new(data_registry, kek.clone(), Arc::clone(&self.clock), settings);
+
+        let stop = CancellationToken::new();
+        let (control_listener, data_listener) = (listener().await, listener().await);
+        let api = Api::new(control_listener.local_addr().expect("an address")).with_key(key.clone());
+        let data = Api::new(data_listener.local_addr().expect("an address"));
+        tokio::spawn(control_plane.clone().serve(control_listener, stop.clone()));
+        tokio::spawn(data_plane.clone().serve(data_listener, stop.clone()));
+
+        let mut app = TestApp {
+            api,
+            data,
+            kek,
+            key,
+            worker: None,
+            data_plane,
+            owner,
+            shared_server,
+            own_server: self.server,
+            shared_database: format!("tenants_{suffix}"),
+            worker_stop: stop.child_token(),
+            worker_task: None,
+            stop,
+            registry_url,
+            suffix,
+        };
+        app.load_apps(&self.apps).await;
+        app.register_server().await;
+        if self.worker {
+            let url = through(self.worker_registry_proxy);
+            let mut settings = app.worker_settings();
+            (self.worker_settings)(&mut settings);
+            let registry = Registry::connect_lazy(&url, Part::Worker, 12).expect("a URL");
+            let resolver = self.resolver.unwrap_or_else(|| Arc::new(tenantry_worker::dns::SystemResolver::default()));
+            let worker = Worker::with(registry, app.kek.clone(), self.clock, resolver, self.probe, settings);
+            app.worker = Some(worker.clone());
+            app.worker_task = Some(tokio::spawn(worker.run(app.worker_stop.clone())));
+        }
+        app
+    }
+}
+
+impl TestApp {
+    /// The usual one.
+    pub async fn start() -> Self {
+        Self::build().start().await
+    }
+
+    /// One that differs.
+    pub fn build() -> TestAppBuilder {
+        TestAppBuilder::default()
+    }
+
+    /// A slug of this test's own: `acme` is `acme-<suffix>`.
+    pub fn slug(&self, name: &str) -> String {
+        format!("{name}-{}", self.suffix)
+    }
+
+    /// The registry's URL, with full rights.
+    pub fn registry_url(&self) -> &SecretString {
+        &self.registry_url
+    }
+
+    /// The registry with full rights, for looks behind the API.
+    pub fn owner(&self) -> &PgPool {
+        &self.owner
+    }
+
+    /// The server that holds registry and tenants.
+    pub fn server(&self) -> &EmbeddedPostgres {
+        self.own_server.as_deref().unwrap_or(self.shared_server)
+    }
+
+    /// The database that tenants of tier `schema` share.
+    pub fn shared_database(&self) -> &str {
+        &self.shared_database
+    }
+
+    /// What distinguishes this test's logins and templates.
+    pub fn label(&self) -> &str {
+        &self.suffix
+    }
+
+    /// Settings of a worker with pauses short enough for tests.
+    pub fn worker_settings(&self) -> tenantry_worker::Settings {
+        tenantry_worker::Settings {
+            name: format!("worker-{}-{}", self.suffix, random_suffix()),
+            lease: Duration::from_secs(2),
+            retry_base: Duration::from_millis(5),
+            retry_cap: Duration::from_millis(50),
+            step_tries: 4,
+            label: self.suffix.clone(),
+            ..tenantry_worker::Settings::default()
+        }
+    }
+
+    /// Signs a tenant up, waits until it is served, and makes a key for its data.
+    pub async fn sign_up(&self, name: &str, plan: &str, app: &str) -> Signup {
+        let slug = self.slug(name);
+        let answer = self
+            .api
+            .post_and_wait("/api/v1/tenants", json!({ "name": name, "slug": slug, "plan": plan, "app": app }))
+            .await
+            .expect(201);
+        let id = answer.json()["tenant"]["id"].as_str().expect("an id").to_owned();
+        let key = self.data_key(&id).await;
+        let data = self.data.with_host(format!("{slug}.localhost")).with_key(key.clone());
+        Signup { id, slug, key, data }
+    }
+
+    /// A key for a tenant's data.
+    pub async fn data_key(&self, tenant: &str) -> SecretString {
+        let path = format!("/api/v1/tenants/{tenant}/keys");
+        let answer = self.api.post(&path, json!({ "name": "test" })).await.expect(201);
+        answer.json()["key"].as_str().expect("a key").to_owned().into()
+    }
+
+    /// Waits for an operation to end (by its event stream, not by asking again) and answers it.
+    pub async fn operation_ended(&self, id: &str) -> Value {
+        // The stream ends after the operation's last event.
+        self.api.get(&format!("/api/v1/operations/{id}/events")).await.expect(200);
+        self.api.get(&format!("/api/v1/operations/{id}")).await.expect(200).json()
+    }
+
+    /// Stops the worker of this process, which hands over its work.
+    pub async fn stop_worker(&mut self) {
+        self.worker_stop.cancel();
+        if let Some(task) = self.worker_task.take() {
+            task.await.expect("the worker does not panic");
+        }
+    }
+
+    /// Another worker on this registry, that ends when the guard is dropped.
+    pub fn second_worker(&self) -> DropGuard {
+        let registry = Registry::connect_lazy(self.registry_url.expose_secret(), Part::Worker, 12).expect("a URL");
+        let worker = Worker::new(registry, self.kek.clone(), SystemClock::shared(), self.worker_settings());
+        let stop = self.stop.child_token();
+        tokio::spawn(worker.run(stop.clone()));
+        stop.drop_guard()
+    }
+
+    async fn load_apps(&self, apps: &[&str]) {
+        for name in apps {
+            let App { name, manifest, seed, migrations } = sample_app(name);
+            self.api
+                .put(&format!("/api/v1/apps/{name}"), json!({ "manifest": manifest, "seed": seed }))
+                .await
+                .assert_success();
+            for migration in migrations {
+                let body = json!({
+                    "version": migration.version, "name": migration.name, "up": migration.up, "down": migration.down
+                });
+                self.api.post(&format!("/api/v1/apps/{name}/versions"), body).await.assert_success();
+            }
+        }
+    }
+
+    async fn register_server(&self) {
+        let server = self.server();
+        let body = json!({
+            "name": "main", "host": server.host(), "port": server.port(), "adminUser": server.user(),
+            "adminPassword": server.password().expose_secret(), "sharedDatabase": self.shared_database,
+            "tiers": ["schema", "database"], "capacity": 10_000, "maxConnections": 16, "region": "local",
+            "provider": "static",
+        });
+        self.api.post("/api/v1/servers", body).await.expect(201);
+    }
+}
+
+impl Answer {
+    #[track_caller]
+    fn assert_success(&self) {
+        assert!(self.status.is_success(), "{self:?}");
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// One of the sample apps.
+pub fn sample_app(name: &str) -> App {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../migrations/tenant").join(name);
+    app_folder::read(&folder).expect("a sample app")
+}
+
+/// Eight letters that no other test has.
+pub fn random_suffix() -> String {
+    let mut bytes = [0u8; 8];
+    rand::rng().fill_bytes(&mut bytes);
+    bytes.iter().map(|byte| char::from(b'a' + byte % 26)).collect()
+}
+
+async fn listener() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").await.expect("a free port")
+}
+
+fn begin_logging() {
+    use tracing_subscriber::{EnvFilter, fmt};
+    let filter = EnvFilter::try_from_env("TENANTRY_LOG").unwrap_or_else(|_| EnvFilter::new("off"));
+    // The second test of a binary finds it begun.
+    let _ = fmt().with_env_filter(filter).with_test_writer().try_init();
+}

@@ -1,0 +1,83 @@
+//! Looks behind the API: what is on the server, and whether it is what the registry says.
+
+use std::collections::BTreeSet;
+
+use sqlx::{Connection, PgConnection, Row};
+
+use crate::{TestApp, server};
+
+/// What a test's tenants have on the server.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct OnServer {
+    /// Roles named `tenant_…<suffix>`.
+    pub roles: BTreeSet<String>,
+    /// Schemas of that name in the shared database.
+    pub schemas: BTreeSet<String>,
+    /// Databases of that name.
+    pub databases: BTreeSet<String>,
+}
+
+impl OnServer {
+    /// Nothing at all.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+async fn names(connection: &mut PgConnection, query: &'static str, like: &str) -> BTreeSet<String> {
+    let rows = sqlx::query(query).bind(like).fetch_all(connection).await.expect("the server answers");
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+impl TestApp {
+    /// What this test's tenants have on the server now.
+    pub async fn on_server(&self) -> OnServer {
+        let like = format!("tenant\\_%\\_{}", self.suffix);
+        let mut postgres = server::admin(self.server(), "postgres").await;
+        let roles = names(&mut postgres, "SELECT rolname::text FROM pg_roles WHERE rolname LIKE $1", &like).await;
+        let databases = names(&mut postgres, "SELECT datname::text FROM pg_database WHERE datname LIKE $1", &like).await;
+        let shared = names(
+            &mut postgres,
+            "SELECT datname::text FROM pg_database WHERE datname = $1",
+            self.shared_database(),
+        )
+        .await;
+        let schemas = if shared.is_empty() {
+            BTreeSet::new()
+        } else {
+            let mut tenants = server::admin(self.server(), self.shared_database()).await;
+            names(&mut tenants, "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE $1", &like).await
+        };
+        postgres.close().await.expect("the connection closes");
+        OnServer { roles, schemas, databases }
+    }
+
+    /// Asserts that nothing of any tenant is left on the server, and no placement in the registry.
+    pub async fn assert_nothing_left(&self) {
+        let left = self.on_server().await;
+        assert!(left.is_empty(), "left on the server: {left:?}");
+        assert_eq!(self.count("SELECT count(*) FROM placements").await, 0, "placements are left");
+        assert_eq!(self.count("SELECT coalesce(sum(tenants), 0)::bigint FROM servers").await, 0);
+        assert_eq!(self.count("SELECT coalesce(sum(tenants), 0)::bigint FROM server_logins").await, 0);
+    }
+
+    /// A number from the registry.
+    pub async fn count(&self, query: &'static str) -> i64 {
+        sqlx::query_scalar(query).fetch_one(self.owner()).await.expect("the registry answers")
+    }
+}
+
+impl TestApp {
+    /// Waits until a number from the registry is zero: for what follows an event without one of its own.
+    pub async fn until_zero(&self, query: &'static str) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        loop {
+            let count = self.count(query).await;
+            if count == 0 {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "still {count}: {query}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+}

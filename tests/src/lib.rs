@@ -1,0 +1,15 @@
+//! The harness: real PostgreSQL, real HTTP, real processes.
+//!
+//! One embedded server per test binary, one registry database per test. What is cluster-wide on a
+//! PostgreSQL server (roles, databases) carries the test's own suffix, so that tests run in parallel.
+
+pub mod api;
+pub mod app;
+pub mod leftovers;
+pub mod probe;
+pub mod process;
+pub mod proxy;
+pub mod server;
+
+pub use api::{Answer, Api};
+pub use app::{Signup, TestApp};

@@ -1,0 +1,165 @@
+//! Probes: workers that fail, repeat or stop at chosen points.
+
+use std::{
+    collections::HashSet,
+    sync::{Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use tenantry_domain::operation::OperationKind;
+use tenantry_worker::engine::{Moment, Point, Probe, StepError};
+
+/// Fails one step of a kind of operation, each time it is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct FailAt {
+    /// Where.
+    pub point: Point,
+    /// As if the server were away, or as if trying again did not help.
+    pub transient: bool,
+}
+
+#[async_trait]
+impl Probe for FailAt {
+    async fn reached(&self, point: Point) -> Result<(), StepError> {
+        match point == self.point {
+            true if self.transient => Err(StepError::transient("the test says so")),
+            true => Err(StepError::permanent("the test says so")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Fails each point once: the first time it is reached.
+#[derive(Debug, Default)]
+pub struct FailEverythingOnce(Mutex<HashSet<Point>>);
+
+#[async_trait]
+impl Probe for FailEverythingOnce {
+    async fn reached(&self, point: Point) -> Result<(), StepError> {
+        let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(point);
+        // What is recorded is no longer part of a step: there is nothing to try again.
+        if new && point.moment != Moment::Recorded {
+            return Err(StepError::transient("the test says: once"));
+        }
+        Ok(())
+    }
+}
+
+/// Runs every step, and every undo, twice in a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Twice;
+
+#[async_trait]
+impl Probe for Twice {
+    async fn reached(&self, _: Point) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    fn repetitions(&self) -> u32 {
+        2
+    }
+}
+
+/// Every step twice, and a failure at one point.
+#[derive(Debug, Clone, Copy)]
+pub struct TwiceThenFailAt(pub FailAt);
+
+#[async_trait]
+impl Probe for TwiceThenFailAt {
+    async fn reached(&self, point: Point) -> Result<(), StepError> {
+        self.0.reached(point).await
+    }
+
+    fn repetitions(&self) -> u32 {
+        2
+    }
+}
+
+/// Notes the points that were reached.
+#[derive(Debug, Default)]
+pub struct Notebook(Mutex<Vec<Point>>);
+
+impl Notebook {
+    /// The points, in order.
+    pub fn points(&self) -> Vec<Point> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl Probe for Notebook {
+    async fn reached(&self, point: Point) -> Result<(), StepError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(point);
+        Ok(())
+    }
+}
+
+/// A point as text, to hand it to another process: `provision/create_role/ran`.
+pub fn point_to_text(point: Point) -> String {
+    let moment = match point.moment {
+        Moment::Before => "before",
+        Moment::Ran => "ran",
+        Moment::Recorded => "recorded",
+        Moment::Undone => "undone",
+    };
+    format!("{}/{}/{moment}", point.kind, point.step)
+}
+
+/// Says that it has reached a point, and waits there for ever: to be killed.
+#[derive(Debug, Clone)]
+pub struct StopAt(pub String);
+
+#[async_trait]
+impl Probe for StopAt {
+    #[expect(clippy::print_stdout, reason = "how the test hears of it")]
+    async fn reached(&self, point: Point) -> Result<(), StepError> {
+        if point_to_text(point) == self.0 {
+            println!("stopped at {}", self.0);
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    }
+}
+
+/// All points of an operation's steps that a crash may hit.
+pub fn crash_points(kind: OperationKind, steps: &[&'static str]) -> Vec<Point> {
+    let moments = [Moment::Before, Moment::Ran, Moment::Recorded];
+    steps.iter().flat_map(|step| moments.map(|moment| Point { kind, step, moment })).collect()
+}
+
+/// Holds the worker inside a step until it is opened.
+#[derive(Debug)]
+pub struct Gate {
+    step: &'static str,
+    reached: tokio::sync::Semaphore,
+    open: tokio::sync::Semaphore,
+}
+
+impl Gate {
+    /// A closed gate before a step.
+    pub fn at(step: &'static str) -> Self {
+        Self { step, reached: tokio::sync::Semaphore::new(0), open: tokio::sync::Semaphore::new(0) }
+    }
+
+    /// Waits until a worker stands at the gate.
+    pub async fn reached(&self) {
+        self.reached.acquire().await.expect("never closed").forget();
+    }
+
+    /// Lets workers pass from now on.
+    pub fn open(&self) {
+        self.open.close();
+    }
+}
+
+#[async_trait]
+impl Probe for Gate {
+    async fn reached(&self, point: Point) -> Result<(), StepError> {
+        if point.step == self.step && point.moment == Moment::Before && !self.open.is_closed() {
+            self.reached.add_permits(1);
+            // An error says that it was opened.
+            let _ = self.open.acquire().await;
+        }
+        Ok(())
+    }
+}

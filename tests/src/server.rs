@@ -1,0 +1,86 @@
+//! The server that all tests of a binary share.
+
+use std::sync::{
+    LazyLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tenantry_cli::embedded::database_url;
+use tenantry_postgres::embedded::{Durability, EmbeddedConfig, EmbeddedPostgres, SearchPath};
+use tenantry_registry::Registry;
+use tokio::{runtime::Runtime, sync::OnceCell};
+
+/// Outlives the runtimes of single tests, which the server's own tasks would die with.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .thread_name("server")
+        .build()
+        .expect("a runtime for the server")
+});
+
+static SERVER: OnceCell<EmbeddedPostgres> = OnceCell::const_new();
+
+/// A migrated registry that each test's is copied from.
+const TEMPLATE: &str = "registry_template";
+
+/// The shared server, started by whoever comes first. It ends with the test binary, however that ends.
+pub async fn shared() -> &'static EmbeddedPostgres {
+    SERVER
+        .get_or_init(async || {
+            RUNTIME
+                .spawn(async {
+                    let postgres = start(Durability::Volatile).await.expect("a PostgreSQL server for the tests");
+                    let url = database_url(&postgres, TEMPLATE);
+                    Registry::create_database(url.expose_secret()).await.expect("a database for the template");
+                    Registry::migrate(url.expose_secret()).await.expect("a migrated registry");
+                    postgres
+                })
+                .await
+                .expect("the server starts")
+        })
+        .await
+}
+
+/// A server of one's own, removed when it is dropped: for tests that stop it, and for benchmarks.
+///
+/// # Errors
+/// PostgreSQL is not found or does not start.
+pub async fn start(durability: Durability) -> anyhow::Result<EmbeddedPostgres> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let data_dir = std::env::temp_dir().join(format!("tenantry-tests-{}-{number}", std::process::id()));
+    let config = EmbeddedConfig { durability, max_connections: 600, ..EmbeddedConfig::throwaway(data_dir, search()) };
+    Ok(EmbeddedPostgres::start(config).await?)
+}
+
+/// Where the tests look for PostgreSQL: as the binary does.
+pub fn search() -> SearchPath {
+    SearchPath {
+        bin_dir: std::env::var_os("TENANTRY_POSTGRES_BIN").map(Into::into),
+        path: std::env::var_os("PATH"),
+    }
+}
+
+/// A registry of one's own on the shared server.
+pub async fn fresh_registry(name: &str) -> SecretString {
+    let server = shared().await;
+    let mut connection = admin(server, "postgres").await;
+    let copy = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
+    // Another test may be copying just now, and a copy wants its template for itself.
+    loop {
+        match sqlx::raw_sql(AssertSqlSafe(copy.clone())).execute(&mut connection).await {
+            Ok(_) => return database_url(server, name),
+            Err(error) if error.to_string().contains("being accessed by other users") => tokio::task::yield_now().await,
+            Err(error) => panic!("the registry {name} cannot be made: {error}"),
+        }
+    }
+}
+
+/// A connection as superuser, for looks behind the API.
+pub async fn admin(server: &EmbeddedPostgres, database: &str) -> PgConnection {
+    PgConnection::connect(database_url(server, database).expose_secret()).await.expect("the server answers")
+}
