@@ -361,7 +361,16 @@ impl TestApp {
         for name in apps {
             let App { name, manifest, seed, migrations } = sample_app(name);
             self.api
-                .put(&format!("/api/v1/apps/{name}"), json!({ "manifest": manifest, "seed": seed }))
+                .put(
+                    &format!("/api/v1/apps/{name}"),
+                    json!({
+                        "manifest": {
+                            "description": manifest.description, "extensions": manifest.extensions,
+                            "features": manifest.features, "jsonCase": manifest.json_case,
+                        },
+                        "seed": seed,
+                    }),
+                )
                 .await
                 .assert_success();
             for migration in migrations {

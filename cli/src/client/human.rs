@@ -23,12 +23,14 @@ pub(crate) fn size(bytes: u64) -> String {
 /// How far a time is from now: `3 min ago`, `in 29 days`.
 pub(crate) fn relative(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
     let seconds = (now - time).num_seconds();
+    // What is to come in 89.9 days comes in 90; what was 1.9 days ago was a day ago.
+    let whole = |s: u64, unit: u64| if seconds > 0 { s / unit } else { (s + unit / 2) / unit };
     let (count, unit) = match seconds.unsigned_abs() {
         0 => return "now".into(),
         s @ 1..60 => (s, "s"),
-        s @ 60..3_600 => (s / 60, "min"),
-        s @ 3_600..172_800 => (s / 3_600, "h"),
-        s => (s / 86_400, "days"),
+        s @ 60..3_600 => (whole(s, 60), "min"),
+        s @ 3_600..172_800 => (whole(s, 3_600), "h"),
+        s => (whole(s, 86_400), "days"),
     };
     if seconds > 0 { format!("{count} {unit} ago") } else { format!("in {count} {unit}") }
 }
@@ -53,12 +55,19 @@ pub(crate) fn text(value: &Value) -> String {
         Value::Object(members) if members.values().all(Value::is_boolean) => {
             let on =
                 members.iter().filter(|(_, on)| **on == Value::Bool(true)).map(|(name, _)| one_line(name));
-            Some(on.collect::<Vec<_>>().join(", "))
-                .filter(|on| !on.is_empty())
-                .unwrap_or_else(|| "none on".into())
+            Some(on.collect::<Vec<_>>().join(", ")).filter(|on| !on.is_empty()).unwrap_or_else(|| "-".into())
         }
         other => one_line(&other.to_string()),
     }
+}
+
+/// Switches, on and off: `x on, y off`.
+pub(crate) fn switches(value: &Value) -> String {
+    let Some(members) = value.as_object().filter(|members| !members.is_empty()) else { return "-".into() };
+    let switch = |(name, on): (&String, &Value)| {
+        format!("{} {}", one_line(name), if *on == Value::Bool(true) { "on" } else { "off" })
+    };
+    members.iter().map(switch).collect::<Vec<_>>().join(", ")
 }
 
 /// A text that came from elsewhere, without what would move the cursor of a terminal.
@@ -90,6 +99,7 @@ mod tests {
         assert_eq!(at(TimeDelta::seconds(-59)), "59 s ago");
         assert_eq!(at(TimeDelta::minutes(-61)), "1 h ago");
         assert_eq!(at(TimeDelta::days(30)), "in 30 days");
+        assert_eq!(at(TimeDelta::days(30) - TimeDelta::seconds(1)), "in 30 days");
     }
 
     #[test]
@@ -97,7 +107,9 @@ mod tests {
         assert_eq!(text(&json!(null)), "-");
         assert_eq!(text(&json!(["a", "b"])), "a, b");
         assert_eq!(text(&json!({"x": true, "y": false})), "x");
-        assert_eq!(text(&json!({"y": false})), "none on");
+        assert_eq!(text(&json!({"y": false})), "-");
+        assert_eq!(switches(&json!({"x": true, "y": false})), "x on, y off");
+        assert_eq!(switches(&json!({})), "-");
         assert_eq!(text(&json!("a\nb\u{1b}[1m")), "a b [1m");
     }
 }

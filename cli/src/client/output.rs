@@ -25,6 +25,8 @@ pub(crate) enum Output {
 pub(crate) enum Shown {
     /// The member as it is.
     Text(&'static str),
+    /// Features that are switched on and off.
+    Switches(&'static str),
     /// A time, from now.
     Time(&'static str),
     /// A number of bytes; without one, `unlimited`.
@@ -45,6 +47,7 @@ impl Shown {
         let member = |pointer: &str| item.pointer(pointer).unwrap_or(&Value::Null);
         match self {
             Self::Text(pointer) => human::text(member(pointer)),
+            Self::Switches(pointer) => human::switches(member(pointer)),
             Self::Time(pointer) => human::time(member(pointer), now),
             Self::Size(pointer) => member(pointer).as_u64().map_or_else(|| "unlimited".into(), human::size),
             Self::OwnSize(pointer) => member(pointer).as_u64().map_or_else(|| "-".into(), human::size),
@@ -62,6 +65,7 @@ impl Shown {
     pub(crate) fn pointer(self) -> &'static str {
         match self {
             Self::Text(pointer)
+            | Self::Switches(pointer)
             | Self::Time(pointer)
             | Self::Size(pointer)
             | Self::OwnSize(pointer)

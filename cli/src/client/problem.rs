@@ -79,6 +79,11 @@ fn parse(status: StatusCode, body: &str) -> Problem {
 }
 
 impl Problem {
+    /// Whether the detail is no more than the one field error, which has a line of its own.
+    fn is_said_by_field(&self) -> bool {
+        matches!(&self.errors[..], [only] if self.detail == format!("`{}` {}", only.field, only.message))
+    }
+
     /// What to do about it, where the control plane cannot know.
     fn advice(&self) -> Option<String> {
         if self.status == 401 {
@@ -103,7 +108,7 @@ impl fmt::Display for Problem {
         } else {
             write!(f, " ({})", one_line(&self.code))?;
         }
-        if !self.detail.is_empty() {
+        if !self.detail.is_empty() && !self.is_said_by_field() {
             write!(f, ": {}", one_line(&self.detail))?;
         }
         for error in &self.errors {
@@ -134,6 +139,14 @@ mod tests {
             parse(StatusCode::BAD_REQUEST, body).to_string(),
             "Bad Request (invalid_input): 2 fields are wrong\n  slug: is reserved\n  plan: is missing\n  request id: r-1"
         );
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_field_is_said_once() {
+        let body = r#"{"title": "Bad Request", "code": "invalid_field", "detail": "`slug` is reserved",
+            "errors": [{"field": "slug", "message": "is reserved"}]}"#;
+        let problem = parse(StatusCode::BAD_REQUEST, body);
+        assert_eq!(problem.to_string(), "Bad Request (invalid_field)\n  slug: is reserved");
     }
 
     #[test]

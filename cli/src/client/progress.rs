@@ -175,7 +175,8 @@ impl Display {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
             bar.set_position((progress * 1000.0) as u64);
             bar.set_message(message);
-        } else {
+        } else if event["kind"] != "step_finished" {
+            // The next step's line says how far it is.
             note(&format!("{:>3.0} %  {message}", progress * 100.0));
         }
     }

@@ -173,7 +173,7 @@ const LINES: &[Column] = &[
     ("server", Shown::Text("/placement/server")),
     ("database", Shown::Text("/placement/database")),
     ("schema", Shown::Text("/placement/schema")),
-    ("own features", Shown::Text("/features")),
+    ("own features", Shown::Switches("/features")),
     ("own max. users", Shown::Text("/maxUsers")),
     ("own max. storage", Shown::OwnSize("/maxStorage")),
     ("settings", Shown::Text("/settings")),

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The database that tenants of tier `schema` share unless another is named.
-const SHARED_DATABASE: &str = "tenantry";
+const SHARED_DATABASE: &str = "tenants";
 
 /// Register a server
 ///
