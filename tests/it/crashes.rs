@@ -64,9 +64,7 @@ async fn kill_everywhere(kind: OperationKind, plan: &'static str, steps: &[&'sta
         .map(point_to_text)
         .filter(|text| last.is_none_or(|last| *text != format!("{kind}/{last}/recorded")))
         .collect();
-    stream::iter(points)
-        .for_each_concurrent(6, async |point| kill_at(kind, plan, &point).await)
-        .await;
+    stream::iter(points).for_each_concurrent(6, async |point| kill_at(kind, plan, &point).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! The control plane's transaction: tenant, operation and job, or none of them.
 
+use secrecy::ExposeSecret;
 use tenantry_domain::{
     Clock, Slug, SystemClock,
     ids::{OperationId, TenantId},
@@ -7,7 +8,6 @@ use tenantry_domain::{
     tenant::{DisplayName, Tenant, TenantStatus},
 };
 use tenantry_registry::{NewTenant, Part, Registry};
-use secrecy::ExposeSecret;
 use tenantry_tests::TestApp;
 
 fn new_tenant(slug: &str) -> NewTenant {

@@ -28,7 +28,10 @@ async fn a_suspended_tenant_is_refused_and_served_again_when_resumed() {
         let answer = app.api.post_and_wait(&format!("{path}/suspend"), json!({})).await.expect(200);
         assert_eq!(answer.json()["tenant"]["status"], "suspended");
         tenant.data.get("/api/contacts").await.expect_problem(403, "tenant_suspended");
-        app.api.post_and_wait(&format!("{path}/suspend"), json!({})).await.expect_problem(409, "operation_refused");
+        app.api
+            .post_and_wait(&format!("{path}/suspend"), json!({}))
+            .await
+            .expect_problem(409, "operation_refused");
 
         let answer = app.api.post_and_wait(&format!("{path}/resume"), json!({})).await.expect(200);
         assert_eq!(answer.json()["tenant"]["status"], "active");
@@ -120,7 +123,8 @@ async fn purge_now_leaves_nothing_but_the_record() {
     let app = TestApp::start().await;
     for plan in ["basic", "premium"] {
         let tenant = app.sign_up(plan, plan, "crm").await;
-        let answer = app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(200);
+        let answer =
+            app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(200);
         assert_eq!(answer.json()["tenant"]["status"], "purged");
         app.api.get(&format!("/api/v1/tenants/{}", tenant.slug)).await.expect(404);
         assert_eq!(

@@ -46,7 +46,8 @@ async fn the_event_stream_tells_the_story_and_resumes_after_the_last_event() {
 
     let ids: Vec<&str> = story.text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
     let middle = ids[ids.len() / 2];
-    let rest = app.api.send(app.api.request(Method::GET, &path).header("last-event-id", middle)).await.expect(200);
+    let rest =
+        app.api.send(app.api.request(Method::GET, &path).header("last-event-id", middle)).await.expect(200);
     let seen: Vec<&str> = rest.text.lines().filter_map(|line| line.strip_prefix("id: ")).collect();
     assert_eq!(seen, ids[ids.len() / 2 + 1..]);
 }

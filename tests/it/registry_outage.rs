@@ -20,7 +20,11 @@ async fn known_tenants_are_read_and_written_while_the_registry_is_away() {
     proxy.cut();
     for tenant in [&schema, &database] {
         for n in 0..20 {
-            tenant.data.post("/api/contacts", json!({ "email": format!("{n}@example.com") })).await.expect(201);
+            tenant
+                .data
+                .post("/api/contacts", json!({ "email": format!("{n}@example.com") }))
+                .await
+                .expect(201);
         }
         let found = tenant.data.get("/api/contacts?select=email").await.expect(200).json();
         assert_eq!(found.as_array().unwrap().len(), 20);

@@ -45,7 +45,8 @@ async fn of_fifty_sign_ups_with_one_slug_one_is_taken_and_the_others_are_told() 
         app.api.post("/api/v1/tenants", body)
     }))
     .await;
-    let (accepted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|a| a.status == StatusCode::ACCEPTED);
+    let (accepted, refused): (Vec<_>, Vec<_>) =
+        answers.into_iter().partition(|a| a.status == StatusCode::ACCEPTED);
     assert_eq!(accepted.len(), 1);
     assert_eq!(refused.len(), 49);
     for answer in refused {

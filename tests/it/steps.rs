@@ -83,7 +83,8 @@ async fn status(app: &TestApp, slug: &str) -> Option<String> {
 async fn fail_at(kind: OperationKind, plan: &str, step: &'static str, moment: Moment, twice: bool) {
     let fail = FailAt { point: Point { kind, step, moment }, transient: false };
     let build = TestApp::build();
-    let app = if twice { build.with_probe(TwiceThenFailAt(fail)) } else { build.with_probe(fail) }.start().await;
+    let app =
+        if twice { build.with_probe(TwiceThenFailAt(fail)) } else { build.with_probe(fail) }.start().await;
     let (slug, operation) = run(&app, kind, plan, "acme").await;
     let at = format!("{kind} of {plan}, {step} {moment:?}, twice: {twice}");
     assert_eq!(operation["state"], "failed", "{at}: {operation}");
@@ -104,11 +105,9 @@ async fn a_step_that_fails_leaves_what_was_before_the_operation() {
     for (kind, plan, steps, no_return) in OPERATIONS {
         for batch in steps[..*no_return].chunks(3) {
             let moments = [Moment::Before, Moment::Ran];
-            join_all(
-                batch
-                    .iter()
-                    .flat_map(|step| moments.map(|moment| fail_at(*kind, plan, step, moment, moment == Moment::Ran))),
-            )
+            join_all(batch.iter().flat_map(|step| {
+                moments.map(|moment| fail_at(*kind, plan, step, moment, moment == Moment::Ran))
+            }))
             .await;
         }
     }
@@ -155,7 +154,8 @@ async fn past_its_point_of_no_return_a_purge_only_goes_on() {
     };
     let mut app = TestApp::build().with_probe(fail).start().await;
     let tenant = app.sign_up("acme", "basic", "crm").await;
-    let answer = app.api.delete(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(202).json();
+    let answer =
+        app.api.delete(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(202).json();
     let id = answer["operation"]["id"].as_str().unwrap().to_owned();
     // It fails again and again, and is not undone: the data is gone.
     app.until_zero("SELECT count(*) FROM operations WHERE kind = 'purge' AND retries < 2").await;

@@ -163,6 +163,9 @@ impl Answer {
 
     /// A header as text.
     pub fn header(&self, name: &'static str) -> Option<String> {
-        self.headers.get(HeaderName::from_static(name)).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        self.headers
+            .get(HeaderName::from_static(name))
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
     }
 }

@@ -155,14 +155,20 @@ impl TestAppBuilder {
 
     /// With other settings of the control plane.
     #[must_use]
-    pub fn control_plane(mut self, change: impl FnOnce(&mut tenantry_control_plane::Settings) + Send + 'static) -> Self {
+    pub fn control_plane(
+        mut self,
+        change: impl FnOnce(&mut tenantry_control_plane::Settings) + Send + 'static,
+    ) -> Self {
         self.control_plane = Box::new(change);
         self
     }
 
     /// With other settings of the data plane.
     #[must_use]
-    pub fn data_plane(mut self, change: impl FnOnce(&mut tenantry_data_plane::Settings) + Send + 'static) -> Self {
+    pub fn data_plane(
+        mut self,
+        change: impl FnOnce(&mut tenantry_data_plane::Settings) + Send + 'static,
+    ) -> Self {
         self.data_plane = Box::new(change);
         self
     }
@@ -196,24 +202,28 @@ impl TestAppBuilder {
                 url
             }
         };
-        let tenant_server = self.server.as_deref().unwrap_or(shared_server);
+        let server_port = self.server.as_deref().unwrap_or(shared_server).port();
         let owner = PgPool::connect_lazy(registry_url.expose_secret()).expect("a registry URL");
-        let through = |proxy: Option<SocketAddr>| -> String {
-            let url = registry_url.expose_secret();
-            proxy.map_or_else(|| url.to_owned(), |proxy| {
-                url.replace(&format!("@127.0.0.1:{}", tenant_server.port()), &format!("@{proxy}"))
-            })
+        let direct_url = registry_url.expose_secret().to_owned();
+        let through = move |proxy: Option<SocketAddr>| -> String {
+            let url = &direct_url;
+            proxy.map_or_else(
+                || url.clone(),
+                |proxy| url.replace(&format!("@127.0.0.1:{}", server_port), &format!("@{proxy}")),
+            )
         };
 
         let (kek, key) = (Key::generate(&mut rand::rng()), NewKey::operator(&mut rand::rng()).key);
-        let registry = Registry::connect_lazy(registry_url.expose_secret(), Part::ControlPlane, 12).expect("a URL");
+        let registry =
+            Registry::connect_lazy(registry_url.expose_secret(), Part::ControlPlane, 12).expect("a URL");
         let mut settings = tenantry_control_plane::Settings::default();
         (self.control_plane)(&mut settings);
         let control_plane = ControlPlane::new(registry, kek.clone(), Arc::clone(&self.clock), settings);
         control_plane.install_built_in_plans().await.expect("plans");
         control_plane.install_bootstrap_key(&key).await.expect("a key");
 
-        let data_registry = Registry::connect_lazy(&through(self.registry_proxy), Part::DataPlane, 4).expect("a URL");
+        let data_registry =
+            Registry::connect_lazy(&through(self.registry_proxy), Part::DataPlane, 4).expect("a URL");
         let mut settings = tenantry_data_plane::Settings::default();
         (self.data_plane)(&mut settings);
         let data_plane = DataPlane::new(data_registry, kek.clone(), Arc::clone(&self.clock), settings);
@@ -249,7 +259,8 @@ impl TestAppBuilder {
             let mut settings = app.worker_settings();
             (self.worker_settings)(&mut settings);
             let registry = Registry::connect_lazy(&url, Part::Worker, 12).expect("a URL");
-            let resolver = self.resolver.unwrap_or_else(|| Arc::new(tenantry_worker::dns::SystemResolver::default()));
+            let resolver =
+                self.resolver.unwrap_or_else(|| Arc::new(tenantry_worker::dns::SystemResolver::default()));
             let worker = Worker::with(registry, app.kek.clone(), self.clock, resolver, self.probe, settings);
             app.worker = Some(worker.clone());
             app.worker_task = Some(tokio::spawn(worker.run(app.worker_stop.clone())));
@@ -350,7 +361,8 @@ impl TestApp {
 
     /// Another worker on this registry, that ends when the guard is dropped.
     pub fn second_worker(&self) -> DropGuard {
-        let registry = Registry::connect_lazy(self.registry_url.expose_secret(), Part::Worker, 12).expect("a URL");
+        let registry =
+            Registry::connect_lazy(self.registry_url.expose_secret(), Part::Worker, 12).expect("a URL");
         let worker = Worker::new(registry, self.kek.clone(), SystemClock::shared(), self.worker_settings());
         let stop = self.stop.child_token();
         tokio::spawn(worker.run(stop.clone()));

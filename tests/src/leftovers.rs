@@ -34,8 +34,10 @@ impl TestApp {
     pub async fn on_server(&self) -> OnServer {
         let like = format!("tenant\\_%\\_{}", self.suffix);
         let mut postgres = server::admin(self.server(), "postgres").await;
-        let roles = names(&mut postgres, "SELECT rolname::text FROM pg_roles WHERE rolname LIKE $1", &like).await;
-        let databases = names(&mut postgres, "SELECT datname::text FROM pg_database WHERE datname LIKE $1", &like).await;
+        let roles =
+            names(&mut postgres, "SELECT rolname::text FROM pg_roles WHERE rolname LIKE $1", &like).await;
+        let databases =
+            names(&mut postgres, "SELECT datname::text FROM pg_database WHERE datname LIKE $1", &like).await;
         let shared = names(
             &mut postgres,
             "SELECT datname::text FROM pg_database WHERE datname = $1",

@@ -33,9 +33,12 @@ pub async fn shared() -> &'static EmbeddedPostgres {
         .get_or_init(async || {
             RUNTIME
                 .spawn(async {
-                    let postgres = start(Durability::Volatile).await.expect("a PostgreSQL server for the tests");
+                    let postgres =
+                        start(Durability::Volatile).await.expect("a PostgreSQL server for the tests");
                     let url = database_url(&postgres, TEMPLATE);
-                    Registry::create_database(url.expose_secret()).await.expect("a database for the template");
+                    Registry::create_database(url.expose_secret())
+                        .await
+                        .expect("a database for the template");
                     Registry::migrate(url.expose_secret()).await.expect("a migrated registry");
                     postgres
                 })
@@ -53,7 +56,8 @@ pub async fn start(durability: Durability) -> anyhow::Result<EmbeddedPostgres> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let data_dir = std::env::temp_dir().join(format!("tenantry-tests-{}-{number}", std::process::id()));
-    let config = EmbeddedConfig { durability, max_connections: 600, ..EmbeddedConfig::throwaway(data_dir, search()) };
+    let config =
+        EmbeddedConfig { durability, max_connections: 600, ..EmbeddedConfig::throwaway(data_dir, search()) };
     Ok(EmbeddedPostgres::start(config).await?)
 }
 
@@ -74,7 +78,9 @@ pub async fn fresh_registry(name: &str) -> SecretString {
     loop {
         match sqlx::raw_sql(AssertSqlSafe(copy.clone())).execute(&mut connection).await {
             Ok(_) => return database_url(server, name),
-            Err(error) if error.to_string().contains("being accessed by other users") => tokio::task::yield_now().await,
+            Err(error) if error.to_string().contains("being accessed by other users") => {
+                tokio::task::yield_now().await
+            }
             Err(error) => panic!("the registry {name} cannot be made: {error}"),
         }
     }

@@ -26,8 +26,7 @@ pub(crate) async fn consume(engine: &Engine, resources: &Arc<Resources>, stop: C
             .heartbeat_interval(HEARTBEAT)
             .missed_heartbeats(MISSED_HEARTBEATS)
             // The operation's own lease is what counts; locking jobs too is a round trip for nothing.
-            .lock_tasks(false)
-            .persist_results(false);
+            .lock_tasks(false);
         let backend = PostgresStorage::<OperationJob>::new(resources.registry.queue_pool())
             .with_config(config)
             .with_pubsub()

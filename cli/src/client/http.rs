@@ -72,24 +72,20 @@ impl Api {
 
     /// Opens an event stream after the event with the given id. Tried once: who follows a stream
     /// has to come back anyway.
-    pub(crate) async fn events(&self, path: &[&str], after: &str) -> Result<Response, StreamError> {
-        let mut request = self.request(Method::GET, path).header(header::ACCEPT, "text/event-stream");
+    pub(crate) async fn events(&self, path: &[&str], after: &str) -> anyhow::Result<Response> {
+        let mut request = self.request(Method::GET, path);
         if !after.is_empty() {
             request = request.header("Last-Event-ID", after);
         }
-        let response = request.send().await.map_err(|error| StreamError::Lost(self.unreachable(error)))?;
-        if response.status().is_success() {
-            return Ok(response);
-        }
-        let passing =
-            response.status().is_server_error() || response.status() == StatusCode::TOO_MANY_REQUESTS;
-        let refused = problem::read(response).await.into();
-        Err(if passing { StreamError::Lost(refused) } else { StreamError::Refused(refused) })
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        if response.status().is_success() { Ok(response) } else { Err(problem::read(response).await.into()) }
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
-        let request =
-            self.http.request(method, url(&self.base, path)).header(header::ACCEPT, "application/json");
+        let request = self
+            .http
+            .request(method, url(&self.base, path))
+            .header(header::ACCEPT, "application/json, text/event-stream");
         match &self.key {
             Some(key) => request.bearer_auth(key.expose_secret()),
             None => request,
@@ -135,15 +131,6 @@ fn url(base: &Url, path: &[&str]) -> Url {
     url
 }
 
-/// Why there is no event stream.
-#[derive(Debug)]
-pub(crate) enum StreamError {
-    /// Try again.
-    Lost(anyhow::Error),
-    /// Another try would be answered the same.
-    Refused(anyhow::Error),
-}
-
 /// What is worth another try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Retry {
@@ -179,7 +166,57 @@ fn idempotency_key() -> String {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
     use super::*;
+
+    /// Answers one request after the other with these statuses; what was sent.
+    async fn server(statuses: &'static [&'static str]) -> (Api, tokio::task::JoinHandle<Vec<String>>) {
+        crate::choose_cryptography();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let serving = tokio::spawn(async move {
+            let mut requests = Vec::new();
+            for status in statuses {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = vec![0; 4096];
+                let length = stream.read(&mut request).await.unwrap();
+                requests.push(String::from_utf8_lossy(&request[..length]).into_owned());
+                // An answer without a status is a connection that breaks off.
+                if !status.is_empty() {
+                    let answer =
+                        format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            }
+            requests
+        });
+        (Api::new(base.parse().unwrap(), Some("k".to_owned().into())).unwrap(), serving)
+    }
+
+    fn key_of(request: &str) -> Option<&str> {
+        request.lines().find_map(|line| line.strip_prefix("idempotency-key: "))
+    }
+
+    #[tokio::test]
+    async fn a_post_is_repeated_with_the_same_key_until_it_is_answered() {
+        let (api, serving) = server(&["503 Service Unavailable", "", "202 Accepted"]).await;
+        api.post(&["tenants"], None).await.unwrap();
+        let requests = serving.await.unwrap();
+        assert!(key_of(&requests[0]).is_some());
+        assert!(requests.iter().all(|request| key_of(request) == key_of(&requests[0])));
+        assert!(requests[0].contains("authorization: Bearer k"));
+    }
+
+    #[tokio::test]
+    async fn what_may_have_been_done_is_not_repeated_without_a_key() {
+        let (api, serving) = server(&["503 Service Unavailable"]).await;
+        assert!(api.delete(&["tenants", "acme"], &[]).await.unwrap_err().to_string().contains("(503)"));
+        assert_eq!(serving.await.unwrap().len(), 1);
+    }
 
     #[test]
     fn what_the_user_types_stays_one_segment() {

@@ -10,7 +10,7 @@ use super::{
     list::{self, ListArgs},
     member,
     output::{Column, Shown},
-    progress::{WaitArgs, finish, follow, verdict},
+    progress::{WaitArgs, finish_after, follow, last_event, verdict},
 };
 
 const EXAMPLES: &str = "Examples:
@@ -118,8 +118,11 @@ pub(super) async fn run(client: &Client, command: OperationsCommand) -> anyhow::
         }
         OperationsCommand::Watch(args) => watch(client, &args.id).await,
         OperationsCommand::Retry(args) => {
-            let begun = client.api.post(&["operations", &args.operation.id, "retry"], None).await?;
-            let Some(ended) = finish(client, begun, &args.wait).await? else { return Ok(()) };
+            let id = &args.operation.id;
+            // What happened before is not what the person waits for.
+            let after = last_event(&client.api, id).await?;
+            let begun = client.api.post(&["operations", id, "retry"], None).await?;
+            let Some(ended) = finish_after(client, begun, &args.wait, after).await? else { return Ok(()) };
             client.output.done(&ended, &succeeded(&ended["operation"], Some(member(&ended, "/tenant/slug")?)))
         }
         OperationsCommand::Cancel(args) => {
@@ -137,7 +140,7 @@ pub(super) async fn run(client: &Client, command: OperationsCommand) -> anyhow::
 
 async fn watch(client: &Client, id: &str) -> anyhow::Result<()> {
     let operation = client.api.get(&["operations", id], &[]).await?;
-    let operation = follow(&client.api, &operation).await?;
+    let operation = follow(&client.api, &operation, String::new()).await?;
     if client.output.is_json() {
         client.output.done_as_json(&operation)?;
     }

@@ -50,6 +50,12 @@ struct FieldError {
     message: String,
 }
 
+/// Whether the same request may well succeed later.
+pub(crate) fn is_passing(error: &anyhow::Error) -> bool {
+    let overloaded = |problem: &Problem| problem.status >= 500 || problem.status == 429;
+    error.is::<Unreachable>() || error.downcast_ref().is_some_and(overloaded)
+}
+
 /// The most that is shown of an answer that is no problem document, in characters.
 const EXCERPT: usize = 200;
 

@@ -7,15 +7,16 @@ use clap::Args;
 use eventsource_stream::Eventsource;
 use futures::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::{Response, StatusCode};
+use reqwest::Response;
 use serde_json::{Value, json};
 
 use super::{
     Client,
-    http::{Api, StreamError},
+    http::Api,
     human::{one_line, text},
     member,
     output::note,
+    problem::is_passing,
 };
 
 /// Whether to wait for the work that a command begins.
@@ -35,6 +36,16 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Waits for begun work, `{"tenant": ..., "operation": ...}`, if it is to be waited for: how both are
 /// then. `None` means that it goes on; the answer as it is was printed.
 pub(crate) async fn finish(client: &Client, begun: Value, wait: &WaitArgs) -> anyhow::Result<Option<Value>> {
+    finish_after(client, begun, wait, String::new()).await
+}
+
+/// As [`finish`], without the part of the story that ends with a known event.
+pub(crate) async fn finish_after(
+    client: &Client,
+    begun: Value,
+    wait: &WaitArgs,
+    after: String,
+) -> anyhow::Result<Option<Value>> {
     let id = member(&begun, "/operation/id")?;
     let slug = member(&begun, "/tenant/slug")?;
     if wait.no_wait {
@@ -45,7 +56,7 @@ pub(crate) async fn finish(client: &Client, begun: Value, wait: &WaitArgs) -> an
         client.output.done(&begun, &sentence)?;
         return Ok(None);
     }
-    let operation = follow(&client.api, &begun["operation"]).await?;
+    let operation = follow(&client.api, &begun["operation"], after).await?;
     let tenant = client.api.get(&["tenants", member(&begun, "/tenant/id")?], &[]).await?;
     let ended = json!({ "tenant": tenant, "operation": operation });
     if let Err(failed) = verdict(&operation, Some(slug)) {
@@ -56,12 +67,22 @@ pub(crate) async fn finish(client: &Client, begun: Value, wait: &WaitArgs) -> an
     Ok(Some(ended))
 }
 
-/// Follows an operation until it is over; how it is then.
-pub(crate) async fn follow(api: &Api, operation: &Value) -> anyhow::Result<Value> {
+/// The last event of an operation that is over; nothing for one that goes on.
+pub(crate) async fn last_event(api: &Api, id: &str) -> anyhow::Result<String> {
+    let mut last = String::new();
+    if is_over(&api.get(&["operations", id], &[]).await?) {
+        let story = api.events(&["operations", id, "events"], "").await?;
+        show(story, &mut last, &Display::None).await;
+    }
+    Ok(last)
+}
+
+/// Follows an operation until it is over; how it is then. `after` is the last event to leave out.
+pub(crate) async fn follow(api: &Api, operation: &Value, after: String) -> anyhow::Result<Value> {
     let id = member(operation, "/id")?;
     let display = Display::new(&text(&operation["kind"]));
     let ended = tokio::select! {
-        ended = until_over(api, id, &display) => ended,
+        ended = until_over(api, id, after, &display) => ended,
         _ = tokio::signal::ctrl_c() => {
             display.end();
             bail!("stopped waiting; the operation goes on\n  -> tenantry operations watch {id}\n  -> tenantry operations cancel {id}")
@@ -73,32 +94,28 @@ pub(crate) async fn follow(api: &Api, operation: &Value) -> anyhow::Result<Value
     })
 }
 
-async fn until_over(api: &Api, id: &str, display: &Display) -> anyhow::Result<Value> {
-    let mut after = String::new();
+async fn until_over(api: &Api, id: &str, mut after: String, display: &Display) -> anyhow::Result<Value> {
     let mut failures = 0;
     loop {
-        match api.events(&["operations", id, "events"], &after).await {
-            Ok(response) if response.status() == StatusCode::NO_CONTENT => {}
-            Ok(response) => show(response, &mut after, display).await,
-            Err(StreamError::Refused(error)) => return Err(error),
-            Err(StreamError::Lost(error)) => {
+        match look(api, id, &mut after, display).await {
+            Ok(operation) if is_over(&operation) => return Ok(operation),
+            Ok(_) => failures = 0,
+            Err(error) if is_passing(&error) && failures < TRIES => {
                 failures += 1;
-                if failures >= TRIES {
-                    return Err(error);
-                }
                 display.lost();
-                tokio::time::sleep((FIRST_WAIT * (1 << failures.min(8))).min(LONGEST_WAIT)).await;
-                continue;
             }
+            Err(error) => return Err(error),
         }
-        failures = 0;
-        // The stream ends after the last event, and with the connection.
-        let operation = api.get(&["operations", id], &[]).await?;
-        if is_over(&operation) {
-            return Ok(operation);
-        }
-        tokio::time::sleep(FIRST_WAIT).await;
+        tokio::time::sleep((FIRST_WAIT * (1 << failures.min(8))).min(LONGEST_WAIT)).await;
     }
+}
+
+/// Shows what happens until the stream ends, be it after the last event or with the connection; the
+/// operation as it is then.
+async fn look(api: &Api, id: &str, after: &mut String, display: &Display) -> anyhow::Result<Value> {
+    let story = api.events(&["operations", id, "events"], after).await?;
+    show(story, after, display).await;
+    api.get(&["operations", id], &[]).await
 }
 
 /// Shows events until the stream ends, for whatever reason. `after` is then the last one seen.
@@ -144,9 +161,14 @@ pub(crate) fn verdict(operation: &Value, tenant: Option<&str>) -> anyhow::Result
     }
 }
 
-/// A bar on a terminal, lines elsewhere; always on standard error.
-struct Display {
-    bar: Option<ProgressBar>,
+/// Where progress is shown; always on standard error.
+enum Display {
+    /// A terminal.
+    Bar(ProgressBar),
+    /// A file or a pipe.
+    Lines,
+    /// Nowhere.
+    None,
 }
 
 /// Parts of the bar.
@@ -154,44 +176,60 @@ const WHOLE: u64 = 1000;
 
 impl Display {
     fn new(kind: &str) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template(
-                "{spinner} {prefix} [{bar:30}] {percent:>3} % {elapsed} {wide_msg}",
-            )
-            .expect("the template is valid")
-            .progress_chars("=> ");
-            let bar = ProgressBar::new(WHOLE).with_style(style).with_prefix(kind.to_owned());
-            bar.enable_steady_tick(Duration::from_millis(100));
-            bar
-        });
-        Self { bar }
+        if !std::io::stderr().is_terminal() {
+            return Self::Lines;
+        }
+        let style =
+            ProgressStyle::with_template("{spinner} {prefix} [{bar:30}] {percent:>3} % {elapsed} {wide_msg}")
+                .expect("the template is valid")
+                .progress_chars("=> ");
+        let bar = ProgressBar::new(WHOLE).with_style(style).with_prefix(kind.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(100));
+        Self::Bar(bar)
     }
 
     fn show(&self, event: &Value) {
         let progress = event["progress"].as_f64().unwrap_or_default().clamp(0.0, 1.0);
-        let message = event["message"].as_str().map(one_line).filter(|message| !message.is_empty());
-        let message = message.unwrap_or_else(|| text(&event["kind"]));
-        if let Some(bar) = &self.bar {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
-            bar.set_position((progress * 1000.0) as u64);
-            bar.set_message(message);
-        } else if event["kind"] != "step_finished" {
+        match self {
+            Self::Bar(bar) => {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+                bar.set_position((progress * 1000.0) as u64);
+                bar.set_message(words(event));
+            }
             // The next step's line says how far it is.
-            note(&format!("{:>3.0} %  {message}", progress * 100.0));
+            Self::Lines if event["kind"] == "step_finished" => {}
+            Self::Lines => note(&format!("{:>3.0} %  {}", progress * 100.0, words(event))),
+            Self::None => {}
         }
     }
 
     fn lost(&self) {
-        match &self.bar {
-            Some(bar) => bar.set_message("the connection is lost; trying again"),
-            None => note("       the connection is lost; trying again"),
+        match self {
+            Self::Bar(bar) => bar.set_message("the connection is lost; trying again"),
+            Self::Lines => note("       the connection is lost; trying again"),
+            Self::None => {}
         }
     }
 
     fn end(&self) {
-        if let Some(bar) = &self.bar {
+        if let Self::Bar(bar) = self {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// What an event says, for a line of its own.
+fn words(event: &Value) -> String {
+    let said = event["message"].as_str().filter(|message| !message.is_empty());
+    let said = said.map_or_else(|| text(&event["kind"]), one_line);
+    match event["step"].as_str() {
+        // The same words for every step.
+        Some(step)
+            if matches!(event["kind"].as_str(), Some("step_undone" | "step_finished" | "retrying")) =>
+        {
+            format!("{}: {said}", one_line(step))
+        }
+        _ => said,
     }
 }
 
@@ -206,6 +244,14 @@ mod tests {
         for state in ["queued", "running", "undoing", "failed", "cancelled", "something new"] {
             assert!(verdict(&operation(state), None).is_err(), "{state}");
         }
+    }
+
+    #[test]
+    fn a_step_that_is_taken_back_is_named() {
+        let event = |kind: &str| json!({"kind": kind, "step": "migrate", "message": "undone"});
+        assert_eq!(words(&event("step_undone")), "migrate: undone");
+        assert_eq!(words(&event("step_started")), "undone");
+        assert_eq!(words(&json!({"kind": "queued", "message": ""})), "queued");
     }
 
     #[test]

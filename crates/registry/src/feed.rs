@@ -6,7 +6,10 @@
 use std::{pin::Pin, time::Duration};
 
 use futures::{Stream, StreamExt};
-use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{
+    ConnectOptions, Connection,
+    postgres::{PgListener, PgPoolOptions},
+};
 use tenantry_domain::{
     app::AppName,
     domain_name::DomainName,
@@ -120,14 +123,16 @@ impl Registry {
     }
 
     async fn listen(&self, channel: &str) -> Result<PgListener, RegistryError> {
-        // A connection of its own: a listener would keep one of the pool's for ever. The short timeout
-        // bounds the driver's back-off, so that a registry that is back is heard within a tenth of a second.
+        let options = self.pool.connect_options();
+        // The pool below would back off while the registry is down, and notice late that it is back.
+        options.connect().await?.close().await?;
+        // A connection of its own: a listener would keep one of the registry's pool for ever.
         let own = PgPoolOptions::new()
             .max_connections(1)
             .max_lifetime(None)
             .idle_timeout(None)
-            .acquire_timeout(Duration::from_millis(500))
-            .connect_lazy_with((*self.pool.connect_options()).clone());
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_lazy_with((*options).clone());
         let mut listener = PgListener::connect_with(&own).await?;
         listener.eager_reconnect(false);
         listener.listen(channel).await?;

@@ -3,11 +3,12 @@
 //! A job carries only the operation's id; the `operations` row is the truth.
 
 use apalis::prelude::TaskBuilder;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use tenantry_domain::ids::OperationId;
 
-use crate::RegistryError;
+use crate::{Registry, RegistryError};
 
 /// The apalis queue that workers consume.
 pub const OPERATIONS_QUEUE: &str = "tenantry-operations";
@@ -32,4 +33,25 @@ pub async fn enqueue_in_tx(conn: &mut PgConnection, operations: &[OperationId]) 
         })
         .collect();
     apalis_postgres::queries::push_tasks(conn, OPERATIONS_QUEUE, tasks).await.map_err(RegistryError::Queue)
+}
+
+impl Registry {
+    /// Forgets jobs that ended before a time, and queue consumers that were last seen before it.
+    /// Answers how many jobs. The tables are apalis', made by its own migrations.
+    pub async fn job_forget(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
+        let done = sqlx::query(
+            "DELETE FROM apalis.jobs WHERE status IN ('Done', 'Failed', 'Killed') AND done_at < $1",
+        )
+        .bind(before)
+        .execute(&self.relaxed)
+        .await?;
+        sqlx::query(
+            "DELETE FROM apalis.workers WHERE last_seen < $1
+                 AND NOT EXISTS (SELECT 1 FROM apalis.jobs WHERE lock_by = workers.id)",
+        )
+        .bind(before)
+        .execute(&self.relaxed)
+        .await?;
+        Ok(done.rows_affected())
+    }
 }

@@ -33,8 +33,8 @@ pub use error::RegistryError;
 pub use idempotency::{IdempotencyClaim, StoredAnswer};
 pub use operation_events::NewEvent;
 pub use operations::{
-    CancelError, FencedError, Lease, LeaseLost, NewOperation, OperationFilter, OperationStartError, Outcome, Record,
-    RetryError,
+    CancelError, FencedError, Lease, LeaseLost, NewOperation, OperationFilter, OperationStartError, Outcome,
+    Record, RetryError,
 };
 pub use page::Page;
 pub use placements::{PlaceError, PlaceRequest, RoleCredentials};

@@ -156,12 +156,10 @@ impl RouteReader {
 
     /// The `branding` of a tenant's settings, which routes leave out for its size.
     pub async fn branding_get(&self, tenant: TenantId) -> Result<Option<Value>, RegistryError> {
-        let branding = sqlx::query_scalar!(
-            "SELECT settings -> 'branding' FROM tenants WHERE id = $1",
-            tenant.as_uuid()
-        )
-        .fetch_optional(&self.registry.pool)
-        .await?;
+        let branding =
+            sqlx::query_scalar!("SELECT settings -> 'branding' FROM tenants WHERE id = $1", tenant.as_uuid())
+                .fetch_optional(&self.registry.pool)
+                .await?;
         Ok(branding.flatten())
     }
 

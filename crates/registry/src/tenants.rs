@@ -232,7 +232,7 @@ impl Registry {
                  SELECT $13, $1, $14, $12 WHERE $13::text IS NOT NULL
              ), operation AS (
                  INSERT INTO operations (id, tenant_id, kind, state, input, run_after, created_at)
-                 VALUES ($15, $1, $16, $17, $18, $12, $12)
+                 VALUES ($15, $1, $16, $17, $18, now(), $12)
              )
              INSERT INTO operation_events (operation_id, kind, progress, message, at)
              VALUES ($15, 'queued', 0, 'waiting for a worker', $12)",

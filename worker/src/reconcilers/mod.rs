@@ -2,6 +2,7 @@
 //! and the happy path are one code path. One file each. Any of them may run in several workers at once.
 
 pub mod forget_idempotency;
+pub mod forget_jobs;
 pub mod prepare_templates;
 pub mod purge_due;
 pub mod requeue_stranded;
@@ -48,6 +49,7 @@ const ALL: &[Reconciler] = &[
         schedule: "*/5 * * * * *",
         run: |r| Box::pin(prepare_templates::run(r)),
     },
+    Reconciler { name: "forget_jobs", schedule: "30 * * * * *", run: |r| Box::pin(forget_jobs::run(r)) },
     Reconciler {
         name: "forget_idempotency",
         schedule: "0 * * * * *",
