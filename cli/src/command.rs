@@ -15,7 +15,7 @@ pub struct Cli {
     log: LogArgs,
 
     /// A TOML file with settings; its keys are the flags' names with `_` for `-`.
-    #[arg(long, env = "TENANTRY_CONFIG", global = true, value_name = "FILE")]
+    #[arg(long, env = "TENANTRY_CONFIG", global = true, value_name = "FILE", help_heading = "Every command")]
     pub(crate) config: Option<std::path::PathBuf>,
 
     #[command(subcommand)]
@@ -38,16 +38,21 @@ pub enum Command {
     /// Bring the registry's database to this version.
     Migrate(Box<roles::migrate::MigrateArgs>),
 
+    /// Talk to a control plane.
     #[command(flatten)]
     Client(client::ClientCommand),
 }
+
+/// What roles log. apalis reports as an error each tick of a schedule that comes a fraction of a
+/// millisecond late; that its workers ended is logged where they are begun again.
+const ROLE_LOG: &str = "info,apalis_core=off";
 
 impl Cli {
     /// Does it.
     pub(crate) async fn run(self, probe: Arc<dyn Probe>) -> anyhow::Result<()> {
         match self.command {
             Command::Dev(args) => {
-                telemetry::log(&self.log, "warn,tenantry=info")?;
+                telemetry::log(&self.log, "warn,apalis_core=off")?;
                 dev::run(*args).await
             }
             Command::Demo(args) => {
@@ -55,19 +60,19 @@ impl Cli {
                 demo::run(*args).await
             }
             Command::ControlPlane(args) => {
-                telemetry::log(&self.log, "info")?;
+                telemetry::log(&self.log, ROLE_LOG)?;
                 roles::control_plane::run(*args).await
             }
             Command::Worker(args) => {
-                telemetry::log(&self.log, "info")?;
+                telemetry::log(&self.log, ROLE_LOG)?;
                 roles::worker::run(*args, probe).await
             }
             Command::DataPlane(args) => {
-                telemetry::log(&self.log, "info")?;
+                telemetry::log(&self.log, ROLE_LOG)?;
                 roles::data_plane::run(*args).await
             }
             Command::Migrate(args) => {
-                telemetry::log(&self.log, "info")?;
+                telemetry::log(&self.log, ROLE_LOG)?;
                 roles::migrate::run(*args).await
             }
             Command::Client(command) => {

@@ -1,5 +1,6 @@
 //! Integration tests: one binary, one server.
 
+mod bad_input;
 mod crashes;
 mod enqueue;
 mod lifecycle;

@@ -325,7 +325,11 @@ impl TestApp {
 
     /// Signs a tenant up, waits until it is served, and makes a key for its data.
     pub async fn sign_up(&self, name: &str, plan: &str, app: &str) -> Signup {
-        let slug = self.slug(name);
+        self.sign_up_as(&self.slug(name), name, plan, app).await
+    }
+
+    /// The same with a slug that the test chose.
+    pub async fn sign_up_as(&self, slug: &str, name: &str, plan: &str, app: &str) -> Signup {
         let answer = self
             .api
             .post_and_wait("/api/v1/tenants", json!({ "name": name, "slug": slug, "plan": plan, "app": app }))
@@ -334,7 +338,7 @@ impl TestApp {
         let id = answer.json()["tenant"]["id"].as_str().expect("an id").to_owned();
         let key = self.data_key(&id).await;
         let data = self.data.with_host(format!("{slug}.localhost")).with_key(key.clone());
-        Signup { id, slug, key, data }
+        Signup { id, slug: slug.to_owned(), key, data }
     }
 
     /// A key for a tenant's data.

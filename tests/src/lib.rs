@@ -5,11 +5,15 @@
 
 pub mod api;
 pub mod app;
+pub mod clock;
 pub mod leftovers;
 pub mod probe;
 pub mod process;
 pub mod proxy;
+pub mod raw;
+pub mod report;
 pub mod server;
+pub mod within;
 
 pub use api::{Answer, Api};
 pub use app::{Signup, TestApp};

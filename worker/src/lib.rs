@@ -12,6 +12,7 @@ pub mod dns;
 pub mod engine;
 pub mod operations;
 mod queue;
+mod recent_failures;
 pub mod reconcilers;
 mod resources;
 mod servers;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use tenantry_domain::{
     Clock,
+    app::{AppName, AppVersion},
     envelope::{Key, Unsealable},
-    ids::TenantId,
+    ids::{ServerId, TenantId},
     purpose::Purpose,
 };
 use tenantry_registry::{Registry, RoleCredentials};
 
-use crate::{Settings, apps::Apps, dns::TxtResolver, servers::Servers};
+use crate::{Settings, apps::Apps, dns::TxtResolver, recent_failures::RecentFailures, servers::Servers};
 
 /// What operations and reconcilers work with.
 pub struct Resources {
@@ -27,6 +28,8 @@ pub struct Resources {
     pub servers: Servers,
     /// Looks up the records that prove domains.
     pub resolver: Arc<dyn TxtResolver>,
+    /// Templates that could not be made lately.
+    pub failed_templates: RecentFailures<(ServerId, AppName, Option<AppVersion>)>,
     /// Apps, kept while they do not change.
     pub apps: Apps,
 }
@@ -42,6 +45,7 @@ impl Resources {
         Self {
             servers: Servers::new(registry.clone(), kek.clone(), settings.admin),
             apps: Apps::new(registry.clone()),
+            failed_templates: RecentFailures::default(),
             resolver,
             registry,
             kek,

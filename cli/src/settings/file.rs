@@ -50,7 +50,11 @@ fn set(mut command: clap::Command, key: &str, value: &str, known: &mut bool) -> 
     if command.get_arguments().any(|arg| arg.get_id() == key) {
         *known = true;
         let value: clap::builder::OsStr = value.to_owned().into();
-        command = command.mut_arg(key, |arg| arg.default_value(value).required(false));
+        command = command.mut_arg(key, |arg| {
+            // What is a secret in the environment is one in the file.
+            let secret = arg.is_hide_env_values_set();
+            arg.default_value(value).hide_default_value(secret).required(false)
+        });
     }
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for name in names {

@@ -15,6 +15,7 @@ pub(crate) use reference::markdown;
 
 /// How to log.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Every command")]
 pub(crate) struct LogArgs {
     /// How log lines look.
     #[arg(long, env = "TENANTRY_LOG_FORMAT", value_enum, default_value = "pretty", global = true)]

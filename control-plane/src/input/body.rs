@@ -1,12 +1,17 @@
 //! JSON bodies: [`JsonBody`] turns every way in which one can be wrong into a problem document
 //! that names the field.
 
+use std::{fmt, marker::PhantomData};
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
 };
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::{Value, error::Category};
 use tenantry_http::Problem;
 
@@ -54,16 +59,32 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     refuse_nul(body)?;
-    // serde would read `["a", "b"]` as an object's fields in order.
-    if body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') {
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "wrong_type", "the body must be a JSON object");
-        return Err(problem.with_error("body", "must be a JSON object").into());
-    }
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| explain(&error.path().to_string(), error.inner()))?;
-    deserializer.end().map_err(|error| explain(".", &error))?;
+    let mut track = serde_path_to_error::Track::new();
+    let read = object(serde_path_to_error::Deserializer::new(&mut deserializer, &mut track));
+    let value = read.map_err(|error| explain(&track.path().to_string(), &error, body))?;
+    deserializer.end().map_err(|error| explain(".", &error, body))?;
     Ok(value)
+}
+
+/// Reads a JSON object and nothing else: serde would read `["a", "b"]` as a struct's fields in order.
+/// For `deserialize_with` where a struct is within another.
+pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+
+    value.deserialize_map(Object(PhantomData))
 }
 
 /// PostgreSQL's text cannot hold NUL, so no text may.
@@ -103,12 +124,17 @@ fn find_nul(value: &Value) -> Option<String> {
     }
 }
 
-fn explain(path: &str, error: &serde_json::Error) -> Problem {
+fn explain(path: &str, error: &serde_json::Error, body: &[u8]) -> Problem {
     let bad = |code: &'static str, field: String, message: String| {
         Problem::new(StatusCode::BAD_REQUEST, code, format!("`{field}` {message}")).with_error(field, message)
     };
     let text = error.to_string();
+    let here = if path == "." { "body" } else { path };
     if error.classify() != Category::Data {
+        // serde_json calls it bad syntax when a name out of a list (an enum) is no text.
+        if serde_json::from_slice::<Value>(body).is_ok() {
+            return bad("wrong_type", here.to_owned(), "must be a string".to_owned());
+        }
         return Problem::new(
             StatusCode::BAD_REQUEST,
             "invalid_json",
@@ -118,7 +144,6 @@ fn explain(path: &str, error: &serde_json::Error) -> Problem {
     }
     // serde_json appends where in the text it was; the field's name says more.
     let message = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
-    let here = if path == "." { "body" } else { path };
     // For these the path may or may not include the field itself.
     let within = |rest: &str| {
         let name = rest.split('`').next().unwrap_or_default();
@@ -190,6 +215,8 @@ mod tests {
         tier: Option<Tier>,
         max_users: Option<u32>,
         inner: Option<Inner>,
+        #[serde(default, deserialize_with = "object")]
+        only: Option<Inner>,
         list: Option<Vec<Inner>>,
         settings: Option<serde_json::Map<String, Value>>,
         name: String,
@@ -224,6 +251,11 @@ mod tests {
             (r#"{"name": "a", "inner": {"a": 999}}"#, "invalid_field", "inner.a"),
             (r#"{"name": "a", "slug": "a b"}"#, "invalid_field", "slug"),
             (r#"{"name": "a", "tier": "x"}"#, "invalid_field", "tier"),
+            (r#"{"name": "a", "tier": 5}"#, "wrong_type", "tier"),
+            (r#"{"name": "a", "tier": {}}"#, "wrong_type", "tier"),
+            (r#"{"name": "a", "tier": 5"#, "invalid_json", "body"),
+            (r#"{"name": "a", "only": {"b": 1}}"#, "unknown_field", "only.b"),
+            (r#"{"name": "a", "only": [1]}"#, "wrong_type", "only"),
             (r#"{"name": "a", "name": "b"}"#, "invalid_field", "name"),
             (r#"{"name": "a\u0000b"}"#, "invalid_field", "name"),
             (r#"{"name": "a", "settings": {"x": [1, {"y": "\u0000"}]}}"#, "invalid_field", "settings.x[1].y"),

@@ -16,7 +16,7 @@ use super::{get::AppView, manifest::ManifestView};
 use crate::{
     auth::{Authorized, scopes::AppsWrite},
     catalogue::Catalogue,
-    input::{InPath, JsonBody},
+    input::{InPath, JsonBody, body::object},
     refusal::Refusal,
 };
 
@@ -25,7 +25,7 @@ use crate::{
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PutAppBody {
     /// What it asks for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     manifest: ManifestView,
     /// Default data of a new tenant: SQL that does no harm when run twice.
     seed: Option<String>,

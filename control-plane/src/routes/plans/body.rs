@@ -8,7 +8,11 @@ use tenantry_domain::plan::{Plan, PlanName, Tier};
 use utoipa::ToSchema;
 
 use super::view::LimitsView;
-use crate::{input::Fields, refusal::Refusal, routes::tenants::create::feature_names};
+use crate::{
+    input::{Fields, body::object},
+    refusal::Refusal,
+    routes::tenants::create::feature_names,
+};
 
 /// The longest retention: ten years.
 const MAX_RETENTION_DAYS: u16 = 3650;
@@ -29,7 +33,7 @@ pub(crate) struct PlanBody {
     #[schema(value_type = String)]
     tier: Tier,
     /// Ceilings; what is absent is unlimited.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     limits: LimitsView,
     /// Features by name.
     #[serde(default)]

@@ -80,7 +80,7 @@ pub enum AdminError {
     /// A migration's SQL failed; the schema is as it was before the call, or before the file if
     /// that runs outside of a transaction.
     #[error(
-        "migration {version} of {app} failed in schema {schema} on {server}: {message} (SQLSTATE {code}); correct the migration and push it again"
+        "migration {version} of {app} failed in schema {schema} on {server}: {message} (SQLSTATE {code}); see to what the message says, then retry the operation"
     )]
     Migration {
         /// `host:port`.

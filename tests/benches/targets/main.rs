@@ -1,0 +1,42 @@
+//! Targets 1 to 4 and 6: real servers, real HTTP, the raw limit measured in the same run.
+//!
+//! `cargo bench -p tenantry-tests --bench targets -- <number>...` runs some of them.
+
+mod raw;
+mod reads;
+mod route_changes;
+mod sign_ups;
+
+use std::sync::Arc;
+
+use tenantry_postgres::embedded::Durability;
+use tenantry_tests::{report::publish, server};
+
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let wanted: Vec<u8> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
+    let wants = |target: u8| wanted.is_empty() || wanted.contains(&target);
+    // Durable: commits wait for the disk, as in production.
+    let postgres = Arc::new(server::start(Durability::Full).await?);
+    let mut figures = Vec::new();
+    if wants(1) {
+        figures.extend(sign_ups::one_at_a_time(&postgres).await?);
+    }
+    if wants(2) {
+        figures.push(sign_ups::sustained(&postgres).await?);
+    }
+    if wants(3) {
+        figures.extend(sign_ups::databases(&postgres).await?);
+    }
+    if wants(4) {
+        figures.push(reads::by_id(&postgres).await?);
+    }
+    if wants(6) {
+        figures.push(route_changes::seen(&postgres).await?);
+    }
+    publish(&figures)
+}

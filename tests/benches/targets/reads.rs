@@ -1,0 +1,127 @@
+//! Target 4: reads by id through the resource API, against axum and sqlx without tenants.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::header,
+    response::IntoResponse,
+    routing::get,
+};
+use secrecy::ExposeSecret;
+use serde_json::json;
+use sqlx::{PgPool, postgres::PgPoolOptions};
+use tenantry_cli::embedded::database_url;
+use tenantry_postgres::embedded::EmbeddedPostgres;
+use tenantry_tests::{Api, TestApp, report::Figure};
+use tokio::net::TcpListener;
+
+const CLIENTS: usize = 16;
+const ROUND: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 5;
+const ROWS: usize = 1_000;
+const COLUMNS: &str = "id, first_name, last_name, email, phone, company, metadata, created_at, updated_at";
+
+/// The app that a team without tenants would write.
+async fn without_tenants(postgres: &EmbeddedPostgres, database: &str, schema: &str) -> anyhow::Result<Api> {
+    async fn one(
+        State((pool, query)): State<(PgPool, Arc<str>)>,
+        Path(id): Path<String>,
+    ) -> impl IntoResponse {
+        let query: String = (*query).to_owned();
+        let body: String = sqlx::query_scalar(sqlx::AssertSqlSafe(query))
+            .bind(id)
+            .fetch_one(&pool)
+            .await
+            .expect("the row is there");
+        ([(header::CONTENT_TYPE, "application/json")], body)
+    }
+    let pool = PgPoolOptions::new()
+        .max_connections(16)
+        .test_before_acquire(false)
+        .connect(database_url(postgres, database).expose_secret())
+        .await?;
+    let query: Arc<str> = format!(
+        "SELECT row_to_json(t)::text FROM (SELECT {COLUMNS} FROM {schema}.contacts WHERE id = CAST($1 AS uuid)) AS t"
+    )
+    .into();
+    let router = Router::new().route("/api/contacts/{id}", get(one)).with_state((pool, query));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(Api::new(address))
+}
+
+/// Requests per second of one round.
+async fn round(api: &Api, ids: &Arc<Vec<String>>) -> anyhow::Result<f64> {
+    let answered = Arc::new(AtomicU64::new(0));
+    let started = Instant::now();
+    let clients = (0..CLIENTS).map(|client| {
+        let (api, ids, answered) = (api.clone(), Arc::clone(ids), Arc::clone(&answered));
+        tokio::spawn(async move {
+            let mut next = client;
+            while started.elapsed() < ROUND {
+                let answer = api.get(&format!("/api/contacts/{}", ids[next % ids.len()])).await;
+                assert_eq!(answer.status, 200, "{}", answer.text);
+                answered.fetch_add(1, Ordering::Relaxed);
+                next += 7;
+            }
+        })
+    });
+    futures::future::try_join_all(clients).await?;
+    Ok(answered.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64())
+}
+
+/// The median of rounds that take turns, so that what else the machine does hits both.
+pub(crate) async fn by_id(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Figure> {
+    let app = TestApp::build().on_server(Arc::clone(postgres)).start().await;
+    let tenant = app.sign_up("reader", "basic", "crm").await;
+    let rows: Vec<_> = (0..ROWS)
+        .map(|n| json!({ "first_name": "A", "last_name": format!("B {n}"), "email": format!("{n}@example.com") }))
+        .collect();
+    let insert = tenant.data.request(reqwest::Method::POST, "/api/contacts?select=id");
+    let made =
+        tenant.data.send(insert.header("prefer", "return=representation").json(&rows)).await.expect(201);
+    let ids: Vec<String> = made
+        .json()
+        .as_array()
+        .expect("rows")
+        .iter()
+        .map(|row| row["id"].as_str().expect("an id").into())
+        .collect();
+    let ids = Arc::new(ids);
+    let schema = format!("tenant_{}", tenant.slug.replace('-', "_"));
+    let bare = without_tenants(postgres, app.shared_database(), &schema).await?;
+
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for n in 0..=ROUNDS {
+        let (us, them) = (round(&tenant.data, &ids).await?, round(&bare, &ids).await?);
+        // The first round fills pools and caches.
+        if n > 0 {
+            println!("read by id: {us:.0} requests/s, without tenants {them:.0}, ratio {:.2}", us / them);
+            ours.push(us);
+            theirs.push(them);
+            ratios.push(us / them);
+        }
+    }
+    let median = |values: &mut Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[values.len() / 2]
+    };
+    Ok(Figure {
+        target: 4,
+        what: format!("read by id, {CLIENTS} clients, against axum and sqlx without tenants"),
+        ours: median(&mut ours),
+        raw: Some(median(&mut theirs)),
+        unit: "per second",
+        bound: 0.85,
+        at_least: true,
+    })
+}

@@ -1,0 +1,15 @@
+//! Waiting for what has no event.
+
+use std::time::{Duration, Instant};
+
+/// Asks again and again until it is so. What was asked before the limit counts, however long the answer took.
+pub async fn within(limit: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    loop {
+        let asked = started.elapsed();
+        if is_so().await {
+            return;
+        }
+        assert!(asked < limit, "not within {limit:?}: {what}");
+    }
+}
