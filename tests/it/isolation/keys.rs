@@ -61,7 +61,9 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     ("the hash of nothing", INVALID, |p| {
         p.with_authorization("Bearer e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
     }),
-    ("the victim's key at the attacker's host", MISMATCH, |p| p.victims_own().without("Host").header("Host", &p.attacker.host)),
+    ("the victim's key at the attacker's host", MISMATCH, |p| {
+        p.victims_own().without("Host").header("Host", &p.attacker.host)
+    }),
     ("the victim's key in the attacker's path", MISMATCH, |p| {
         p.get(format!("/t/{}/api/contacts", p.attacker.slug))
             .without("Authorization")

@@ -36,9 +36,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         p.get(format!("/t/{}/api/contacts/{}", p.victim.slug, p.victim.row))
     }),
     ("the victim in the query", MISMATCH, |p| p.get(format!("/api/contacts?tenant={}", p.victim.slug))),
-    ("the victim's id in the query", MISMATCH, |p| {
-        p.get(format!("/api/contacts?tenant_id={}", p.victim.id))
-    }),
+    ("the victim's id in the query", MISMATCH, |p| p.get(format!("/api/contacts?tenant_id={}", p.victim.id))),
     ("the victim in the query under an encoded name", MISMATCH, |p| {
         p.get(format!("/api/contacts?%74enant={}", p.victim.slug))
     }),
@@ -50,7 +48,9 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         contacts(p).method("POST").header("X-Tenant-ID", &p.victim.id).body(r#"{"email":"x@example.com"}"#)
     }),
     ("a change of all of the victim's rows", MISMATCH, |p| {
-        p.get(format!("/t/{}/api/contacts?id=not.is.null", p.victim.slug)).method("PATCH").body(r#"{"email":"x"}"#)
+        p.get(format!("/t/{}/api/contacts?id=not.is.null", p.victim.slug))
+            .method("PATCH")
+            .body(r#"{"email":"x"}"#)
     }),
     ("a removal of all of the victim's rows", MISMATCH, |p| {
         p.get(format!("/t/{}/api/contacts?id=not.is.null", p.victim.slug)).method("DELETE")
@@ -118,9 +118,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
         p.own(format!("/api/contacts?limit=1;tenant={}", p.victim.slug))
     }),
     // Headers that mean something elsewhere.
-    ("X_Tenant_ID with underscores", Served, |p| {
-        p.own("/api/contacts").header("X_Tenant_ID", &p.victim.id)
-    }),
+    ("X_Tenant_ID with underscores", Served, |p| p.own("/api/contacts").header("X_Tenant_ID", &p.victim.id)),
     ("X-Tenant, which is the answer's", Served, |p| {
         p.own("/api/contacts").header("X-Tenant", &p.victim.slug)
     }),

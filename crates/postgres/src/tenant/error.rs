@@ -87,6 +87,9 @@ impl QueryErrorKind {
         match code {
             // An undefined role. `SET ROLE` complains of one as of a bad value.
             "22023" if message.starts_with("role ") => Self::Gone,
+            // A language, or words to search for, that the client wrote: the statement itself is well formed.
+            "42704" if message.starts_with("text search configuration ") => Self::Data,
+            "42601" if message.contains(" in tsquery") => Self::Data,
             "42501" => Self::Permission,
             "3F000" | "42P01" | "3D000" | "42704" => Self::Gone,
             "57014" => Self::Timeout,
@@ -97,7 +100,8 @@ impl QueryErrorKind {
             | "P0001" | "25006" => Self::Data,
             "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Self::Connection,
             _ => match code.get(..2) {
-                Some("22" | "23" | "44") => Self::Data,
+                // 21: a row that an upsert would write twice. 54: a value too long for an index or a text search.
+                Some("21" | "22" | "23" | "44" | "54") => Self::Data,
                 Some("08") => Self::Connection,
                 _ => Self::Internal,
             },
@@ -183,6 +187,8 @@ mod tests {
         for (code, kind) in [
             ("22P02", Kind::Data),
             ("23505", Kind::Data),
+            ("21000", Kind::Data),
+            ("54000", Kind::Data),
             ("42703", Kind::Data),
             ("42501", Kind::Permission),
             ("42P01", Kind::Gone),
@@ -190,10 +196,18 @@ mod tests {
             ("57014", Kind::Timeout),
             ("40P01", Kind::Busy),
             ("57P01", Kind::Connection),
+            ("42704", Kind::Gone),
             ("42601", Kind::Internal),
             ("XX000", Kind::Internal),
         ] {
             assert_eq!(Kind::of(code, ""), kind, "{code}");
+        }
+        for (code, message) in [
+            ("42704", "text search configuration \"klingon\" does not exist"),
+            ("42601", "syntax error in tsquery: \"a b\""),
+            ("42601", "no operand in tsquery: \"&\""),
+        ] {
+            assert_eq!(Kind::of(code, message), Kind::Data, "{message}");
         }
         assert_eq!(Kind::of("22023", "role \"tenant_x\" does not exist"), Kind::Gone);
     }

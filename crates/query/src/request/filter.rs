@@ -217,7 +217,7 @@ fn operation<'a>(cursor: &mut Cursor<'a>, place: Place) -> Result<(bool, Operati
                 "phfts" => "pg_catalog.phraseto_tsquery(",
                 _ => "pg_catalog.websearch_to_tsquery(",
             },
-            language: language.map(Cow::Borrowed),
+            language: language.map(configuration).transpose()?.map(Cow::Borrowed),
             query: value(cursor, place),
         },
         _ => {
@@ -236,6 +236,19 @@ fn operation<'a>(cursor: &mut Cursor<'a>, place: Place) -> Result<(bool, Operati
         }
     };
     Ok((negated, operation))
+}
+
+/// The plain name of a text search configuration. PostgreSQL would also take an object's number, and names of other
+/// schemas, whose refusal tells whether they are there.
+fn configuration(name: &str) -> Result<&str, QueryError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(plain) {
+        return Ok(name);
+    }
+    Err(QueryError::bad(
+        "bad_filter",
+        format!("'{}' is no language to search in; write it as in fts(english).word", excerpt(name)),
+    ))
 }
 
 fn unknown(word: &str) -> QueryError {

@@ -1,0 +1,1 @@
+//! The seed documents, call by call.
