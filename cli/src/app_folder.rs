@@ -55,15 +55,19 @@ pub fn read(folder: &Path) -> anyhow::Result<App> {
     }
     for (version, down) in downs {
         let migration = migrations.get_mut(&version);
-        migration.with_context(|| format!("{}: {version} has a down file and no up file", folder.display()))?.down = Some(down);
+        migration
+            .with_context(|| format!("{}: {version} has a down file and no up file", folder.display()))?
+            .down = Some(down);
     }
     ensure!(!migrations.is_empty(), "{} holds no <version>_<name>.up.sql", folder.display());
     Ok(App { name, manifest, seed, migrations: migrations.into_values().collect() })
 }
 
 fn versioned<'a>(stem: &'a str, path: &Path) -> anyhow::Result<(AppVersion, &'a str)> {
-    let (version, name) = stem.split_once('_').with_context(|| format!("{}: wants <version>_<name>", path.display()))?;
-    let version: i64 = version.parse().with_context(|| format!("{}: the version is no number", path.display()))?;
+    let (version, name) =
+        stem.split_once('_').with_context(|| format!("{}: wants <version>_<name>", path.display()))?;
+    let version: i64 =
+        version.parse().with_context(|| format!("{}: the version is no number", path.display()))?;
     Ok((AppVersion::try_from(version).with_context(|| path.display().to_string())?, name))
 }
 

@@ -23,7 +23,7 @@ pub struct DevArgs {
     #[arg(long, env = "TENANTRY_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<SecretString>,
 
-    /// Where the embedded server's data and the kept secrets are. [default: $XDG_DATA_HOME/tenantry;
+    /// Where the embedded server's data and the kept secrets are. [default: $`XDG_DATA_HOME/tenantry`;
     /// as root /var/lib/tenantry]
     #[arg(long, env = "TENANTRY_DATA_DIR", value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -67,11 +67,14 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let secrets = KeptSecrets::in_folder(&data_dir)?;
     let kek = args.kek.given()?.map_or_else(|| secrets.kek(), Ok)?;
     let api_key = args.bootstrap_key.clone().map_or_else(|| secrets.api_key(), Ok)?;
-    let apps_dir = args.apps_dir.clone().or_else(|| Some(PathBuf::from(SAMPLE_APPS)).filter(|dir| dir.is_dir()));
+    let apps_dir =
+        args.apps_dir.clone().or_else(|| Some(PathBuf::from(SAMPLE_APPS)).filter(|dir| dir.is_dir()));
 
     let embedded = match &args.database_url {
         Some(_) => None,
-        None => Some(Embedded::start(EmbeddedConfig::new(data_dir.join("postgres"), args.embedded.search())).await?),
+        None => Some(
+            Embedded::start(EmbeddedConfig::new(data_dir.join("postgres"), args.embedded.search())).await?,
+        ),
     };
     let registry_url = args
         .database_url
@@ -105,7 +108,8 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
 
 #[expect(clippy::print_stdout, reason = "what the user waits for")]
 fn greet(platform: &Platform, key: &SecretString, base_domain: &str) {
-    let (api, data, admin, key) = (platform.control_plane, platform.data_plane, platform.admin, key.expose_secret());
+    let (api, data, admin, key) =
+        (platform.control_plane, platform.data_plane, platform.admin, key.expose_secret());
     let port = data.port();
     println!(
         "Tenantry is up.

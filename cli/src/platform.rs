@@ -156,9 +156,9 @@ impl Platform {
 
 /// Binds a listener; the address that it got.
 pub(crate) async fn bind(addr: SocketAddr, what: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
-    let listener = TcpListener::bind(addr)
-        .await
-        .with_context(|| format!("the {what} cannot listen on {addr}; is something else there? Port 0 picks a free one"))?;
+    let listener = TcpListener::bind(addr).await.with_context(|| {
+        format!("the {what} cannot listen on {addr}; is something else there? Port 0 picks a free one")
+    })?;
     let addr = listener.local_addr()?;
     Ok((listener, addr))
 }
@@ -181,20 +181,26 @@ pub(crate) async fn load_apps(registry: &Registry, apps: &[App], clock: &dyn Clo
     for app in apps {
         registry.app_put(&app.name, &app.manifest, app.seed.as_deref(), clock.now()).await?;
         for migration in &app.migrations {
-            registry
-                .app_version_push(&app.name, migration, clock.now())
-                .await
-                .with_context(|| format!("version {} of app {} cannot be loaded", migration.version, app.name))?;
+            registry.app_version_push(&app.name, migration, clock.now()).await.with_context(|| {
+                format!("version {} of app {} cannot be loaded", migration.version, app.name)
+            })?;
         }
     }
     Ok(())
 }
 
 /// Registers a server, or renews the address and password of the one with its name.
-async fn register(registry: &Registry, kek: &Key, given: &TenantServer, clock: &dyn Clock) -> anyhow::Result<()> {
+async fn register(
+    registry: &Registry,
+    kek: &Key,
+    given: &TenantServer,
+    clock: &dyn Clock,
+) -> anyhow::Result<()> {
     let name = ServerName::parse(&given.name)?;
     let known = registry.server_find(&name).await?;
-    let id = known.as_ref().map_or_else(|| ServerId::generate(clock.now(), &mut rand::rng()), |known| known.server.id);
+    let id = known
+        .as_ref()
+        .map_or_else(|| ServerId::generate(clock.now(), &mut rand::rng()), |known| known.server.id);
     let sealed = kek.seal(
         &Purpose::ServerAdmin(id).to_string(),
         given.admin_password.expose_secret().as_bytes(),
@@ -202,7 +208,9 @@ async fn register(registry: &Registry, kek: &Key, given: &TenantServer, clock: &
     );
     if let Some(known) = known {
         let server = Server { host: given.host.clone(), port: given.port, ..known.server };
-        registry.server_change(&ServerChange { server, admin: Some((given.admin_user.clone(), sealed)) }).await?;
+        registry
+            .server_change(&ServerChange { server, admin: Some((given.admin_user.clone(), sealed)) })
+            .await?;
         return Ok(());
     }
     let server = Server {

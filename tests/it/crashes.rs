@@ -32,7 +32,7 @@ async fn kill_at(kind: OperationKind, plan: &str, point: &str) {
     if kind == OperationKind::Purge {
         assert_eq!(app.operation_ended(&operation).await["state"], "succeeded");
         let answer = app.api.delete(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(202).json();
-        operation = answer["operation"]["id"].as_str().unwrap().to_owned();
+        answer["operation"]["id"].as_str().unwrap().clone_into(&mut operation);
     }
     doomed.stopped().await;
     doomed.kill().await;

@@ -191,6 +191,60 @@ async fn no_tenant_reaches_another_s_data_in_any_way() {
     assert_eq!(crossings, 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_s_own_login_to_the_database_reaches_no_other_tenant() {
+    let app = TestApp::start().await;
+    for (of_attacker, of_victim) in
+        [("basic", "basic"), ("premium", "premium"), ("basic", "premium"), ("premium", "basic")]
+    {
+        let victim = party(&app, &format!("victim-of-{of_attacker}"), of_victim).await;
+        let attacker = party(&app, &format!("attacker-of-{of_victim}"), of_attacker).await;
+        let path = format!("/api/v1/tenants/{}/connection?reveal=true", attacker.id);
+        let connection = app.api.get(&path).await.expect(200).json();
+        let url = |database: &str| {
+            let text = |name: &str| connection[name].as_str().unwrap().to_owned();
+            format!(
+                "postgres://{}:{}@{}:{}/{database}",
+                text("role"),
+                text("password"),
+                text("host"),
+                connection["port"]
+            )
+        };
+        let mut own = PgConnection::connect(&url(connection["database"].as_str().unwrap())).await.unwrap();
+        sqlx::raw_sql("SELECT * FROM contacts").execute(&mut own).await.unwrap();
+        let schema = &victim.schema;
+        let database = if of_victim == "basic" { app.shared_database() } else { schema.as_str() };
+        for statement in [
+            format!("SELECT * FROM {schema}.contacts"),
+            format!("DELETE FROM {schema}.contacts"),
+            format!("SET ROLE {schema}"),
+            format!("SET SESSION AUTHORIZATION {schema}"),
+            format!("GRANT {schema} TO CURRENT_USER"),
+            format!("ALTER ROLE {schema} PASSWORD 'x'"),
+            format!("CREATE TABLE {schema}.mine (id int)"),
+            format!("SET search_path = {schema}; SELECT * FROM contacts"),
+            "SELECT * FROM pg_authid".to_owned(),
+            "CREATE ROLE mine".to_owned(),
+            "CREATE TABLE public.mine (id int)".to_owned(),
+            "CREATE SCHEMA mine".to_owned(),
+            "COPY contacts TO PROGRAM 'cat'".to_owned(),
+            "SELECT pg_read_file('/etc/passwd')".to_owned(),
+            "SELECT * FROM tenantry_migrations".to_owned(),
+        ] {
+            // In a transaction of its own, so that a changed path does not help the next.
+            let tried = format!("BEGIN; {statement}; COMMIT");
+            let answer = sqlx::raw_sql(AssertSqlSafe(tried)).execute(&mut own).await;
+            sqlx::raw_sql("ROLLBACK; RESET ALL").execute(&mut own).await.unwrap();
+            assert!(answer.is_err(), "{of_attacker} did with {of_victim}: {statement}");
+        }
+        if connection["database"] != database {
+            let refused = PgConnection::connect(&url(database)).await;
+            assert!(refused.is_err(), "{of_attacker} may connect to the database of {of_victim}");
+        }
+    }
+}
+
 /// A tenant with a word of its own in two rows, its name and its settings.
 async fn party(app: &TestApp, role: &str, plan: &str) -> Party {
     let name = format!("{role}-{plan}");

@@ -1,8 +1,9 @@
 //! API keys: scopes, expiry, revocation, and that nothing secret is stored or shown.
 
-use chrono::{Duration, Utc};
+use chrono::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tenantry_domain::{Clock, SystemClock};
 use tenantry_tests::{Api, TestApp, clock::MovedClock, within::within};
 
 /// A client with a new key of these scopes, and the key's id.
@@ -75,7 +76,7 @@ async fn an_expired_key_works_no_longer_on_either_plane() {
     let clock = MovedClock::shared();
     let app = TestApp::build().with_clock(clock.clone()).start().await;
     let tenant = app.sign_up("acme", "basic", "crm").await;
-    let end = Utc::now() + Duration::hours(1);
+    let end = SystemClock.now() + Duration::hours(1);
     let body = json!({ "name": "short", "scopes": ["tenants:read"], "expiresAt": end });
     let made = app.api.post("/api/v1/keys", body).await.expect(201).json();
     let short = app.api.with_key(made["key"].as_str().unwrap());

@@ -1,7 +1,10 @@
 //! Integration tests: one binary, one server.
 
+#![allow(clippy::unwrap_used, reason = "functions that tests share fail as tests do")]
+
 mod bad_input;
 mod crashes;
+mod domains;
 mod enqueue;
 mod idempotency;
 mod isolation;
@@ -9,8 +12,11 @@ mod keys;
 mod lifecycle;
 mod operations;
 mod plans_servers_apps;
+mod postgrest_client;
 mod public_signup;
 mod registry_outage;
+mod resolution;
+mod resource_api;
 mod signup;
 mod steps;
 mod walkthroughs;

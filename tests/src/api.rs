@@ -129,6 +129,7 @@ impl Answer {
 
     /// Asserts the status.
     #[track_caller]
+    #[expect(clippy::return_self_not_must_use, reason = "an assertion")]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.text);
         self
@@ -136,6 +137,7 @@ impl Answer {
 
     /// Asserts a problem document with this status and code.
     #[track_caller]
+    #[expect(clippy::return_self_not_must_use, reason = "an assertion")]
     pub fn expect_problem(self, status: u16, code: &str) -> Self {
         let answer = self.expect(status);
         answer.assert_problem();

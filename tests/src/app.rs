@@ -209,7 +209,7 @@ impl TestAppBuilder {
             let url = &direct_url;
             proxy.map_or_else(
                 || url.clone(),
-                |proxy| url.replace(&format!("@127.0.0.1:{}", server_port), &format!("@{proxy}")),
+                |proxy| url.replace(&format!("@127.0.0.1:{server_port}"), &format!("@{proxy}")),
             )
         };
 

@@ -79,7 +79,7 @@ pub async fn fresh_registry(name: &str) -> SecretString {
         match sqlx::raw_sql(AssertSqlSafe(copy.clone())).execute(&mut connection).await {
             Ok(_) => return database_url(server, name),
             Err(error) if error.to_string().contains("being accessed by other users") => {
-                tokio::task::yield_now().await
+                tokio::task::yield_now().await;
             }
             Err(error) => panic!("the registry {name} cannot be made: {error}"),
         }

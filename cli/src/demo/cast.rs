@@ -88,9 +88,11 @@ pub(super) const CAST: &[Role] = &[
         table: "patients",
         column: "last_name",
         row: |n| json!({ "first_name": "Patient", "last_name": format!("No. {n}") }),
-        more: || json!({
-            "features": { "patient_management": true, "treatment_tracking": true, "dental_supplies": true },
-            "settings": { "branding": { "company_name": "ABC Dental Clinic", "primary_color": "#2E86AB" } },
-        }),
+        more: || {
+            json!({
+                "features": { "patient_management": true, "treatment_tracking": true, "dental_supplies": true },
+                "settings": { "branding": { "company_name": "ABC Dental Clinic", "primary_color": "#2E86AB" } },
+            })
+        },
     },
 ];

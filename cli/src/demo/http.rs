@@ -37,7 +37,12 @@ pub(super) struct Answer {
 impl Answer {
     /// The answer, if it has this status.
     pub(super) fn expect(self, status: u16) -> anyhow::Result<Value> {
-        ensure!(self.status.as_u16() == status, "answered {} instead of {status}: {}", self.status, self.body);
+        ensure!(
+            self.status.as_u16() == status,
+            "answered {} instead of {status}: {}",
+            self.status,
+            self.body
+        );
         Ok(self.body)
     }
 
@@ -48,8 +53,12 @@ impl Answer {
 }
 
 impl Client {
-    pub(super) fn new(control_plane: SocketAddr, data_plane: SocketAddr, api_key: SecretString) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build()?;
+    pub(super) fn new(
+        control_plane: SocketAddr,
+        data_plane: SocketAddr,
+        api_key: SecretString,
+    ) -> anyhow::Result<Self> {
+        let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).build()?;
         Ok(Self { http, control_plane, data_plane, api_key })
     }
 
@@ -60,14 +69,23 @@ impl Client {
     }
 
     /// A request for a tenant's table; `rest` is what follows the table in the URL.
-    pub(super) fn data(&self, method: Method, by: By, tenant: &str, key: &SecretString, rest: &str) -> RequestBuilder {
+    pub(super) fn data(
+        &self,
+        method: Method,
+        by: By,
+        tenant: &str,
+        key: &SecretString,
+        rest: &str,
+    ) -> RequestBuilder {
         let base = format!("http://{}", self.data_plane);
         let request = match by {
             By::Subdomain => {
                 let host = format!("{tenant}.localhost:{}", self.data_plane.port());
                 self.http.request(method, format!("{base}/api/{rest}")).header("host", host)
             }
-            By::Header => self.http.request(method, format!("{base}/api/{rest}")).header("x-tenant-id", tenant),
+            By::Header => {
+                self.http.request(method, format!("{base}/api/{rest}")).header("x-tenant-id", tenant)
+            }
             By::Path => self.http.request(method, format!("{base}/t/{tenant}/api/{rest}")),
             By::Query => {
                 let separator = if rest.contains('?') { '&' } else { '?' };

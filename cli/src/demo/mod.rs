@@ -51,7 +51,8 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
 
     let embedded = report
         .phase("Start PostgreSQL", async {
-            let config = EmbeddedConfig { ephemeral: true, ..EmbeddedConfig::new(data_dir, args.embedded.search()) };
+            let config =
+                EmbeddedConfig { ephemeral: true, ..EmbeddedConfig::new(data_dir, args.embedded.search()) };
             let embedded = Embedded::start(config).await?;
             let said = format!("a private server on port {}, removed afterwards", embedded.postgres.port());
             Ok((embedded, said))
@@ -92,7 +93,8 @@ async fn play(
             };
             let platform = Platform::start(config, SystemClock::shared()).await?;
             let (api, data) = (platform.control_plane, platform.data_plane);
-            let said = format!("registry migrated, {count} apps loaded; API on http://{api}, data on http://{data}");
+            let said =
+                format!("registry migrated, {count} apps loaded; API on http://{api}, data on http://{data}");
             Ok((platform, said))
         })
         .await?;

@@ -80,7 +80,11 @@ impl Report {
             ]);
         }
         self.print(&format!("\n{table}"));
-        self.print(&format!("\n{} checks held; the whole play took {}.", self.checks, human(self.started.elapsed())));
+        self.print(&format!(
+            "\n{} checks held; the whole play took {}.",
+            self.checks,
+            human(self.started.elapsed())
+        ));
     }
 }
 

@@ -59,7 +59,8 @@ async fn sign_up(client: &Client, role: &'static Role, bar: ProgressBar) -> anyh
     let tenant = client.send(client.api(Method::GET, &format!("/tenants/{label}"))).await?.expect(200)?;
     ensure!(tenant["status"] == "active", "the tenant is {}", tenant["status"]);
     let path = format!("/tenants/{label}/keys");
-    let made = client.send(client.api(Method::POST, &path).json(&json!({ "name": "demo" }))).await?.expect(201)?;
+    let made =
+        client.send(client.api(Method::POST, &path).json(&json!({ "name": "demo" }))).await?.expect(201)?;
     let key = made["key"].as_str().context("a key")?.to_owned().into();
     let tier = tenant["placement"]["tier"].as_str().unwrap_or("schema");
     let said = format!(
@@ -97,7 +98,11 @@ async fn load(client: &Client, players: &[Player], rows: usize) -> anyhow::Resul
         let role = player.role;
         let body: Vec<Value> = (0..rows).map(role.row).collect();
         let request = client.data(Method::POST, By::Subdomain, &player.label, &player.key, role.table);
-        client.send(request.json(&body)).await?.expect(201).with_context(|| format!("{} of {}", role.table, role.slug))
+        client
+            .send(request.json(&body))
+            .await?
+            .expect(201)
+            .with_context(|| format!("{} of {}", role.table, role.slug))
     };
     try_join_all(players.iter().map(load)).await?;
     Ok(((), format!("{rows} rows for each of {} tenants, in one request each", players.len())))
@@ -110,17 +115,30 @@ async fn read(client: &Client, players: &[Player], rows: usize) -> anyhow::Resul
         let wanted = (role.row)(rows / 2)[role.column].as_str().context("a text column")?.to_owned();
         for by in By::ALL {
             let all = format!("{}?select={}&limit=1000", role.table, role.column);
-            let found = client.send(client.data(Method::GET, by, &player.label, &player.key, &all)).await?.expect(200)?;
+            let found = client
+                .send(client.data(Method::GET, by, &player.label, &player.key, &all))
+                .await?
+                .expect(200)?;
             let count = found.as_array().map_or(0, Vec::len);
             ensure!(count == rows, "{} by {by:?} found {count} rows instead of {rows}", role.slug);
             // Encoded by hand: the values are letters, digits, spaces, dots and @.
             let one = format!("{}?{}=eq.{}", role.table, role.column, wanted.replace(' ', "%20"));
-            let found = client.send(client.data(Method::GET, by, &player.label, &player.key, &one)).await?.expect(200)?;
-            ensure!(found.as_array().map_or(0, Vec::len) == 1, "{} by {by:?} did not find {wanted}", role.slug);
+            let found = client
+                .send(client.data(Method::GET, by, &player.label, &player.key, &one))
+                .await?
+                .expect(200)?;
+            ensure!(
+                found.as_array().map_or(0, Vec::len) == 1,
+                "{} by {by:?} did not find {wanted}",
+                role.slug
+            );
             checks += 2;
         }
     }
-    Ok((checks, format!("{checks} reads by subdomain, header, path and query: each tenant finds its own rows only")))
+    Ok((
+        checks,
+        format!("{checks} reads by subdomain, header, path and query: each tenant finds its own rows only"),
+    ))
 }
 
 async fn cross(client: &Client, players: &[Player]) -> anyhow::Result<(usize, String)> {
@@ -144,8 +162,18 @@ async fn cross(client: &Client, players: &[Player]) -> anyhow::Result<(usize, St
                 "tenant_conflict",
             ),
             ("a table of another schema", get(By::Header, label, &player.key, &theirs), 404, "unknown_table"),
-            ("the catalog", get(By::Header, label, &player.key, "pg_catalog.pg_authid"), 404, "unknown_table"),
-            ("a table of Tenantry's own", get(By::Header, label, &player.key, "tenantry_migrations"), 404, "unknown_table"),
+            (
+                "the catalog",
+                get(By::Header, label, &player.key, "pg_catalog.pg_authid"),
+                404,
+                "unknown_table",
+            ),
+            (
+                "a table of Tenantry's own",
+                get(By::Header, label, &player.key, "tenantry_migrations"),
+                404,
+                "unknown_table",
+            ),
         ];
         for (what, request, status, code) in attempts {
             let answer = client.send(request).await?;
@@ -169,6 +197,10 @@ async fn change(client: &Client, player: &Player, verb: &str, status: u16) -> an
         if answer.status.as_u16() == status {
             return Ok(((), format!("{}'s data is answered with {status}", player.label)));
         }
-        ensure!(told.elapsed() < Duration::from_secs(1), "still answered with {} a second later", answer.status);
+        ensure!(
+            told.elapsed() < Duration::from_secs(1),
+            "still answered with {} a second later",
+            answer.status
+        );
     }
 }

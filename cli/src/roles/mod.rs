@@ -13,7 +13,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{platform::bind, telemetry};
 
 /// Serves the admin port until `stop`; the address that it got.
-async fn serve_admin(addr: SocketAddr, checks: Vec<Check>, stop: CancellationToken) -> anyhow::Result<SocketAddr> {
+async fn serve_admin(
+    addr: SocketAddr,
+    checks: Vec<Check>,
+    stop: CancellationToken,
+) -> anyhow::Result<SocketAddr> {
     let (listener, addr) = bind(addr, "admin port").await?;
     let router = admin::router(telemetry::metrics()?, checks);
     tokio::spawn(tenantry_http::serve(listener, router, stop));

@@ -63,6 +63,8 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
     };
     serve_admin(args.admin.admin_addr, vec![registry_check(registry.clone())], stop.clone()).await?;
     let resolver = Arc::new(SystemResolver::default());
-    Worker::with(registry, args.kek.required()?, SystemClock::shared(), resolver, probe, settings).run(stop).await;
+    Worker::with(registry, args.kek.required()?, SystemClock::shared(), resolver, probe, settings)
+        .run(stop)
+        .await;
     Ok(())
 }

@@ -19,13 +19,15 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, clap::E
         .and_then(|matches| matches.get_one::<std::path::PathBuf>("config").cloned());
     if let Some(path) = path {
         let table = read(&path).map_err(|message| command.error(ErrorKind::Io, message))?;
-        command = with_defaults(command, &table).map_err(|message| Cli::command().error(ErrorKind::InvalidValue, message))?;
+        command = with_defaults(command, &table)
+            .map_err(|message| Cli::command().error(ErrorKind::InvalidValue, message))?;
     }
     Cli::from_arg_matches(&command.try_get_matches_from(args)?)
 }
 
 fn read(path: &Path) -> Result<toml::Table, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     text.parse().map_err(|error| format!("{} is not TOML: {error}", path.display()))
 }
 
@@ -34,7 +36,11 @@ fn with_defaults(mut command: clap::Command, table: &toml::Table) -> Result<clap
         let value = match value {
             toml::Value::String(text) => text.clone(),
             toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
-            _ => return Err(format!("the configuration file's `{key}` must be a text, a number or true or false")),
+            _ => {
+                return Err(format!(
+                    "the configuration file's `{key}` must be a text, a number or true or false"
+                ));
+            }
         };
         let mut known = false;
         command = set(command, key, &value, &mut known);

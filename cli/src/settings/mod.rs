@@ -109,7 +109,8 @@ impl KekArgs {
 
     /// The key; an error that says how to give one.
     pub(crate) fn required(&self) -> anyhow::Result<Key> {
-        self.given()?.context("set TENANTRY_KEK or TENANTRY_KEK_FILE to the key-encryption key (32 bytes in base64)")
+        self.given()?
+            .context("set TENANTRY_KEK or TENANTRY_KEK_FILE to the key-encryption key (32 bytes in base64)")
     }
 }
 

@@ -34,13 +34,26 @@ fn section(text: &mut String, command: &Command, path: &str) {
         return;
     }
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let _ = write!(text, "\n## `tenantry {path}`\n\n{about}\n\n| flag | variable | key | default | meaning |\n|---|---|---|---|---|\n");
+    let _ = write!(
+        text,
+        "\n## `tenantry {path}`\n\n{about}\n\n| flag | variable | key | default | meaning |\n|---|---|---|---|---|\n"
+    );
     for arg in settings {
         let flag = arg.get_long().map(|long| format!("`--{long}`")).unwrap_or_default();
         let variable = arg.get_env().map(|env| format!("`{}`", env.to_string_lossy())).unwrap_or_default();
         let defaults: Vec<String> =
             arg.get_default_values().iter().map(|value| format!("`{}`", value.to_string_lossy())).collect();
-        let meaning = arg.get_help().map(ToString::to_string).unwrap_or_default().replace('|', "\\|").replace('\n', " ");
-        let _ = writeln!(text, "| {flag} | {variable} | `{}` | {} | {meaning} |", arg.get_id(), defaults.join(" "));
+        let meaning = arg
+            .get_help()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+            .replace('|', "\\|")
+            .replace('\n', " ");
+        let _ = writeln!(
+            text,
+            "| {flag} | {variable} | `{}` | {} | {meaning} |",
+            arg.get_id(),
+            defaults.join(" ")
+        );
     }
 }

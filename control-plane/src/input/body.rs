@@ -216,13 +216,13 @@ mod tests {
         max_users: Option<u32>,
         inner: Option<Inner>,
         #[serde(default, deserialize_with = "object")]
-        only: Option<Inner>,
+        only: Inner,
         list: Option<Vec<Inner>>,
         settings: Option<serde_json::Map<String, Value>>,
         name: String,
     }
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, Default, Deserialize)]
     #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only its deserialization is tested")]
     struct Inner {

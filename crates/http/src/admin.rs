@@ -1,6 +1,6 @@
 //! The admin port: `/livez`, `/readyz`, `/metrics`. Not for the public.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use axum::{
     Json, Router,
@@ -9,7 +9,7 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 #[derive(Clone)]
 pub struct Check {
     name: &'static str,
-    run: Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), String>> + Send>> + Send + Sync>,
+    run: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
 
 impl Check {

@@ -66,7 +66,7 @@ impl Registry {
             .acquire_timeout(Duration::from_secs(5))
             // A ping per use would double the round trips; a dead connection shows on first use.
             .test_before_acquire(false)
-            .max_lifetime(Duration::from_secs(30 * 60));
+            .max_lifetime(Duration::from_mins(30));
         let relaxed = options.clone().options([("synchronous_commit", "off")]);
         Ok(Self { relaxed: pool.clone().connect_lazy_with(relaxed), pool: pool.connect_lazy_with(options) })
     }

@@ -28,7 +28,8 @@ impl RegistryError {
     pub fn is_unavailable(&self) -> bool {
         let Self::Database(error) = self else { return matches!(self, Self::Queue(_)) };
         match error {
-            sqlx::Error::Io(_)
+            sqlx::Error::Protocol(_)
+            | sqlx::Error::Io(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::Tls(_) => true,
@@ -36,7 +37,6 @@ impl RegistryError {
             sqlx::Error::Database(error) => error
                 .code()
                 .is_some_and(|code| ["08", "57P", "53", "40"].iter().any(|class| code.starts_with(class))),
-            sqlx::Error::Protocol(_) => true,
             _ => false,
         }
     }

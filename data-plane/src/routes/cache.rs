@@ -52,7 +52,7 @@ struct Inner {
     /// Loads at a time: a change of everything must not take all connections of the registry.
     slots: Semaphore,
     outage: Outage,
-    /// Refusals that were checked against the registry lately.
+    /// Until when a tenant's share of checked refusals is used up.
     rechecked: quick_cache::sync::Cache<TenantId, Instant>,
     metrics: CacheMetrics,
 }
@@ -100,12 +100,14 @@ impl CacheMetrics {
 }
 
 /// A load may take this long, its repetitions included.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(1);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Connections that died with a restarted registry are found out one by one.
 const LOAD_ATTEMPTS: usize = 4;
 const LOADS_AT_A_TIME: usize = 8;
-/// A refusal is checked against the registry at most this often per tenant.
+/// A refusal is checked against the registry at most this often per tenant, in the long run.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
+/// So many may come at once: whoever makes a few keys and uses each must not be told that they are none.
+const RECHECK_BURST: u32 = 8;
 
 impl RouteCache {
     /// An empty cache on a registry.
@@ -196,10 +198,11 @@ impl RouteCache {
     }
 
     /// Reads a route again because it led to a refusal that the registry may not know of any more.
-    /// None if that was done a moment ago, and where the registry has nothing else to say.
+    /// None if that was done too often lately, and where the registry has nothing else to say.
     pub(crate) async fn recheck(&self, refused: &CachedRoute) -> Option<CachedRoute> {
         let (id, now) = (refused.tenant_id, Instant::now());
-        if self.0.rechecked.get(&id).is_some_and(|at| now < at + RECHECK_INTERVAL) {
+        let used_until = self.0.rechecked.get(&id).map_or(now, |until| until.max(now));
+        if used_until + RECHECK_INTERVAL > now + RECHECK_INTERVAL * RECHECK_BURST {
             // Somebody else is at it, or has brought a newer one.
             let flight = self.flights().get(&OwnedName::Id(id)).map(|flight| flight.outcome.clone());
             if let Some(flight) = flight {
@@ -207,7 +210,7 @@ impl RouteCache {
             }
             return self.lookup(RouteName::Id(id)).filter(|route| !route.is_same_load(refused));
         }
-        self.0.rechecked.insert(id, now);
+        self.0.rechecked.insert(id, used_until + RECHECK_INTERVAL);
         self.load(RouteName::Id(id)).await.ok().flatten().filter(|route| !route.is_same_load(refused))
     }
 

@@ -2,6 +2,14 @@
 //!
 //! `cargo bench -p tenantry-tests --bench targets -- <number>...` runs some of them.
 
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::print_stdout,
+    clippy::float_cmp,
+    reason = "figures for people"
+)]
+
 mod raw;
 mod reads;
 mod route_changes;

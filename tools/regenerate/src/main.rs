@@ -43,7 +43,11 @@ async fn queries(root: &Path) -> anyhow::Result<()> {
     let checked = cargo(
         root,
         &["check", "--quiet", "-p", "tenantry-registry"],
-        &[("REGISTRY_DATABASE_URL", &url), ("SQLX_OFFLINE", "false"), ("SQLX_OFFLINE_DIR", &fresh.to_string_lossy())],
+        &[
+            ("REGISTRY_DATABASE_URL", &url),
+            ("SQLX_OFFLINE", "false"),
+            ("SQLX_OFFLINE_DIR", &fresh.to_string_lossy()),
+        ],
     );
     postgres.stop().await?;
     checked?;

@@ -1,8 +1,8 @@
 //! Provision: makes a tenant's role, schema or database, tables and default data, and begins to
 //! serve it. No input. It can be undone until it is done; undone, the tenant is `failed`.
 //!
-//! - tier `schema`: place, create_role, create_schema, migrate, seed, activate
-//! - tier `database`: place, create_role, create_database, adopt_schema, migrate, activate
+//! - tier `schema`: place, `create_role`, `create_schema`, migrate, seed, activate
+//! - tier `database`: place, `create_role`, `create_database`, `adopt_schema`, migrate, activate
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};

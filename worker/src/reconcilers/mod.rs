@@ -91,10 +91,10 @@ async fn tick(_: Tick, data: Data<(Reconciler, Arc<Resources>)>) -> Result<(), B
     match (reconciler.run)(resources).await {
         Ok(0) => {}
         Ok(count) => {
-            tracing::info!(reconciler = reconciler.name, count, "{} changed {count}", reconciler.name)
+            tracing::info!(reconciler = reconciler.name, count, "{} changed {count}", reconciler.name);
         }
         Err(error) => {
-            tracing::warn!(reconciler = reconciler.name, %error, "{} failed: {error}", reconciler.name)
+            tracing::warn!(reconciler = reconciler.name, %error, "{} failed: {error}", reconciler.name);
         }
     }
     Ok(())
