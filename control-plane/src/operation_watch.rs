@@ -26,22 +26,39 @@ pub(crate) struct OperationWatch {
     stopping: CancellationToken,
 }
 
-/// A counter per operation that somebody waits for; it grows with each piece of news.
+/// What there is to look at, per operation that somebody waits for.
 #[derive(Default)]
-struct Waiters(Mutex<HashMap<OperationId, watch::Sender<u64>>>);
+struct Waiters(Mutex<HashMap<OperationId, watch::Sender<Heard>>>);
+
+/// Counters that grow with each piece of news.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Heard {
+    any: u64,
+    /// Of news that the operation is over, or may be.
+    ends: u64,
+}
 
 impl Waiters {
-    fn lock(&self) -> MutexGuard<'_, HashMap<OperationId, watch::Sender<u64>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<OperationId, watch::Sender<Heard>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&self, news: OperationNews) {
         let waiting = self.lock();
-        let grow = |sender: &watch::Sender<u64>| sender.send_modify(|count| *count = count.wrapping_add(1));
+        let tell = |sender: &watch::Sender<Heard>, over: bool| {
+            sender.send_modify(|heard| {
+                heard.any += 1;
+                heard.ends += u64::from(over);
+            });
+        };
         match news {
-            OperationNews::Of(id) => waiting.get(&id).into_iter().for_each(grow),
+            OperationNews::Of(id, kind) => {
+                if let Some(sender) = waiting.get(&id) {
+                    tell(sender, kind.is_final());
+                }
+            }
             // News may have been missed: everybody looks.
-            OperationNews::Reconnected => waiting.values().for_each(grow),
+            OperationNews::Reconnected => waiting.values().for_each(|sender| tell(sender, true)),
         }
     }
 }
@@ -73,7 +90,14 @@ impl OperationWatch {
     pub(crate) fn subscribe(&self, id: OperationId) -> Subscription {
         self.start();
         let news = self.waiters.lock().entry(id).or_default().subscribe();
-        Subscription { id, news, waiters: Arc::clone(&self.waiters), stopping: self.stopping.clone() }
+        let ends_seen = news.borrow().ends;
+        Subscription {
+            id,
+            news,
+            ends_seen,
+            waiters: Arc::clone(&self.waiters),
+            stopping: self.stopping.clone(),
+        }
     }
 }
 
@@ -95,7 +119,8 @@ pub(crate) enum Woken {
 /// A watch on one operation.
 pub(crate) struct Subscription {
     id: OperationId,
-    news: watch::Receiver<u64>,
+    news: watch::Receiver<Heard>,
+    ends_seen: u64,
     waiters: Arc<Waiters>,
     stopping: CancellationToken,
 }
@@ -116,6 +141,20 @@ impl Subscription {
     }
 }
 
+impl Subscription {
+    /// Waits for news that the operation is over, or may be.
+    pub(crate) async fn end(&mut self) -> Woken {
+        let seen = self.ends_seen;
+        tokio::select! {
+            heard = self.news.wait_for(|heard| heard.ends != seen) => {
+                self.ends_seen = heard.map_or(seen, |heard| heard.ends);
+                Woken::News
+            }
+            () = self.stopping.cancelled() => Woken::Stopping,
+        }
+    }
+}
+
 impl Drop for Subscription {
     fn drop(&mut self) {
         let mut waiting = self.waiters.lock();
@@ -128,6 +167,7 @@ impl Drop for Subscription {
 
 #[cfg(test)]
 mod tests {
+    use tenantry_domain::operation::OperationEventKind;
     use tenantry_registry::Part;
     use uuid::Uuid;
 
@@ -143,10 +183,23 @@ mod tests {
         let watch = watch();
         let id = OperationId::from_uuid(Uuid::from_u128(1));
         let mut subscription = watch.subscribe(id);
-        watch.waiters.tell(OperationNews::Of(id));
+        watch.waiters.tell(OperationNews::Of(id, OperationEventKind::Started));
         assert_eq!(subscription.news().await, Woken::News);
         watch.waiters.tell(OperationNews::Reconnected);
         assert_eq!(subscription.news().await, Woken::News);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_the_end_is_woken_by_it_alone() {
+        use futures::FutureExt;
+        let watch = watch();
+        let id = OperationId::from_uuid(Uuid::from_u128(1));
+        let mut subscription = watch.subscribe(id);
+        watch.waiters.tell(OperationNews::Of(id, OperationEventKind::StepFinished));
+        assert_eq!(subscription.end().now_or_never(), None);
+        watch.waiters.tell(OperationNews::Of(id, OperationEventKind::Failed));
+        assert_eq!(subscription.end().now_or_never(), Some(Woken::News));
+        assert_eq!(subscription.end().now_or_never(), None);
     }
 
     #[tokio::test]

@@ -203,7 +203,7 @@ CREATE TRIGGER placements_count AFTER INSERT OR DELETE ON placements
 
 -- The change feed. Payloads name what changed, never how: a listener reads the rows again.
 --   tenantry_routes:     tenant:<id> | label:<label> | domain:<name> | plan:<name> | app:<name> | server:<id>
---   tenantry_operations: <operation id>
+--   tenantry_operations: <operation id> <kind of event>
 CREATE FUNCTION notify_tenant() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('tenantry_routes', 'tenant:' || coalesce(NEW.tenant_id, OLD.tenant_id));
@@ -268,7 +268,7 @@ CREATE TRIGGER servers_changed AFTER UPDATE OF host, port, max_connections ON se
 
 CREATE FUNCTION notify_operation() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify('tenantry_operations', NEW.operation_id::text);
+    PERFORM pg_notify('tenantry_operations', NEW.operation_id || ' ' || NEW.kind);
     RETURN NULL;
 END $$;
 CREATE TRIGGER operation_events_added AFTER INSERT ON operation_events

@@ -292,7 +292,7 @@ async fn fingerprint(behind: &mut PgConnection, of: &Party) -> String {
             of.schema
         )
     };
-    let all = ["contacts", "conversations", "messages"].map(|table| rows(table)).join(" || '#' || ");
+    let all = ["contacts", "conversations", "messages"].map(rows).join(" || '#' || ");
     sqlx::query_scalar(AssertSqlSafe(format!("SELECT {all}"))).fetch_one(behind).await.unwrap()
 }
 

@@ -1,21 +1,8 @@
 //! A tenant's life: served, suspended, resumed, deleted, restored, purged.
 
-use std::sync::{Arc, Mutex};
-
-use chrono::{DateTime, Duration, Utc};
+use chrono::Duration;
 use serde_json::json;
-use tenantry_domain::{Clock, SystemClock};
-use tenantry_tests::TestApp;
-
-/// A clock that a test moves by hand.
-#[derive(Debug)]
-struct MovedClock(Mutex<Duration>);
-
-impl Clock for MovedClock {
-    fn now(&self) -> DateTime<Utc> {
-        SystemClock.now() + *self.0.lock().unwrap()
-    }
-}
+use tenantry_tests::{TestApp, clock::MovedClock};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_suspended_tenant_is_refused_and_served_again_when_resumed() {
@@ -90,7 +77,7 @@ async fn a_deleted_tenant_can_be_restored_with_its_data() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_tenant_is_purged_when_its_retention_is_over_and_not_before() {
-    let clock = Arc::new(MovedClock(Mutex::new(Duration::zero())));
+    let clock = MovedClock::shared();
     let app = TestApp::build().with_clock(clock.clone()).start().await;
     let schema = app.sign_up("schema", "basic", "crm").await;
     let database = app.sign_up("database", "premium", "crm").await;
@@ -100,9 +87,9 @@ async fn a_deleted_tenant_is_purged_when_its_retention_is_over_and_not_before() 
     let worker = app.worker.as_ref().unwrap();
     let purge_due = || tenantry_worker::reconcilers::purge_due::run(worker.resources());
 
-    *clock.0.lock().unwrap() = Duration::days(29);
+    clock.put_ahead(Duration::days(29));
     assert_eq!(purge_due().await.unwrap(), 0);
-    *clock.0.lock().unwrap() = Duration::days(31);
+    clock.put_ahead(Duration::days(31));
     // The worker's own timer may have been faster.
     purge_due().await.unwrap();
     for tenant in [&schema, &database] {

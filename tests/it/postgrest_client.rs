@@ -44,19 +44,19 @@ async fn the_postgrest_crate_reads_and_writes_a_tenant_s_rows() {
         let names = |of: Value| -> Vec<String> {
             of.as_array().unwrap().iter().map(|row| row["first_name"].as_str().unwrap().to_owned()).collect()
         };
-        let named =
+        let found =
             async |request: Builder| names(rows(request.select("first_name").order("first_name")).await);
-        assert_eq!(named(contacts()).await, ["Ann", "Bob", "Cy"]);
-        assert_eq!(named(contacts().eq("company", "Acme")).await, ["Ann", "Bob"]);
-        assert_eq!(named(contacts().neq("first_name", "Ann")).await, ["Bob", "Cy"]);
-        assert_eq!(named(contacts().is("company", "null")).await, ["Cy"]);
-        assert_eq!(named(contacts().not("is", "company", "null")).await, ["Ann", "Bob"]);
-        assert_eq!(named(contacts().in_("first_name", ["Ann", "Cy"])).await, ["Ann", "Cy"]);
-        assert_eq!(named(contacts().like("email", "b*")).await, ["Bob"]);
-        assert_eq!(named(contacts().ilike("email", "*@EXAMPLE.com")).await, ["Ann", "Bob", "Cy"]);
-        assert_eq!(named(contacts().gt("first_name", "Ann").lte("first_name", "Cy")).await, ["Bob", "Cy"]);
+        assert_eq!(found(contacts()).await, ["Ann", "Bob", "Cy"]);
+        assert_eq!(found(contacts().eq("company", "Acme")).await, ["Ann", "Bob"]);
+        assert_eq!(found(contacts().neq("first_name", "Ann")).await, ["Bob", "Cy"]);
+        assert_eq!(found(contacts().is("company", "null")).await, ["Cy"]);
+        assert_eq!(found(contacts().not("is", "company", "null")).await, ["Ann", "Bob"]);
+        assert_eq!(found(contacts().in_("first_name", ["Ann", "Cy"])).await, ["Ann", "Cy"]);
+        assert_eq!(found(contacts().like("email", "b*")).await, ["Bob"]);
+        assert_eq!(found(contacts().ilike("email", "*@EXAMPLE.com")).await, ["Ann", "Bob", "Cy"]);
+        assert_eq!(found(contacts().gt("first_name", "Ann").lte("first_name", "Cy")).await, ["Bob", "Cy"]);
         let either = contacts().or("first_name.eq.Ann,and(company.is.null,email.like.cy*)");
-        assert_eq!(named(either).await, ["Ann", "Cy"]);
+        assert_eq!(found(either).await, ["Ann", "Cy"]);
         let backwards = contacts().select("first_name").order("first_name.desc");
         assert_eq!(names(rows(backwards).await), ["Cy", "Bob", "Ann"]);
         let with_options = contacts().select("*").order_with_options("company", None::<&str>, true, true);
@@ -98,7 +98,7 @@ async fn the_postgrest_crate_reads_and_writes_a_tenant_s_rows() {
 
         let gone = rows(contacts().eq("first_name", "Bob").delete()).await;
         assert_eq!(gone[0]["email"], "bob@example.com");
-        assert_eq!(named(contacts()).await, ["Annie", "Cy", "Di"]);
+        assert_eq!(found(contacts()).await, ["Annie", "Cy", "Di"]);
 
         // What the crate shows of errors is PostgREST's: code, message, details, hint.
         let (status, _, problem) = sent(contacts().select("nothing")).await;

@@ -121,13 +121,13 @@ impl RawRequest {
         let Self { method, target, version, headers, body, .. } = self;
         let mut head = format!("{method} {target} {version}\r\n");
         for (name, value) in headers {
-            head += &format!("{name}: {value}\r\n");
+            head.extend([name, ": ", value, "\r\n"]);
         }
         if !self.has("connection") {
-            head += &format!("connection: {connection}\r\n");
+            head.extend(["connection: ", connection, "\r\n"]);
         }
         if !body.is_empty() && !self.has("content-length") && !self.has("transfer-encoding") {
-            head += &format!("content-length: {}\r\n", body.len());
+            head.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
         }
         bytes.extend_from_slice(head.as_bytes());
         bytes.extend_from_slice(b"\r\n");

@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use tenantry_domain::{
     Clock,
     app::{AppName, AppVersion},
-    envelope::{Key, Unsealable},
+    envelope::Key,
     ids::{ServerId, TenantId},
-    purpose::Purpose,
 };
-use tenantry_registry::{Registry, RoleCredentials};
+use tenantry_registry::Registry;
 
 use crate::{Settings, apps::Apps, dns::TxtResolver, recent_failures::RecentFailures, servers::Servers};
 
@@ -52,17 +50,6 @@ impl Resources {
             clock,
             settings,
         }
-    }
-
-    /// Opens a tenant's role password.
-    pub(crate) fn role_password(
-        &self,
-        tenant: TenantId,
-        credentials: &RoleCredentials,
-    ) -> Result<SecretString, Unsealable> {
-        self.kek
-            .unwrap(&Purpose::DataKey(tenant).to_string(), &credentials.wrapped_data_key)?
-            .open_text(&Purpose::RolePassword(tenant).to_string(), &credentials.password)
     }
 
     /// The mark on a tenant's objects, by which Tenantry knows its own.

@@ -22,7 +22,7 @@ pub(crate) async fn await_operation(
     let watch = async {
         loop {
             let woken = tokio::select! {
-                woken = subscription.news() => woken,
+                woken = subscription.end() => woken,
                 () = sleep(WITHOUT_NEWS) => Woken::News,
             };
             if woken == Woken::Stopping {

@@ -124,6 +124,13 @@ crate::names_of! { OperationEventKind {
     Succeeded = "succeeded", Failed = "failed", Cancelled = "cancelled",
 } }
 
+impl OperationEventKind {
+    /// Whether the operation is over with it.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
+    }
+}
+
 /// One line of an operation's story: the source of the event stream and of progress bars.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OperationEvent {

@@ -14,6 +14,7 @@ use tenantry_domain::{
     app::AppName,
     domain_name::DomainName,
     ids::{OperationId, ServerId, TenantId},
+    operation::OperationEventKind,
     plan::PlanName,
     slug::Slug,
 };
@@ -57,10 +58,17 @@ impl Change {
 /// An operation has a new event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationNews {
-    /// This one has.
-    Of(OperationId),
+    /// This one has, of this kind.
+    Of(OperationId, OperationEventKind),
     /// The connection was lost and is back: any may have.
     Reconnected,
+}
+
+impl OperationNews {
+    fn parse(payload: &str) -> Option<Self> {
+        let (id, kind) = payload.split_once(' ')?;
+        Some(Self::Of(id.parse().ok()?, kind.parse().ok()?))
+    }
 }
 
 /// A stream without end: it reconnects by itself.
@@ -77,7 +85,7 @@ impl Registry {
     /// News of operations. Begins with [`OperationNews::Reconnected`] once it listens.
     pub fn operation_feed(&self) -> Feed<OperationNews> {
         self.feed("tenantry_operations", OperationNews::Reconnected, |payload| {
-            payload.parse().ok().map(OperationNews::Of).into_iter().collect()
+            OperationNews::parse(payload).into_iter().collect()
         })
     }
 

@@ -81,41 +81,14 @@ pub(crate) fn read(
 }
 
 impl Registry {
-    /// A tenant's latest placement, served or not.
-    pub async fn placement_latest(&self, tenant: TenantId) -> Result<Option<Placement>, RegistryError> {
-        let row = sqlx::query!(
-            "SELECT epoch, state, tier, server_id, database, schema, login, schema_version FROM placements
-             WHERE tenant_id = $1 ORDER BY epoch DESC LIMIT 1",
-            tenant.as_uuid()
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        row.map(|row| {
-            read(
-                tenant,
-                row.epoch,
-                &row.state,
-                &row.tier,
-                row.server_id,
-                &row.database,
-                &row.schema,
-                &row.login,
-                row.schema_version,
-            )
-        })
-        .transpose()
-    }
-
-    /// Chooses the server with most room and records the tenant's first placement there, unless it
-    /// has one. Durable before it returns: what is made on the server next must never be forgotten.
+    /// Chooses the server with most room and records the tenant's first placement there; the caller
+    /// knows that it has none. Durable before it returns: what is made on the server next must never
+    /// be forgotten.
     pub async fn placement_choose(
         &self,
         lease: &Lease,
         request: &PlaceRequest,
     ) -> Result<Placement, PlaceError> {
-        if let Some(placement) = self.placement_latest(lease.operation.tenant_id).await? {
-            return Ok(placement);
-        }
         let tenant = lease.operation.tenant_id;
         let limit = i32::try_from(request.tenants_per_login).unwrap_or(i32::MAX);
         // The fullest login with room, so that few logins are in use; the emptiest server by share.

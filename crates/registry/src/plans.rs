@@ -22,13 +22,13 @@ pub enum PlanDeleteError {
     Registry(#[from] RegistryError),
 }
 
-struct PlanRow {
-    name: String,
-    tier: String,
-    limits: serde_json::Value,
-    features: serde_json::Value,
-    default_config: serde_json::Value,
-    retention_days: i16,
+pub(crate) struct PlanRow {
+    pub(crate) name: String,
+    pub(crate) tier: String,
+    pub(crate) limits: serde_json::Value,
+    pub(crate) features: serde_json::Value,
+    pub(crate) default_config: serde_json::Value,
+    pub(crate) retention_days: i16,
 }
 
 impl TryFrom<PlanRow> for Plan {

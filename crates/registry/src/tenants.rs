@@ -10,7 +10,7 @@ use tenantry_domain::{
     ids::{OperationId, TenantId},
     operation::Operation,
     placement::Placement,
-    plan::{Features, LimitOverrides, PlanName, Tier},
+    plan::{Features, LimitOverrides, Plan, PlanName, Tier},
     server::ServerName,
     tenant::{DisplayName, Tenant, TenantPhase},
 };
@@ -20,6 +20,7 @@ use crate::{
     NewOperation, Page, Registry, RegistryError,
     error::{Stored, broken_constraint, to_json},
     jobs,
+    plans::PlanRow,
 };
 
 /// A sign-up: everything that is written at once.
@@ -295,6 +296,68 @@ impl Registry {
         self.tenant_one(None, Some(label)).await
     }
 
+    /// What a worker needs of a tenant, in one round trip: itself, its plan and its wrapped data key.
+    pub async fn tenant_with_plan(
+        &self,
+        id: TenantId,
+    ) -> Result<Option<(TenantDetails, Plan, Vec<u8>)>, RegistryError> {
+        let row = sqlx::query!(
+            r#"SELECT tenants.id, slug, subdomain, tenants.name, status, purge_at, plan, app, tenants.features,
+                   tenants.limits, settings, data_key, created_at, tenants.updated_at,
+                   plans.tier AS plan_tier, plans.limits AS plan_limits, plans.features AS plan_features,
+                   default_config, retention_days,
+                   epoch AS "epoch?", placement.state AS "placement_state?", placement.tier AS "tier?",
+                   server_id AS "server_id?", database AS "database?", schema AS "schema?", login AS "login?",
+                   schema_version AS "schema_version?", server AS "server?"
+               FROM tenants
+               JOIN plans ON plans.name = plan
+               LEFT JOIN LATERAL (
+                   SELECT epoch, placements.state, placements.tier, server_id, database, schema, login,
+                       schema_version, servers.name AS server
+                   FROM placements JOIN servers ON servers.id = server_id
+                   WHERE tenant_id = tenants.id ORDER BY epoch DESC LIMIT 1
+               ) AS placement ON true
+               WHERE tenants.id = $1"#,
+            id.as_uuid()
+        )
+        .fetch_optional(&self.relaxed)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let plan = PlanRow {
+            name: row.plan.clone(),
+            tier: row.plan_tier,
+            limits: row.plan_limits,
+            features: row.plan_features,
+            default_config: row.default_config,
+            retention_days: row.retention_days,
+        };
+        let tenant = TenantRow {
+            id: row.id,
+            slug: row.slug,
+            subdomain: row.subdomain,
+            name: row.name,
+            status: row.status,
+            purge_at: row.purge_at,
+            plan: row.plan,
+            app: row.app,
+            features: row.features,
+            limits: row.limits,
+            settings: row.settings,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+            epoch: row.epoch,
+            placement_state: row.placement_state,
+            tier: row.tier,
+            server_id: row.server_id,
+            database: row.database,
+            schema: row.schema,
+            login: row.login,
+            schema_version: row.schema_version,
+            server: row.server,
+        };
+        Ok(Some((tenant.try_into()?, plan.try_into()?, row.data_key)))
+    }
+
     async fn tenant_one(
         &self,
         id: Option<TenantId>,
@@ -387,13 +450,6 @@ impl Registry {
         .execute(&self.pool)
         .await?;
         Ok(done.rows_affected() == 1)
-    }
-
-    /// A tenant's wrapped data key.
-    pub async fn tenant_data_key(&self, id: TenantId) -> Result<Option<Vec<u8>>, RegistryError> {
-        Ok(sqlx::query_scalar!("SELECT data_key FROM tenants WHERE id = $1", id.as_uuid())
-            .fetch_optional(&self.pool)
-            .await?)
     }
 
     /// Deleted tenants whose retention is over and that no operation is at work on.

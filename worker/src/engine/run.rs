@@ -86,17 +86,12 @@ async fn course(engine: &Engine, lease: Lease) -> Result<Looked, StepError> {
     let resources = &engine.resources;
     let heartbeat = Heartbeat::begin(engine, &lease);
     let operation = lease.operation.clone();
-    let details = resources
+    let (details, plan, wrapped_data_key) = resources
         .registry
-        .tenant_get(operation.tenant_id)
+        .tenant_with_plan(operation.tenant_id)
         .await?
         .ok_or_else(|| StepError::permanent("the tenant is gone"))?;
-    let plan = resources
-        .registry
-        .plan_get(&details.tenant.plan)
-        .await?
-        .ok_or_else(|| StepError::permanent("the tenant's plan is gone"))?;
-    let work = Work::new(lease, details.tenant, plan, details.placement, Arc::clone(resources));
+    let work = Work::new(lease, details, plan, wrapped_data_key, Arc::clone(resources));
     let definition = operations::define(operation.kind, &work);
     let course = Course { engine, work, definition, heartbeat };
     if operation.state == OperationState::Undoing {

@@ -1,16 +1,21 @@
 //! What an operation is made of.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use secrecy::SecretString;
 use tenantry_domain::{
+    app::App,
+    envelope::Key,
     operation::OperationKind,
     placement::Placement,
     plan::Plan,
+    purpose::Purpose,
     tenant::{Tenant, TenantPhase, TenantStatus},
 };
-use tenantry_registry::Lease;
+use tenantry_registry::{Lease, TenantDetails};
+use tokio::sync::OnceCell;
 
 use super::StepError;
 use crate::{Resources, servers::Server};
@@ -58,18 +63,76 @@ pub struct Work {
     pub plan: Plan,
     /// The worker's resources.
     pub resources: Arc<Resources>,
+    wrapped_data_key: Vec<u8>,
     placement: Mutex<Option<Placement>>,
+    app: OnceCell<Arc<App>>,
+    role_password: OnceLock<SecretString>,
 }
 
 impl Work {
     pub(super) fn new(
         lease: Lease,
-        tenant: Tenant,
+        details: TenantDetails,
         plan: Plan,
-        placement: Option<Placement>,
+        wrapped_data_key: Vec<u8>,
         resources: Arc<Resources>,
     ) -> Self {
-        Self { lease, tenant, plan, resources, placement: Mutex::new(placement) }
+        Self {
+            lease,
+            tenant: details.tenant,
+            plan,
+            resources,
+            wrapped_data_key,
+            placement: Mutex::new(details.placement),
+            app: OnceCell::new(),
+            role_password: OnceLock::new(),
+        }
+    }
+
+    /// The tenant's app as it was when a step first asked, with at least one version: one operation
+    /// sees one version of it.
+    pub(crate) async fn app(&self) -> Result<&Arc<App>, StepError> {
+        self.app
+            .get_or_try_init(async || {
+                let app = self.resources.apps.get(&self.tenant.app).await?;
+                app.filter(|app| !app.migrations.is_empty()).ok_or_else(|| {
+                    StepError::permanent(format!(
+                        "app {} has no version; push one and retry",
+                        self.tenant.app
+                    ))
+                })
+            })
+            .await
+    }
+
+    /// The key that the tenant's secrets are sealed with.
+    pub(crate) fn data_key(&self) -> Result<Key, StepError> {
+        self.resources
+            .kek
+            .unwrap(&Purpose::DataKey(self.tenant.id).to_string(), &self.wrapped_data_key)
+            .map_err(|error| StepError::permanent(error.to_string()))
+    }
+
+    /// Notes the password that the tenant's role is to have, so that it need not be read back.
+    pub(crate) fn set_role_password(&self, password: SecretString) {
+        // A second run of the step made another one; the first is the one that is stored.
+        let _ = self.role_password.set(password);
+    }
+
+    /// The password of the tenant's role: as noted, or from the registry.
+    pub(crate) async fn role_password(&self) -> Result<SecretString, StepError> {
+        if let Some(password) = self.role_password.get() {
+            return Ok(password.clone());
+        }
+        let sealed = self
+            .resources
+            .registry
+            .placement_credentials(self.tenant.id)
+            .await?
+            .ok_or_else(|| StepError::permanent("the tenant has no placement"))?;
+        self.data_key()?
+            .open_text(&Purpose::RolePassword(self.tenant.id).to_string(), &sealed.password)
+            .map_err(|error| StepError::permanent(error.to_string()))
     }
 
     /// Where the tenant's data is, or is being made.

@@ -9,7 +9,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::{
-    app::App, names::ObjectName, operation::OperationKind, plan::Tier, purpose::Purpose, tenant::TenantPhase,
+    names::ObjectName, operation::OperationKind, placement::Placement, plan::Tier, purpose::Purpose,
+    tenant::TenantPhase,
 };
 use tenantry_registry::{PlaceError, PlaceRequest, ServerLogin};
 
@@ -44,14 +45,6 @@ pub(super) fn define(tier: Tier) -> Definition {
     }
 }
 
-/// The tenant's app, with at least one version.
-async fn app(work: &Work) -> Result<std::sync::Arc<App>, StepError> {
-    let app = work.resources.apps.get(&work.tenant.app).await?;
-    app.filter(|app| !app.migrations.is_empty()).ok_or_else(|| {
-        StepError::permanent(format!("app {} has no version; push one and retry", work.tenant.app))
-    })
-}
-
 fn password() -> SecretString {
     let mut bytes = [0u8; 24];
     rand::rng().fill_bytes(&mut bytes);
@@ -72,18 +65,18 @@ impl Step for Place {
     }
 
     async fn run(&self, work: &Work) -> Result<(), StepError> {
+        // Recorded by a worker that died before it could record the step.
+        if work.placement().is_some() {
+            return Ok(());
+        }
         let (resources, tenant) = (&work.resources, work.tenant.id);
-        let wrapped = resources.registry.tenant_data_key(tenant).await?.unwrap_or_default();
-        let data_key = resources
-            .kek
-            .unwrap(&Purpose::DataKey(tenant).to_string(), &wrapped)
-            .map_err(|error| StepError::permanent(error.to_string()))?;
+        let password = password();
         let request = PlaceRequest {
             tier: work.plan.tier,
             name: work.tenant.slug.object_name(),
-            role_password: data_key.seal(
+            role_password: work.data_key()?.seal(
                 &Purpose::RolePassword(tenant).to_string(),
-                password().expose_secret().as_bytes(),
+                password.expose_secret().as_bytes(),
                 &mut rand::rng(),
             ),
             region: None,
@@ -96,6 +89,7 @@ impl Step for Place {
             }
             chosen => chosen?,
         };
+        work.set_role_password(password);
         work.set_placement(Some(placement));
         Ok(())
     }
@@ -124,6 +118,21 @@ async fn add_login(work: &Work, server_id: tenantry_domain::ids::ServerId) -> Re
     Ok(())
 }
 
+/// The password of the data plane's login that a placement names.
+async fn login_password(work: &Work, placement: &Placement) -> Result<SecretString, StepError> {
+    let resources = &work.resources;
+    let login = resources
+        .registry
+        .server_login_get(placement.server_id, &placement.login)
+        .await?
+        .ok_or_else(|| StepError::permanent(format!("login {} is not registered", placement.login)))?;
+    let purpose = Purpose::ServerLogin(placement.server_id, &placement.login).to_string();
+    resources
+        .kek
+        .open_text(&purpose, &login.password)
+        .map_err(|error| StepError::permanent(error.to_string()))
+}
+
 /// Makes the role that owns nothing and may read and write the tenant's rows, and lets the data plane become it.
 struct CreateRole;
 
@@ -139,27 +148,8 @@ impl Step for CreateRole {
 
     async fn run(&self, work: &Work) -> Result<(), StepError> {
         let (placement, server) = work.placed().await?;
-        let resources = &work.resources;
-        let unsealable = |what: &str| {
-            let message = format!("the password of {what} does not open; is TENANTRY_KEK the right one?");
-            move |_| StepError::permanent(message)
-        };
-        let login =
-            resources.registry.server_login_get(placement.server_id, &placement.login).await?.ok_or_else(
-                || StepError::permanent(format!("login {} is not registered", placement.login)),
-            )?;
-        let purpose = Purpose::ServerLogin(placement.server_id, &placement.login).to_string();
-        let login_password = resources
-            .kek
-            .open_text(&purpose, &login.password)
-            .map_err(unsealable("the data plane's login"))?;
-        let credentials = resources
-            .registry
-            .placement_credentials(work.tenant.id)
-            .await?
-            .ok_or_else(|| StepError::permanent("the tenant has no placement"))?;
-        let password =
-            resources.role_password(work.tenant.id, &credentials).map_err(unsealable("the tenant's role"))?;
+        let login_password = login_password(work, &placement).await?;
+        let password = work.role_password().await?;
         server.admin.ensure_login(&placement.login, &login_password).await?;
         server
             .admin
@@ -192,7 +182,7 @@ impl Step for CreateSchema {
 
     async fn run(&self, work: &Work) -> Result<(), StepError> {
         let (placement, server) = work.placed().await?;
-        let app = app(work).await?;
+        let app = work.app().await?;
         server.admin.ensure_extensions(&placement.database, &app.manifest.extensions).await?;
         server
             .admin
@@ -225,8 +215,8 @@ impl Step for CreateDatabase {
 
     async fn run(&self, work: &Work) -> Result<(), StepError> {
         let (placement, server) = work.placed().await?;
-        let app = app(work).await?;
-        let template = server.admin.ensure_template(&app, &work.resources.settings.label).await?;
+        let app = work.app().await?;
+        let template = server.admin.ensure_template(app, &work.resources.settings.label).await?;
         server
             .admin
             .create_database_from_template(&template, &placement.database, &work.owner_mark())
@@ -286,8 +276,8 @@ impl Step for Migrate {
 
     async fn run(&self, work: &Work) -> Result<(), StepError> {
         let (placement, server) = work.placed().await?;
-        let app = app(work).await?;
-        let report = server.admin.migrate(&placement.database, &placement.schema, &app, None).await?;
+        let app = work.app().await?;
+        let report = server.admin.migrate(&placement.database, &placement.schema, app, None).await?;
         work.resources.registry.placement_set_schema_version(&work.lease, report.to).await?;
         Ok(())
     }
@@ -308,7 +298,7 @@ impl Step for Seed {
 
     async fn run(&self, work: &Work) -> Result<(), StepError> {
         let (placement, server) = work.placed().await?;
-        if let Some(seed) = &app(work).await?.seed {
+        if let Some(seed) = &work.app().await?.seed {
             server.admin.seed(&placement.database, &placement.schema, seed).await?;
         }
         Ok(())
