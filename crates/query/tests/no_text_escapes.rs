@@ -95,7 +95,7 @@ fn shaped() -> impl Strategy<Value = String> {
         "full_name=(not\\.)?(eq|like|ilike|match|neq|fts|isdistinct)\\.[ -~&&[^&#%+]]{0,8}zqx[ -~&&[^&#%+]]{0,8}",
         "full_name=in\\.\\((\"zqx[a-z\\\\,'$]{0,3}x\"|zqx|'){1}(,zqx;--){0,3}\\)",
         "or=\\(full_name\\.eq\\.\"zqx'\\$1\",and\\(score\\.gt\\.zqx,meta->zqx->>'zqx\\.eq\\.\\{zqx\\}\\)\\)",
-        "body_search=wfts\\(zqx'\\)\\.zqx",
+        "body_search=wfts\\(zqx\\)\\.zqx'",
         "score=(eq|gt)\\((any|all)\\)\\.\\{zqx'\\}",
         Just("companies.name=eq.zqx'".to_owned()),
     ];
