@@ -70,6 +70,9 @@ CREATE TABLE tenants (
     limits       jsonb NOT NULL,
     settings     jsonb NOT NULL,
     data_key     bytea NOT NULL,                -- wrapped by the key-encryption key
+    -- The data plane's logins that a purged tenant had. Who gets its slug next gets another login, so
+    -- that a data plane which heard nothing cannot become the new tenant with the old one's route.
+    retired_logins text[] NOT NULL DEFAULT '{}',
     created_at   timestamptz NOT NULL,
     updated_at   timestamptz NOT NULL,
     CHECK ((status = 'deactivated') = (purge_at IS NOT NULL))

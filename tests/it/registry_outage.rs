@@ -55,3 +55,27 @@ async fn tenant_is_refused_within(tenant: &tenantry_tests::Signup, limit: Durati
         assert!(asked - started < limit, "still served after {:?}", started.elapsed());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_plane_that_missed_a_purge_cannot_serve_the_slug_s_next_tenant_to_the_last_one() {
+    let address = format!("127.0.0.1:{}", server::shared().await.port()).parse().unwrap();
+    let proxy = Proxy::start(address).await;
+    let app = TestApp::build().with_registry_proxy(proxy.address).start().await;
+    for plan in ["basic", "premium"] {
+        proxy.mend();
+        let first = app.sign_up(plan, plan, "crm").await;
+        first.data.get("/api/contacts").await.expect(200);
+
+        // The data plane keeps the first tenant's route and key, and hears nothing of what follows.
+        proxy.cut();
+        app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", first.slug)).await.expect(200);
+        let body = json!({ "name": "Next", "slug": first.slug, "plan": plan, "app": "crm" });
+        app.api.post_and_wait("/api/v1/tenants", body).await.expect(201);
+
+        let read = first.data.get("/api/contacts").await;
+        assert!(!read.status.is_success(), "{plan}: {read:?}");
+        read.assert_problem();
+        let write = first.data.post("/api/contacts", json!({ "email": "old@example.com" })).await;
+        assert!(!write.status.is_success(), "{plan}: {write:?}");
+    }
+}

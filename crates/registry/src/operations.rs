@@ -663,8 +663,11 @@ impl Registry {
                  domain AS (DELETE FROM domains USING fence WHERE domains.tenant_id = fence.tenant_id),
                  label AS (DELETE FROM tenant_labels USING fence WHERE tenant_labels.tenant_id = fence.tenant_id),
                  tenant AS (
-                     UPDATE tenants SET status = 'purged', purge_at = NULL, updated_at = now() FROM fence
-                     WHERE tenants.id = fence.tenant_id)
+                     UPDATE tenants SET status = 'purged', purge_at = NULL, updated_at = now(),
+                         -- Run again, there are no placements any more.
+                         retired_logins = retired_logins || ARRAY(
+                             SELECT login FROM placements WHERE placements.tenant_id = tenants.id)
+                     FROM fence WHERE tenants.id = fence.tenant_id)
                SELECT count(*) AS "held!" FROM fence"#,
             lease.operation.id.as_uuid(),
             lease.fence(),

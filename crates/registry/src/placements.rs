@@ -91,7 +91,8 @@ impl Registry {
     ) -> Result<Placement, PlaceError> {
         let tenant = lease.operation.tenant_id;
         let limit = i32::try_from(request.tenants_per_login).unwrap_or(i32::MAX);
-        // The fullest login with room, so that few logins are in use; the emptiest server by share.
+        // The fullest login with room, so that few logins are in use, but none that an earlier tenant of
+        // this slug had (see `tenants.retired_logins`); the emptiest server by share.
         let row = sqlx::query!(
             r#"WITH fence AS MATERIALIZED (
                    SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2 FOR UPDATE
@@ -102,7 +103,11 @@ impl Registry {
                    ORDER BY tenants::float8 / capacity, name LIMIT 1 FOR UPDATE
                ), login AS MATERIALIZED (
                    SELECT name FROM server_logins, server
-                   WHERE server_id = server.id AND tenants < $5 ORDER BY tenants DESC, name LIMIT 1
+                   WHERE server_id = server.id AND tenants < $5 AND name <> ALL (
+                       SELECT unnest(before.retired_logins) FROM tenants AS before
+                       JOIN tenants AS own ON own.slug = before.slug
+                       JOIN fence ON fence.tenant_id = own.id)
+                   ORDER BY tenants DESC, name LIMIT 1
                ), placed AS (
                    INSERT INTO placements (tenant_id, epoch, state, tier, server_id, database, schema, login,
                        role_password, created_at)

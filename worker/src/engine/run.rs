@@ -1,6 +1,9 @@
 //! The course of one operation, from lease to end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rand::RngExt;
 use tenantry_domain::{
@@ -49,7 +52,8 @@ pub(super) async fn look_at(engine: &Engine, id: OperationId) -> Looked {
     looked
 }
 
-/// Renews the lease until dropped; cancels its token when the lease is lost.
+/// Renews the lease until dropped; cancels its token when the lease is lost, or may be: a worker that
+/// cannot reach the registry must not go on while another one has taken over.
 struct Heartbeat {
     lost: CancellationToken,
     _stop: DropGuard,
@@ -61,12 +65,18 @@ impl Heartbeat {
         let (registry, lease, tell, until) =
             (engine.resources.registry.clone(), lease.clone(), lost.clone(), stop.clone());
         tokio::spawn(async move {
-            let mut beat = tokio::time::interval(lease.duration / 3);
+            let third = lease.duration / 3;
+            let mut beat = tokio::time::interval(third);
             beat.tick().await;
+            let mut renewed = Instant::now();
             while until.run_until_cancelled(beat.tick()).await.is_some() {
-                if let Err(FencedError::LeaseLost(_)) = registry.operation_heartbeat(&lease).await {
-                    tell.cancel();
-                    return;
+                let asked = Instant::now();
+                match tokio::time::timeout(third, registry.operation_heartbeat(&lease)).await {
+                    Ok(Ok(_)) => renewed = asked,
+                    Ok(Err(FencedError::LeaseLost(_))) => return tell.cancel(),
+                    // The next beat would come too late.
+                    _ if renewed.elapsed() + third >= lease.duration => return tell.cancel(),
+                    _ => {}
                 }
             }
         });
@@ -141,7 +151,7 @@ impl Course<'_> {
     async fn try_step(&self, step: &dyn Step, index: usize, mut failures: u32) -> Result<Tried, StepError> {
         let settings = &self.engine.resources.settings;
         loop {
-            let started = std::time::Instant::now();
+            let started = Instant::now();
             let error = match self.run_once(step).await {
                 Ok(()) => {
                     metrics::histogram!("tenantry_step_duration_seconds", "kind" => self.definition.kind.as_str(), "step" => step.name())
@@ -228,7 +238,11 @@ impl Course<'_> {
                     }
                     self.reached(&**step, Moment::Undone).await
                 };
-                match undo.await {
+                let undone = tokio::select! {
+                    undone = undo => undone,
+                    () = self.heartbeat.lost.cancelled() => Err(StepError::LeaseLost),
+                };
+                match undone {
                     Ok(()) => break,
                     Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
                     Err(error) => {
@@ -293,7 +307,7 @@ impl Course<'_> {
         F: Future<Output = Result<T, FencedError>>,
     {
         let patience = self.work.lease.duration;
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         loop {
             match run().await.map_err(StepError::from) {
                 Err(StepError::Transient { message }) if started.elapsed() < patience => {
