@@ -121,9 +121,9 @@ fn greet(platform: &Platform, key: &SecretString, base_domain: &str) {
 
 Sign a tenant up, make a key for its data, and read a table through its subdomain:
 
-  curl -sS http://{api}/api/v1/tenants -H 'Authorization: Bearer {key}' -H 'Prefer: wait=10' --json '{{\"name\": \"Acme\", \"plan\": \"basic\", \"app\": \"crm\"}}'
+  curl -sS http://{api}/api/v1/tenants -H 'Authorization: Bearer {key}' -H 'Prefer: wait=10' -H 'Content-Type: application/json' -d '{{\"name\": \"Acme\", \"plan\": \"basic\", \"app\": \"crm\"}}'
 
-  DATA_KEY=$(curl -sS http://{api}/api/v1/tenants/acme/keys -H 'Authorization: Bearer {key}' --json '{{\"name\": \"first\"}}' | sed 's/.*\"key\":\"\\([^\"]*\\)\".*/\\1/')
+  DATA_KEY=$(curl -sS http://{api}/api/v1/tenants/acme/keys -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{{\"name\": \"first\"}}' | sed 's/.*\"key\":\"\\([^\"]*\\)\".*/\\1/')
 
   curl -sS http://{data}/api/contacts -H 'Host: acme.{base_domain}:{port}' -H \"Authorization: Bearer $DATA_KEY\"
 

@@ -1,5 +1,4 @@
-//! Sealing and opening what the registry keeps secret. The purposes are here and nowhere else in
-//! this crate; the worker uses the same ones.
+//! Sealing and opening what the registry keeps secret.
 
 use std::sync::Arc;
 
@@ -7,26 +6,9 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use tenantry_domain::{
     envelope::{Key, Unsealable},
     ids::{ServerId, TenantId},
+    purpose::Purpose,
 };
 use tenantry_registry::RoleCredentials;
-
-/// Answers kept for repeated requests; they may show a key that was just made.
-const IDEMPOTENCY: &str = "idempotency";
-
-/// A tenant's data key, wrapped by the key-encryption key.
-fn data_key(tenant: TenantId) -> String {
-    format!("tenant:{tenant}")
-}
-
-/// The password of a tenant's role, sealed with its data key.
-fn role(tenant: TenantId) -> String {
-    format!("role:{tenant}")
-}
-
-/// The password of a server's admin login, sealed with the key-encryption key.
-fn server_admin(server: ServerId) -> String {
-    format!("server:{server}:admin")
-}
 
 /// The key-encryption key and what is done with it.
 #[derive(Debug, Clone)]
@@ -40,7 +22,7 @@ impl Vault {
     /// A new tenant's data key, wrapped.
     pub(crate) fn new_data_key(&self, tenant: TenantId) -> Vec<u8> {
         let mut rng = rand::rng();
-        self.0.wrap(&data_key(tenant), &Key::generate(&mut rng), &mut rng)
+        self.0.wrap(&Purpose::DataKey(tenant).to_string(), &Key::generate(&mut rng), &mut rng)
     }
 
     /// The password of a tenant's role.
@@ -50,23 +32,27 @@ impl Vault {
         credentials: &RoleCredentials,
     ) -> Result<SecretString, Unsealable> {
         self.0
-            .unwrap(&data_key(tenant), &credentials.wrapped_data_key)?
-            .open_text(&role(tenant), &credentials.password)
+            .unwrap(&Purpose::DataKey(tenant).to_string(), &credentials.wrapped_data_key)?
+            .open_text(&Purpose::RolePassword(tenant).to_string(), &credentials.password)
     }
 
     /// Seals the password of a server's admin login.
     pub(crate) fn seal_admin_password(&self, server: ServerId, password: &SecretString) -> Vec<u8> {
-        self.0.seal(&server_admin(server), password.expose_secret().as_bytes(), &mut rand::rng())
+        self.0.seal(
+            &Purpose::ServerAdmin(server).to_string(),
+            password.expose_secret().as_bytes(),
+            &mut rand::rng(),
+        )
     }
 
     /// Seals the body of an answer that is kept for repeated requests.
     pub(crate) fn seal_answer(&self, body: &[u8]) -> Vec<u8> {
-        self.0.seal(IDEMPOTENCY, body, &mut rand::rng())
+        self.0.seal(&Purpose::IdempotentAnswer.to_string(), body, &mut rand::rng())
     }
 
     /// Opens a kept answer.
     pub(crate) fn open_answer(&self, sealed: &[u8]) -> Result<SecretBox<Vec<u8>>, Unsealable> {
-        self.0.open(IDEMPOTENCY, sealed)
+        self.0.open(&Purpose::IdempotentAnswer.to_string(), sealed)
     }
 }
 
@@ -83,8 +69,8 @@ mod tests {
         let (tenant, other) =
             (TenantId::from_uuid(Uuid::from_u128(1)), TenantId::from_uuid(Uuid::from_u128(2)));
         let wrapped_data_key = vault.new_data_key(tenant);
-        let key = vault.0.unwrap(&data_key(tenant), &wrapped_data_key).unwrap();
-        let password = key.seal(&role(tenant), b"hunter2", &mut rng);
+        let key = vault.0.unwrap(&Purpose::DataKey(tenant).to_string(), &wrapped_data_key).unwrap();
+        let password = key.seal(&Purpose::RolePassword(tenant).to_string(), b"hunter2", &mut rng);
         let credentials = RoleCredentials { password, wrapped_data_key };
         assert_eq!(vault.role_password(tenant, &credentials).unwrap().expose_secret(), "hunter2");
         assert!(vault.role_password(other, &credentials).is_err());

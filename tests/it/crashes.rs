@@ -16,7 +16,7 @@ const BINARY: &str = env!("CARGO_BIN_EXE_tenantry-under-test");
 const PROVISION_SCHEMA: &[&str] = &["place", "create_role", "create_schema", "migrate", "seed", "activate"];
 const PROVISION_DATABASE: &[&str] =
     &["place", "create_role", "create_database", "adopt_schema", "migrate", "activate"];
-const PURGE: &[&str] = &["close_route", "drop_data", "drop_role", "forget"];
+const PURGE: &[&str] = &["close_route", "close_login", "drop_data", "drop_role", "forget"];
 
 /// Kills a worker with SIGKILL at a point of an operation; another one finishes it.
 async fn kill_at(kind: OperationKind, plan: &str, point: &str) {

@@ -16,20 +16,20 @@ const OPERATIONS: &[(OperationKind, &str, &[&str], usize)] = &[
         OperationKind::Provision,
         "basic",
         &["place", "create_role", "create_schema", "migrate", "seed", "activate"],
-        6,
+        5,
     ),
     (
         OperationKind::Provision,
         "premium",
         &["place", "create_role", "create_database", "adopt_schema", "migrate", "activate"],
-        6,
+        5,
     ),
     (OperationKind::Suspend, "basic", &["close_route", "close_login"], 2),
     (OperationKind::Resume, "basic", &["open_login", "open_route"], 2),
     (OperationKind::Deactivate, "basic", &["close_route", "close_login"], 2),
     (OperationKind::Restore, "basic", &["open_login", "open_route"], 2),
-    (OperationKind::Purge, "basic", &["close_route", "drop_data", "drop_role", "forget"], 1),
-    (OperationKind::Purge, "premium", &["close_route", "drop_data", "drop_role", "forget"], 1),
+    (OperationKind::Purge, "basic", &["close_route", "close_login", "drop_data", "drop_role", "forget"], 2),
+    (OperationKind::Purge, "premium", &["close_route", "close_login", "drop_data", "drop_role", "forget"], 2),
 ];
 
 /// Brings a tenant of its own to the state before an operation and asks for the operation.

@@ -39,7 +39,8 @@ impl Default for Settings {
             name: "worker".into(),
             concurrency: 8,
             lease: Duration::from_secs(15),
-            step_tries: 6,
+            // About two minutes of trying: a server that restarts or fails over is back by then.
+            step_tries: 12,
             retry_base: Duration::from_millis(100),
             retry_cap: Duration::from_secs(30),
             step_timeout: Duration::from_mins(10),

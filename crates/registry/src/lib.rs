@@ -37,7 +37,7 @@ pub use operations::{
     Record, RetryError,
 };
 pub use page::Page;
-pub use placements::{PlaceError, PlaceRequest, RoleCredentials};
+pub use placements::{PlaceError, PlaceRequest, Placed, RoleCredentials};
 pub use plans::PlanDeleteError;
 pub use routes::{RouteKeyRef, RouteReader};
 pub use server_logins::ServerLogin;

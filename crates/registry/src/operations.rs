@@ -203,6 +203,31 @@ fn interval(duration: Duration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
 }
 
+/// Notes what undoing goes back to: the tenant's row itself changes with the first step.
+fn stamp(input: &mut Value, status: TenantStatus) {
+    if let Value::Object(input) = input {
+        input.insert("from".into(), status.as_str().into());
+        input.remove("fromPurgeAt");
+        if let TenantStatus::Deactivated { purge_at } = status {
+            input.insert("fromPurgeAt".into(), purge_at.to_rfc3339().into());
+        }
+    }
+}
+
+/// The input of an operation that begins anew: what it goes back to is the tenant as it is now, and a
+/// time of purge is as far off as it was when the operation was first asked for.
+fn restamp(operation: &mut Operation, status: TenantStatus, now: DateTime<Utc>) {
+    stamp(&mut operation.input, status);
+    if let Value::Object(input) = &mut operation.input {
+        let purge_at =
+            input.get("purgeAt").and_then(Value::as_str).and_then(|at| at.parse::<DateTime<Utc>>().ok());
+        if let Some(purge_at) = purge_at {
+            let retention = purge_at - operation.created_at;
+            input.insert("purgeAt".into(), (now + retention).to_rfc3339().into());
+        }
+    }
+}
+
 struct OperationRow {
     id: Uuid,
     tenant_id: Uuid,
@@ -305,13 +330,7 @@ impl Registry {
         let status = Self::tenant_status_for_update(tx, new.tenant_id).await?;
         status.admit(new.kind)?;
         let mut operation = new.operation();
-        // What undoing goes back to: the tenant's row itself changes with the first step.
-        if let Value::Object(input) = &mut operation.input {
-            input.insert("from".into(), status.as_str().into());
-            if let TenantStatus::Deactivated { purge_at } = status {
-                input.insert("fromPurgeAt".into(), purge_at.to_rfc3339().into());
-            }
-        }
+        stamp(&mut operation.input, status);
         sqlx::query!(
             "WITH operation AS (
                  INSERT INTO operations (id, tenant_id, kind, state, input, run_after, created_at)
@@ -347,7 +366,8 @@ impl Registry {
 
     async fn busy_with(&self, tenant: TenantId) -> Result<OperationStartError, RegistryError> {
         let id = sqlx::query_scalar!(
-            "SELECT id FROM operations WHERE tenant_id = $1 ORDER BY id DESC LIMIT 1",
+            "SELECT id FROM operations WHERE tenant_id = $1
+             ORDER BY state IN ('queued', 'running', 'undoing') DESC, id DESC LIMIT 1",
             tenant.as_uuid()
         )
         .fetch_one(&self.pool)
@@ -367,14 +387,13 @@ impl Registry {
             return Err(RetryError::NotFailed(operation.state));
         }
         let mut tx = self.begin().await.map_err(OperationStartError::from)?;
-        Self::tenant_status_for_update(&mut tx, operation.tenant_id)
-            .await?
-            .admit(operation.kind)
-            .map_err(OperationStartError::from)?;
+        let status = Self::tenant_status_for_update(&mut tx, operation.tenant_id).await?;
+        status.admit(operation.kind).map_err(OperationStartError::from)?;
+        restamp(&mut operation, status, now);
         let queued = sqlx::query!(
             "WITH operation AS (
                  UPDATE operations SET state = 'queued', step = NULL, steps_done = 0, progress = 0, error = NULL,
-                     retries = 0, cancellable = true, cancel_requested = false, lease_owner = NULL,
+                     retries = 0, cancellable = true, cancel_requested = false, input = $3, lease_owner = NULL,
                      lease_expires_at = NULL, run_after = now(), enqueued_at = now(), finished_at = NULL
                  WHERE id = $1 AND state IN ('failed', 'cancelled') RETURNING id, tenant_id, kind
              ), tenant AS (
@@ -385,6 +404,7 @@ impl Registry {
              SELECT id, 'queued', 0, 'to be tried again', $2 FROM operation",
             id.as_uuid(),
             now,
+            operation.input,
         )
         .execute(&mut *tx)
         .await;
@@ -458,7 +478,8 @@ impl Registry {
             worker,
             interval(duration),
         )
-        .fetch_optional(&self.relaxed)
+        // Durable: the number is the fence, and must never be given twice.
+        .fetch_optional(&self.pool)
         .await?;
         row.map(|row| Ok(Lease { operation: row.try_into()?, duration })).transpose()
     }
@@ -479,14 +500,16 @@ impl Registry {
     }
 
     /// Records an operation's course and extends the lease; true if somebody asked to cancel.
-    /// Not durable: a step whose record is lost in a crash of the registry is run again.
+    /// Not durable, as a step whose record is lost in a crash of the registry is run again; but durable
+    /// where it turns (undoing, or past the point of no return).
     pub async fn operation_record(&self, lease: &Lease, record: &Record) -> Result<bool, FencedError> {
         let events = Columns::of(&record.events);
+        let turns = record.undoing || !record.cancellable;
         let cancel = sqlx::query_scalar!(
             r#"WITH operation AS (
                    UPDATE operations SET state = CASE WHEN $3 THEN 'undoing' ELSE 'running' END,
                        steps_done = $4, step = $5, progress = $6, cancellable = $7, error = coalesce($8, error),
-                       retries = retries + $9, lease_expires_at = now() + $10
+                       retries = CASE WHEN steps_done = $4 THEN retries + $9 ELSE 0 END, lease_expires_at = now() + $10
                    WHERE id = $1 AND attempts = $2 AND state IN ('running', 'undoing')
                    RETURNING id, cancel_requested
                ), events AS (
@@ -511,7 +534,7 @@ impl Registry {
             &events.progress,
             &events.messages,
         )
-        .fetch_optional(&self.relaxed)
+        .fetch_optional(if turns { &self.pool } else { &self.relaxed })
         .await
         .map_err(RegistryError::from)?;
         cancel.ok_or_else(|| LeaseLost.into())
@@ -617,7 +640,8 @@ impl Registry {
         let purge_at =
             if let TenantStatus::Deactivated { purge_at } = status { Some(purge_at) } else { None };
         let held = sqlx::query_scalar!(
-            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2 FOR UPDATE),
+            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE),
                  tenant AS (
                      UPDATE tenants SET status = $3, purge_at = $4, updated_at = now() FROM fence
                      WHERE tenants.id = fence.tenant_id AND (status, purge_at) IS DISTINCT FROM ($3, $4))
@@ -636,7 +660,8 @@ impl Registry {
     /// Begins to serve a tenant: its latest placement serves, its status is active.
     pub async fn tenant_activate(&self, lease: &Lease) -> Result<(), FencedError> {
         let held = sqlx::query_scalar!(
-            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2 FOR UPDATE),
+            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2
+                   AND state = 'running' FOR UPDATE),
                  placement AS (
                      UPDATE placements SET state = 'serving' FROM fence
                      WHERE placements.tenant_id = fence.tenant_id AND state <> 'serving' AND epoch = (
@@ -657,7 +682,8 @@ impl Registry {
     /// Forgets what a purged tenant had (placements, keys, domains, labels); its record stays, its slug is free.
     pub async fn tenant_forget(&self, lease: &Lease) -> Result<(), FencedError> {
         let held = sqlx::query_scalar!(
-            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2 FOR UPDATE),
+            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE),
                  placement AS (DELETE FROM placements USING fence WHERE placements.tenant_id = fence.tenant_id),
                  keys AS (DELETE FROM api_keys USING fence WHERE api_keys.tenant_id = fence.tenant_id),
                  domain AS (DELETE FROM domains USING fence WHERE domains.tenant_id = fence.tenant_id),

@@ -9,7 +9,11 @@ use tenantry_domain::{
 };
 use uuid::Uuid;
 
-use crate::{Lease, LeaseLost, Registry, RegistryError, error::Stored, operations::FencedError};
+use crate::{
+    Lease, LeaseLost, Registry, RegistryError,
+    error::{Stored, broken_constraint},
+    operations::FencedError,
+};
 
 /// What a tenant's first placement needs to be chosen.
 #[derive(Debug, Clone)]
@@ -24,6 +28,15 @@ pub struct PlaceRequest {
     pub region: Option<String>,
     /// Tenants that one login may hold.
     pub tenants_per_login: u32,
+}
+
+/// A tenant's first placement.
+#[derive(Debug, Clone)]
+pub enum Placed {
+    /// Chosen now, with the given password.
+    Now(Placement),
+    /// Chosen by an earlier try, with a password of its own.
+    Before(Placement),
 }
 
 /// No placement can be chosen.
@@ -88,14 +101,15 @@ impl Registry {
         &self,
         lease: &Lease,
         request: &PlaceRequest,
-    ) -> Result<Placement, PlaceError> {
+    ) -> Result<Placed, PlaceError> {
         let tenant = lease.operation.tenant_id;
         let limit = i32::try_from(request.tenants_per_login).unwrap_or(i32::MAX);
         // The fullest login with room, so that few logins are in use, but none that an earlier tenant of
         // this slug had (see `tenants.retired_logins`); the emptiest server by share.
         let row = sqlx::query!(
             r#"WITH fence AS MATERIALIZED (
-                   SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2 FOR UPDATE
+                   SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE
                ), server AS MATERIALIZED (
                    SELECT id, shared_database FROM servers
                    WHERE state = 'active' AND tenants < capacity AND $3 = ANY (tiers)
@@ -130,8 +144,16 @@ impl Registry {
             request.role_password,
         )
         .fetch_one(&self.pool)
-        .await
-        .map_err(RegistryError::from)?;
+        .await;
+        let row = match row {
+            Ok(row) => row,
+            // It was recorded by an earlier try whose answer got lost.
+            Err(error) if broken_constraint(&error) == Some("placements_pkey") => {
+                let placement = self.tenant_get(tenant).await?.and_then(|details| details.placement);
+                return placement.map(Placed::Before).ok_or(PlaceError::LeaseLost(LeaseLost));
+            }
+            Err(error) => return Err(RegistryError::from(error).into()),
+        };
         if row.fence.is_none() {
             return Err(LeaseLost.into());
         }
@@ -141,7 +163,17 @@ impl Registry {
         else {
             return Err(PlaceError::NoLogin(ServerId::from_uuid(server_id)));
         };
-        Ok(read(tenant, epoch, &state, &tier, server_id, &database, &schema, &login, row.schema_version)?)
+        Ok(Placed::Now(read(
+            tenant,
+            epoch,
+            &state,
+            &tier,
+            server_id,
+            &database,
+            &schema,
+            &login,
+            row.schema_version,
+        )?))
     }
 
     /// A tenant's role password, sealed, as its latest placement has it.
@@ -166,7 +198,8 @@ impl Registry {
         version: Option<AppVersion>,
     ) -> Result<(), FencedError> {
         let done = sqlx::query!(
-            "WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2 FOR UPDATE)
+            "WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE)
              UPDATE placements SET schema_version = $3 FROM fence
              WHERE placements.tenant_id = fence.tenant_id AND epoch = (
                  SELECT max(epoch) FROM placements AS latest WHERE latest.tenant_id = fence.tenant_id)",
@@ -183,7 +216,8 @@ impl Registry {
     /// Forgets a tenant's placements: nothing of them is left on any server.
     pub async fn placement_forget(&self, lease: &Lease) -> Result<(), FencedError> {
         let fenced = sqlx::query!(
-            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2 FOR UPDATE),
+            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE),
                  gone AS (DELETE FROM placements USING fence WHERE placements.tenant_id = fence.tenant_id)
                SELECT count(*) AS "held!" FROM fence"#,
             lease.operation.id.as_uuid(),

@@ -2,7 +2,7 @@
 
 use tenantry_domain::{ids::ServerId, names::ObjectName};
 
-use crate::{Registry, RegistryError, error::Stored};
+use crate::{Registry, RegistryError};
 
 /// A login of the data plane on a server.
 #[derive(Debug, Clone)]
@@ -30,22 +30,6 @@ impl Registry {
         .fetch_optional(&self.pool)
         .await?;
         Ok(password.map(|password| ServerLogin { server_id: server, name: name.clone(), password }))
-    }
-
-    /// The login on a server that holds fewest tenants, if one holds fewer than `limit`.
-    pub async fn server_login_with_room(
-        &self,
-        server: ServerId,
-        limit: u32,
-    ) -> Result<Option<ObjectName>, RegistryError> {
-        let name = sqlx::query_scalar!(
-            "SELECT name FROM server_logins WHERE server_id = $1 AND tenants < $2 ORDER BY tenants DESC, name LIMIT 1",
-            server.as_uuid(),
-            i32::try_from(limit).unwrap_or(i32::MAX),
-        )
-        .fetch_optional(&self.pool)
-        .await?;
-        name.map(|name| ObjectName::parse(&name).stored("server_logins.name")).transpose()
     }
 
     /// Adds a login, unless it is there.

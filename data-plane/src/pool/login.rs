@@ -7,7 +7,7 @@ use std::{
 };
 
 use secrecy::SecretString;
-use tenantry_domain::{envelope, ids::ServerId, names::ObjectName};
+use tenantry_domain::{envelope, ids::ServerId, names::ObjectName, purpose::Purpose};
 use tenantry_registry::{Registry, RegistryError};
 
 /// A password that cannot be had.
@@ -82,7 +82,7 @@ impl Logins {
             .ok_or_else(|| LoginError::Unknown { server, login: name() })?;
         let password = self
             .kek
-            .open_text(&format!("server:{server}:login:{login}"), &stored.password)
+            .open_text(&Purpose::ServerLogin(server, login).to_string(), &stored.password)
             .map_err(|source| LoginError::Sealed { login: name(), source })?;
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.insert((server, Arc::clone(login)), password.clone());

@@ -92,6 +92,12 @@ impl From<PlaceError> for StepError {
 impl From<AdminError> for StepError {
     fn from(error: AdminError) -> Self {
         let message = with_causes(&error);
-        if error.is_transient() { Self::Transient { message } } else { Self::Permanent { message } }
+        // The admin login was refused: its password may just have been changed, and the next try reads it anew.
+        let refused_login = error.code().is_some_and(|code| code.starts_with("28"));
+        if error.is_transient() || refused_login {
+            Self::Transient { message }
+        } else {
+            Self::Permanent { message }
+        }
     }
 }

@@ -176,10 +176,7 @@ impl Course<'_> {
                 );
                 return Ok(Tried::Failed(format!("{}: {message}", step.name())));
             }
-            // Whatever was wrong with the connection to the server: read its address and login anew.
-            if let Some(placement) = self.work.placement() {
-                self.engine.resources.servers.forget(placement.server_id);
-            }
+            self.forget_server();
             let delay = self.backoff(failures);
             tracing::info!(
                 step.name = step.name(),
@@ -238,14 +235,18 @@ impl Course<'_> {
                     }
                     self.reached(&**step, Moment::Undone).await
                 };
+                let timeout = self.engine.resources.settings.step_timeout;
                 let undone = tokio::select! {
-                    undone = undo => undone,
+                    undone = tokio::time::timeout(timeout, undo) => {
+                        undone.unwrap_or_else(|_| Err(StepError::timed_out(timeout)))
+                    }
                     () = self.heartbeat.lost.cancelled() => Err(StepError::LeaseLost),
                 };
                 match undone {
                     Ok(()) => break,
                     Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
                     Err(error) => {
+                        self.forget_server();
                         failures += 1;
                         let delay = self.backoff(failures);
                         let message = format!("undoing failed, to be tried again: {error}");
@@ -273,6 +274,13 @@ impl Course<'_> {
             .await?;
         tracing::warn!("{} ended: {message}", self.definition.kind);
         Ok(Looked::Ended)
+    }
+
+    /// Whatever was wrong with the connection to the server: its address and login are read anew.
+    fn forget_server(&self) {
+        if let Some(placement) = self.work.placement() {
+            self.engine.resources.servers.forget(placement.server_id);
+        }
     }
 
     async fn give_back(&self, delay: Duration) -> Result<Looked, StepError> {

@@ -16,7 +16,7 @@ use crate::engine::{Definition, Work};
 /// The steps of an operation of a kind for a tenant.
 pub(crate) fn define(kind: OperationKind, work: &Work) -> Definition {
     match kind {
-        OperationKind::Provision => provision::define(work.plan.tier),
+        OperationKind::Provision => provision::define(work),
         OperationKind::Suspend => suspend::define(),
         OperationKind::Resume => resume::define(),
         OperationKind::Deactivate => deactivate::define(work),

@@ -1,5 +1,6 @@
 //! Provision: makes a tenant's role, schema or database, tables and default data, and begins to
-//! serve it. No input. It can be undone until it is done; undone, the tenant is `failed`.
+//! serve it. No input. Its point of no return is `activate`, from which on data may be in it; undone
+//! before, the tenant is `failed`.
 //!
 //! - tier `schema`: place, `create_role`, `create_schema`, migrate, seed, activate
 //! - tier `database`: place, `create_role`, `create_database`, `adopt_schema`, migrate, activate
@@ -12,11 +13,13 @@ use tenantry_domain::{
     names::ObjectName, operation::OperationKind, placement::Placement, plan::Tier, purpose::Purpose,
     tenant::TenantPhase,
 };
-use tenantry_registry::{PlaceError, PlaceRequest, ServerLogin};
+use tenantry_registry::{PlaceError, PlaceRequest, Placed, ServerLogin};
 
 use crate::engine::{Definition, Step, StepError, Work};
 
-pub(super) fn define(tier: Tier) -> Definition {
+pub(super) fn define(work: &Work) -> Definition {
+    // The plan may have changed since the tenant was placed.
+    let tier = work.placement().map_or(work.plan.tier, |placement| placement.tier);
     let steps: Vec<Box<dyn Step>> = match tier {
         Tier::Schema => vec![
             Box::new(Place),
@@ -34,11 +37,12 @@ pub(super) fn define(tier: Tier) -> Definition {
             Box::new(Migrate),
             Box::new(Activate),
         ],
-        Tier::Instance => vec![Box::new(RefuseInstance)],
+        // Two, because the last step of a provision is past its point of no return.
+        Tier::Instance => vec![Box::new(RefuseInstance), Box::new(Activate)],
     };
     Definition {
         kind: OperationKind::Provision,
-        no_return: steps.len(),
+        no_return: steps.len() - 1,
         steps,
         phase_when_undone: Some(TenantPhase::Failed),
         done: "the tenant is served",
@@ -82,15 +86,20 @@ impl Step for Place {
             region: None,
             tenants_per_login: resources.settings.tenants_per_login,
         };
-        let placement = match resources.registry.placement_choose(&work.lease, &request).await {
+        let placed = match resources.registry.placement_choose(&work.lease, &request).await {
             Err(PlaceError::NoLogin(server_id)) => {
                 add_login(work, server_id).await?;
                 resources.registry.placement_choose(&work.lease, &request).await?
             }
             chosen => chosen?,
         };
-        work.set_role_password(password);
-        work.set_placement(Some(placement));
+        work.set_placement(Some(match placed {
+            Placed::Now(placement) => {
+                work.set_role_password(password);
+                placement
+            }
+            Placed::Before(placement) => placement,
+        }));
         Ok(())
     }
 

@@ -5,10 +5,11 @@
 use async_trait::async_trait;
 use tenantry_domain::{operation::OperationKind, plan::Tier, tenant::TenantStatus};
 
-use super::steps::SetStatus;
+use super::steps::{CloseLogin, SetStatus};
 use crate::engine::{Definition, Step, StepError, Work};
 
 pub(super) fn define(work: &Work) -> Definition {
+    let was_served = work.status_before() == TenantStatus::Active;
     Definition {
         kind: OperationKind::Purge,
         steps: vec![
@@ -18,11 +19,13 @@ pub(super) fn define(work: &Work) -> Definition {
                 to: TenantStatus::Purging,
                 back: work.status_before(),
             }),
+            // Else a session of the tenant's own could hold a lock for ever.
+            Box::new(CloseLogin { reopen: was_served }),
             Box::new(DropData),
             Box::new(DropRole),
             Box::new(Forget),
         ],
-        no_return: 1,
+        no_return: 2,
         phase_when_undone: None,
         done: "nothing is left of the tenant but its record",
     }

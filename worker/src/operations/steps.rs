@@ -81,6 +81,10 @@ impl Step for OpenLogin {
 }
 
 async fn set_login(work: &Work, enabled: bool) -> Result<(), StepError> {
+    // A tenant whose provisioning failed has no role.
+    if work.placement().is_none() {
+        return Ok(());
+    }
     let (placement, server) = work.placed().await?;
     server.admin.set_role_login(placement.role(), enabled).await?;
     Ok(())

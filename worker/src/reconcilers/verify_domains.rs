@@ -17,7 +17,11 @@ pub async fn run(resources: &Resources) -> Reconciled {
     let mut checks = stream::iter(domains).map(|domain| check(resources, domain)).buffer_unordered(AT_ONCE);
     let mut proven = 0;
     while let Some(checked) = checks.next().await {
-        proven += u64::from(checked?);
+        match checked {
+            Ok(found) => proven += u64::from(found),
+            // The others are looked at all the same.
+            Err(error) => tracing::warn!(%error, "a domain's check cannot be recorded: {error}"),
+        }
     }
     Ok(proven)
 }

@@ -112,17 +112,18 @@ impl ServerAdmin {
         self.run(MAINTENANCE, "drop the tenant's role", block).await.map(drop)
     }
 
-    /// Suspends a role (it may not log in, and its own sessions end) or resumes it. The data
+    /// Suspends a role, if there is one (it may not log in, and its own sessions end) or resumes it. The data
     /// plane's login can still become it: that the data plane does not is the route's doing.
     pub async fn set_role_login(&self, role: &ObjectName, enabled: bool) -> Result<(), AdminError> {
         let (lock, name, quoted) = (lock(role), sql::literal(role.as_str()), role.quoted());
+        let exists = format!("to_regrole({}) IS NOT NULL", sql::literal(&quoted));
         // Two statements, so that the role is closed before its sessions end: in one transaction
         // a session could begin after the look and before the commit.
         let close = if enabled {
-            format!("PERFORM {lock}; ALTER ROLE {quoted} LOGIN;")
+            format!("PERFORM {lock}; IF {exists} THEN ALTER ROLE {quoted} LOGIN; END IF;")
         } else {
             format!(
-                "PERFORM {lock}; ALTER ROLE {quoted} NOLOGIN; COMMIT;
+                "PERFORM {lock}; IF {exists} THEN ALTER ROLE {quoted} NOLOGIN; END IF; COMMIT;
                 PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {name};"
             )
         };
