@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod crashes;
+mod dev;
 mod domains;
 mod enqueue;
 mod idempotency;

@@ -15,6 +15,7 @@ pub mod feed;
 mod idempotency;
 pub mod jobs;
 mod operation_events;
+mod operation_leases;
 mod operations;
 mod page;
 mod placements;
@@ -22,6 +23,7 @@ mod plans;
 mod routes;
 mod server_logins;
 mod servers;
+mod tenant_states;
 mod tenants;
 mod usage;
 
@@ -32,10 +34,8 @@ pub use domains::{DomainAddError, TenantDomain};
 pub use error::RegistryError;
 pub use idempotency::{IdempotencyClaim, StoredAnswer};
 pub use operation_events::NewEvent;
-pub use operations::{
-    CancelError, FencedError, Lease, LeaseLost, NewOperation, OperationFilter, OperationStartError, Outcome,
-    Record, RetryError,
-};
+pub use operation_leases::{FencedError, Lease, LeaseLost, Outcome, Record};
+pub use operations::{CancelError, NewOperation, OperationFilter, OperationStartError, RetryError};
 pub use page::Page;
 pub use placements::{PlaceError, PlaceRequest, Placed, RoleCredentials};
 pub use plans::PlanDeleteError;

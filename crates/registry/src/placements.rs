@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     Lease, LeaseLost, Registry, RegistryError,
     error::{Stored, broken_constraint},
-    operations::FencedError,
+    operation_leases::FencedError,
 };
 
 /// What a tenant's first placement needs to be chosen.

@@ -2,7 +2,8 @@
 //!
 //! One load per name at a time, in a task of its own, so that a client that hangs up takes nothing
 //! from those who wait with it. While the registry is down, what is in memory is served as it is:
-//! a stale route is harmless, because the placement it names refuses what it must not serve.
+//! a stale route is harmless, because the placement it names refuses what it must not serve (a move
+//! fences it; after a purge its login is no member of the slug's next role, see ADR 5).
 
 use std::{
     collections::HashMap,
