@@ -1,12 +1,14 @@
 //! Workers that are killed, and connections that are cut, between and inside steps.
 
+use std::sync::Arc;
+
 use futures::{StreamExt, stream};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tenantry_domain::operation::OperationKind;
 use tenantry_tests::{
     TestApp,
-    probe::{Notebook, crash_points, point_to_text},
+    probe::{Gate, Notebook, crash_points, point_to_text},
     process::WorkerProcess,
     proxy::Proxy,
 };
@@ -85,7 +87,7 @@ async fn a_worker_killed_at_any_step_of_purge_is_succeeded_by_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_points_that_are_tested_are_all_that_there_are() {
-    let notebook = std::sync::Arc::new(Notebook::default());
+    let notebook = Arc::new(Notebook::default());
     let app = TestApp::build().with_shared_probe(notebook.clone()).start().await;
     for (plan, steps) in [("basic", PROVISION_SCHEMA), ("premium", PROVISION_DATABASE)] {
         let before = notebook.points().len();
@@ -109,31 +111,45 @@ async fn the_points_that_are_tested_are_all_that_there_are() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_loses_the_registry_in_the_middle_of_an_operation_finishes_it_afterwards() {
-    for step in ["create_role", "migrate", "activate"] {
-        let server = tenantry_tests::server::shared().await;
-        let address = format!("127.0.0.1:{}", server.port()).parse().unwrap();
-        let proxy = std::sync::Arc::new(Proxy::start(address).await);
-        let gate = std::sync::Arc::new(tenantry_tests::probe::Gate::at(step));
-        let app = TestApp::build()
-            .with_worker_registry_proxy(proxy.address)
-            .with_shared_probe(gate.clone())
-            .start()
-            .await;
-        let slug = app.slug("acme");
-        let body = json!({ "name": "Acme", "slug": slug, "plan": "basic", "app": "crm" });
-        let answer = app.api.post("/api/v1/tenants", body).await.expect(202).json();
-        gate.reached().await;
-        proxy.cut();
-        gate.open();
-        // The step goes on against the tenant server, and cannot be recorded.
-        proxy.mend();
-        let id = answer["operation"]["id"].as_str().unwrap().to_owned();
-        let ended = app.operation_ended(&id).await;
-        assert_eq!(ended["state"], "succeeded", "cut in {step}: {ended}");
-        assert_eq!(app.on_server().await.schemas.len(), 1);
-        app.api.delete_and_wait(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(200);
-        app.assert_nothing_left().await;
+/// Cuts the worker's connections to the registry while it stands before a step, and lets it go on.
+async fn cut_at(kind: OperationKind, step: &'static str) {
+    let server = tenantry_tests::server::shared().await;
+    let address = format!("127.0.0.1:{}", server.port()).parse().unwrap();
+    let proxy = Proxy::start(address).await;
+    let gate = Arc::new(Gate::at(step));
+    let app = TestApp::build()
+        .with_worker_registry_proxy(proxy.address)
+        .with_shared_probe(gate.clone())
+        .start()
+        .await;
+    let slug = app.slug("acme");
+    let body = json!({ "name": "Acme", "slug": slug, "plan": "basic", "app": "crm" });
+    let purge = format!("/api/v1/tenants/{slug}?purge=now");
+    let answer = if kind == OperationKind::Purge {
+        app.api.post_and_wait("/api/v1/tenants", body).await.expect(201);
+        app.api.delete(&purge).await.expect(202).json()
+    } else {
+        app.api.post("/api/v1/tenants", body).await.expect(202).json()
+    };
+    gate.reached().await;
+    proxy.cut();
+    gate.open();
+    // The step goes on against the tenant server, and finds no registry to be recorded in.
+    proxy.mend();
+    let ended = app.operation_ended(answer["operation"]["id"].as_str().unwrap()).await;
+    assert_eq!(ended["state"], "succeeded", "cut in {step} of {kind}: {ended}");
+    if kind == OperationKind::Provision {
+        assert_eq!(app.on_server().await.schemas.len(), 1, "cut in {step}");
+        app.api.delete_and_wait(&purge).await.expect(200);
     }
+    app.assert_nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_loses_the_registry_in_any_step_finishes_the_operation_afterwards() {
+    let steps = PROVISION_SCHEMA
+        .iter()
+        .map(|step| (OperationKind::Provision, *step))
+        .chain(PURGE.iter().map(|step| (OperationKind::Purge, *step)));
+    stream::iter(steps).for_each_concurrent(4, async |(kind, step)| cut_at(kind, step).await).await;
 }
