@@ -1,14 +1,19 @@
 //! The layers that go around every router.
 
-use std::{any::Any, sync::Arc, time::Instant};
+use std::{
+    any::Any,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
-    http::StatusCode,
+    http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
+use futures::StreamExt;
 use tenantry_domain::Clock;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
@@ -36,10 +41,41 @@ pub fn with_standard_layers(
         })
         .layer(DefaultBodyLimit::max(max_body))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn(move |request, next| refuse_too_large(max_body, request, next)))
         .layer(middleware::from_fn(move |request, next| observe(plane, request, next)))
         .layer(middleware::from_fn(move |request, next| {
             request_id::assign(Arc::clone(&clock), request, next)
         }))
+}
+
+/// What is read, and thrown away, of a body that is too large, and for how long.
+const DRAINED: usize = 64 << 20;
+const DRAINED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Refuses a body that says that it is too large, after reading it: a client that is still sending when
+/// the connection closes sees a broken connection instead of the answer.
+async fn refuse_too_large(max_body: usize, request: Request, next: Next) -> Response {
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if declared.and_then(|length| length.parse::<usize>().ok()).is_none_or(|length| length <= max_body) {
+        return next.run(request).await;
+    }
+    // Who waits to be asked for the body is answered instead.
+    if !request.headers().contains_key(header::EXPECT) {
+        let mut body = request.into_body().into_data_stream();
+        let drain = async {
+            let mut read = 0;
+            while let Some(Ok(chunk)) = body.next().await {
+                read += chunk.len();
+                if read > DRAINED {
+                    break;
+                }
+            }
+        };
+        // Whether all of it was read does not change the answer.
+        let _ = tokio::time::timeout(DRAINED_WITHIN, drain).await;
+    }
+    let detail = format!("the body is larger than {max_body} bytes; send less at a time");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).into_response()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
