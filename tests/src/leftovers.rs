@@ -1,10 +1,10 @@
 //! Looks behind the API: what is on the server, and whether it is what the registry says.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use sqlx::{Connection, PgConnection, Row};
 
-use crate::{TestApp, server};
+use crate::{TestApp, server, within::within};
 
 /// What a test's tenants have on the server.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -72,14 +72,6 @@ impl TestApp {
 impl TestApp {
     /// Waits until a number from the registry is zero: for what follows an event without one of its own.
     pub async fn until_zero(&self, query: &'static str) {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-        loop {
-            let count = self.count(query).await;
-            if count == 0 {
-                return;
-            }
-            assert!(std::time::Instant::now() < deadline, "still {count}: {query}");
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+        within(Duration::from_secs(20), query, async || self.count(query).await == 0).await;
     }
 }
