@@ -74,7 +74,8 @@ impl Bench {
     pub(crate) async fn tenant_without_tables(&self, tenant: &str) -> ObjectName {
         let tenant = name(tenant);
         let (mark, database, login) = (mark(&tenant), &self.database, &self.login);
-        self.admin.ensure_role(&tenant, &mark, &"pw".into(), login, None).await.unwrap();
+        self.admin.ensure_role(&tenant, &mark, login, None).await.unwrap();
+        self.admin.set_role_password(&tenant, &mark, &"pw".into()).await.unwrap();
         self.admin.ensure_schema(database, &tenant, &mark, login).await.unwrap();
         tenant
     }

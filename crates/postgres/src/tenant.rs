@@ -1,12 +1,22 @@
 //! The data plane's connections: each is logged in as a role without rights, and becomes one
 //! tenant for the length of one transaction, so that nothing can leak to the next.
 
+mod answer;
+mod cancel;
 mod connection;
 mod error;
+mod login;
+mod request;
+mod server_error;
 mod statements;
+mod wire;
 
-pub use connection::{Access, ConnectOptions, LoginTarget, QueryRow, TenantConnection};
-pub use error::{ConnectError, QueryErrorKind, TenantQueryError};
+pub use answer::QueryRow;
+pub use connection::TenantConnection;
+pub use error::{ConnectError, LinkError, QueryErrorKind, TenantQueryError};
+pub use login::{ConnectOptions, LoginTarget};
+pub use request::Access;
+pub use server_error::ServerError;
 
 #[cfg(test)]
 mod tests;

@@ -239,12 +239,12 @@ async fn read(body: Body, headers: &HeaderMap, max: usize) -> Result<Bytes, Prob
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|len| len > max) {
-        return Err(answers::body_too_large(max));
+        return Err(Problem::body_too_large(max));
     }
     to_bytes(body, max).await.map_err(|error| {
         let too_large = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source())
             .any(|error| error.to_string().contains("length limit exceeded"));
-        if too_large { answers::body_too_large(max) } else { answers::body_unreadable() }
+        if too_large { Problem::body_too_large(max) } else { answers::body_unreadable() }
     })
 }
 

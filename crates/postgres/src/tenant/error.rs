@@ -1,6 +1,32 @@
 //! What goes wrong when a tenant's statement runs, sorted by what the data plane does about it.
 
-use tokio_postgres::{Error, error::DbError};
+use std::{fmt::Display, io};
+
+use super::ServerError;
+
+/// Why a connection to a server is of no use (any more).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The server said so.
+    #[error(transparent)]
+    Said(#[from] Box<ServerError>),
+    /// The network did.
+    #[error("the network failed: {0}")]
+    Network(#[from] io::Error),
+    /// The server left without a word.
+    #[error("the server closed the connection")]
+    Closed,
+    /// The server speaks otherwise than we do.
+    #[error("the server cannot be understood: {0}")]
+    Protocol(String),
+}
+
+impl LinkError {
+    pub(super) fn protocol(why: impl Display) -> Self {
+        Self::Protocol(why.to_string())
+    }
+}
 
 /// A connection could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +44,7 @@ pub enum ConnectError {
         /// `host:port`.
         server: String,
         /// Why not.
-        source: Error,
+        source: LinkError,
     },
     /// The server has no connection to spare.
     #[error("PostgreSQL at {server} has no connection to spare: {source}")]
@@ -26,7 +52,7 @@ pub enum ConnectError {
         /// `host:port`.
         server: String,
         /// Why not.
-        source: Error,
+        source: LinkError,
     },
     /// The server is out of reach.
     #[error("PostgreSQL at {server} is out of reach: {source}")]
@@ -34,17 +60,20 @@ pub enum ConnectError {
         /// `host:port`.
         server: String,
         /// Why not.
-        source: Error,
+        source: LinkError,
     },
 }
 
 impl ConnectError {
-    pub(super) fn new(server: String, source: Error) -> Self {
-        match source.code().map(tokio_postgres::error::SqlState::code) {
-            Some("53300") => Self::Busy { server, source },
-            Some(code) if code.starts_with("28") || matches!(code, "3D000" | "42501") => {
-                Self::Refused { server, source }
-            }
+    pub(super) fn new(server: String, source: LinkError) -> Self {
+        match &source {
+            LinkError::Said(said) => match said.code.as_str() {
+                "53300" => Self::Busy { server, source },
+                code if code.starts_with("28") || matches!(code, "3D000" | "42501") => {
+                    Self::Refused { server, source }
+                }
+                _ => Self::Unreachable { server, source },
+            },
             _ => Self::Unreachable { server, source },
         }
     }
@@ -132,33 +161,28 @@ pub struct TenantQueryError {
     pub constraint: Option<String>,
 }
 
-impl From<Error> for TenantQueryError {
-    fn from(error: Error) -> Self {
-        let Some(said) = error.as_db_error() else {
-            // No word of the server's: the connection is gone, or the answer is not what it has to be.
-            let lost = error.is_closed()
-                || std::error::Error::source(&error)
-                    .is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
-            let kind = if lost { QueryErrorKind::Connection } else { QueryErrorKind::Internal };
-            return Self::bare(kind, error.to_string());
-        };
-        said.into()
+impl From<Box<ServerError>> for TenantQueryError {
+    fn from(said: Box<ServerError>) -> Self {
+        let said = *said;
+        Self {
+            kind: QueryErrorKind::of(&said.code, &said.message),
+            code: Some(said.code),
+            message: said.message,
+            detail: said.detail,
+            hint: said.hint,
+            table: said.table,
+            column: said.column,
+            constraint: said.constraint,
+        }
     }
 }
 
-impl From<&DbError> for TenantQueryError {
-    fn from(said: &DbError) -> Self {
-        let code = said.code().code();
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        Self {
-            kind: QueryErrorKind::of(code, said.message()),
-            code: Some(code.into()),
-            message: said.message().into(),
-            detail: owned(said.detail()),
-            hint: owned(said.hint()),
-            table: owned(said.table()),
-            column: owned(said.column()),
-            constraint: owned(said.constraint()),
+impl From<LinkError> for TenantQueryError {
+    fn from(lost: LinkError) -> Self {
+        match lost {
+            // The server's farewell says more than that it is gone.
+            LinkError::Said(said) => Self { kind: QueryErrorKind::Connection, ..said.into() },
+            other => Self::bare(QueryErrorKind::Connection, other.to_string()),
         }
     }
 }

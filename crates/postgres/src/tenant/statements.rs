@@ -3,37 +3,40 @@
 //! A statement is prepared at its second use: most shapes of a request are seen once, and one that
 //! is seen once costs less unprepared.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use tenantry_domain::names::ObjectName;
-use tokio_postgres::Statement;
 
 /// Statements that one connection keeps prepared, or remembers to have seen.
-const CAPACITY: usize = 200;
+pub(super) const CAPACITY: usize = 200;
 
 /// How to run a statement.
 #[derive(Debug, Clone)]
 pub(super) enum Plan {
     /// Never seen: without preparing it.
     Once,
-    /// Seen before: without preparing it, and prepare it alongside.
-    Prepare,
+    /// Seen before: prepare it under this name.
+    Prepare(Arc<str>),
     /// As it was prepared.
-    Prepared(Statement),
+    Prepared(Arc<str>),
 }
 
 #[derive(Debug)]
 struct Seen {
     last_used: u64,
-    statement: Option<Statement>,
+    /// What the server knows it as, from its second use on.
+    name: Option<Arc<str>>,
 }
 
+/// A statement counts as prepared once it was planned to be: one that fails must be forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Statements {
     // Two levels, so that looking up takes no copy of the names.
     by_tenant: HashMap<ObjectName, HashMap<Box<str>, Seen>>,
     len: usize,
     clock: u64,
+    /// What the server may still hold, and is to close.
+    dropped: Vec<Arc<str>>,
 }
 
 impl Statements {
@@ -43,37 +46,44 @@ impl Statements {
         let clock = self.clock;
         if let Some(seen) = self.by_tenant.get_mut(tenant).and_then(|tenant| tenant.get_mut(sql)) {
             seen.last_used = clock;
-            return match &seen.statement {
-                Some(statement) => Plan::Prepared(statement.clone()),
-                None => Plan::Prepare,
-            };
+            if let Some(name) = &seen.name {
+                return Plan::Prepared(Arc::clone(name));
+            }
+            // The clock never shows the same twice.
+            let name: Arc<str> = format!("tenant_{clock}").into();
+            seen.name = Some(Arc::clone(&name));
+            return Plan::Prepare(name);
         }
         if self.len >= CAPACITY {
             self.evict();
         }
-        let seen = Seen { last_used: clock, statement: None };
+        let seen = Seen { last_used: clock, name: None };
         self.by_tenant.entry(tenant.clone()).or_default().insert(sql.into(), seen);
         self.len += 1;
         Plan::Once
     }
 
-    /// Keeps a statement that was prepared.
-    pub(super) fn keep(&mut self, tenant: &ObjectName, sql: &str, statement: Statement) {
-        if let Some(seen) = self.by_tenant.get_mut(tenant).and_then(|tenant| tenant.get_mut(sql)) {
-            seen.statement = Some(statement);
-        }
-    }
-
     /// Forgets a statement that failed: the tables it was prepared for may have changed.
     pub(super) fn forget(&mut self, tenant: &ObjectName, sql: &str) {
         if let Some(statements) = self.by_tenant.get_mut(tenant)
-            && statements.remove(sql).is_some()
+            && let Some(seen) = statements.remove(sql)
         {
             self.len -= 1;
+            self.dropped.extend(seen.name);
             if statements.is_empty() {
                 self.by_tenant.remove(tenant);
             }
         }
+    }
+
+    /// Names that the server is to close with the next request.
+    pub(super) fn dropped(&self) -> &[Arc<str>] {
+        &self.dropped
+    }
+
+    /// The server was told.
+    pub(super) fn forget_dropped(&mut self) {
+        self.dropped.clear();
     }
 
     /// A scan of a few hundred entries, and only when a shape is new: less than it would cost to keep
@@ -88,7 +98,6 @@ impl Statements {
             .min_by_key(|(last_used, ..)| *last_used)
             .map(|(_, tenant, sql)| (tenant.clone(), sql.clone()));
         if let Some((tenant, sql)) = oldest {
-            // Dropping the `Statement` closes it on the server.
             self.forget(&tenant, &sql);
         }
     }
@@ -106,10 +115,27 @@ mod tests {
         for n in 1..CAPACITY {
             statements.plan(&tenant, &n.to_string());
         }
-        assert!(matches!(statements.plan(&tenant, "first"), Plan::Prepare));
+        let Plan::Prepare(first) = statements.plan(&tenant, "first") else { panic!("it was seen before") };
+        let Plan::Prepare(second) = statements.plan(&tenant, "1") else { panic!("it was seen before") };
+        assert_ne!(first, second);
         statements.plan(&tenant, "one too many");
         assert_eq!(statements.len, CAPACITY);
-        assert!(matches!(statements.plan(&tenant, "first"), Plan::Prepare));
-        assert!(matches!(statements.plan(&tenant, "1"), Plan::Once));
+        assert!(matches!(statements.plan(&tenant, "first"), Plan::Prepared(name) if name == first));
+        // The last one to be used just once.
+        assert!(matches!(statements.plan(&tenant, "2"), Plan::Once));
+        assert!(statements.dropped().is_empty());
+    }
+
+    #[test]
+    fn a_statement_that_is_forgotten_is_to_be_closed() {
+        let tenant = ObjectName::parse("tenant_a").unwrap();
+        let mut statements = Statements::default();
+        statements.plan(&tenant, "one");
+        let Plan::Prepare(name) = statements.plan(&tenant, "one") else { panic!("it was seen before") };
+        statements.forget(&tenant, "one");
+        assert_eq!(statements.dropped(), [name]);
+        statements.forget_dropped();
+        assert!(statements.dropped().is_empty());
+        assert!(matches!(statements.plan(&tenant, "one"), Plan::Once));
     }
 }

@@ -1,0 +1,105 @@
+//! What a server answers to a request, read to its end.
+
+use std::{io, ops::Range};
+
+use bytes::Bytes;
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::{DataRowBody, Message};
+
+use super::{LinkError, QueryErrorKind, ServerError, TenantQueryError, wire::Wire};
+
+/// The first row of an answer; all of it is empty when there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct QueryRow {
+    /// The first column: `text`, `json` or `jsonb`, as text.
+    pub body: Option<Bytes>,
+    /// The second column, a `bigint`: rows in the body.
+    pub page_count: i64,
+    /// The third column, a `bigint`: rows in all, where they were counted.
+    pub total_count: Option<i64>,
+}
+
+/// What came back, when the transaction is over.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// Statements that were parsed.
+    pub(super) parsed: u32,
+    /// Why nothing was done. May come last: constraints may be deferred to the commit.
+    pub(super) error: Option<Box<ServerError>>,
+    /// The first row of the last statement.
+    pub(super) row: Option<io::Result<QueryRow>>,
+}
+
+impl Answer {
+    #[expect(clippy::result_large_err, reason = "the caller's own")]
+    pub(super) fn into_row(self) -> Result<QueryRow, TenantQueryError> {
+        if let Some(error) = self.error {
+            return Err(error.into());
+        }
+        let row = self.row.transpose().map(Option::unwrap_or_default);
+        row.map_err(|error| TenantQueryError::bare(QueryErrorKind::Internal, error.to_string()))
+    }
+}
+
+/// Reads the answer to a request of some statements. No other error than of the connection: it
+/// cannot be used after one.
+pub(super) async fn read(wire: &mut Wire, statements: u32) -> Result<Answer, LinkError> {
+    let mut answer = Answer::default();
+    let mut completed = 0;
+    loop {
+        match wire.next().await? {
+            Message::ParseComplete => answer.parsed += 1,
+            Message::BindComplete | Message::CloseComplete => {}
+            Message::DataRow(row) => {
+                if completed + 1 == statements && answer.row.is_none() {
+                    answer.row = Some(read_row(&row));
+                }
+            }
+            Message::CommandComplete(_) | Message::EmptyQueryResponse => completed += 1,
+            Message::ErrorResponse(body) => {
+                let error = ServerError::read(&body);
+                if error.fatal {
+                    return Err(error.into());
+                }
+                answer.error.get_or_insert(error);
+            }
+            Message::ReadyForQuery(ready) => {
+                // A transaction that is still open is still the tenant's.
+                if ready.status() != b'I' {
+                    return Err(LinkError::protocol("it left a transaction open"));
+                }
+                if completed != statements && answer.error.is_none() {
+                    return Err(LinkError::protocol("it left a statement out"));
+                }
+                return Ok(answer);
+            }
+            _ => return Err(LinkError::protocol("it answered with what was not asked for")),
+        }
+    }
+}
+
+fn read_row(row: &DataRowBody) -> io::Result<QueryRow> {
+    let bytes = row.buffer_bytes();
+    let mut columns = row.ranges();
+    let mut column = || columns.next().map(Option::flatten);
+    Ok(QueryRow {
+        body: column()?.map(|range| cut(bytes, range)),
+        page_count: column()?.map(|range| integer(&bytes[range])).transpose()?.unwrap_or_default(),
+        total_count: column()?.map(|range| integer(&bytes[range])).transpose()?,
+    })
+}
+
+/// Bodies from here on stay in the read buffer. A smaller one is copied, so that it does not keep
+/// the whole of the buffer, and the buffer can be used again at once.
+const SLICED: usize = 4 << 10;
+
+fn cut(bytes: &Bytes, range: Range<usize>) -> Bytes {
+    if range.len() < SLICED { Bytes::copy_from_slice(&bytes[range]) } else { bytes.slice(range) }
+}
+
+fn integer(text: &[u8]) -> io::Result<i64> {
+    let number = str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidData, "the answer holds something else than a count")
+    })
+}
