@@ -8,13 +8,13 @@ use std::{
     ops::Deref,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use quick_cache::{
-    Equivalent,
+    DefaultHashBuilder, Equivalent, Lifecycle, OptionsBuilder, UnitWeighter,
     sync::{Cache, EntryAction, EntryResult},
 };
 use tenantry_domain::{ids::TenantId, route::Route};
@@ -80,14 +80,19 @@ impl RouteName<'_> {
 #[derive(Debug, Clone)]
 pub struct CachedRoute(Arc<Entry>);
 
+/// In this order, so that what every lookup asks lies next to the `Arc`'s counter.
 #[derive(Debug)]
+#[repr(C)]
 struct Entry {
-    route: Route,
     read_at: Instant,
-    /// Grows with each load: a slow one must not overwrite a later one.
-    load: u64,
     generation: u32,
     doubtful: AtomicBool,
+    /// A later load took its place: a name that still leads here leads to the tenant, not to this.
+    replaced: AtomicBool,
+    lookups: AtomicU8,
+    /// Grows with each load: a slow one must not overwrite a later one.
+    load: u64,
+    route: Route,
 }
 
 impl Deref for CachedRoute {
@@ -133,18 +138,54 @@ pub(super) struct Snapshot {
     heard: u64,
 }
 
+/// Routes by the hash of a name: whether the route found really has the name is checked anyway
+/// ([`RouteName::is_of`]), and a name that is not stored is one place less to fetch from memory. The
+/// route itself, not the tenant's id: that would be two more.
+#[derive(Debug)]
+struct Names {
+    routes: Cache<u64, CachedRoute>,
+    hasher: RandomState,
+}
+
+impl Names {
+    fn hash(&self, name: RouteName<'_>) -> u64 {
+        self.hasher.hash_one(name)
+    }
+}
+
+/// What goes with a route that makes room for another: its names.
+#[derive(Debug, Clone)]
+struct ForgetNames(Arc<Names>);
+
+impl Lifecycle<TenantId, CachedRoute> for ForgetNames {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: TenantId, route: CachedRoute) {
+        for name in names_of(&route) {
+            self.0.routes.remove(&self.0.hash(name));
+        }
+        // A name that was being kept just now finds out.
+        route.0.replaced.store(true, Ordering::Release);
+    }
+}
+
+/// All names of a route but its id.
+fn names_of(route: &Route) -> impl Iterator<Item = RouteName<'_>> {
+    let labels = std::iter::once(&route.slug).chain(&route.subdomain);
+    labels
+        .map(|label| RouteName::Label(label.as_str()))
+        .chain(route.domains.iter().map(|domain| RouteName::Domain(domain.as_str())))
+}
+
 #[derive(Debug)]
 pub(super) struct Store {
-    routes: Cache<TenantId, CachedRoute>,
-    /// By the name's hash: whether the route found really has the name is checked anyway
-    /// ([`RouteName::is_of`]), and a name that is not stored is one place less to fetch from memory.
-    names: Cache<u64, TenantId>,
+    routes: Cache<TenantId, CachedRoute, UnitWeighter, DefaultHashBuilder, ForgetNames>,
+    names: Arc<Names>,
     nobody: Cache<OwnedName, Instant>,
     ttl: Duration,
     unknown_ttl: Duration,
     /// Changes heard per name, by the name's hash: a collision only costs a load.
     marks: Box<[AtomicU32]>,
-    hasher: RandomState,
     /// Grows when many routes change at once.
     generation: AtomicU32,
     /// All changes heard.
@@ -158,14 +199,25 @@ const MARKS: usize = 1024;
 
 impl Store {
     pub(super) fn new(max_routes: usize, ttl: Duration, unknown_ttl: Duration) -> Self {
+        let names =
+            Arc::new(Names { routes: Cache::new(max_routes.saturating_mul(2)), hasher: RandomState::new() });
+        let options = OptionsBuilder::new()
+            .estimated_items_capacity(max_routes)
+            .weight_capacity(max_routes as u64)
+            .build()
+            .expect("both capacities are given");
         Self {
-            routes: Cache::new(max_routes),
-            names: Cache::new(max_routes * 2),
+            routes: Cache::with_options(
+                options,
+                UnitWeighter,
+                DefaultHashBuilder::default(),
+                ForgetNames(Arc::clone(&names)),
+            ),
+            names,
             nobody: Cache::new(MAX_NOBODY),
             ttl,
             unknown_ttl,
             marks: (0..MARKS).map(|_| AtomicU32::new(0)).collect(),
-            hasher: RandomState::new(),
             generation: AtomicU32::new(0),
             heard: AtomicU64::new(0),
             loads: AtomicU64::new(0),
@@ -174,17 +226,45 @@ impl Store {
 
     /// Allocates nothing.
     pub(super) fn find(&self, name: RouteName<'_>, now: Instant) -> Found {
-        let id = match name {
-            RouteName::Id(id) => Some(id),
-            _ => self.names.get(&self.hash(name)),
+        let route = match name {
+            RouteName::Id(id) => self.routes.get(&id),
+            _ => self.by_name(name),
         };
-        if let Some(route) = id.and_then(|id| self.routes.get(&id)).filter(|route| name.is_of(route)) {
+        if let Some(route) = route.filter(|route| name.is_of(route)) {
             let standing = self.standing(&route, now);
             return Found::Route(route, standing);
         }
         match self.nobody.get(&name) {
             Some(until) if now < until => Found::Nobody,
             _ => Found::Unknown,
+        }
+    }
+
+    fn by_name(&self, name: RouteName<'_>) -> Option<CachedRoute> {
+        let hash = self.names.hash(name);
+        let route = self.names.routes.get(&hash)?;
+        if route.0.replaced.load(Ordering::Acquire) {
+            let mark = self.mark_of(name);
+            let route = self.routes.get(&route.tenant_id)?;
+            self.keep_name(name, &route, mark);
+            return Some(route);
+        }
+        // What is only ever looked up by name must not seem unused.
+        if route.0.lookups.fetch_add(1, Ordering::Relaxed) == 0 {
+            let _ = self.routes.get(&route.tenant_id);
+        }
+        Some(route)
+    }
+
+    /// Lets a name lead to a route, unless the name changed since its mark was read.
+    fn keep_name(&self, name: RouteName<'_>, route: &CachedRoute, mark: u32) {
+        if !name.is_of(route) {
+            return;
+        }
+        let hash = self.names.hash(name);
+        self.names.routes.insert(hash, route.clone());
+        if self.mark_of(name) != mark {
+            self.names.routes.remove(&hash);
         }
     }
 
@@ -208,11 +288,7 @@ impl Store {
     }
 
     fn mark(&self, name: RouteName<'_>) -> &AtomicU32 {
-        &self.marks[usize::try_from(self.hash(name) % MARKS as u64).expect("a remainder of 1024")]
-    }
-
-    fn hash(&self, name: RouteName<'_>) -> u64 {
-        self.hasher.hash_one(name)
+        &self.marks[usize::try_from(self.names.hash(name) % MARKS as u64).expect("a remainder of 1024")]
     }
 
     /// To be taken before the registry is read.
@@ -240,21 +316,28 @@ impl Store {
             load: before.load,
             generation: before.generation,
             doubtful: AtomicBool::new(false),
+            replaced: AtomicBool::new(false),
+            lookups: AtomicU8::new(0),
         }));
         let kept = self.routes.entry(&id, None, |_, kept| {
             if kept.0.load < fresh.0.load {
-                *kept = fresh.clone();
+                let old = std::mem::replace(kept, fresh.clone());
+                old.0.replaced.store(true, Ordering::Release);
             }
             EntryAction::Retain(kept.clone())
         });
         let kept = match kept {
             EntryResult::Retained(kept) => kept,
             EntryResult::Vacant(place) => {
-                // Only fails if the place was taken away meanwhile, by a removal.
-                let _ = place.insert(fresh.clone());
+                // Only fails if the place was taken away meanwhile, by a removal: used once, then.
+                if place.insert(fresh.clone()).is_err() {
+                    fresh.0.replaced.store(true, Ordering::Release);
+                }
                 fresh.clone()
             }
-            EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => fresh.clone(),
+            EntryResult::Removed(..) | EntryResult::Replaced(..) | EntryResult::Timeout => {
+                unreachable!("what is there is retained, without a limit of time")
+            }
         };
         // Only now that a change would find it in place: what was heard before is seen here.
         // A load by label could not know whose changes to watch for, so it heeds all of them.
@@ -267,18 +350,17 @@ impl Store {
         }
         self.nobody.remove(&name);
         if !matches!(name, RouteName::Id(_)) {
-            self.names.insert(self.hash(name), id);
-            if self.mark_of(name) != before.mark {
-                self.names.remove(&self.hash(name));
-            }
+            self.keep_name(name, &kept, before.mark);
         }
         kept
     }
 
     /// Keeps that a name is nobody's.
     pub(super) fn put_nobody(&self, name: RouteName<'_>, before: Snapshot, now: Instant) {
-        if let RouteName::Id(id) = name {
-            self.routes.remove_if(&id, |kept| kept.0.load < before.load);
+        if let RouteName::Id(id) = name
+            && let Some((_, gone)) = self.routes.remove_if(&id, |kept| kept.0.load < before.load)
+        {
+            gone.0.replaced.store(true, Ordering::Release);
         }
         self.nobody.insert(name.to_owned_name(), now + self.unknown_ttl);
         if self.mark_of(name) != before.mark {
@@ -301,7 +383,7 @@ impl Store {
         self.heard.fetch_add(1, Ordering::AcqRel);
         self.nobody.remove(&name);
         if !matches!(name, RouteName::Id(_)) {
-            self.names.remove(&self.hash(name));
+            self.names.routes.remove(&self.names.hash(name));
         }
     }
 
@@ -336,12 +418,8 @@ impl Store {
         let before = self.snapshot(RouteName::Id(route.tenant_id));
         let id = route.tenant_id;
         let kept = self.put(RouteName::Id(id), route, before, now);
-        let labels = std::iter::once(&kept.slug).chain(&kept.subdomain);
-        for label in labels {
-            self.names.insert(self.hash(RouteName::Label(label.as_str())), id);
-        }
-        for domain in &kept.domains {
-            self.names.insert(self.hash(RouteName::Domain(domain.as_str())), id);
+        for name in names_of(&kept) {
+            self.keep_name(name, &kept, self.mark_of(name));
         }
     }
 }
@@ -464,6 +542,38 @@ pub(crate) mod tests {
         let before = store.snapshot(RouteName::Id(renamed.tenant_id));
         store.put(RouteName::Id(renamed.tenant_id), renamed, before, now);
         assert!(matches!(store.find(ACME, now), Found::Unknown));
+    }
+
+    #[test]
+    fn a_route_that_makes_room_takes_its_names_with_it() {
+        let (store, now) = (Store::new(100, TTL, Duration::from_secs(2)), Instant::now());
+        let slug = |number: u128| format!("tenant-{number}");
+        for number in 0..1000 {
+            store.insert(route(number, &slug(number)), now);
+        }
+        assert!(store.len() <= 100);
+        for number in 0..1000 {
+            let id = RouteName::Id(TenantId::from_uuid(Uuid::from_u128(number)));
+            let by_name = standing(&store, RouteName::Label(&slug(number)), now);
+            assert_eq!(by_name, standing(&store, id, now), "tenant {number}");
+        }
+        assert!(store.names.routes.len() <= 100);
+    }
+
+    #[test]
+    fn a_name_leads_to_the_latest_load() {
+        let (store, now) = (store(), Instant::now());
+        let old = route(1, "acme");
+        let name = RouteName::Id(old.tenant_id);
+        store.insert(old, now);
+        for phase in [TenantPhase::Suspended, TenantPhase::Active] {
+            let mut new = route(1, "acme");
+            new.phase = phase;
+            store.put(name, new, store.snapshot(name), now);
+            for _ in 0..2 {
+                assert!(matches!(store.find(ACME, now), Found::Route(route, _) if route.phase == phase));
+            }
+        }
     }
 
     #[test]
