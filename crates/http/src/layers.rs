@@ -2,18 +2,20 @@
 
 use std::{
     any::Any,
-    sync::Arc,
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
+use metrics::Histogram;
 use tenantry_domain::Clock;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
@@ -28,6 +30,7 @@ pub fn with_standard_layers(
     max_body: usize,
     clock: Arc<dyn Clock>,
 ) -> Router {
+    let durations = Arc::new(Durations::default());
     router
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "no_such_endpoint", "there is no such endpoint; see /docs")
@@ -42,7 +45,9 @@ pub fn with_standard_layers(
         .layer(DefaultBodyLimit::max(max_body))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn(move |request, next| refuse_too_large(max_body, request, next)))
-        .layer(middleware::from_fn(move |request, next| observe(plane, request, next)))
+        .layer(middleware::from_fn(move |request, next| {
+            observe(plane, Arc::clone(&durations), request, next)
+        }))
         .layer(middleware::from_fn(move |request, next| {
             request_id::assign(Arc::clone(&clock), request, next)
         }))
@@ -74,8 +79,7 @@ async fn refuse_too_large(max_body: usize, request: Request, next: Next) -> Resp
         // Whether all of it was read does not change the answer.
         let _ = tokio::time::timeout(DRAINED_WITHIN, drain).await;
     }
-    let detail = format!("the body is larger than {max_body} bytes; send less at a time");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).into_response()
+    Problem::body_too_large(max_body).into_response()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature is the layer's")]
@@ -89,13 +93,11 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::internal().into_response()
 }
 
-async fn observe(plane: &'static str, request: Request, next: Next) -> Response {
+async fn observe(plane: &'static str, durations: Arc<Durations>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
     let id = request.extensions().get::<RequestId>().map_or("", RequestId::as_str);
     let span = tracing::info_span!(
         "request", request.id = id, http.method = %method, http.route = route, tenant.id = tracing::field::Empty
@@ -103,11 +105,7 @@ async fn observe(plane: &'static str, request: Request, next: Next) -> Response 
     let response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     let elapsed = started.elapsed();
-    metrics::histogram!(
-        "tenantry_http_request_duration_seconds",
-        "plane" => plane, "route" => route, "method" => method.to_string(), "status" => status.as_str().to_owned()
-    )
-    .record(elapsed.as_secs_f64());
+    durations.of(plane, route, &method, status).record(elapsed.as_secs_f64());
     span.in_scope(|| {
         let (status, millis) = (status.as_u16(), elapsed.as_secs_f64() * 1e3);
         if status >= 500 {
@@ -117,4 +115,54 @@ async fn observe(plane: &'static str, request: Request, next: Next) -> Response 
         }
     });
     response
+}
+
+/// The histograms of request durations, by route, method and status: to ask the recorder for one
+/// takes longer than to record.
+#[derive(Default)]
+struct Durations(RwLock<HashMap<Box<str>, Vec<Answered>>>);
+
+/// What requests to one route take that have this method and are answered with this status.
+struct Answered {
+    method: Method,
+    status: StatusCode,
+    seconds: Histogram,
+}
+
+impl Durations {
+    fn of(&self, plane: &'static str, route: &str, method: &Method, status: StatusCode) -> Histogram {
+        // Anybody can make a method up; a label must not grow by it.
+        let method = if STANDARD_METHODS.contains(method) { method.clone() } else { other_method() };
+        let known = |by_route: &HashMap<Box<str>, Vec<Answered>>| {
+            let found = by_route.get(route)?.iter().find(|one| one.method == method && one.status == status);
+            found.map(|one| one.seconds.clone())
+        };
+        if let Some(seconds) = known(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+            return seconds;
+        }
+        let seconds = metrics::histogram!(
+            "tenantry_http_request_duration_seconds",
+            "plane" => plane, "route" => route.to_owned(), "method" => method.to_string(),
+            "status" => status.as_str().to_owned()
+        );
+        let mut by_route = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        by_route.entry(route.into()).or_default().push(Answered { method, status, seconds: seconds.clone() });
+        seconds
+    }
+}
+
+const STANDARD_METHODS: [Method; 9] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::CONNECT,
+    Method::TRACE,
+];
+
+fn other_method() -> Method {
+    Method::from_bytes(b"OTHER").expect("letters")
 }

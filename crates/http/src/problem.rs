@@ -77,6 +77,12 @@ impl Problem {
             .with_error(field, message)
     }
 
+    /// 413 for a body of more than `max` bytes.
+    pub fn body_too_large(max: usize) -> Self {
+        let detail = format!("the body is larger than {max} bytes; send less at a time");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    }
+
     /// 404 for a thing of a kind, e.g. `tenant`.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("{what}_not_found"), format!("there is no such {what}"))

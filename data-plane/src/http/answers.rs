@@ -130,14 +130,6 @@ pub(super) fn tenant_unavailable() -> Problem {
     )
 }
 
-pub(super) fn body_too_large(max: usize) -> Problem {
-    Problem::new(
-        StatusCode::PAYLOAD_TOO_LARGE,
-        "body_too_large",
-        format!("the body is larger than {max} bytes"),
-    )
-}
-
 pub(super) fn body_unreadable() -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body ended before it was complete")
 }
