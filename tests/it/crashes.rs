@@ -15,9 +15,8 @@ use tenantry_tests::{
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tenantry-under-test");
 
-const PROVISION_SCHEMA: &[&str] = &["place", "create_role", "create_schema", "migrate", "seed", "activate"];
-const PROVISION_DATABASE: &[&str] =
-    &["place", "create_role", "create_database", "adopt_schema", "migrate", "activate"];
+const PROVISION_SCHEMA: &[&str] = &["place", "create_role", "create_schema", "migrate", "seed"];
+const PROVISION_DATABASE: &[&str] = &["place", "create_role", "create_database", "adopt_schema"];
 const PURGE: &[&str] = &["close_route", "close_login", "drop_data", "drop_role", "forget"];
 
 /// Kills a worker with SIGKILL at a point of an operation; another one finishes it.

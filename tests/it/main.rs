@@ -15,6 +15,7 @@ mod operations;
 mod plans_servers_apps;
 mod postgrest_client;
 mod public_signup;
+mod reconcilers;
 mod registry_outage;
 mod resolution;
 mod resource_api;

@@ -12,18 +12,8 @@ use tenantry_worker::engine::{Moment, Point};
 
 /// Every operation, by the plan of its tenant, with its steps and its point of no return.
 const OPERATIONS: &[(OperationKind, &str, &[&str], usize)] = &[
-    (
-        OperationKind::Provision,
-        "basic",
-        &["place", "create_role", "create_schema", "migrate", "seed", "activate"],
-        5,
-    ),
-    (
-        OperationKind::Provision,
-        "premium",
-        &["place", "create_role", "create_database", "adopt_schema", "migrate", "activate"],
-        5,
-    ),
+    (OperationKind::Provision, "basic", &["place", "create_role", "create_schema", "migrate", "seed"], 5),
+    (OperationKind::Provision, "premium", &["place", "create_role", "create_database", "adopt_schema"], 4),
     (OperationKind::Suspend, "basic", &["close_route", "close_login"], 2),
     (OperationKind::Resume, "basic", &["open_login", "open_route"], 2),
     (OperationKind::Deactivate, "basic", &["close_route", "close_login"], 2),

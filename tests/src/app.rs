@@ -319,6 +319,7 @@ impl TestApp {
             retry_cap: Duration::from_millis(50),
             step_tries: 4,
             label: self.suffix.clone(),
+            warm_databases: 0,
             ..tenantry_worker::Settings::default()
         }
     }
@@ -365,12 +366,16 @@ impl TestApp {
 
     /// Another worker on this registry, that ends when the guard is dropped.
     pub fn second_worker(&self) -> DropGuard {
+        let stop = self.stop.child_token();
+        tokio::spawn(self.idle_worker(SystemClock::shared()).run(stop.clone()));
+        stop.drop_guard()
+    }
+
+    /// A worker on this registry that does nothing: what it works with is for running things by hand.
+    pub fn idle_worker(&self, clock: Arc<dyn Clock>) -> Worker {
         let registry =
             Registry::connect_lazy(self.registry_url.expose_secret(), Part::Worker, 12).expect("a URL");
-        let worker = Worker::new(registry, self.kek.clone(), SystemClock::shared(), self.worker_settings());
-        let stop = self.stop.child_token();
-        tokio::spawn(worker.run(stop.clone()));
-        stop.drop_guard()
+        Worker::new(registry, self.kek.clone(), clock, self.worker_settings())
     }
 
     async fn load_apps(&self, apps: &[&str]) {

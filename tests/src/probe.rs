@@ -92,6 +92,10 @@ impl Probe for Notebook {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(point);
         Ok(())
     }
+
+    fn records_each_step(&self) -> bool {
+        true
+    }
 }
 
 /// A point as text, to hand it to another process: `provision/create_role/ran`.
@@ -118,6 +122,10 @@ impl Probe for StopAt {
             std::future::pending::<()>().await;
         }
         Ok(())
+    }
+
+    fn records_each_step(&self) -> bool {
+        self.0.ends_with("/recorded")
     }
 }
 

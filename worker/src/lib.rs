@@ -24,6 +24,7 @@ use dns::{SystemResolver, TxtResolver};
 use engine::{Engine, Probe, Unobserved};
 use tenantry_domain::{Clock, envelope::Key};
 use tenantry_registry::Registry;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use resources::Resources;
@@ -75,10 +76,15 @@ impl Worker {
     /// Works until `stop` is cancelled; then finishes or hands over what it has begun.
     pub async fn run(self, stop: CancellationToken) {
         tracing::info!(worker.name = %self.resources.settings.name, "worker {} begins", self.resources.settings.name);
-        futures::join!(
-            queue::consume(&self.engine, &self.resources, stop.clone()),
-            reconcilers::run_all(&self.resources, stop.clone()),
-        );
+        // Each in a task of its own: whatever woke one would have the queue's consumer ask for jobs.
+        let mut tasks = JoinSet::new();
+        tasks.spawn(queue::consume(self.engine.clone(), Arc::clone(&self.resources), stop.clone()));
+        reconcilers::spawn_all(&mut tasks, &self.resources, &stop);
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task of the worker ended: {error}");
+            }
+        }
         self.resources.servers.close().await;
         tracing::info!(worker.name = %self.resources.settings.name, "worker {} ended", self.resources.settings.name);
     }

@@ -15,7 +15,7 @@ const HEARTBEAT: Duration = Duration::from_secs(2);
 const MISSED_HEARTBEATS: usize = 3;
 
 /// Takes jobs until `stop`, then lets the operations at work end or give themselves back.
-pub(crate) async fn consume(engine: &Engine, resources: &Arc<Resources>, stop: CancellationToken) {
+pub(crate) async fn consume(engine: Engine, resources: Arc<Resources>, stop: CancellationToken) {
     let settings = &resources.settings;
     let mut round = 0u32;
     while !stop.is_cancelled() {
@@ -57,8 +57,10 @@ pub(crate) async fn consume(engine: &Engine, resources: &Arc<Resources>, stop: C
 }
 
 async fn handle(job: OperationJob, engine: Data<Engine>) -> Result<(), BoxDynError> {
+    // In a task of its own: in the worker's, all that wakes an operation (each answer of a server)
+    // would wake apalis too, which then asks the queue for more, some twenty times in a sign-up.
+    tokio::spawn(async move { engine.look_at(job.operation_id).await }).await?;
     // Whatever became of it, the job is done: the operation's row says what is left to do, and the
     // reconciler `requeue_stranded` sees to it.
-    engine.look_at(job.operation_id).await;
     Ok(())
 }

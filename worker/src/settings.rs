@@ -27,6 +27,8 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// Tenants per login of the data plane: see the traps in the design.
     pub tenants_per_login: u32,
+    /// Databases that are kept ready for tenants, of each app on each server.
+    pub warm_databases: usize,
     /// What distinguishes this registry's logins and templates on a server that several share.
     pub label: String,
     /// Limits of admin connections.
@@ -47,6 +49,7 @@ impl Default for Settings {
             job_lost_after: Duration::from_secs(15),
             poll_interval: Duration::from_secs(2),
             tenants_per_login: 250,
+            warm_databases: 1,
             label: "main".into(),
             admin: AdminLimits::default(),
         }

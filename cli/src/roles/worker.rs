@@ -38,6 +38,11 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_WORKER_LEASE", default_value_t = 15.0, value_name = "SECONDS")]
     worker_lease: f64,
 
+    /// Databases to keep ready for tenants of tier database, of each app on each server. A sign-up takes
+    /// one instead of waiting for a copy.
+    #[arg(long, env = "TENANTRY_WARM_DATABASES", default_value_t = 1, value_name = "COUNT")]
+    warm_databases: usize,
+
     /// What distinguishes this registry's logins and templates on servers that several registries share.
     #[arg(long, env = "TENANTRY_LABEL", default_value = "main", value_name = "NAME")]
     label: String,
@@ -58,6 +63,7 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
         name: args.worker_name.unwrap_or_else(unique_name),
         concurrency: args.worker_concurrency,
         lease: std::time::Duration::try_from_secs_f64(args.worker_lease)?,
+        warm_databases: args.warm_databases,
         label: args.label,
         ..Settings::default()
     };

@@ -17,7 +17,9 @@ mod object;
 mod prepare;
 mod role;
 mod schema;
+mod size;
 mod template;
+mod warm_pool;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -36,6 +38,7 @@ use tenantry_domain::names::ObjectName;
 pub use error::{AdminError, ObjectKind};
 pub use migration::MigrationReport;
 pub use object::{MarkedObject, TenantObjects};
+pub use template::Template;
 
 /// The role that owns every tenant object of a server. Nobody logs in as it.
 pub const OWNER_ROLE: &str = "tenantry_owner";

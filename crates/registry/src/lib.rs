@@ -23,9 +23,10 @@ mod plans;
 mod routes;
 mod server_logins;
 mod servers;
+mod storage_samples;
 mod tenant_states;
 mod tenants;
-mod usage;
+mod usage_samples;
 
 pub use api_keys::NewApiKey;
 pub use apps::{AppSummary, PushVersionError};
@@ -42,8 +43,9 @@ pub use plans::PlanDeleteError;
 pub use routes::{RouteKeyRef, RouteReader};
 pub use server_logins::ServerLogin;
 pub use servers::{NewServer, ServerAccess, ServerChange, ServerCreateError, ServerDeleteError};
+pub use storage_samples::UnsampledTenant;
 pub use tenants::{NewTenant, TenantChange, TenantCreateError, TenantDetails, TenantFilter};
-pub use usage::UsageSample;
+pub use usage_samples::UsageSample;
 
 /// A transaction on the registry, for callers that must combine several writes.
 pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;

@@ -187,14 +187,18 @@ impl Registry {
         if done.rows_affected() == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
-    /// Ends an operation, and with it sets the tenant's phase where that depends on the end. Durable.
+    /// Ends an operation, and in the same transaction sets the tenant's phase where that depends on the end; a
+    /// tenant that becomes active is served from its latest placement. Durable.
+    ///
+    /// False, and nothing is written, if it went well but somebody asked to cancel it before its point of
+    /// no return.
     pub async fn operation_finish(
         &self,
         lease: &Lease,
         outcome: &Outcome,
         tenant: Option<TenantPhase>,
         events: &[NewEvent],
-    ) -> Result<(), FencedError> {
+    ) -> Result<bool, FencedError> {
         let (state, error) = match outcome {
             Outcome::Succeeded => (OperationState::Succeeded, None),
             Outcome::Failed { error } => (OperationState::Failed, Some(error.as_str())),
@@ -202,22 +206,31 @@ impl Registry {
         };
         let columns = Columns::of(events);
         let finished = sqlx::query_scalar!(
-            r#"WITH operation AS (
+            r#"WITH held AS MATERIALIZED (
+                   SELECT id, NOT ($3 = 'succeeded' AND cancellable AND cancel_requested) AS ends FROM operations
+                   WHERE id = $1 AND attempts = $2 AND state IN ('running', 'undoing') FOR UPDATE
+               ), operation AS (
                    UPDATE operations SET state = $3, error = $4, step = NULL, cancellable = false,
                        progress = CASE $3 WHEN 'succeeded' THEN 1 ELSE progress END,
                        lease_owner = NULL, lease_expires_at = NULL, finished_at = now()
-                   WHERE id = $1 AND attempts = $2 AND state IN ('running', 'undoing')
-                   RETURNING id, tenant_id
+                   FROM held WHERE operations.id = held.id AND held.ends
+                   RETURNING operations.id, tenant_id
                ), tenant AS (
                    UPDATE tenants SET status = $5, purge_at = NULL, updated_at = now() FROM operation
                    WHERE tenants.id = operation.tenant_id AND $5::text IS NOT NULL
+               ), placement AS (
+                   UPDATE placements SET state = 'serving' FROM operation
+                   WHERE $5 = 'active' AND placements.tenant_id = operation.tenant_id
+                       AND placements.state <> 'serving' AND epoch = (
+                           SELECT max(epoch) FROM placements AS latest
+                           WHERE latest.tenant_id = operation.tenant_id)
                ), events AS (
                    INSERT INTO operation_events (operation_id, kind, step, progress, message, at)
                    SELECT id, event.kind, event.step, event.progress, event.message, clock_timestamp()
                    FROM operation, unnest($6::text[], $7::text[], $8::real[], $9::text[])
                        AS event (kind, step, progress, message)
                )
-               SELECT 1 AS "one!" FROM operation"#,
+               SELECT ends AS "ends!" FROM held"#,
             lease.operation.id.as_uuid(),
             lease.fence(),
             state.as_str(),
@@ -231,7 +244,7 @@ impl Registry {
         .fetch_optional(&self.pool)
         .await
         .map_err(RegistryError::from)?;
-        finished.map(|_| ()).ok_or_else(|| LeaseLost.into())
+        finished.ok_or_else(|| LeaseLost.into())
     }
 
     /// Queues a job for every operation that is due and has none that lives: its worker died, its

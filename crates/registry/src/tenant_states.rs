@@ -29,28 +29,6 @@ impl Registry {
         if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
-    /// Begins to serve a tenant: its latest placement serves, its status is active.
-    pub async fn tenant_activate(&self, lease: &Lease) -> Result<(), FencedError> {
-        let held = sqlx::query_scalar!(
-            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2
-                   AND state = 'running' FOR UPDATE),
-                 placement AS (
-                     UPDATE placements SET state = 'serving' FROM fence
-                     WHERE placements.tenant_id = fence.tenant_id AND state <> 'serving' AND epoch = (
-                         SELECT max(epoch) FROM placements AS latest WHERE latest.tenant_id = fence.tenant_id)),
-                 tenant AS (
-                     UPDATE tenants SET status = 'active', purge_at = NULL, updated_at = now() FROM fence
-                     WHERE tenants.id = fence.tenant_id AND status <> 'active')
-               SELECT count(*) AS "held!" FROM fence"#,
-            lease.operation.id.as_uuid(),
-            lease.fence(),
-        )
-        .fetch_one(&self.relaxed)
-        .await
-        .map_err(RegistryError::from)?;
-        if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
-    }
-
     /// Forgets what a purged tenant had (placements, keys, domains, labels); its record stays, its slug is free.
     pub async fn tenant_forget(&self, lease: &Lease) -> Result<(), FencedError> {
         let held = sqlx::query_scalar!(

@@ -14,6 +14,13 @@ pub enum StepError {
         /// For a person.
         message: String,
     },
+    /// The registry cannot be reached. That says nothing about the step, so it does not count as one of
+    /// its tries: it goes on when the registry is back, under this lease or the next.
+    #[error("{message}")]
+    RegistryAway {
+        /// For a person.
+        message: String,
+    },
     /// Trying again will not help: undo.
     #[error("{message}")]
     Permanent {
@@ -59,7 +66,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 impl From<RegistryError> for StepError {
     fn from(error: RegistryError) -> Self {
         let message = with_causes(&error);
-        if error.is_unavailable() { Self::Transient { message } } else { Self::Permanent { message } }
+        if error.is_unavailable() { Self::RegistryAway { message } } else { Self::Permanent { message } }
     }
 }
 

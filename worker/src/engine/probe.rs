@@ -35,6 +35,11 @@ pub trait Probe: Send + Sync {
     /// May wait for ever (a worker that is killed there), or fail the step with an error.
     async fn reached(&self, point: Point) -> Result<(), StepError>;
 
+    /// Whether every step is recorded by itself, also where several could be recorded together.
+    fn records_each_step(&self) -> bool {
+        false
+    }
+
     /// How often each step runs in a row.
     fn repetitions(&self) -> u32 {
         1

@@ -1,7 +1,8 @@
 //! The course of one operation, from lease to end.
 
 use std::{
-    sync::Arc,
+    pin::pin,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -90,7 +91,21 @@ struct Course<'a> {
     work: Work,
     definition: Definition,
     heartbeat: Heartbeat,
+    /// Events that go with the next record.
+    untold: Mutex<Vec<NewEvent>>,
 }
+
+/// How much of an operation's course is recorded, and since when.
+struct Recorded {
+    steps: usize,
+    at: Instant,
+}
+
+/// Steps that take no longer are recorded together.
+const RECORD_AFTER: Duration = Duration::from_millis(15);
+
+/// The pause before a registry that is away is asked again.
+const REGISTRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 async fn course(engine: &Engine, lease: Lease) -> Result<Looked, StepError> {
     let resources = &engine.resources;
@@ -103,7 +118,7 @@ async fn course(engine: &Engine, lease: Lease) -> Result<Looked, StepError> {
         .ok_or_else(|| StepError::permanent("the tenant is gone"))?;
     let work = Work::new(lease, details, plan, wrapped_data_key, Arc::clone(resources));
     let definition = operations::define(operation.kind, &work);
-    let course = Course { engine, work, definition, heartbeat };
+    let course = Course { engine, work, definition, heartbeat, untold: Mutex::default() };
     if operation.state == OperationState::Undoing {
         let error = operation.error.unwrap_or_else(|| "interrupted".into());
         let outcome = if operation.cancel_requested { Outcome::Cancelled } else { Outcome::Failed { error } };
@@ -117,48 +132,93 @@ impl Course<'_> {
         let steps = &self.definition.steps;
         let retries = self.work.lease.operation.retries;
         tracing::info!("{} begins at step {from} of {}", self.definition.kind, steps.len());
-        let mut events = vec![self.event(OperationEventKind::Started, None, from, "a worker has begun")];
+        self.tell(self.event(OperationEventKind::Started, None, from, "a worker has begun"));
+        let mut recorded = Recorded { steps: from, at: Instant::now() };
         for (index, step) in steps.iter().enumerate().skip(from) {
-            // The record of what ran goes together with the announcement of what runs next.
-            events.push(self.event(OperationEventKind::StepStarted, Some(&**step), index, step.doing()));
-            cancel |= self.record(index, false, std::mem::take(&mut events), None).await?;
-            if index > from {
-                self.reached(&*steps[index - 1], Moment::Recorded).await?;
+            self.tell(self.event(OperationEventKind::StepStarted, Some(&**step), index, step.doing()));
+            let turns = index >= self.definition.no_return;
+            let mut ran = None;
+            if cancel || turns || self.engine.stop.is_cancelled() {
+                cancel |= self.record_steps(index, &mut recorded).await?;
+            } else {
+                let (cancelled, result) = self.run_beside_record(&**step, index, &mut recorded).await?;
+                cancel |= cancelled;
+                ran = Some(result);
             }
-            if cancel && index < self.definition.no_return {
-                return self.undo(index, Outcome::Cancelled).await;
+            if cancel && !turns {
+                return self.undo(index + usize::from(ran.is_some()), Outcome::Cancelled).await;
             }
-            if self.engine.stop.is_cancelled() {
+            if ran.is_none() && self.engine.stop.is_cancelled() {
                 return self.give_back(Duration::ZERO).await;
             }
-            match self.try_step(&**step, index, if index == from { retries } else { 0 }).await? {
+            let failures = if index == from { retries } else { 0 };
+            match self.try_step(&**step, index, failures, ran).await? {
                 Tried::Ran => {}
                 Tried::Later(delay) => return self.give_back(delay).await,
                 Tried::Failed(error) => return self.undo(index + 1, Outcome::Failed { error }).await,
             }
-            events.push(self.event(OperationEventKind::StepFinished, Some(&**step), index + 1, "done"));
+            self.tell(self.event(OperationEventKind::StepFinished, Some(&**step), index + 1, "done"));
         }
-        events.push(self.event(OperationEventKind::Succeeded, None, steps.len(), self.definition.done));
-        self.patiently(|| {
-            self.registry().operation_finish(&self.work.lease, &Outcome::Succeeded, None, &events)
-        })
-        .await?;
+        self.tell(self.event(OperationEventKind::Succeeded, None, steps.len(), self.definition.done));
+        let (phase, events) = (self.definition.phase_when_done, self.untold());
+        let finish =
+            || self.registry().operation_finish(&self.work.lease, &Outcome::Succeeded, phase, &events);
+        if !self.patiently(finish).await? {
+            return self.undo(steps.len(), Outcome::Cancelled).await;
+        }
         tracing::info!("{} succeeded", self.definition.kind);
         Ok(Looked::Ended)
     }
 
-    /// Runs a step, again after transient errors, as often as the settings allow.
-    async fn try_step(&self, step: &dyn Step, index: usize, mut failures: u32) -> Result<Tried, StepError> {
+    /// Records the steps before `index` and that `index` is next.
+    async fn record_steps(&self, index: usize, recorded: &mut Recorded) -> Result<bool, StepError> {
+        let cancel = self.record(index, false, Vec::new(), None).await?;
+        let before = std::mem::replace(recorded, Recorded { steps: index, at: Instant::now() });
+        for step in &self.definition.steps[before.steps..index] {
+            self.reached(&**step, Moment::Recorded).await?;
+        }
+        Ok(cancel)
+    }
+
+    /// Runs a step once. Records meanwhile what was not recorded for a while; quick steps are recorded
+    /// together. Not before the step: should a crash lose the record, the steps before run again.
+    /// True if somebody asked to cancel.
+    async fn run_beside_record(
+        &self,
+        step: &dyn Step,
+        index: usize,
+        recorded: &mut Recorded,
+    ) -> Result<(bool, Result<(), StepError>), StepError> {
+        let mut run = pin!(self.run_once(step));
+        let at_once = self.engine.probe.records_each_step();
+        let due = if at_once { Duration::ZERO } else { RECORD_AFTER.saturating_sub(recorded.at.elapsed()) };
+        if let Ok(ran) = tokio::time::timeout(due, &mut run).await {
+            let overdue = due.is_zero();
+            let cancelled = if overdue { self.record_steps(index, recorded).await? } else { false };
+            return Ok((cancelled, ran));
+        }
+        // A lost lease shows in the record, and ends the step too.
+        let record = self.record_steps(index, recorded);
+        tokio::try_join!(record, async { Ok(run.await) })
+    }
+
+    /// Runs a step, unless it `ran` once, and again after transient errors, as often as the settings allow.
+    async fn try_step(
+        &self,
+        step: &dyn Step,
+        index: usize,
+        mut failures: u32,
+        mut ran: Option<Result<(), StepError>>,
+    ) -> Result<Tried, StepError> {
         let settings = &self.engine.resources.settings;
         loop {
-            let started = Instant::now();
-            let error = match self.run_once(step).await {
-                Ok(()) => {
-                    metrics::histogram!("tenantry_step_duration_seconds", "kind" => self.definition.kind.as_str(), "step" => step.name())
-                        .record(started.elapsed().as_secs_f64());
-                    return Ok(Tried::Ran);
-                }
-                Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
+            let ran = match ran.take() {
+                Some(ran) if !matches!(ran, Err(StepError::RegistryAway { .. })) => ran,
+                _ => self.patiently(|| self.run_once(step)).await,
+            };
+            let error = match ran {
+                Ok(()) => return Ok(Tried::Ran),
+                Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => return Err(error),
                 Err(error) => error,
             };
             failures += 1;
@@ -203,7 +263,7 @@ impl Course<'_> {
     }
 
     async fn run_once(&self, step: &dyn Step) -> Result<(), StepError> {
-        let timeout = self.engine.resources.settings.step_timeout;
+        let (started, timeout) = (Instant::now(), self.engine.resources.settings.step_timeout);
         let run = async {
             self.reached(step, Moment::Before).await?;
             for _ in 0..self.engine.probe.repetitions() {
@@ -211,10 +271,15 @@ impl Course<'_> {
             }
             self.reached(step, Moment::Ran).await
         };
-        tokio::select! {
+        let ran = tokio::select! {
             ran = tokio::time::timeout(timeout, run) => ran.unwrap_or_else(|_| Err(StepError::timed_out(timeout))),
             () = self.heartbeat.lost.cancelled() => Err(StepError::LeaseLost),
+        };
+        if ran.is_ok() {
+            metrics::histogram!("tenantry_step_duration_seconds", "kind" => self.definition.kind.as_str(), "step" => step.name())
+                .record(started.elapsed().as_secs_f64());
         }
+        ran
     }
 
     /// Takes back the first `count` steps, last first; then ends the operation.
@@ -268,8 +333,8 @@ impl Course<'_> {
             Outcome::Failed { error } => (OperationEventKind::Failed, format!("failed and undone: {error}")),
             Outcome::Succeeded => unreachable!("what succeeded is not undone"),
         };
-        let events = [self.event(kind, None, 0, &message)];
-        let phase = self.definition.phase_when_undone;
+        self.tell(self.event(kind, None, 0, &message));
+        let (phase, events) = (self.definition.phase_when_undone, self.untold());
         self.patiently(|| self.registry().operation_finish(&self.work.lease, &outcome, phase, &events))
             .await?;
         tracing::warn!("{} ended: {message}", self.definition.kind);
@@ -296,6 +361,8 @@ impl Course<'_> {
         events: Vec<NewEvent>,
         error: Option<String>,
     ) -> Result<bool, StepError> {
+        let mut told = self.untold();
+        told.extend(events);
         let record = Record {
             undoing,
             steps_done: u16::try_from(done).unwrap_or(u16::MAX),
@@ -304,23 +371,25 @@ impl Course<'_> {
             cancellable: !undoing && done < self.definition.no_return,
             retried: error.is_some() && !undoing,
             error,
-            events,
+            events: told,
         };
         self.patiently(|| self.registry().operation_record(&self.work.lease, &record)).await
     }
 
-    /// Does something with the registry, again and again while it is away and the lease may hold.
-    async fn patiently<T, F>(&self, mut run: impl FnMut() -> F) -> Result<T, StepError>
+    /// Does something again and again while the registry is away and the lease may hold.
+    async fn patiently<T, E, F>(&self, mut run: impl FnMut() -> F) -> Result<T, StepError>
     where
-        F: Future<Output = Result<T, FencedError>>,
+        E: Into<StepError>,
+        F: Future<Output = Result<T, E>>,
     {
-        let patience = self.work.lease.duration;
-        let started = Instant::now();
+        let mut away_since = None;
         loop {
-            match run().await.map_err(StepError::from) {
-                Err(StepError::Transient { message }) if started.elapsed() < patience => {
+            match run().await.map_err(Into::into) {
+                Err(StepError::RegistryAway { message })
+                    if away_since.get_or_insert_with(Instant::now).elapsed() < self.work.lease.duration =>
+                {
                     tracing::debug!(error = message, "the registry is away; trying again");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    tokio::time::sleep(REGISTRY_AGAIN_AFTER).await;
                 }
                 result => return result,
             }
@@ -329,6 +398,14 @@ impl Course<'_> {
 
     async fn reached(&self, step: &dyn Step, moment: Moment) -> Result<(), StepError> {
         self.engine.probe.reached(Point { kind: self.definition.kind, step: step.name(), moment }).await
+    }
+
+    fn tell(&self, event: NewEvent) {
+        self.untold.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+    }
+
+    fn untold(&self) -> Vec<NewEvent> {
+        std::mem::take(&mut *self.untold.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn registry(&self) -> &tenantry_registry::Registry {

@@ -45,8 +45,10 @@ pub struct Definition {
     pub kind: OperationKind,
     /// Its steps, in order.
     pub steps: Vec<Box<dyn Step>>,
-    /// From this step on (its index) it only rolls forward.
+    /// From this step on (its index) it only rolls forward; the number of steps: from its end on.
     pub no_return: usize,
+    /// The tenant's phase when it went well, set together with its end; none: as the steps left it.
+    pub phase_when_done: Option<TenantPhase>,
     /// The tenant's phase when it failed or was cancelled and is undone; none: as the steps left it.
     pub phase_when_undone: Option<TenantPhase>,
     /// The last line of its story when it went well.

@@ -28,6 +28,7 @@ pub(super) fn define(work: &Work) -> Definition {
             Box::new(CloseLogin { reopen: was == TenantStatus::Active }),
         ],
         no_return: 2,
+        phase_when_done: None,
         phase_when_undone: None,
         done: "the tenant is deleted; it can be restored until its retention is over",
     }

@@ -1,9 +1,9 @@
 //! Provision: makes a tenant's role, schema or database, tables and default data, and begins to
-//! serve it. No input. Its point of no return is `activate`, from which on data may be in it; undone
-//! before, the tenant is `failed`.
+//! serve it. No input. Its point of no return is its end, which makes the tenant active: from then on
+//! data may be in it. Undone before, the tenant is `failed`.
 //!
-//! - tier `schema`: place, `create_role`, `create_schema`, migrate, seed, activate
-//! - tier `database`: place, `create_role`, `create_database`, `adopt_schema`, migrate, activate
+//! - tier `schema`: place, `create_role`, `create_schema`, migrate, seed
+//! - tier `database`: place, `create_role`, `create_database`, `adopt_schema`
 
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -27,23 +27,17 @@ pub(super) fn define(work: &Work) -> Definition {
             Box::new(CreateSchema),
             Box::new(Migrate),
             Box::new(Seed),
-            Box::new(Activate),
         ],
-        Tier::Database => vec![
-            Box::new(Place),
-            Box::new(CreateRole),
-            Box::new(CreateDatabase),
-            Box::new(AdoptSchema),
-            Box::new(Migrate),
-            Box::new(Activate),
-        ],
-        // Two, because the last step of a provision is past its point of no return.
-        Tier::Instance => vec![Box::new(RefuseInstance), Box::new(Activate)],
+        Tier::Database => {
+            vec![Box::new(Place), Box::new(CreateRole), Box::new(CreateDatabase), Box::new(AdoptSchema)]
+        }
+        Tier::Instance => vec![Box::new(RefuseInstance)],
     };
     Definition {
         kind: OperationKind::Provision,
-        no_return: steps.len() - 1,
+        no_return: steps.len(),
         steps,
+        phase_when_done: Some(TenantPhase::Active),
         phase_when_undone: Some(TenantPhase::Failed),
         done: "the tenant is served",
     }
@@ -157,14 +151,15 @@ impl Step for CreateRole {
 
     async fn run(&self, work: &Work) -> Result<(), StepError> {
         let (placement, server) = work.placed().await?;
-        let login_password = login_password(work, &placement).await?;
-        let password = work.role_password().await?;
-        server.admin.ensure_login(&placement.login, &login_password).await?;
-        server
-            .admin
-            .ensure_role(placement.role(), &work.owner_mark(), &password, &placement.login, None)
-            .await?;
-        Ok(())
+        if !server.admin.has_ensured_login(&placement.login) {
+            let login_password = login_password(work, &placement).await?;
+            server.admin.ensure_login(&placement.login, &login_password).await?;
+        }
+        let mark = work.owner_mark();
+        let make =
+            async { Ok(server.admin.ensure_role(placement.role(), &mark, &placement.login, None).await?) };
+        // The next step's first question, to another server.
+        tokio::try_join!(make, work.app()).map(drop)
     }
 
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
@@ -174,6 +169,13 @@ impl Step for CreateRole {
         }
         Ok(())
     }
+}
+
+/// Sets the password of the tenant's role: a part of the step that takes longest, which it runs beside.
+async fn set_password(work: &Work) -> Result<(), StepError> {
+    let (placement, server) = work.placed().await?;
+    let password = work.role_password().await?;
+    Ok(server.admin.set_role_password(placement.role(), &work.owner_mark(), &password).await?)
 }
 
 /// Makes the tenant's schema in the shared database.
@@ -209,7 +211,8 @@ impl Step for CreateSchema {
     }
 }
 
-/// Copies the tenant's database from the template of the app's newest version, default data included.
+/// Copies the tenant's database from the template of the app's newest version, default data included,
+/// or takes a warm copy; meanwhile sets the password of the tenant's role.
 struct CreateDatabase;
 
 #[async_trait]
@@ -225,12 +228,10 @@ impl Step for CreateDatabase {
     async fn run(&self, work: &Work) -> Result<(), StepError> {
         let (placement, server) = work.placed().await?;
         let app = work.app().await?;
-        let template = server.admin.ensure_template(app, &work.resources.settings.label).await?;
-        server
-            .admin
-            .create_database_from_template(&template, &placement.database, &work.owner_mark())
-            .await?;
-        Ok(())
+        let (label, mark) = (&work.resources.settings.label, work.owner_mark());
+        let create =
+            async { Ok(server.admin.create_database(app, label, &placement.database, &mark).await?) };
+        tokio::try_join!(create, set_password(work)).map(drop)
     }
 
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
@@ -242,7 +243,8 @@ impl Step for CreateDatabase {
     }
 }
 
-/// Gives the template's tables in the new database to the tenant. Undone with the database.
+/// Gives the template's tables in the new database to the tenant, and records their version. Undone
+/// with the database.
 struct AdoptSchema;
 
 #[async_trait]
@@ -257,20 +259,22 @@ impl Step for AdoptSchema {
 
     async fn run(&self, work: &Work) -> Result<(), StepError> {
         let (placement, server) = work.placed().await?;
-        server
+        let report = server
             .admin
             .adopt_template_schema(
                 &placement.database,
                 &placement.schema,
                 &work.owner_mark(),
                 &placement.login,
+                work.app().await?,
             )
             .await?;
-        Ok(())
+        Ok(work.resources.registry.placement_set_schema_version(&work.lease, report.to).await?)
     }
 }
 
-/// Applies the app's migrations and records the version. Undone with the schema or the database.
+/// Applies the app's migrations and records the version; meanwhile sets the password of the tenant's
+/// role. Undone with the schema.
 struct Migrate;
 
 #[async_trait]
@@ -286,9 +290,10 @@ impl Step for Migrate {
     async fn run(&self, work: &Work) -> Result<(), StepError> {
         let (placement, server) = work.placed().await?;
         let app = work.app().await?;
-        let report = server.admin.migrate(&placement.database, &placement.schema, app, None).await?;
-        work.resources.registry.placement_set_schema_version(&work.lease, report.to).await?;
-        Ok(())
+        let migrate =
+            async { Ok(server.admin.migrate(&placement.database, &placement.schema, app, None).await?) };
+        let (report, ()) = tokio::try_join!(migrate, set_password(work))?;
+        Ok(work.resources.registry.placement_set_schema_version(&work.lease, report.to).await?)
     }
 }
 
@@ -310,25 +315,6 @@ impl Step for Seed {
         if let Some(seed) = &work.app().await?.seed {
             server.admin.seed(&placement.database, &placement.schema, seed).await?;
         }
-        Ok(())
-    }
-}
-
-/// Begins to serve the tenant.
-struct Activate;
-
-#[async_trait]
-impl Step for Activate {
-    fn name(&self) -> &'static str {
-        "activate"
-    }
-
-    fn doing(&self) -> &'static str {
-        "beginning to serve the tenant"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        work.resources.registry.tenant_activate(&work.lease).await?;
         Ok(())
     }
 }

@@ -26,6 +26,7 @@ pub(super) fn define(work: &Work) -> Definition {
             Box::new(Forget),
         ],
         no_return: 2,
+        phase_when_done: None,
         phase_when_undone: None,
         done: "nothing is left of the tenant but its record",
     }

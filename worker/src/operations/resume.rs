@@ -18,6 +18,7 @@ pub(super) fn define() -> Definition {
             }),
         ],
         no_return: 2,
+        phase_when_done: None,
         phase_when_undone: None,
         done: "the tenant is served again",
     }

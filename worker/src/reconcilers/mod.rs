@@ -1,11 +1,13 @@
 //! Periodic tasks without input: each looks at what is and does what is missing, so that a restart
 //! and the happy path are one code path. One file each. Any of them may run in several workers at once.
 
+pub mod compact_usage;
+pub mod fill_warm_pools;
 pub mod forget_idempotency;
 pub mod forget_jobs;
-pub mod prepare_templates;
 pub mod purge_due;
 pub mod requeue_stranded;
+pub mod sample_usage;
 pub mod verify_domains;
 
 use std::{str::FromStr, sync::Arc, time::Duration};
@@ -14,6 +16,7 @@ use apalis::prelude::{BoxDynError, Data, WorkerBuilder};
 use apalis_cron::{CronScheduler, Tick};
 use cron::Schedule;
 use futures::future::BoxFuture;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Resources, engine::StepError};
@@ -45,10 +48,12 @@ const ALL: &[Reconciler] = &[
         run: |r| Box::pin(verify_domains::run(r)),
     },
     Reconciler {
-        name: "prepare_templates",
+        name: "fill_warm_pools",
         schedule: "*/5 * * * * *",
-        run: |r| Box::pin(prepare_templates::run(r)),
+        run: |r| Box::pin(fill_warm_pools::run(r)),
     },
+    Reconciler { name: "sample_usage", schedule: "15 * * * * *", run: |r| Box::pin(sample_usage::run(r)) },
+    Reconciler { name: "compact_usage", schedule: "45 * * * * *", run: |r| Box::pin(compact_usage::run(r)) },
     Reconciler { name: "forget_jobs", schedule: "30 * * * * *", run: |r| Box::pin(forget_jobs::run(r)) },
     Reconciler {
         name: "forget_idempotency",
@@ -57,18 +62,19 @@ const ALL: &[Reconciler] = &[
     },
 ];
 
-/// Runs all reconcilers on their schedules until `stop`.
-pub(crate) async fn run_all(resources: &Arc<Resources>, stop: CancellationToken) {
-    futures::future::join_all(ALL.iter().map(|reconciler| run_one(*reconciler, resources, stop.clone())))
-        .await;
+/// Begins to run all reconcilers on their schedules, until `stop`.
+pub(crate) fn spawn_all(tasks: &mut JoinSet<()>, resources: &Arc<Resources>, stop: &CancellationToken) {
+    for reconciler in ALL {
+        tasks.spawn(run_one(*reconciler, Arc::clone(resources), stop.clone()));
+    }
 }
 
-async fn run_one(reconciler: Reconciler, resources: &Arc<Resources>, stop: CancellationToken) {
+async fn run_one(reconciler: Reconciler, resources: Arc<Resources>, stop: CancellationToken) {
     let schedule = Schedule::from_str(reconciler.schedule).expect("the schedules above are valid");
     while !stop.is_cancelled() {
         let worker = WorkerBuilder::new(format!("{}-{}", resources.settings.name, reconciler.name))
             .backend(CronScheduler::new(schedule.clone()))
-            .data((reconciler, Arc::clone(resources)))
+            .data((reconciler, Arc::clone(&resources)))
             .build(tick);
         let signal = stop.clone();
         let ended = worker

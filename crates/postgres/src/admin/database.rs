@@ -1,48 +1,48 @@
-//! A tenant's own database: copied from a template, or empty for data that comes from elsewhere.
+//! A tenant's own database: a copy of a template.
 //!
-//! `CREATE DATABASE` is its own transaction, so a crash could leave a database without a mark,
-//! which nobody could tell from a stranger's. So it is made under a name that is derived from
-//! database and mark, in a namespace that no tenant's name reaches, then marked and renamed in one
-//! transaction: a database that has the tenant's name has its mark too, and one without is not
-//! ours.
+//! `CREATE DATABASE` is its own transaction, so a crash could leave a database without a mark, which
+//! nobody could tell from a stranger's. So every copy begins as one of the template's warm pool
+//! (see `warm_pool`) and becomes the tenant's by its mark and its name, in one transaction: a
+//! database that has the tenant's name has its mark too, and one without is not ours. A copy whose
+//! maker died before that is a warm one more.
 
 use sqlx::AssertSqlSafe;
-use tenantry_domain::names::ObjectName;
+use tenantry_domain::{app::App, names::ObjectName};
 
-use super::{
-    AdminError, Done, MAINTENANCE, OWNER_ROLE, ObjectKind, ServerAdmin, prepare::Connect, template::name,
-};
+use super::{AdminError, Done, MAINTENANCE, ObjectKind, ServerAdmin};
 use crate::sql;
 
-const TASK: &str = "make the tenant's database";
+pub(super) const TASK: &str = "make the tenant's database";
 
 impl ServerAdmin {
-    /// Makes a tenant's database as a copy of a template. "The template is in use" is transient.
-    pub async fn create_database_from_template(
+    /// Makes a tenant's database, with the app's tables at their newest version: a warm copy of the
+    /// app's template where there is one, else a new one. "The template is in use" is transient.
+    pub async fn create_database(
         &self,
-        template: &ObjectName,
+        app: &App,
+        label: &str,
         database: &ObjectName,
         owner_mark: &str,
     ) -> Result<(), AdminError> {
-        if self.has_database(database, owner_mark).await? {
-            return Ok(());
+        loop {
+            if self.has_database(database, owner_mark).await? {
+                return Ok(());
+            }
+            let template = self.ensure_template(app, label).await?;
+            if self.take_warm(&template, database, owner_mark).await? {
+                return Ok(());
+            }
+            let copy = match self.add_warm(&template).await {
+                Ok(copy) => copy,
+                // Outdated, and dropped since the look.
+                Err(error) if error.is_missing_database() => continue,
+                Err(error) => return Err(error),
+            };
+            // Unless somebody took it from the pool just now.
+            if self.hand_over(&copy, database, owner_mark).await? {
+                return Ok(());
+            }
         }
-        self.make(database, owner_mark, &format!("TEMPLATE {} STRATEGY WAL_LOG", template.quoted())).await
-    }
-
-    /// Makes a tenant's database with nothing in it but the schema of extensions: the target of a
-    /// move or a restore.
-    pub async fn create_empty_database(
-        &self,
-        database: &ObjectName,
-        owner_mark: &str,
-    ) -> Result<(), AdminError> {
-        self.prepare_server().await?;
-        if !self.has_database(database, owner_mark).await? {
-            self.make(database, owner_mark, "TEMPLATE template0").await?;
-        }
-        // Repeated on every call, since a crash may have come before.
-        self.harden_database(database, Connect::ByName).await
     }
 
     /// Drops a tenant's database, whoever is connected. That it is gone already is fine.
@@ -50,29 +50,11 @@ impl ServerAdmin {
         let exists = self.has_database(database, owner_mark).await?;
         self.leave(database).await;
         self.forget(database);
-        let mut names = vec![unfinished(database, owner_mark)?];
-        names.extend(exists.then(|| database.clone()));
-        for name in names {
-            let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", name.quoted());
-            self.run(MAINTENANCE, "drop the tenant's database", drop).await?;
+        if !exists {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    async fn make(&self, database: &ObjectName, owner_mark: &str, from: &str) -> Result<(), AdminError> {
-        let unfinished = unfinished(database, owner_mark)?;
-        let (temporary, quoted, mark) = (unfinished.quoted(), database.quoted(), sql::literal(owner_mark));
-        // It may be a copy of an older template: not worth knowing, a crash just there is rare.
-        let drop = format!("DROP DATABASE IF EXISTS {temporary} WITH (FORCE)");
-        self.run(MAINTENANCE, TASK, drop).await?;
-        let create = format!("CREATE DATABASE {temporary} OWNER {OWNER_ROLE} {from}");
-        self.run(MAINTENANCE, TASK, create).await?;
-        // PostgreSQL copies contents, not the rights on the database itself.
-        let publish = format!(
-            "REVOKE ALL ON DATABASE {temporary} FROM PUBLIC; COMMENT ON DATABASE {temporary} IS {mark}; \
-             ALTER DATABASE {temporary} RENAME TO {quoted}"
-        );
-        self.when_unused(&publish).await
+        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", database.quoted());
+        self.run(MAINTENANCE, "drop the tenant's database", drop).await.map(std::mem::drop)
     }
 
     /// Whether a database is there and the tenant's.
@@ -103,10 +85,4 @@ impl ServerAdmin {
             Done::Server | Done::Login(..) => true,
         });
     }
-}
-
-/// Where a tenant's database is made. 40 bits of hash: two tenants that are signed up at the same
-/// moment will not share it.
-fn unfinished(database: &ObjectName, owner_mark: &str) -> Result<ObjectName, AdminError> {
-    name(format!("tenantry_new_{}", sql::fingerprint(&[database.as_str(), owner_mark])))
 }

@@ -154,7 +154,12 @@ impl AdminError {
         }
     }
 
-    /// Whether the database that was to be connected to does not exist.
+    /// Whether somebody is connected to a database that one must have for oneself.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.code() == Some("55006")
+    }
+
+    /// Whether the database that was to be connected to, copied or renamed does not exist.
     pub(super) fn is_missing_database(&self) -> bool {
         self.code() == Some("3D000")
     }

@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, SqlSafeStr,
+    AssertSqlSafe, Connection, PgConnection, Postgres, SqlSafeStr,
     migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
+    pool::PoolConnection,
 };
 use tenantry_domain::{
     app::{App, AppVersion},
@@ -40,13 +41,23 @@ impl ServerAdmin {
         app: &App,
         target: Option<AppVersion>,
     ) -> Result<MigrationReport, AdminError> {
+        let connection = self.connection(database.as_str(), TASK).await?;
+        self.migrate_on(connection, schema, app, target).await
+    }
+
+    pub(super) async fn migrate_on(
+        &self,
+        mut connection: PoolConnection<Postgres>,
+        schema: &ObjectName,
+        app: &App,
+        target: Option<AppVersion>,
+    ) -> Result<MigrationReport, AdminError> {
         let run = Run { admin: self, schema, app, migrator: migrator(schema, app) };
         let target = target.map(AppVersion::number);
         let wanted = |migration: &&Migration| target.is_none_or(|target| migration.version <= target);
         if run.migrator.iter().filter(wanted).any(|migration| migration.no_tx) {
-            return run.up_in_parts(database, target).await;
+            return run.up_in_parts(connection, target).await;
         }
-        let mut connection = self.connection(database.as_str(), TASK).await?;
         run.in_transaction(&mut connection, Direction::Up(target)).await
     }
 
@@ -72,8 +83,9 @@ fn table(schema: &ObjectName) -> String {
     format!("{}.\"{MIGRATIONS_TABLE}\"", schema.quoted())
 }
 
-/// Makes the migrator's table before it does, out of the tenant's reach, and with the same columns but none that PostgreSQL
-/// would move out of line: two files less, of the twenty or so that signing a tenant up makes.
+/// Makes the migrator's table before it does, out of the tenant's reach, with the same columns, but none that PostgreSQL
+/// would move out of line, and no key: those are three files less, of the twenty or so that signing a
+/// tenant up makes, and whoever writes holds the schema's lock.
 fn ensure_table(schema: &ObjectName) -> String {
     let table = table(schema);
     sql::block(
@@ -81,7 +93,7 @@ fn ensure_table(schema: &ObjectName) -> String {
         &format!(
             "IF to_regclass({name}) IS NULL THEN
                 CREATE TABLE {table} (
-                    version bigint PRIMARY KEY,
+                    version bigint NOT NULL,
                     installed_on timestamptz NOT NULL DEFAULT now(),
                     success boolean NOT NULL,
                     execution_time bigint NOT NULL);
@@ -171,10 +183,9 @@ impl Run<'_> {
     /// Migrations that need no transaction each alone, the others in transactions between them.
     async fn up_in_parts(
         &self,
-        database: &ObjectName,
+        mut connection: PoolConnection<Postgres>,
         target: Option<i64>,
     ) -> Result<MigrationReport, AdminError> {
-        let mut connection = self.admin.connection(database.as_str(), TASK).await?;
         // It changes its role and holds a lock for its session, which end with it.
         connection.close_on_drop();
         let prepare = format!(

@@ -1,9 +1,14 @@
 //! A tenant's schema: made, adopted from a template, filled, dropped.
 
 use sqlx::{AssertSqlSafe, Connection};
-use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName, SYSTEM_TABLE_PREFIX};
+use tenantry_domain::{
+    app::App,
+    names::{EXTENSIONS_SCHEMA, ObjectName, SYSTEM_TABLE_PREFIX},
+};
 
-use super::{AdminError, OWNER_ROLE, ObjectKind, ServerAdmin, TEMPLATE_SCHEMA, prepare::connect_group};
+use super::{
+    AdminError, MigrationReport, OWNER_ROLE, ObjectKind, ServerAdmin, TEMPLATE_SCHEMA, prepare::connect_group,
+};
 use crate::sql;
 
 impl ServerAdmin {
@@ -44,15 +49,20 @@ impl ServerAdmin {
         self.run(database.as_str(), "make the tenant's schema", block).await.map(drop)
     }
 
-    /// Gives the app's tables in a database made from a template to the tenant: the template's
-    /// schema gets the tenant's name, and the tenant's role its rights.
+    /// Gives the app's tables in a database made from a template to the tenant (the template's
+    /// schema gets the tenant's name, and the tenant's role its rights), and brings them to the app's
+    /// newest version, should the template be of an older one.
+    ///
+    /// Both on one connection: the first ones to a new database cost more than all that they do.
     pub async fn adopt_template_schema(
         &self,
         database: &ObjectName,
         schema: &ObjectName,
         owner_mark: &str,
         login: &ObjectName,
-    ) -> Result<(), AdminError> {
+        app: &App,
+    ) -> Result<MigrationReport, AdminError> {
+        let task = "adopt the template's schema";
         let (name, quoted) = (sql::literal(schema.as_str()), schema.quoted());
         let (mark, taken) = (sql::literal(owner_mark), ObjectKind::Schema.raise_taken(schema.as_str()));
         let block = sql::block(
@@ -78,7 +88,10 @@ impl ServerAdmin {
                 connect = connect(database, schema, login),
             ),
         );
-        self.run(database.as_str(), "adopt the template's schema", block).await.map(drop)
+        let mut connection = self.connection(database.as_str(), task).await?;
+        let adopted = sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut *connection).await;
+        adopted.map_err(|e| self.failed(task, e))?;
+        self.migrate_on(connection, schema, app, None).await
     }
 
     /// Runs SQL in a tenant's schema as the owner role, in one transaction: an app's default data,

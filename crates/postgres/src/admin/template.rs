@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
 use tenantry_domain::{
     app::{App, AppVersion},
     names::ObjectName,
@@ -13,27 +12,56 @@ use crate::sql;
 
 const TASK: &str = "make the app's template database";
 
+/// What the names of all templates begin with.
+pub(super) const TEMPLATE_PREFIX: &str = "tenantry_template_";
+
 /// How many characters of an app's name fit into a template's, which has 63 at most.
 const APP_LEN: usize = 16;
 
+/// A template database, whether it is there or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// Its name: `tenantry_template_<app>_<version>_<hash>`.
+    pub database: ObjectName,
+    /// Differs when anything does that it is made of.
+    pub(super) hash: String,
+    mark: String,
+}
+
+impl Template {
+    /// The template of an app's newest version. `label` keeps templates apart that may not be
+    /// shared, e.g. those of two registries on one server.
+    pub fn of(app: &App, label: &str) -> Result<Self, AdminError> {
+        let hash = hash(app, label);
+        let mut short: String = app.name.as_str().replace('-', "_");
+        short.truncate(APP_LEN);
+        let version = app.version().map_or(0, AppVersion::number);
+        let database = name(format!("{TEMPLATE_PREFIX}{short}_{version}_{hash}"))?;
+        Ok(Self { database, hash, mark: Self::mark(label) })
+    }
+
+    /// The mark on the templates of a label.
+    pub(super) fn mark(label: &str) -> String {
+        format!("tenantry:template:{label}")
+    }
+}
+
 impl ServerAdmin {
-    /// The template database of an app's newest version, made if it is not there yet. `label`
-    /// keeps templates apart that may not be shared, e.g. those of two registries on one server.
+    /// The template database of an app's newest version, made if it is not there yet.
     ///
     /// It is built under another name and gets its own when it is complete, so what has the name
     /// can be used. Nobody may connect to it: a copy refuses while somebody does.
-    pub async fn ensure_template(&self, app: &App, label: &str) -> Result<ObjectName, AdminError> {
+    pub async fn ensure_template(&self, app: &App, label: &str) -> Result<Template, AdminError> {
         self.prepare_server().await?;
-        let hash = hash(app, label);
-        let template = template_name(app, &hash)?;
-        let unfinished = name(format!("tenantry_unfinished_{hash}"))?;
+        let template = Template::of(app, label)?;
+        let unfinished = name(format!("tenantry_unfinished_{}", template.hash))?;
 
         let mut connection = self.connection(MAINTENANCE, TASK).await?;
         let exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)";
         let exists = async |connection: &mut sqlx::PgConnection| {
             let found = sqlx::query_scalar::<_, bool>(exists)
                 .persistent(false)
-                .bind(template.as_str())
+                .bind(template.database.as_str())
                 .fetch_one(connection);
             found.await.map_err(|e| self.failed(TASK, e))
         };
@@ -44,7 +72,7 @@ impl ServerAdmin {
         connection.close_on_drop();
         sqlx::query("SELECT pg_advisory_lock(hashtextextended($1, 0))")
             .persistent(false)
-            .bind(template.as_str())
+            .bind(template.database.as_str())
             .execute(&mut *connection)
             .await
             .map_err(|e| self.failed(TASK, e))?;
@@ -78,12 +106,13 @@ impl ServerAdmin {
     }
 
     /// Closes the finished database and gives it its name, which is one transaction.
-    async fn seal_template(&self, unfinished: &ObjectName, template: &ObjectName) -> Result<(), AdminError> {
-        let (from, to) = (unfinished.quoted(), template.quoted());
+    async fn seal_template(&self, unfinished: &ObjectName, template: &Template) -> Result<(), AdminError> {
+        let (from, to) = (unfinished.quoted(), template.database.quoted());
         let seal = format!(
             "ALTER DATABASE {from} ALLOW_CONNECTIONS false; \
              ALTER DATABASE {from} RENAME TO {to}; \
-             COMMENT ON DATABASE {to} IS 'tenantry:template'"
+             COMMENT ON DATABASE {to} IS {}",
+            sql::literal(&template.mark)
         );
         self.when_unused(&seal).await
     }
@@ -95,32 +124,13 @@ impl ServerAdmin {
         loop {
             attempts += 1;
             match self.run(MAINTENANCE, TASK, statement.to_owned()).await {
-                Err(error) if attempts < 20 && error.code() == Some("55006") => {
+                Err(error) if attempts < 20 && error.is_in_use() => {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
                 result => return result.map(drop),
             }
         }
     }
-
-    /// Drops a template, e.g. one of a version that is no longer given to anybody.
-    pub async fn drop_template(&self, template: &ObjectName) -> Result<(), AdminError> {
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", template.quoted());
-        let mut connection = self.connection(MAINTENANCE, TASK).await?;
-        sqlx::raw_sql(AssertSqlSafe(drop))
-            .execute(&mut *connection)
-            .await
-            .map(std::mem::drop)
-            .map_err(|e| self.failed(TASK, e))
-    }
-}
-
-/// `tenantry_template_<app>_<version>_<hash>`.
-fn template_name(app: &App, hash: &str) -> Result<ObjectName, AdminError> {
-    let mut short: String = app.name.as_str().replace('-', "_");
-    short.truncate(APP_LEN);
-    let version = app.version().map_or(0, AppVersion::number);
-    name(format!("tenantry_template_{short}_{version}_{hash}"))
 }
 
 /// Differs when anything does that a template is made of.

@@ -43,7 +43,8 @@ async fn another_tenant_s_objects_are_refused() {
     let (tenant, other) = (bench.tenant("tenant_taken", &notes()).await, "tenantry:other");
     let admin = &bench.admin;
     let refusals = [
-        admin.ensure_role(&tenant, other, &"pw".into(), &bench.login, None).await,
+        admin.ensure_role(&tenant, other, &bench.login, None).await,
+        admin.set_role_password(&tenant, other, &"pw".into()).await,
         admin.ensure_schema(&bench.database, &tenant, other, &bench.login).await,
         admin.drop_schema(&bench.database, &tenant, other).await,
         admin.drop_role(&tenant, other).await,
@@ -95,7 +96,8 @@ async fn a_tenant_reads_and_writes_rows_and_nothing_else() {
     assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_ok());
 
     let verifier = bench.admin.role_verifier(&tenant).await.unwrap().unwrap();
-    bench.admin.ensure_role(&tenant, &mark(&tenant), &verifier, &bench.login, Some(3)).await.unwrap();
+    bench.admin.set_role_password(&tenant, &mark(&tenant), &verifier).await.unwrap();
+    bench.admin.ensure_role(&tenant, &mark(&tenant), &bench.login, Some(3)).await.unwrap();
     assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_ok());
 }
 
@@ -171,13 +173,13 @@ async fn a_database_is_copied_from_a_template_and_adopted() {
     let templates = (0..3).map(|_| admin.ensure_template(&app, "test"));
     let templates = futures::future::try_join_all(templates).await.unwrap();
     assert!(templates.iter().all(|template| *template == templates[0]));
-    admin.ensure_role(&tenant, &mark, &"pw".into(), &bench.login, None).await.unwrap();
+    admin.ensure_role(&tenant, &mark, &bench.login, None).await.unwrap();
+    admin.set_role_password(&tenant, &mark, &"pw".into()).await.unwrap();
     for _ in 0..2 {
-        admin.create_database_from_template(&templates[0], &tenant, &mark).await.unwrap();
-        admin.adopt_template_schema(&tenant, &tenant, &mark, &bench.login).await.unwrap();
+        admin.create_database(&app, "test", &tenant, &mark).await.unwrap();
+        let report = admin.adopt_template_schema(&tenant, &tenant, &mark, &bench.login, &app).await.unwrap();
+        assert_eq!((report.to, report.applied.len()), (Some(version(2)), 0));
     }
-    let report = admin.migrate(&tenant, &tenant, &app, None).await.unwrap();
-    assert_eq!((report.to, report.applied.len()), (Some(version(2)), 0));
 
     let client = bench.log_in("tenant_template_user", "pw", &tenant).await.unwrap();
     client.batch_execute("INSERT INTO notes (word) VALUES ('mine')").await.unwrap();
@@ -185,32 +187,59 @@ async fn a_database_is_copied_from_a_template_and_adopted() {
         client.query_one("SELECT count(*) FROM notes WHERE word IN ('seeded', 'mine')", &[]).await.unwrap();
     assert_eq!(words.get::<_, i64>(0), 2);
     assert!(client.simple_query("SELECT * FROM tenantry_migrations").await.is_err());
-    assert!(bench.log_in("tenant_template_user", "pw", &templates[0]).await.is_err());
+    assert!(bench.log_in("tenant_template_user", "pw", &templates[0].database).await.is_err());
 
     for _ in 0..2 {
         admin.drop_database(&tenant, &mark).await.unwrap();
     }
     admin.drop_role(&tenant, &mark).await.unwrap();
-    admin.drop_template(&templates[0]).await.unwrap();
     assert!(admin.tenant_objects(&tenant, r"tenant\_template\_%").await.unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn an_empty_database_takes_a_schema_like_any_other() {
-    let bench = Bench::new("empty").await;
-    // The longest name that a tenant can have.
-    let tenant = name(&format!("tenant_{}", "e".repeat(40)));
-    let mark = mark(&tenant);
-    let admin = &bench.admin;
-    admin.ensure_role(&tenant, &mark, &"pw".into(), &bench.login, None).await.unwrap();
-    for _ in 0..2 {
-        admin.create_empty_database(&tenant, &mark).await.unwrap();
-        admin.ensure_schema(&tenant, &tenant, &mark, &bench.login).await.unwrap();
+async fn a_warm_copy_becomes_the_database_of_one_of_those_who_want_it() {
+    let bench = Bench::new("warm").await;
+    let (admin, app) = (&bench.admin, notes());
+    let template = admin.ensure_template(&app, "warm").await.unwrap();
+    let warm = async || {
+        let like = format!(r"tenantry\_warm\_{}\_%", template.hash);
+        admin.tenant_objects(&bench.database, &like).await.unwrap().databases.len()
+    };
+    assert_eq!(admin.fill_warm_pool(&template, 2).await.unwrap(), 2);
+    assert_eq!(admin.fill_warm_pool(&template, 2).await.unwrap(), 0);
+
+    let tenants: Vec<_> = (0..3).map(|n| name(&format!("tenant_warm_{n}"))).collect();
+    let made = tenants.iter().map(async |tenant| {
+        admin.create_database(&app, "warm", tenant, &mark(tenant)).await.unwrap();
+        admin.ensure_role(tenant, &mark(tenant), &bench.login, None).await.unwrap();
+        admin.adopt_template_schema(tenant, tenant, &mark(tenant), &bench.login, &app).await.unwrap();
+    });
+    futures::future::join_all(made).await;
+    assert_eq!(warm().await, 0, "three tenants have the two warm copies and one more");
+
+    for tenant in &tenants {
+        admin.drop_database(tenant, &mark(tenant)).await.unwrap();
+        admin.drop_role(tenant, &mark(tenant)).await.unwrap();
     }
-    admin.migrate(&tenant, &tenant, &notes(), None).await.unwrap();
-    assert!(bench.log_in(tenant.as_str(), "pw", &tenant).await.is_ok());
-    admin.drop_database(&tenant, &mark).await.unwrap();
-    admin.drop_role(&tenant, &mark).await.unwrap();
+}
+
+#[tokio::test]
+async fn templates_of_older_versions_are_dropped_with_their_warm_copies() {
+    let bench = Bench::new("outdated").await;
+    let (admin, new) = (&bench.admin, notes());
+    let mut old = new.clone();
+    old.migrations.pop();
+    let outdated = admin.ensure_template(&old, "outdated").await.unwrap();
+    admin.fill_warm_pool(&outdated, 1).await.unwrap();
+    let current = admin.ensure_template(&new, "outdated").await.unwrap();
+    admin.fill_warm_pool(&current, 1).await.unwrap();
+    for dropped in [2, 0] {
+        let found = admin.drop_outdated_templates("outdated", std::slice::from_ref(&current)).await.unwrap();
+        assert_eq!(found, dropped);
+    }
+    let left = admin.tenant_objects(&bench.database, &format!("%{}%", current.hash)).await.unwrap();
+    assert_eq!(left.databases.len(), 2, "the newest template and its copy stay");
+    assert_eq!(admin.drop_outdated_templates("outdated", &[]).await.unwrap(), 2);
 }
 
 #[tokio::test]

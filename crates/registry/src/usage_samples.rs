@@ -1,4 +1,4 @@
-//! Table `usage_samples`: what data planes append.
+//! Table `usage_samples`: what data planes append, and its merging into hours.
 
 use chrono::{DateTime, Utc};
 use tenantry_domain::ids::TenantId;
@@ -45,5 +45,37 @@ impl Registry {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// Merges up to `limit` samples from before a time into one per tenant and hour; answers how many were
+    /// merged. An hour that is merged in several rounds has as many samples: they are for adding up.
+    pub async fn usage_compact(&self, before: DateTime<Utc>, limit: i64) -> Result<u64, RegistryError> {
+        let merged = sqlx::query_scalar!(
+            r#"WITH fine AS (
+                   DELETE FROM usage_samples WHERE ctid IN (
+                       SELECT ctid FROM usage_samples WHERE NOT hourly AND at < $1
+                       ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)
+                   RETURNING tenant_id, at, requests, bytes_in, bytes_out
+               ), merged AS (
+                   INSERT INTO usage_samples (tenant_id, at, requests, bytes_in, bytes_out, hourly)
+                   SELECT tenant_id, date_trunc('hour', at, 'UTC'), sum(requests)::bigint, sum(bytes_in)::bigint,
+                       sum(bytes_out)::bigint, true
+                   FROM fine GROUP BY 1, 2
+               )
+               SELECT count(*) AS "count!" FROM fine"#,
+            before,
+            limit,
+        )
+        .fetch_one(&self.relaxed)
+        .await?;
+        Ok(merged.cast_unsigned())
+    }
+
+    /// Forgets hours from before a time; answers how many samples.
+    pub async fn usage_forget(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
+        let forgotten = sqlx::query!("DELETE FROM usage_samples WHERE hourly AND at < $1", before)
+            .execute(&self.relaxed)
+            .await?;
+        Ok(forgotten.rows_affected())
     }
 }

@@ -1,0 +1,101 @@
+//! Periodic tasks: what they find and what they leave. Run by hand here, beside the worker's own rounds.
+
+use std::collections::HashMap;
+
+use chrono::{Duration, Timelike};
+use serde_json::json;
+use tenantry_domain::{Clock, SystemClock};
+use tenantry_tests::{TestApp, clock::MovedClock, server};
+use tenantry_worker::reconcilers::{compact_usage, fill_warm_pools, sample_usage};
+
+/// Databases of the test's server by their number, which a new name does not change.
+async fn databases(app: &TestApp, like: &str) -> HashMap<i64, String> {
+    let mut connection = server::admin(app.server(), "postgres").await;
+    sqlx::query_as("SELECT oid::bigint, datname::text FROM pg_database WHERE datname LIKE $1")
+        .bind(like)
+        .fetch_all(&mut connection)
+        .await
+        .unwrap()
+        .into_iter()
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_up_in_tier_database_takes_a_warm_copy_and_the_pool_is_filled_again() {
+    let app =
+        TestApp::build().with_apps(&["crm"]).worker(|settings| settings.warm_databases = 2).start().await;
+    let resources = app.worker.as_ref().unwrap().resources().clone();
+    fill_warm_pools::run(&resources).await.unwrap();
+    let warm = databases(&app, r"tenantry\_warm\_%").await;
+    assert!(warm.len() >= 2, "{warm:?}");
+
+    let tenant = app.sign_up("acme", "premium", "crm").await;
+    let name = format!("tenant_{}", tenant.slug.replace('-', "_"));
+    let owned = databases(&app, &name).await;
+    assert!(owned.keys().all(|oid| warm.contains_key(oid)), "{owned:?} was copied, not taken from {warm:?}");
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+
+    fill_warm_pools::run(&resources).await.unwrap();
+    assert!(databases(&app, r"tenantry\_warm\_%").await.len() >= 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_tenant_takes_on_disk_is_noted_once_an_hour() {
+    let clock = MovedClock::shared();
+    // Half past the next hour, so that the test is over before the hour is.
+    let half_past = Duration::minutes(90 - i64::from(SystemClock.now().minute()));
+    clock.put_ahead(half_past);
+    let app = TestApp::build().with_clock(clock.clone()).start().await;
+    let resources = app.worker.as_ref().unwrap().resources().clone();
+    for plan in ["basic", "premium"] {
+        let tenant = app.sign_up(plan, plan, "crm").await;
+        let contacts: Vec<_> = (0..200).map(|n| json!({ "email": format!("{n}@example.com") })).collect();
+        tenant.data.post("/api/contacts", json!(contacts)).await.expect(201);
+    }
+    // The worker's own round may have come first; the hour has one sample either way.
+    sample_usage::run(&resources).await.unwrap();
+    sample_usage::run(&resources).await.unwrap();
+    assert_eq!(app.count("SELECT count(*) FROM storage_samples").await, 2);
+    // A dozen tables and indexes of 8 KiB and more; a database has PostgreSQL's own tables too.
+    assert_eq!(app.count("SELECT count(*) FROM storage_samples WHERE bytes > 200000").await, 2);
+    assert_eq!(app.count("SELECT count(*) FROM storage_samples WHERE bytes > 5000000").await, 1);
+
+    clock.put_ahead(half_past + Duration::hours(1));
+    sample_usage::run(&resources).await.unwrap();
+    assert_eq!(app.count("SELECT count(*) FROM storage_samples").await, 4);
+
+    clock.put_ahead(Duration::days(91));
+    compact_usage::run(&resources).await.unwrap();
+    let old = "SELECT count(*) FROM storage_samples WHERE at < now() + interval '4 hours'";
+    assert_eq!(app.count(old).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn samples_of_usage_become_hours_and_hours_are_forgotten_after_ninety_days() {
+    let clock = MovedClock::shared();
+    let app = TestApp::build().with_clock(clock.clone()).without_worker().start().await;
+    let body = json!({ "name": "Acme", "slug": app.slug("acme"), "plan": "basic", "app": "crm" });
+    app.api.post("/api/v1/tenants", body).await.expect(202);
+    // Three hours of a sample every ten seconds, from two data planes.
+    app.count(
+        "WITH added AS (
+             INSERT INTO usage_samples (tenant_id, at, requests, bytes_in, bytes_out)
+             SELECT id, date_trunc('hour', now()) - second * interval '1 second', 1, 2, 3
+             FROM tenants, generate_series(10, 10800, 10) AS second, generate_series(1, 2)
+             RETURNING 1)
+         SELECT count(*) FROM added",
+    )
+    .await;
+    let resources = app.idle_worker(clock.clone()).resources().clone();
+    clock.put_ahead(Duration::hours(3));
+    for merged in [2160, 0] {
+        assert_eq!(compact_usage::run(&resources).await.unwrap(), merged);
+    }
+    assert_eq!(app.count("SELECT count(*) FROM usage_samples WHERE hourly").await, 3);
+    assert_eq!(app.count("SELECT count(*) FROM usage_samples").await, 3);
+    assert_eq!(app.count("SELECT sum(requests)::bigint FROM usage_samples").await, 2160);
+    assert_eq!(app.count("SELECT sum(bytes_out)::bigint FROM usage_samples").await, 3 * 2160);
+
+    clock.put_ahead(Duration::days(91));
+    assert_eq!(compact_usage::run(&resources).await.unwrap(), 3);
+}

@@ -1,0 +1,21 @@
+//! Merges samples of usage into hours once they are some hours old, and forgets hours after a while.
+
+use chrono::TimeDelta;
+
+use super::Reconciled;
+use crate::Resources;
+
+/// The last hours stay as they were appended.
+const FINE: TimeDelta = TimeDelta::hours(2);
+/// How far back usage can be asked for.
+const KEPT: TimeDelta = TimeDelta::days(90);
+/// Samples merged in one round.
+const ROUND: i64 = 50_000;
+
+/// Runs it once.
+pub async fn run(resources: &Resources) -> Reconciled {
+    let (registry, now) = (&resources.registry, resources.clock.now());
+    let merged = registry.usage_compact(now - FINE, ROUND).await?;
+    let forgotten = registry.usage_forget(now - KEPT).await? + registry.storage_forget(now - KEPT).await?;
+    Ok(merged + forgotten)
+}
