@@ -35,7 +35,7 @@ pub use domains::{DomainAddError, TenantDomain};
 pub use error::RegistryError;
 pub use idempotency::{IdempotencyClaim, StoredAnswer};
 pub use operation_events::NewEvent;
-pub use operation_leases::{FencedError, Lease, LeaseLost, Outcome, Record};
+pub use operation_leases::{Ending, FencedError, Lease, LeaseLost, Outcome, Record};
 pub use operations::{CancelError, NewOperation, OperationFilter, OperationStartError, RetryError};
 pub use page::Page;
 pub use placements::{PlaceError, PlaceRequest, Placed, RoleCredentials};

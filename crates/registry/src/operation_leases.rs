@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sqlx::postgres::types::PgInterval;
 use tenantry_domain::{
+    app::AppVersion,
     ids::OperationId,
     operation::{Operation, OperationState},
     tenant::TenantPhase,
@@ -67,7 +68,23 @@ pub struct Record {
     pub error: Option<String>,
     /// A step failed and is tried again.
     pub retried: bool,
+    /// The version that the tenant's tables have, if a step has brought them to one.
+    pub schema_version: Option<AppVersion>,
     /// Lines of its story.
+    pub events: Vec<NewEvent>,
+}
+
+/// The end of an operation.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The tenant's phase where that depends on the end. One that becomes active is served from its
+    /// latest placement.
+    pub tenant: Option<TenantPhase>,
+    /// The version that the tenant's tables have, if a step has brought them to one.
+    pub schema_version: Option<AppVersion>,
+    /// The last lines of its story.
     pub events: Vec<NewEvent>,
 }
 
@@ -84,6 +101,7 @@ pub enum Outcome {
     /// Cancelled and undone.
     Cancelled,
 }
+
 fn interval(duration: Duration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
 }
@@ -142,12 +160,16 @@ impl Registry {
                        steps_done = $4, step = $5, progress = $6, cancellable = $7, error = coalesce($8, error),
                        retries = CASE WHEN steps_done = $4 THEN retries + $9 ELSE 0 END, lease_expires_at = now() + $10
                    WHERE id = $1 AND attempts = $2 AND state IN ('running', 'undoing')
-                   RETURNING id, cancel_requested
+                   RETURNING id, tenant_id, cancel_requested
                ), events AS (
                    INSERT INTO operation_events (operation_id, kind, step, progress, message, at)
                    SELECT id, event.kind, event.step, event.progress, event.message, clock_timestamp()
                    FROM operation, unnest($11::text[], $12::text[], $13::real[], $14::text[])
                        AS event (kind, step, progress, message)
+               ), placement AS (
+                   UPDATE placements SET schema_version = $15 FROM operation
+                   WHERE $15::bigint IS NOT NULL AND placements.tenant_id = operation.tenant_id AND epoch = (
+                       SELECT max(epoch) FROM placements AS latest WHERE latest.tenant_id = operation.tenant_id)
                )
                SELECT cancel_requested FROM operation"#,
             lease.operation.id.as_uuid(),
@@ -164,6 +186,7 @@ impl Registry {
             &events.steps as &[Option<String>],
             &events.progress,
             &events.messages,
+            record.schema_version.map(AppVersion::number),
         )
         .fetch_optional(if turns { &self.pool } else { &self.relaxed })
         .await
@@ -187,24 +210,17 @@ impl Registry {
         if done.rows_affected() == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
-    /// Ends an operation, and in the same transaction sets the tenant's phase where that depends on the end; a
-    /// tenant that becomes active is served from its latest placement. Durable.
+    /// Ends an operation, and in the same transaction does what comes with its end. Durable.
     ///
     /// False, and nothing is written, if it went well but somebody asked to cancel it before its point of
     /// no return.
-    pub async fn operation_finish(
-        &self,
-        lease: &Lease,
-        outcome: &Outcome,
-        tenant: Option<TenantPhase>,
-        events: &[NewEvent],
-    ) -> Result<bool, FencedError> {
-        let (state, error) = match outcome {
+    pub async fn operation_finish(&self, lease: &Lease, ending: &Ending) -> Result<bool, FencedError> {
+        let (state, error) = match &ending.outcome {
             Outcome::Succeeded => (OperationState::Succeeded, None),
             Outcome::Failed { error } => (OperationState::Failed, Some(error.as_str())),
             Outcome::Cancelled => (OperationState::Cancelled, None),
         };
-        let columns = Columns::of(events);
+        let columns = Columns::of(&ending.events);
         let finished = sqlx::query_scalar!(
             r#"WITH held AS MATERIALIZED (
                    SELECT id, NOT ($3 = 'succeeded' AND cancellable AND cancel_requested) AS ends FROM operations
@@ -219,9 +235,11 @@ impl Registry {
                    UPDATE tenants SET status = $5, purge_at = NULL, updated_at = now() FROM operation
                    WHERE tenants.id = operation.tenant_id AND $5::text IS NOT NULL
                ), placement AS (
-                   UPDATE placements SET state = 'serving' FROM operation
-                   WHERE $5 = 'active' AND placements.tenant_id = operation.tenant_id
-                       AND placements.state <> 'serving' AND epoch = (
+                   UPDATE placements SET state = CASE $5 WHEN 'active' THEN 'serving' ELSE placements.state END,
+                       schema_version = coalesce($10, schema_version)
+                   FROM operation
+                   WHERE ($5 = 'active' AND placements.state <> 'serving' OR $10::bigint IS NOT NULL)
+                       AND placements.tenant_id = operation.tenant_id AND epoch = (
                            SELECT max(epoch) FROM placements AS latest
                            WHERE latest.tenant_id = operation.tenant_id)
                ), events AS (
@@ -235,11 +253,12 @@ impl Registry {
             lease.fence(),
             state.as_str(),
             error,
-            tenant.map(TenantPhase::as_str),
+            ending.tenant.map(TenantPhase::as_str),
             &columns.kinds,
             &columns.steps as &[Option<String>],
             &columns.progress,
             &columns.messages,
+            ending.schema_version.map(AppVersion::number),
         )
         .fetch_optional(&self.pool)
         .await

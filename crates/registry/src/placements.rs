@@ -191,28 +191,6 @@ impl Registry {
         Ok(row.map(|row| RoleCredentials { password: row.role_password, wrapped_data_key: row.data_key }))
     }
 
-    /// Records the version that a placement's tables have.
-    pub async fn placement_set_schema_version(
-        &self,
-        lease: &Lease,
-        version: Option<AppVersion>,
-    ) -> Result<(), FencedError> {
-        let done = sqlx::query!(
-            "WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2
-                   AND state IN ('running', 'undoing') FOR UPDATE)
-             UPDATE placements SET schema_version = $3 FROM fence
-             WHERE placements.tenant_id = fence.tenant_id AND epoch = (
-                 SELECT max(epoch) FROM placements AS latest WHERE latest.tenant_id = fence.tenant_id)",
-            lease.operation.id.as_uuid(),
-            lease.fence(),
-            version.map(AppVersion::number),
-        )
-        .execute(&self.pool)
-        .await
-        .map_err(RegistryError::from)?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(LeaseLost.into()) }
-    }
-
     /// Forgets a tenant's placements: nothing of them is left on any server.
     pub async fn placement_forget(&self, lease: &Lease) -> Result<(), FencedError> {
         let fenced = sqlx::query!(

@@ -10,8 +10,9 @@ use rand::RngExt;
 use tenantry_domain::{
     ids::OperationId,
     operation::{OperationEventKind, OperationState},
+    tenant::TenantPhase,
 };
-use tenantry_registry::{FencedError, Lease, NewEvent, Outcome, Record};
+use tenantry_registry::{Ending, FencedError, Lease, NewEvent, Outcome, Record};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
@@ -160,10 +161,7 @@ impl Course<'_> {
             self.tell(self.event(OperationEventKind::StepFinished, Some(&**step), index + 1, "done"));
         }
         self.tell(self.event(OperationEventKind::Succeeded, None, steps.len(), self.definition.done));
-        let (phase, events) = (self.definition.phase_when_done, self.untold());
-        let finish =
-            || self.registry().operation_finish(&self.work.lease, &Outcome::Succeeded, phase, &events);
-        if !self.patiently(finish).await? {
+        if !self.finish(Outcome::Succeeded, self.definition.phase_when_done).await? {
             return self.undo(steps.len(), Outcome::Cancelled).await;
         }
         tracing::info!("{} succeeded", self.definition.kind);
@@ -334,9 +332,7 @@ impl Course<'_> {
             Outcome::Succeeded => unreachable!("what succeeded is not undone"),
         };
         self.tell(self.event(kind, None, 0, &message));
-        let (phase, events) = (self.definition.phase_when_undone, self.untold());
-        self.patiently(|| self.registry().operation_finish(&self.work.lease, &outcome, phase, &events))
-            .await?;
+        self.finish(outcome, self.definition.phase_when_undone).await?;
         tracing::warn!("{} ended: {message}", self.definition.kind);
         Ok(Looked::Ended)
     }
@@ -371,9 +367,17 @@ impl Course<'_> {
             cancellable: !undoing && done < self.definition.no_return,
             retried: error.is_some() && !undoing,
             error,
+            schema_version: self.work.take_schema_version(),
             events: told,
         };
         self.patiently(|| self.registry().operation_record(&self.work.lease, &record)).await
+    }
+
+    /// Ends the operation; false, and it goes on, if somebody asked to cancel what went well.
+    async fn finish(&self, outcome: Outcome, tenant: Option<TenantPhase>) -> Result<bool, StepError> {
+        let schema_version = self.work.take_schema_version();
+        let ending = Ending { outcome, tenant, schema_version, events: self.untold() };
+        self.patiently(|| self.registry().operation_finish(&self.work.lease, &ending)).await
     }
 
     /// Does something again and again while the registry is away and the lease may hold.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use tenantry_domain::{
-    app::App,
+    app::{App, AppVersion},
     envelope::Key,
     operation::OperationKind,
     placement::Placement,
@@ -69,6 +69,7 @@ pub struct Work {
     placement: Mutex<Option<Placement>>,
     app: OnceCell<Arc<App>>,
     role_password: OnceLock<SecretString>,
+    schema_version: Mutex<Option<AppVersion>>,
 }
 
 impl Work {
@@ -88,6 +89,7 @@ impl Work {
             placement: Mutex::new(details.placement),
             app: OnceCell::new(),
             role_password: OnceLock::new(),
+            schema_version: Mutex::default(),
         }
     }
 
@@ -135,6 +137,16 @@ impl Work {
         self.data_key()?
             .open_text(&Purpose::RolePassword(self.tenant.id).to_string(), &sealed.password)
             .map_err(|error| StepError::permanent(error.to_string()))
+    }
+
+    /// Notes the version that the tenant's tables have now; it is recorded with the step.
+    pub(crate) fn note_schema_version(&self, version: Option<AppVersion>) {
+        *self.schema_version.lock().unwrap_or_else(PoisonError::into_inner) = version;
+    }
+
+    /// The version that a step has noted since the last call.
+    pub(super) fn take_schema_version(&self) -> Option<AppVersion> {
+        self.schema_version.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Where the tenant's data is, or is being made.

@@ -269,7 +269,8 @@ impl Step for AdoptSchema {
                 work.app().await?,
             )
             .await?;
-        Ok(work.resources.registry.placement_set_schema_version(&work.lease, report.to).await?)
+        work.note_schema_version(report.to);
+        Ok(())
     }
 }
 
@@ -293,7 +294,8 @@ impl Step for Migrate {
         let migrate =
             async { Ok(server.admin.migrate(&placement.database, &placement.schema, app, None).await?) };
         let (report, ()) = tokio::try_join!(migrate, set_password(work))?;
-        Ok(work.resources.registry.placement_set_schema_version(&work.lease, report.to).await?)
+        work.note_schema_version(report.to);
+        Ok(())
     }
 }
 
