@@ -44,7 +44,7 @@ pub use routes::{RouteKeyRef, RouteReader};
 pub use server_logins::ServerLogin;
 pub use servers::{NewServer, ServerAccess, ServerChange, ServerCreateError, ServerDeleteError};
 pub use storage_samples::UnsampledTenant;
-pub use tenants::{NewTenant, TenantChange, TenantCreateError, TenantDetails, TenantFilter};
+pub use tenants::{NewTenant, TenantChange, TenantCreateError, TenantDetails, TenantFilter, TenantWithPlan};
 pub use usage_samples::UsageSample;
 
 /// A transaction on the registry, for callers that must combine several writes.

@@ -36,6 +36,17 @@ pub struct NewTenant {
     pub operation_id: OperationId,
 }
 
+/// What a worker needs of a tenant.
+#[derive(Debug)]
+pub struct TenantWithPlan {
+    /// The tenant and where its data is.
+    pub details: TenantDetails,
+    /// Its plan.
+    pub plan: Plan,
+    /// Its data key, wrapped by the key-encryption key.
+    pub wrapped_data_key: Vec<u8>,
+}
+
 /// A sign-up is refused; nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum TenantCreateError {
@@ -296,20 +307,21 @@ impl Registry {
         self.tenant_one(None, Some(label)).await
     }
 
-    /// What a worker needs of a tenant, in one round trip: itself, its plan and its wrapped data key.
-    pub async fn tenant_with_plan(
+    /// What a worker needs of an operation's tenant, in one round trip.
+    pub async fn tenant_of_operation(
         &self,
-        id: TenantId,
-    ) -> Result<Option<(TenantDetails, Plan, Vec<u8>)>, RegistryError> {
+        id: OperationId,
+    ) -> Result<Option<TenantWithPlan>, RegistryError> {
         let row = sqlx::query!(
             r#"SELECT tenants.id, slug, subdomain, tenants.name, status, purge_at, plan, app, tenants.features,
-                   tenants.limits, settings, data_key, created_at, tenants.updated_at,
+                   tenants.limits, settings, data_key, tenants.created_at, tenants.updated_at,
                    plans.tier AS plan_tier, plans.limits AS plan_limits, plans.features AS plan_features,
                    default_config, retention_days,
                    epoch AS "epoch?", placement.state AS "placement_state?", placement.tier AS "tier?",
                    server_id AS "server_id?", database AS "database?", schema AS "schema?", login AS "login?",
                    schema_version AS "schema_version?", server AS "server?"
-               FROM tenants
+               FROM operations
+               JOIN tenants ON tenants.id = operations.tenant_id
                JOIN plans ON plans.name = plan
                LEFT JOIN LATERAL (
                    SELECT epoch, placements.state, placements.tier, server_id, database, schema, login,
@@ -317,7 +329,7 @@ impl Registry {
                    FROM placements JOIN servers ON servers.id = server_id
                    WHERE tenant_id = tenants.id ORDER BY epoch DESC LIMIT 1
                ) AS placement ON true
-               WHERE tenants.id = $1"#,
+               WHERE operations.id = $1"#,
             id.as_uuid()
         )
         .fetch_optional(&self.relaxed)
@@ -355,7 +367,11 @@ impl Registry {
             schema_version: row.schema_version,
             server: row.server,
         };
-        Ok(Some((tenant.try_into()?, plan.try_into()?, row.data_key)))
+        Ok(Some(TenantWithPlan {
+            details: tenant.try_into()?,
+            plan: plan.try_into()?,
+            wrapped_data_key: row.data_key,
+        }))
     }
 
     async fn tenant_one(

@@ -12,20 +12,23 @@ use tenantry_domain::{
     operation::{OperationEventKind, OperationState},
     tenant::TenantPhase,
 };
-use tenantry_registry::{Ending, FencedError, Lease, NewEvent, Outcome, Record};
+use tenantry_registry::{
+    Ending, FencedError, Lease, NewEvent, Outcome, Record, RegistryError, TenantWithPlan,
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Instrument;
 
 use super::{Definition, Engine, Looked, Moment, Point, Step, StepError, Work};
-use crate::operations;
+use crate::{Resources, operations};
 
 pub(super) async fn look_at(engine: &Engine, id: OperationId) -> Looked {
-    let resources = &engine.resources;
-    let lease = match resources
-        .registry
-        .operation_lease(id, &resources.settings.name, resources.settings.lease)
-        .await
-    {
+    let Resources { registry, settings, .. } = &*engine.resources;
+    // Read beside the lease.
+    let (lease, tenant) = tokio::join!(
+        registry.operation_lease(id, &settings.name, settings.lease),
+        registry.tenant_of_operation(id),
+    );
+    let lease = match lease {
         Ok(Some(lease)) => lease,
         Ok(None) => return Looked::NothingToDo,
         Err(error) => {
@@ -33,11 +36,12 @@ pub(super) async fn look_at(engine: &Engine, id: OperationId) -> Looked {
             return Looked::Lost;
         }
     };
-    let (kind, tenant, attempt) = (lease.operation.kind, lease.operation.tenant_id, lease.operation.attempts);
+    let (kind, attempt) = (lease.operation.kind, lease.operation.attempts);
     let span = tracing::info_span!(
-        "operation", operation.id = %id, operation.kind = %kind, operation.attempt = attempt, tenant.id = %tenant
+        "operation", operation.id = %id, operation.kind = %kind, operation.attempt = attempt,
+        tenant.id = %lease.operation.tenant_id
     );
-    let looked = course(engine, lease).instrument(span.clone()).await;
+    let looked = course(engine, lease, tenant).instrument(span.clone()).await;
     let looked = match looked {
         Ok(looked) => looked,
         Err(StepError::LeaseLost) => {
@@ -108,16 +112,19 @@ const RECORD_AFTER: Duration = Duration::from_millis(15);
 /// The pause before a registry that is away is asked again.
 const REGISTRY_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-async fn course(engine: &Engine, lease: Lease) -> Result<Looked, StepError> {
+async fn course(
+    engine: &Engine,
+    lease: Lease,
+    tenant: Result<Option<TenantWithPlan>, RegistryError>,
+) -> Result<Looked, StepError> {
     let resources = &engine.resources;
     let heartbeat = Heartbeat::begin(engine, &lease);
     let operation = lease.operation.clone();
-    let (details, plan, wrapped_data_key) = resources
-        .registry
-        .tenant_with_plan(operation.tenant_id)
-        .await?
-        .ok_or_else(|| StepError::permanent("the tenant is gone"))?;
-    let work = Work::new(lease, details, plan, wrapped_data_key, Arc::clone(resources));
+    // The worker that had it before may have written until the lease was ours.
+    let first = operation.attempts == 1;
+    let tenant = if first { tenant } else { resources.registry.tenant_of_operation(operation.id).await };
+    let tenant = tenant?.ok_or_else(|| StepError::permanent("the tenant is gone"))?;
+    let work = Work::new(lease, tenant, Arc::clone(resources));
     let definition = operations::define(operation.kind, &work);
     let course = Course { engine, work, definition, heartbeat, untold: Mutex::default() };
     if operation.state == OperationState::Undoing {

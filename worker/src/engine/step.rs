@@ -14,7 +14,7 @@ use tenantry_domain::{
     purpose::Purpose,
     tenant::{Tenant, TenantPhase, TenantStatus},
 };
-use tenantry_registry::{Lease, TenantDetails};
+use tenantry_registry::{Lease, TenantWithPlan};
 use tokio::sync::OnceCell;
 
 use super::StepError;
@@ -73,13 +73,8 @@ pub struct Work {
 }
 
 impl Work {
-    pub(super) fn new(
-        lease: Lease,
-        details: TenantDetails,
-        plan: Plan,
-        wrapped_data_key: Vec<u8>,
-        resources: Arc<Resources>,
-    ) -> Self {
+    pub(super) fn new(lease: Lease, tenant: TenantWithPlan, resources: Arc<Resources>) -> Self {
+        let TenantWithPlan { details, plan, wrapped_data_key } = tenant;
         Self {
             lease,
             tenant: details.tenant,

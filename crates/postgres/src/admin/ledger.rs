@@ -1,16 +1,18 @@
 //! What sqlx's migrator asks of a connection, answered in fewer round trips than by sqlx's own:
-//! one to read the history and one per migration, instead of five and seven. Table and checksums
-//! are sqlx's, so either can go on where the other stopped.
+//! one to read the history and one for all migrations that share a transaction, instead of five and
+//! seven for each. Table and checksums are sqlx's, so either can go on where the other stopped.
 
 use std::{
     collections::BTreeSet,
+    fmt::Write,
     time::{Duration, Instant},
 };
 
-use futures::future::BoxFuture;
+use futures::{TryStreamExt, future::BoxFuture};
 use sqlx::{
     AssertSqlSafe, PgConnection, Row,
     migrate::{AppliedMigration, Migrate, MigrateError, Migration},
+    postgres::{PgDatabaseError, PgErrorPosition},
 };
 
 use crate::sql;
@@ -20,20 +22,114 @@ pub(super) struct Ledger<'c> {
     connection: &'c mut PgConnection,
     applied: Vec<AppliedMigration>,
     dirty: Option<i64>,
+    batch: Batch,
     /// The versions that it found.
     pub(super) before: BTreeSet<i64>,
     /// Those and the ones it applied.
     pub(super) after: BTreeSet<i64>,
 }
 
+/// Migrations of one transaction, and the record of each, that go to the server as one message.
+#[derive(Default)]
+struct Batch {
+    text: String,
+    /// Each version, and how many characters the text has up to the end of its record.
+    ends: Vec<(i64, usize)>,
+}
+
+/// What the row is called that says that a migration was applied and recorded.
+const APPLIED: &str = "tenantry_applied";
+
 impl<'c> Ledger<'c> {
     pub(super) fn new(connection: &'c mut PgConnection) -> Self {
-        Self { connection, applied: Vec::new(), dirty: None, before: BTreeSet::new(), after: BTreeSet::new() }
+        Self {
+            connection,
+            applied: Vec::new(),
+            dirty: None,
+            batch: Batch::default(),
+            before: BTreeSet::new(),
+            after: BTreeSet::new(),
+        }
     }
 
     async fn run(&mut self, text: String) -> Result<(), sqlx::Error> {
         sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut *self.connection).await.map(drop)
     }
+
+    /// Sends the migrations that [`Migrate::apply`] only collects. To be called before the commit.
+    pub(super) async fn flush(&mut self) -> Result<(), MigrateError> {
+        let Batch { text, ends } = std::mem::take(&mut self.batch);
+        let mut applied = 0;
+        let error = {
+            let mut rows = sqlx::raw_sql(AssertSqlSafe(text)).fetch(&mut *self.connection);
+            loop {
+                match rows.try_next().await {
+                    // Migrations may have rows of their own.
+                    Ok(Some(row)) => {
+                        if let Some((next, _)) = ends.get(applied)
+                            && row.try_get(APPLIED).is_ok_and(|version: i64| version == *next)
+                        {
+                            applied += 1;
+                            self.after.insert(*next);
+                        }
+                    }
+                    Ok(None) if applied == ends.len() => return Ok(()),
+                    // Its record was part of a comment or a string that it left open.
+                    Ok(None) => break left_open(),
+                    Err(error) => break error,
+                }
+            }
+        };
+        // The server parses the whole text before it runs any of it, and then says where it is wrong.
+        let failed = position(&error)
+            .and_then(|at| ends.iter().position(|(_, end)| at <= *end))
+            .unwrap_or(applied)
+            .min(ends.len().saturating_sub(1));
+        let version = ends.get(failed).map_or(0, |(version, _)| *version);
+        Err(MigrateError::ExecuteMigration(error, version))
+    }
+}
+
+impl Batch {
+    /// Adds a migration and its record.
+    fn push(&mut self, table: &str, migration: &Migration) {
+        // The time of a message is when it began; what those before took is not this one's.
+        let before: Vec<_> = self.ends.iter().map(|(version, _)| version.to_string()).collect();
+        let nanoseconds = format!(
+            "(extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1e9)::bigint \
+             - (SELECT coalesce(sum(execution_time), 0) FROM {table} WHERE version = ANY ('{{{before}}}'))",
+            before = before.join(",")
+        );
+        self.push_record(table, migration, migration.sql.as_str(), &nanoseconds);
+    }
+
+    fn push_record(&mut self, table: &str, migration: &Migration, text: &str, nanoseconds: &str) {
+        let start = self.text.len();
+        // On a line of its own, should the file end in a comment.
+        let _ = write!(
+            self.text,
+            "{text}\n;\nINSERT INTO {table} (version, description, success, checksum, execution_time) VALUES \
+             ({version}, {description}, true, decode('{checksum}', 'hex'), {nanoseconds}) \
+             RETURNING version AS {APPLIED};\n",
+            version = migration.version,
+            description = sql::literal(&migration.description),
+            checksum = sql::hex(&migration.checksum),
+        );
+        let characters = self.ends.last().map_or(0, |(_, end)| *end) + self.text[start..].chars().count();
+        self.ends.push((migration.version, characters));
+    }
+}
+
+/// Where in its text a statement failed, in characters from 1.
+fn position(error: &sqlx::Error) -> Option<usize> {
+    match error.as_database_error()?.try_downcast_ref::<PgDatabaseError>()?.position()? {
+        PgErrorPosition::Original(at) => Some(at),
+        PgErrorPosition::Internal { .. } => None,
+    }
+}
+
+fn left_open() -> sqlx::Error {
+    sqlx::Error::Protocol("the migration leaves a comment or a string open".into())
 }
 
 type Answer<'e, T> = BoxFuture<'e, Result<T, MigrateError>>;
@@ -81,26 +177,15 @@ impl Migrate for Ledger<'_> {
     fn apply<'e>(&'e mut self, table: &'e str, migration: &'e Migration) -> Answer<'e, Duration> {
         Box::pin(async move {
             let started = Instant::now();
-            let version = migration.version;
-            let failed = |e| MigrateError::ExecuteMigration(e, version);
-            // The time of a message is when it began: the whole of it is the migration's.
-            let record = format!(
-                "INSERT INTO {table} (version, description, success, checksum, execution_time) VALUES \
-                 ({version}, {description}, true, decode('{checksum}', 'hex'), \
-                 (extract(epoch FROM clock_timestamp() - statement_timestamp()) * 1e9)::bigint)",
-                description = sql::literal(&migration.description),
-                checksum = sql::hex(&migration.checksum),
-            );
-            let text = migration.sql.as_str();
             if migration.no_tx {
-                self.run(text.to_owned()).await.map_err(failed)?;
-                self.run(record).await?;
+                let failed = |e| MigrateError::ExecuteMigration(e, migration.version);
+                self.run(migration.sql.as_str().to_owned()).await.map_err(failed)?;
+                let nanoseconds = started.elapsed().as_nanos().to_string();
+                self.batch.push_record(table, migration, "", &nanoseconds);
+                self.flush().await?;
             } else {
-                // On a line of its own, should the file end in a comment. A file that swallowed it
-                // otherwise (an open quote or comment) does not parse.
-                self.run(format!("{text}\n;\n{record}")).await.map_err(failed)?;
+                self.batch.push(table, migration);
             }
-            self.after.insert(version);
             Ok(started.elapsed())
         })
     }

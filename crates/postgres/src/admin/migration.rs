@@ -157,6 +157,7 @@ impl Run<'_> {
                 let mut ledger = Ledger::new(&mut transaction);
                 let done = self.migrator.run_direct(target, &mut ledger, false).await;
                 done.map_err(|e| self.failed(e))?;
+                ledger.flush().await.map_err(|e| self.failed(e))?;
                 report(&ledger.before, &ledger.after)
             }
             Direction::Down(target) => {

@@ -146,6 +146,39 @@ async fn a_failed_migration_leaves_the_schema_as_it_was() {
 }
 
 #[tokio::test]
+async fn of_migrations_that_are_sent_together_the_one_that_failed_is_named() {
+    let bench = Bench::new("named").await;
+    let tenant = bench.tenant("tenant_named", &app(&[])).await;
+    let cases = [
+        ("SELECT 1 / 0", "22012"),
+        ("CREATE TABLE wörter (word text); SELEKT 1", "42601"),
+        ("INSERT INTO first_one SELECT * FROM nowhere", "42P01"),
+    ];
+    for (broken, expected) in cases {
+        let app = app(&[
+            ("CREATE TABLE first_one (\"größe\" text) -- ends in a comment", None),
+            (broken, None),
+            ("CREATE TABLE third_one (word text)", None),
+        ]);
+        let error = bench.admin.migrate(&bench.database, &tenant, &app, None).await.unwrap_err();
+        assert!(
+            matches!(&error, AdminError::Migration { version: 2, code, .. } if code == expected),
+            "{broken}: {error}"
+        );
+    }
+    // What one leaves open another must not close: its record would be a part of the comment.
+    let open = app(&[
+        ("CREATE TABLE first_one (word text)", None),
+        ("/* SELECT 1", None),
+        ("*/ CREATE TABLE third_one (word text)", None),
+    ]);
+    let error = bench.admin.migrate(&bench.database, &tenant, &open, None).await.unwrap_err();
+    assert!(matches!(&error, AdminError::Migration { version: 2, .. }), "{error}");
+    let report = bench.admin.migrate(&bench.database, &tenant, &notes(), None).await.unwrap();
+    assert_eq!(report.from, None, "nothing is left of any of them");
+}
+
+#[tokio::test]
 async fn a_migration_may_ask_for_no_transaction() {
     let bench = Bench::new("concurrently").await;
     let app = app(&[
