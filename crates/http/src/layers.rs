@@ -17,10 +17,11 @@ use axum::{
 use futures::StreamExt;
 use metrics::Histogram;
 use tenantry_domain::Clock;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument;
 
-use crate::{Problem, RequestId, request_id};
+use crate::{Problem, RequestId};
 
 /// Puts a router behind request id, log line, metrics, a limit for bodies (bytes) and a net for panics.
 /// Answers of axum itself (404, 405, 413) become problem documents. `plane` labels the metrics.
@@ -30,7 +31,12 @@ pub fn with_standard_layers(
     max_body: usize,
     clock: Arc<dyn Clock>,
 ) -> Router {
-    let durations = Arc::new(Durations::default());
+    let edge = Arc::new(Edge { plane, max_body, clock, durations: Durations::default() });
+    // All in one layer of the router, which boxes each request anew for every layer that it has.
+    let layers = ServiceBuilder::new()
+        .layer(middleware::from_fn(move |request, next| around(Arc::clone(&edge), request, next)))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(DefaultBodyLimit::max(max_body));
     router
         .fallback(async || {
             Problem::new(StatusCode::NOT_FOUND, "no_such_endpoint", "there is no such endpoint; see /docs")
@@ -42,15 +48,21 @@ pub fn with_standard_layers(
                 "this endpoint has other methods; see /docs",
             )
         })
-        .layer(DefaultBodyLimit::max(max_body))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn(move |request, next| refuse_too_large(max_body, request, next)))
-        .layer(middleware::from_fn(move |request, next| {
-            observe(plane, Arc::clone(&durations), request, next)
-        }))
-        .layer(middleware::from_fn(move |request, next| {
-            request_id::assign(Arc::clone(&clock), request, next)
-        }))
+        .layer(layers)
+}
+
+/// What goes around every request of a plane.
+struct Edge {
+    plane: &'static str,
+    max_body: usize,
+    clock: Arc<dyn Clock>,
+    durations: Durations,
+}
+
+async fn around(edge: Arc<Edge>, mut request: Request, next: Next) -> Response {
+    let id = RequestId::assign(&mut request, &*edge.clock);
+    let response = observe(&edge, &id, request, next).await;
+    id.put_on(response)
 }
 
 /// What is read, and thrown away, of a body that is too large, and for how long.
@@ -93,19 +105,19 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::internal().into_response()
 }
 
-async fn observe(plane: &'static str, durations: Arc<Durations>, request: Request, next: Next) -> Response {
+/// One log line and one measurement for each request.
+async fn observe(edge: &Edge, id: &RequestId, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();
     let route = path.as_ref().map_or("unmatched", MatchedPath::as_str);
-    let id = request.extensions().get::<RequestId>().map_or("", RequestId::as_str);
     let span = tracing::info_span!(
-        "request", request.id = id, http.method = %method, http.route = route, tenant.id = tracing::field::Empty
+        "request", request.id = id.as_str(), http.method = %method, http.route = route, tenant.id = tracing::field::Empty
     );
-    let response = next.run(request).instrument(span.clone()).await;
+    let response = refuse_too_large(edge.max_body, request, next).instrument(span.clone()).await;
     let status = response.status();
     let elapsed = started.elapsed();
-    durations.of(plane, route, &method, status).record(elapsed.as_secs_f64());
+    edge.durations.of(edge.plane, route, &method, status).record(elapsed.as_secs_f64());
     span.in_scope(|| {
         let (status, millis) = (status.as_u16(), elapsed.as_secs_f64() * 1e3);
         if status >= 500 {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::{
     extract::Request,
     http::{HeaderName, HeaderValue},
-    middleware::Next,
     response::Response,
 };
 use tenantry_domain::{Clock, ids::uuid_v7};
@@ -24,27 +23,32 @@ impl RequestId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Gives a request its id.
+    pub(crate) fn assign(request: &mut Request, clock: &dyn Clock) -> Self {
+        let id = match request.headers().get(&X_REQUEST_ID).and_then(well_formed) {
+            Some(id) => id.into(),
+            None => uuid_v7(clock.now(), &mut rand::rng()).to_string().into(),
+        };
+        let id = Self(id);
+        request.extensions_mut().insert(id.clone());
+        id
+    }
+
+    /// Gives the answer the same; a problem document gets it in its body too.
+    pub(crate) fn put_on(&self, mut response: Response) -> Response {
+        if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            response = problem.respond_with_id(&self.0, response);
+        }
+        if let Ok(value) = HeaderValue::from_str(&self.0) {
+            response.headers_mut().insert(X_REQUEST_ID.clone(), value);
+        }
+        response
+    }
 }
 
 fn well_formed(value: &HeaderValue) -> Option<&str> {
     let text = value.to_str().ok()?;
     let fits = (1..=128).contains(&text.len());
     (fits && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/+=".contains(&b))).then_some(text)
-}
-
-/// Gives the request its id, and the answer the same; a problem document gets it in its body too.
-pub(crate) async fn assign(clock: Arc<dyn Clock>, mut request: Request, next: Next) -> Response {
-    let id: Arc<str> = match request.headers().get(&X_REQUEST_ID).and_then(well_formed) {
-        Some(id) => id.into(),
-        None => uuid_v7(clock.now(), &mut rand::rng()).to_string().into(),
-    };
-    request.extensions_mut().insert(RequestId(Arc::clone(&id)));
-    let mut response = next.run(request).await;
-    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-        response = problem.respond_with_id(&id, response);
-    }
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(X_REQUEST_ID.clone(), value);
-    }
-    response
 }
