@@ -3,12 +3,12 @@
 //! The work runs in a task of its own: a client that hangs up, which is why it repeats the request,
 //! must not stop the first answer from being kept.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     body::Body,
-    extract::{FromRef, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    extract::{FromRef, FromRequestParts, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::Response,
 };
@@ -16,10 +16,11 @@ use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tenantry_domain::Clock;
+use tenantry_domain::{Clock, ids::uuid_v7};
 use tenantry_http::{PeerAddr, Problem, RequestId};
-use tenantry_registry::{IdempotencyClaim, Registry, StoredAnswer};
+use tenantry_registry::{IdempotencyClaim, IdempotentRequest, Registry, StoredAnswer};
 use tracing::Instrument;
+use uuid::Uuid;
 
 use crate::{auth::Caller, input::body, refusal::Refusal, state::ApiState, vault::Vault};
 
@@ -51,11 +52,32 @@ impl FromRef<ApiState> for Idempotency {
     }
 }
 
-/// A key in its caller's key space.
-#[derive(Clone)]
-struct Claimed {
-    caller: String,
-    key: String,
+/// The claim of the request at hand on its `Idempotency-Key`, if it has one. What the request makes
+/// takes its id from it: should the process die before the answer is kept, the repeat finds it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Claim {
+    id: Option<Uuid>,
+    unanswered: bool,
+}
+
+impl Claim {
+    /// The id of what the request makes: the claim's, or a new one.
+    pub(crate) fn id_or(self, new: impl FnOnce() -> Uuid) -> Uuid {
+        self.id.unwrap_or_else(new)
+    }
+
+    /// The id of what the same request may have made before without being answered.
+    pub(crate) fn made_before(self) -> Option<Uuid> {
+        self.id.filter(|_| self.unanswered)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Claim {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().copied().unwrap_or_default())
+    }
 }
 
 /// Answers a repeated POST as its first time.
@@ -68,16 +90,22 @@ pub(crate) async fn replay(
         return Ok(next.run(request).await);
     }
     let Some(key) = read_key(request.headers())? else { return Ok(next.run(request).await) };
-    let claimed = Claimed { caller: caller_of(&request), key };
+    let caller = caller_of(&request);
     let id = request.extensions().get::<RequestId>().cloned();
-    let (request, hash) = hashed(request).await?;
+    let (mut request, hash) = hashed(request).await?;
     let now = idempotency.clock.now();
-    let claim = idempotency
-        .registry
-        .idempotency_claim(&claimed.caller, &claimed.key, &hash, now, now - KEPT, now - ABANDONED)
-        .await?;
-    match claim {
-        IdempotencyClaim::Fresh => idempotency.run(claimed, request, next).await,
+    let claim = uuid_v7(now, &mut rand::rng());
+    let asked = IdempotentRequest { caller: &caller, key: &key, hash: &hash, claim };
+    let claimed = idempotency.registry.idempotency_claim(&asked, now, now - KEPT, now - ABANDONED).await?;
+    match claimed {
+        IdempotencyClaim::Fresh(claim) => {
+            request.extensions_mut().insert(Claim { id: Some(claim), unanswered: false });
+            idempotency.run(claim, request, next).await
+        }
+        IdempotencyClaim::Unanswered(claim) => {
+            request.extensions_mut().insert(Claim { id: Some(claim), unanswered: true });
+            idempotency.run(claim, request, next).await
+        }
         IdempotencyClaim::Answered(answer) => {
             metrics::counter!("tenantry_idempotent_replays_total").increment(1);
             idempotency.again(answer, id.as_ref())
@@ -143,16 +171,16 @@ async fn hashed(request: Request) -> Result<(Request, [u8; 32]), Refusal> {
 
 impl Idempotency {
     /// Does the work and keeps its answer; or gives the key back, if the work may be tried again.
-    async fn run(self, claimed: Claimed, request: Request, next: Next) -> Result<Response, Refusal> {
-        let lost = (self.registry.clone(), claimed.clone());
+    async fn run(self, claim: Uuid, request: Request, next: Next) -> Result<Response, Refusal> {
+        let registry = self.registry.clone();
         let work = async move {
             let response = next.run(request).await;
-            self.keep(&claimed, response).await
+            self.keep(claim, response).await
         };
         match tokio::spawn(work.in_current_span()).await {
             Ok(response) => Ok(response),
             Err(failed) => {
-                release(&lost.0, &lost.1).await;
+                release(&registry, claim).await;
                 match failed.try_into_panic() {
                     // The layer that catches panics must see it.
                     Ok(panic) => std::panic::resume_unwind(panic),
@@ -162,17 +190,17 @@ impl Idempotency {
         }
     }
 
-    async fn keep(&self, claimed: &Claimed, response: Response) -> Response {
+    async fn keep(&self, claim: Uuid, response: Response) -> Response {
         let status = response.status();
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            release(&self.registry, claimed).await;
+            release(&self.registry, claim).await;
             return response;
         }
         let (parts, body) = response.into_parts();
         let body = match axum::body::to_bytes(body, LARGEST_ANSWER).await {
             Ok(body) => body,
             Err(error) => {
-                release(&self.registry, claimed).await;
+                release(&self.registry, claim).await;
                 tracing::error!(%error, "an answer could not be kept for repeated requests: {error}");
                 return axum::response::IntoResponse::into_response(Problem::internal());
             }
@@ -182,7 +210,7 @@ impl Idempotency {
             .filter_map(|name| Some((name.to_string(), parts.headers.get(name)?.to_str().ok()?.to_owned())))
             .collect();
         let answer = StoredAnswer { status: status.as_u16(), headers, body: self.vault.seal_answer(&body) };
-        if let Err(error) = self.registry.idempotency_answer(&claimed.caller, &claimed.key, &answer).await {
+        if let Err(error) = self.registry.idempotency_answer(claim, &answer).await {
             // The work is done and the client hears of it; a repeated request waits until the claim is abandoned.
             tracing::warn!(error = &error as &dyn std::error::Error, "an answer was not kept: {error}");
         }
@@ -216,8 +244,8 @@ fn with_id(body: &[u8], id: Option<&RequestId>) -> Option<Vec<u8>> {
     serde_json::to_vec(&problem).ok()
 }
 
-async fn release(registry: &Registry, claimed: &Claimed) {
-    if let Err(error) = registry.idempotency_release(&claimed.caller, &claimed.key).await {
+async fn release(registry: &Registry, claim: Uuid) {
+    if let Err(error) = registry.idempotency_release(claim).await {
         // It is abandoned by itself after a while.
         tracing::debug!(%error, "an idempotency key was not released");
     }

@@ -85,7 +85,7 @@ pub(crate) fn router(state: &ApiState) -> Router {
         .with_state(state.clone())
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document));
     let clock = Arc::clone(&state.clock);
-    tenantry_http::with_standard_layers(router, "control", state.settings.max_body, clock)
+    tenantry_http::with_standard_layers(router, "control", state.settings.max_body, clock, None)
 }
 
 #[cfg(test)]

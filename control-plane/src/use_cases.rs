@@ -4,10 +4,13 @@ pub(crate) mod await_operation;
 pub(crate) mod create_tenant;
 pub(crate) mod start_operation;
 
-use tenantry_domain::operation::Operation;
-use tenantry_registry::TenantDetails;
+use tenantry_domain::{ids::OperationId, operation::Operation};
+use tenantry_registry::{Registry, RegistryError, TenantDetails};
 
-use crate::operation_watch::Subscription;
+use crate::{
+    idempotency::Claim,
+    operation_watch::{OperationWatch, Subscription},
+};
 
 /// Work that was begun on a tenant.
 pub(crate) struct Begun {
@@ -17,4 +20,19 @@ pub(crate) struct Begun {
     pub(crate) operation: Operation,
     /// A watch on it that has missed nothing.
     pub(crate) subscription: Subscription,
+}
+
+impl Begun {
+    /// What the same request has begun before without being answered.
+    async fn before(
+        claim: Claim,
+        registry: &Registry,
+        watch: &OperationWatch,
+    ) -> Result<Option<Self>, RegistryError> {
+        let Some(id) = claim.made_before().map(OperationId::from_uuid) else { return Ok(None) };
+        let subscription = watch.subscribe(id);
+        let Some(operation) = registry.operation_get(id).await? else { return Ok(None) };
+        let tenant = registry.tenant_get(operation.tenant_id).await?;
+        Ok(tenant.map(|tenant| Self { tenant, operation, subscription }))
+    }
 }

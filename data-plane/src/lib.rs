@@ -97,8 +97,8 @@ impl DataPlane {
     /// The router, complete with its layers, `/docs` and `/openapi.json`.
     pub fn router(&self) -> Router {
         let clock = Arc::clone(&self.0.clock);
-        tenantry_http::with_standard_layers(http::router(self), "data", self.0.max_body, clock)
-            .layer(http::cors())
+        let (router, cors) = (http::router(self), http::cors());
+        tenantry_http::with_standard_layers(router, "data", self.0.max_body, clock, Some(cors))
     }
 
     /// The routes in memory.

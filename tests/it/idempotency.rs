@@ -149,9 +149,55 @@ async fn a_failure_on_our_side_is_not_kept_and_the_request_may_come_again() {
     .unwrap();
     let failed = post(&app.api, "/api/v1/keys", "one", &body).await.expect_problem(500, "internal");
     assert!(!failed.text.contains("not today"), "{}", failed.text);
-    assert_eq!(app.count("SELECT count(*) FROM idempotency_records").await, 0);
+    assert_eq!(app.count("SELECT count(*) FROM idempotency_records WHERE status IS NOT NULL").await, 0);
 
     sql("DROP TRIGGER refuse ON api_keys").await.unwrap();
     let made = post(&app.api, "/api/v1/keys", "one", &body).await.expect(201);
     assert!(!is_replayed(&made));
+}
+
+/// As if the control plane had died after the commit and before it kept the answer.
+async fn forget_answers(app: &TestApp) {
+    let forget = "UPDATE idempotency_records SET status = NULL, headers = NULL, body = NULL";
+    sqlx::query(forget).execute(app.owner()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeat_after_a_crash_finds_what_was_done_and_does_it_once() {
+    let clock = MovedClock::shared();
+    let app = TestApp::build().with_clock(clock.clone()).start().await;
+    let body = acme(&app);
+    let first = post(&app.api, "/api/v1/tenants", "one", &body).await.expect(202).json();
+    let id = first["operation"]["id"].as_str().unwrap().to_owned();
+    let suspend = format!("/api/v1/tenants/{}/suspend", body["slug"].as_str().unwrap());
+    assert_eq!(app.operation_ended(&id).await["state"], "succeeded");
+    let suspended = post(&app.api, &suspend, "two", &json!({})).await.expect(202).json();
+    app.operation_ended(suspended["operation"]["id"].as_str().unwrap()).await;
+    forget_answers(&app).await;
+    // The first request may still be at work, as far as anybody knows.
+    post(&app.api, "/api/v1/tenants", "one", &body).await.expect_problem(409, "idempotency_key_in_progress");
+
+    clock.put_ahead(Duration::seconds(80));
+    let again = post(&app.api, "/api/v1/tenants", "one", &body).await.expect(201);
+    assert_eq!(again.json()["operation"]["id"], id.as_str());
+    let again = post(&app.api, &suspend, "two", &json!({})).await.expect(200).json();
+    assert_eq!(again["operation"]["id"], suspended["operation"]["id"]);
+    assert_eq!(app.count("SELECT count(*) FROM operations").await, 2);
+    assert_eq!(app.count("SELECT count(*) FROM tenants").await, 1);
+    assert!(is_replayed(&post(&app.api, "/api/v1/tenants", "one", &body).await.expect(201)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_a_crash_kept_from_being_shown_is_replaced() {
+    let clock = MovedClock::shared();
+    let app = TestApp::build().without_worker().with_clock(clock.clone()).start().await;
+    let body = json!({ "name": "billing", "scopes": ["plans:read"] });
+    let unseen = post(&app.api, "/api/v1/keys", "one", &body).await.expect(201).json();
+    forget_answers(&app).await;
+    clock.put_ahead(Duration::seconds(80));
+    let shown = post(&app.api, "/api/v1/keys", "one", &body).await.expect(201).json();
+    let plans = async |key: &Value| app.api.with_key(key["key"].as_str().unwrap()).get("/api/v1/plans").await;
+    plans(&shown).await.expect(200);
+    plans(&unseen).await.expect(401);
+    assert_eq!(app.count("SELECT count(*) FROM api_keys WHERE name = 'billing'").await, 1);
 }

@@ -9,14 +9,17 @@ use tenantry_domain::{
     Clock, Invalid, Slug,
     app::AppName,
     domain_name::DomainName,
-    ids::{OperationId, TenantId},
+    ids::{OperationId, TenantId, uuid_v7},
     plan::{Features, LimitOverrides, PlanName, Tier},
     tenant::{DisplayName, Tenant, TenantStatus},
 };
 use tenantry_registry::{NewTenant, Registry, RegistryError, TenantCreateError, TenantDetails};
 
 use super::Begun;
-use crate::{Settings, catalogue::Catalogue, operation_watch::OperationWatch, state::ApiState, vault::Vault};
+use crate::{
+    Settings, catalogue::Catalogue, idempotency::Claim, operation_watch::OperationWatch, state::ApiState,
+    vault::Vault,
+};
 
 /// What a new tenant is to be.
 #[derive(Debug, Clone)]
@@ -103,7 +106,10 @@ pub(crate) fn domain_token() -> String {
 
 impl CreateTenant {
     /// Signs a tenant up; its data is made by a worker afterwards.
-    pub(crate) async fn run(&self, wanted: Wanted) -> Result<Begun, CreateTenantError> {
+    pub(crate) async fn run(&self, wanted: Wanted, claim: Claim) -> Result<Begun, CreateTenantError> {
+        if let Some(begun) = Begun::before(claim, &self.registry, &self.watch).await? {
+            return Ok(begun);
+        }
         let slug = match wanted.slug {
             Some(slug) => slug,
             None => Slug::derive(wanted.name.as_str()).map_err(CreateTenantError::NoSlug)?,
@@ -121,7 +127,7 @@ impl CreateTenant {
 
         let now = self.clock.now();
         let id = TenantId::generate(now, &mut rand::rng());
-        let operation_id = OperationId::generate(now, &mut rand::rng());
+        let operation_id = OperationId::from_uuid(claim.id_or(|| uuid_v7(now, &mut rand::rng())));
         let tenant = Tenant {
             id,
             // The seeds send both, equal: one label, once.

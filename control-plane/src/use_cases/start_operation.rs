@@ -5,11 +5,15 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use chrono::{Days, SecondsFormat};
 use serde_json::{Map, Value};
-use tenantry_domain::{Clock, ids::OperationId, operation::OperationKind};
+use tenantry_domain::{
+    Clock,
+    ids::{OperationId, uuid_v7},
+    operation::OperationKind,
+};
 use tenantry_registry::{NewOperation, OperationStartError, Registry, RetryError, TenantDetails};
 
 use super::Begun;
-use crate::{catalogue::Catalogue, operation_watch::OperationWatch, state::ApiState};
+use crate::{catalogue::Catalogue, idempotency::Claim, operation_watch::OperationWatch, state::ApiState};
 
 /// Starts operations.
 #[derive(Clone)]
@@ -37,8 +41,12 @@ impl StartOperation {
         &self,
         tenant: TenantDetails,
         kind: OperationKind,
+        claim: Claim,
     ) -> Result<Begun, OperationStartError> {
-        self.with_input(tenant, kind, Map::new()).await
+        if let Some(begun) = Begun::before(claim, &self.registry, &self.watch).await? {
+            return Ok(begun);
+        }
+        self.with_input(tenant, kind, Map::new(), claim).await
     }
 
     /// Starts a deletion that can be taken back for as long as the tenant's plan says.
@@ -50,7 +58,7 @@ impl StartOperation {
         let purge_at = now.checked_add_days(Days::new(days.into())).unwrap_or(now);
         let purge_at = purge_at.to_rfc3339_opts(SecondsFormat::Micros, true);
         let input = Map::from_iter([("purgeAt".to_owned(), purge_at.into())]);
-        self.with_input(tenant, OperationKind::Deactivate, input).await
+        self.with_input(tenant, OperationKind::Deactivate, input, Claim::default()).await
     }
 
     async fn with_input(
@@ -58,9 +66,10 @@ impl StartOperation {
         tenant: TenantDetails,
         kind: OperationKind,
         input: Map<String, Value>,
+        claim: Claim,
     ) -> Result<Begun, OperationStartError> {
         let now = self.clock.now();
-        let id = OperationId::generate(now, &mut rand::rng());
+        let id = OperationId::from_uuid(claim.id_or(|| uuid_v7(now, &mut rand::rng())));
         let subscription = self.watch.subscribe(id);
         let new = NewOperation {
             id,

@@ -18,22 +18,25 @@ use futures::StreamExt;
 use metrics::Histogram;
 use tenantry_domain::Clock;
 use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use tracing::Instrument;
 
 use crate::{Problem, RequestId};
 
 /// Puts a router behind request id, log line, metrics, a limit for bodies (bytes) and a net for panics.
-/// Answers of axum itself (404, 405, 413) become problem documents. `plane` labels the metrics.
+/// Answers of axum itself (404, 405, 413) become problem documents. `plane` labels the metrics; with
+/// `cors` browsers may call it from other origins.
 pub fn with_standard_layers(
     router: Router,
     plane: &'static str,
     max_body: usize,
     clock: Arc<dyn Clock>,
+    cors: Option<CorsLayer>,
 ) -> Router {
     let edge = Arc::new(Edge { plane, max_body, clock, durations: Durations::default() });
     // All in one layer of the router, which boxes each request anew for every layer that it has.
     let layers = ServiceBuilder::new()
+        .option_layer(cors)
         .layer(middleware::from_fn(move |request, next| around(Arc::clone(&edge), request, next)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(max_body));

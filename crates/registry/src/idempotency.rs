@@ -1,6 +1,7 @@
 //! Table `idempotency_records`: the first answer to a request, to be given again.
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::{Registry, RegistryError, error::Stored};
 
@@ -15,11 +16,27 @@ pub struct StoredAnswer {
     pub body: Vec<u8>,
 }
 
+/// A request with an `Idempotency-Key`.
+#[derive(Debug, Clone, Copy)]
+pub struct IdempotentRequest<'a> {
+    /// Whose key space it is.
+    pub caller: &'a str,
+    /// The key.
+    pub key: &'a str,
+    /// Differs when anything does that makes it another request.
+    pub hash: &'a [u8],
+    /// What its claim is called, if it gets one; new for each request.
+    pub claim: Uuid,
+}
+
 /// What became of the claim on a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdempotencyClaim {
     /// The key is new: do the work, then store the answer.
-    Fresh,
+    Fresh(Uuid),
+    /// The same request was at work under this claim and was not answered: its process died, or it
+    /// failed. It may have been done. Look, do what is missing, then store the answer.
+    Unanswered(Uuid),
     /// The same request was answered before.
     Answered(StoredAnswer),
     /// The same request is at work now.
@@ -29,35 +46,39 @@ pub enum IdempotencyClaim {
 }
 
 impl Registry {
-    /// Claims a key for a request. Records older than `forget_before` are as if they were not; so are
-    /// unanswered ones older than `abandoned_before` (their process died).
+    /// Claims a key for a request. Records older than `forget_before` are as if they were not; unanswered
+    /// ones that were released, or are older than `abandoned_before` (their process died), are claimed anew.
     pub async fn idempotency_claim(
         &self,
-        caller: &str,
-        key: &str,
-        request_hash: &[u8],
+        request: &IdempotentRequest<'_>,
         now: DateTime<Utc>,
         forget_before: DateTime<Utc>,
         abandoned_before: DateTime<Utc>,
     ) -> Result<IdempotencyClaim, RegistryError> {
-        let claimed = sqlx::query!(
-            "INSERT INTO idempotency_records AS record (caller, key, request_hash, created_at)
-             VALUES ($1, $2, $3, $4)
+        let IdempotentRequest { caller, key, hash, claim } = *request;
+        let claimed = sqlx::query_scalar!(
+            "INSERT INTO idempotency_records AS record (caller, key, request_hash, created_at, claim)
+             VALUES ($1, $2, $3, $4, $7)
              ON CONFLICT (caller, key) DO UPDATE
-                 SET request_hash = $3, created_at = $4, status = NULL, headers = NULL, body = NULL
-                 WHERE record.created_at < $5 OR (record.status IS NULL AND record.created_at < $6)
-             RETURNING 1 AS one",
+                 SET request_hash = $3, created_at = $4, status = NULL, headers = NULL, body = NULL, released = false,
+                     claim = CASE WHEN record.created_at >= $5 AND record.request_hash = $3 THEN record.claim ELSE $7 END
+                 WHERE record.created_at < $5
+                     OR (record.status IS NULL AND (record.released OR record.created_at < $6))
+             RETURNING claim",
             caller,
             key,
-            request_hash,
+            hash,
             now,
             forget_before,
             abandoned_before,
+            claim,
         )
         .fetch_optional(&self.pool)
         .await?;
-        if claimed.is_some() {
-            return Ok(IdempotencyClaim::Fresh);
+        match claimed {
+            Some(claimed) if claimed == claim => return Ok(IdempotencyClaim::Fresh(claim)),
+            Some(claimed) => return Ok(IdempotencyClaim::Unanswered(claimed)),
+            None => {}
         }
         let record = sqlx::query!(
             "SELECT request_hash, status, headers, body FROM idempotency_records WHERE caller = $1 AND key = $2",
@@ -66,9 +87,9 @@ impl Registry {
         )
         .fetch_optional(&self.pool)
         .await?;
-        // It was released between the two statements: the other request failed, and may be tried again.
+        // It was forgotten between the two statements.
         let Some(record) = record else { return Ok(IdempotencyClaim::InProgress) };
-        if record.request_hash != request_hash {
+        if record.request_hash != hash {
             return Ok(IdempotencyClaim::Differs);
         }
         let Some(status) = record.status else { return Ok(IdempotencyClaim::InProgress) };
@@ -80,17 +101,11 @@ impl Registry {
         }))
     }
 
-    /// Stores the answer to a claimed key.
-    pub async fn idempotency_answer(
-        &self,
-        caller: &str,
-        key: &str,
-        answer: &StoredAnswer,
-    ) -> Result<(), RegistryError> {
+    /// Stores the answer to a claimed key, unless another request has the key since.
+    pub async fn idempotency_answer(&self, claim: Uuid, answer: &StoredAnswer) -> Result<(), RegistryError> {
         sqlx::query!(
-            "UPDATE idempotency_records SET status = $3, headers = $4, body = $5 WHERE caller = $1 AND key = $2",
-            caller,
-            key,
+            "UPDATE idempotency_records SET status = $2, headers = $3, body = $4 WHERE claim = $1",
+            claim,
             answer.status.cast_signed(),
             crate::error::to_json(&answer.headers),
             answer.body,
@@ -100,12 +115,11 @@ impl Registry {
         Ok(())
     }
 
-    /// Gives a claimed key back: the request failed for a reason that may pass.
-    pub async fn idempotency_release(&self, caller: &str, key: &str) -> Result<(), RegistryError> {
+    /// Lets the same request come again: it failed for a reason that may pass.
+    pub async fn idempotency_release(&self, claim: Uuid) -> Result<(), RegistryError> {
         sqlx::query!(
-            "DELETE FROM idempotency_records WHERE caller = $1 AND key = $2 AND status IS NULL",
-            caller,
-            key
+            "UPDATE idempotency_records SET released = true WHERE claim = $1 AND status IS NULL",
+            claim
         )
         .execute(&self.pool)
         .await?;

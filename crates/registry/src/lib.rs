@@ -33,7 +33,7 @@ pub use apps::{AppSummary, PushVersionError};
 pub use connect::{Part, Registry};
 pub use domains::{DomainAddError, TenantDomain};
 pub use error::RegistryError;
-pub use idempotency::{IdempotencyClaim, StoredAnswer};
+pub use idempotency::{IdempotencyClaim, IdempotentRequest, StoredAnswer};
 pub use operation_events::NewEvent;
 pub use operation_leases::{Ending, FencedError, Lease, LeaseLost, Outcome, Record};
 pub use operations::{CancelError, NewOperation, OperationFilter, OperationStartError, RetryError};

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tenantry_domain::{
     Clock,
     api_key::{ApiKey, NewKey, Scope},
-    ids::ApiKeyId,
+    ids::{ApiKeyId, uuid_v7},
 };
 use tenantry_http::Problem;
 use tenantry_registry::{NewApiKey, Registry};
@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 use super::view::{CreatedKeyView, expiry};
 use crate::{
     auth::{Authorized, require, scopes::KeysWrite},
+    idempotency::Claim,
     input::{Fields, JsonBody, fields},
     refusal::Refusal,
 };
@@ -50,6 +51,7 @@ pub(crate) struct CreateKeyBody {
 )]
 pub(crate) async fn create_key(
     caller: Authorized<KeysWrite>,
+    claim: Claim,
     State(registry): State<Registry>,
     State(clock): State<Arc<dyn Clock>>,
     JsonBody(body): JsonBody<CreateKeyBody>,
@@ -66,13 +68,17 @@ pub(crate) async fn create_key(
 
     let new = NewKey::operator(&mut rand::rng());
     let key = ApiKey {
-        id: ApiKeyId::generate(now, &mut rand::rng()),
+        id: ApiKeyId::from_uuid(claim.id_or(|| uuid_v7(now, &mut rand::rng()))),
         tenant_id: None,
         name: name.unwrap_or_default(),
         scopes: body.scopes,
         expires_at: body.expires_at,
         created_at: now,
     };
+    if let Some(unseen) = claim.made_before() {
+        // Made by the same request, and shown to nobody.
+        registry.api_key_delete(None, ApiKeyId::from_uuid(unseen)).await?;
+    }
     registry.api_key_create(&NewApiKey { key: key.clone(), hash: new.hash }).await?;
     tracing::info!(key.id = %key.id, "key {} of the control plane was made", key.id);
     Ok(CreatedKeyView::answer(key, &new.key))

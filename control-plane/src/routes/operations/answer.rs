@@ -42,7 +42,7 @@ pub(crate) async fn stand(registry: &Registry, begun: Begun, prefer: Prefer) -> 
         tenant.id = %tenant.tenant.id, operation.id = %operation.id, operation.kind = %operation.kind,
         "operation {} ({}) begins", operation.id, operation.kind
     );
-    if prefer.wait.is_zero() {
+    if prefer.wait.is_zero() || operation.state.is_finished() {
         return Ok(Standing { tenant, operation });
     }
     let operation = await_operation(registry, &mut subscription, prefer.wait).await.unwrap_or(operation);

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::SignupGate;
 use crate::{
+    idempotency::Claim,
     input::{Fields, JsonBody, Prefer},
     refusal::Refusal,
     routes::{
@@ -87,6 +88,7 @@ pub(crate) struct SignedUpTenant {
 )]
 pub(crate) async fn sign_up(
     prefer: Prefer,
+    claim: Claim,
     State(gate): State<Option<Arc<SignupGate>>>,
     State(registry): State<Registry>,
     State(create): State<CreateTenant>,
@@ -111,7 +113,7 @@ pub(crate) async fn sign_up(
         limits: LimitOverrides::default(),
     };
     let with_domain = wanted.domain.is_some();
-    let created = create.run(wanted).await;
+    let created = create.run(wanted, claim).await;
     count_signup(gate.settings.plan.as_str(), created.as_ref().err());
     let Standing { tenant, operation } = stand(&registry, created?, prefer).await?;
     let status =

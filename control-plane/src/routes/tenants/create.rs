@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{Authorized, scopes::TenantsWrite},
+    idempotency::Claim,
     input::{Fields, JsonBody, Prefer},
     refusal::Refusal,
     routes::operations::answer::{WorkView, answer},
@@ -187,13 +188,14 @@ pub(crate) fn count_signup(plan: &str, refused: Option<&CreateTenantError>) {
 pub(crate) async fn create_tenant(
     _: Authorized<TenantsWrite>,
     prefer: Prefer,
+    claim: Claim,
     State(registry): State<Registry>,
     State(create): State<CreateTenant>,
     JsonBody(body): JsonBody<CreateTenantBody>,
 ) -> Result<Response, Refusal> {
     let wanted = body.read()?;
     let plan = wanted.plan.clone();
-    let created = create.run(wanted).await;
+    let created = create.run(wanted, claim).await;
     count_signup(plan.as_str(), created.as_ref().err());
     let begun = created?;
     tracing::Span::current().record("tenant.id", tracing::field::display(begun.tenant.tenant.id));

@@ -9,6 +9,7 @@ use tenantry_registry::Registry;
 
 use crate::{
     auth::{Authorized, scopes::TenantsWrite},
+    idempotency::Claim,
     input::{InPath, Prefer, QueryParams, TenantRef},
     refusal::Refusal,
     routes::operations::answer::{WorkView, answer},
@@ -57,7 +58,7 @@ pub(crate) async fn delete_tenant(
     query.finish()?;
     let tenant = tenant.find(&registry).await?;
     let begun = match purge {
-        Some(Now) => start.run(tenant, OperationKind::Purge).await?,
+        Some(Now) => start.run(tenant, OperationKind::Purge, Claim::default()).await?,
         None => start.deactivate(tenant).await?,
     };
     answer(&registry, begun, prefer, StatusCode::OK).await

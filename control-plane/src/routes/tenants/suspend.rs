@@ -7,6 +7,7 @@ use tenantry_registry::Registry;
 
 use crate::{
     auth::{Authorized, scopes::TenantsWrite},
+    idempotency::Claim,
     input::{InPath, Prefer, TenantRef},
     refusal::Refusal,
     routes::operations::answer::{WorkView, answer},
@@ -34,10 +35,11 @@ pub(crate) async fn suspend_tenant(
     _: Authorized<TenantsWrite>,
     InPath(tenant): InPath<TenantRef>,
     prefer: Prefer,
+    claim: Claim,
     State(registry): State<Registry>,
     State(start): State<StartOperation>,
 ) -> Result<Response, Refusal> {
     let tenant = tenant.find(&registry).await?;
-    let begun = start.run(tenant, OperationKind::Suspend).await?;
+    let begun = start.run(tenant, OperationKind::Suspend, claim).await?;
     answer(&registry, begun, prefer, StatusCode::OK).await
 }

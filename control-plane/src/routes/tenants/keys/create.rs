@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tenantry_domain::{
     Clock,
     api_key::{ApiKey, NewKey, Scope},
-    ids::ApiKeyId,
+    ids::{ApiKeyId, uuid_v7},
 };
 use tenantry_http::Problem;
 use tenantry_registry::{NewApiKey, Registry};
@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{Authorized, scopes::KeysWrite},
+    idempotency::Claim,
     input::{Fields, InPath, JsonBody, TenantRef, fields},
     refusal::Refusal,
     routes::keys::view::{CreatedKeyView, expiry},
@@ -54,6 +55,7 @@ pub(crate) struct CreateTenantKeyBody {
 pub(crate) async fn create_tenant_key(
     _: Authorized<KeysWrite>,
     InPath(tenant): InPath<TenantRef>,
+    claim: Claim,
     State(registry): State<Registry>,
     State(clock): State<Arc<dyn Clock>>,
     JsonBody(body): JsonBody<CreateTenantKeyBody>,
@@ -70,13 +72,17 @@ pub(crate) async fn create_tenant_key(
     let tenant = tenant.find_kept(&registry).await?.tenant.id;
     let new = NewKey::tenant(tenant, &mut rand::rng());
     let key = ApiKey {
-        id: ApiKeyId::generate(now, &mut rand::rng()),
+        id: ApiKeyId::from_uuid(claim.id_or(|| uuid_v7(now, &mut rand::rng()))),
         tenant_id: Some(tenant),
         name: name.unwrap_or_default(),
         scopes,
         expires_at: body.expires_at,
         created_at: now,
     };
+    if let Some(unseen) = claim.made_before() {
+        // Made by the same request, and shown to nobody.
+        registry.api_key_delete(Some(tenant), ApiKeyId::from_uuid(unseen)).await?;
+    }
     registry.api_key_create(&NewApiKey { key: key.clone(), hash: new.hash }).await?;
     tracing::info!(tenant.id = %tenant, key.id = %key.id, "key {} of tenant {tenant} was made", key.id);
     Ok(CreatedKeyView::answer(key, &new.key))

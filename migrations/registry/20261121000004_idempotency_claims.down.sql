@@ -1,0 +1,2 @@
+ALTER TABLE idempotency_records DROP COLUMN released;
+ALTER TABLE idempotency_records DROP COLUMN claim;
