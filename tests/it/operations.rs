@@ -1,9 +1,16 @@
 //! Operations as clients see them: one at a time, events, retry, cancel.
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 use tenantry_domain::operation::OperationKind;
-use tenantry_tests::{TestApp, probe::FailAt};
+use tenantry_tests::{
+    TestApp,
+    probe::{FailAt, Gate},
+    server,
+};
 use tenantry_worker::engine::{Moment, Point};
 
 const AT_SEED: FailAt = FailAt {
@@ -90,4 +97,82 @@ async fn a_queued_operation_is_cancelled_and_undone() {
     app.assert_nothing_left().await;
     app.api.post(&format!("/api/v1/operations/{id}/cancel"), json!({})).await.expect(409);
     drop(worker);
+}
+
+/// Signs a tenant up, asks for its purge, and answers its slug and the purge's id once the worker stands at
+/// the gate.
+async fn purge_up_to(app: &TestApp, gate: &Gate) -> (String, String) {
+    let slug = app.sign_up("acme", "basic", "crm").await.slug;
+    let purge = app.api.delete(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(202).json();
+    gate.reached().await;
+    (slug, purge["operation"]["id"].as_str().unwrap().to_owned())
+}
+
+async fn assert_served(app: &TestApp, slug: &str) {
+    assert_eq!(app.api.get(&format!("/api/v1/tenants/{slug}")).await.json()["status"], "active");
+    let key = app.data_key(slug).await;
+    let data = app.data.with_host(format!("{slug}.localhost")).with_key(key);
+    data.get("/api/contacts").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_is_cancelled_before_the_first_drop_drops_nothing() {
+    let gate = Arc::new(Gate::at("close_login"));
+    let app = TestApp::build().with_shared_probe(gate.clone()).start().await;
+    let (slug, id) = purge_up_to(&app, &gate).await;
+    app.api.post(&format!("/api/v1/operations/{id}/cancel"), json!({})).await.expect(202);
+    gate.open();
+    assert_eq!(app.operation_ended(&id).await["state"], "cancelled");
+    assert_served(&app, &slug).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_lost_worker_did_not_record_is_undone_too() {
+    let gate = Arc::new(Gate::at("close_login"));
+    let app = TestApp::build().with_shared_probe(gate.clone()).start().await;
+    let (slug, id) = purge_up_to(&app, &gate).await;
+    app.until_zero("SELECT count(*) FROM operations WHERE kind = 'purge' AND steps_done = 0").await;
+    assert_eq!(app.api.get(&format!("/api/v1/tenants/{slug}")).await.json()["status"], "purging");
+    app.api.post(&format!("/api/v1/operations/{id}/cancel"), json!({})).await.expect(202);
+    // As if another worker had taken it, and the record had been lost with the registry.
+    let lost = "UPDATE operations SET steps_done = 0, attempts = attempts + 1, lease_expires_at = now()
+                WHERE kind = 'purge'";
+    sqlx::query(lost).execute(app.owner()).await.unwrap();
+    let worker = app.second_worker();
+    assert_eq!(app.operation_ended(&id).await["state"], "cancelled");
+    assert_served(&app, &slug).await;
+    gate.open();
+    drop(worker);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_up_that_is_cancelled_in_its_last_step_is_undone() {
+    let gate = Arc::new(Gate::at("seed"));
+    let app = TestApp::build().with_shared_probe(gate.clone()).start().await;
+    let slug = app.slug("acme");
+    let body = json!({ "name": "Acme", "slug": slug, "plan": "basic", "app": "crm" });
+    let begun = app.api.post("/api/v1/tenants", body).await.expect(202).json();
+    let id = begun["operation"]["id"].as_str().unwrap();
+    gate.reached().await;
+    app.api.post(&format!("/api/v1/operations/{id}/cancel"), json!({})).await.expect(202);
+    gate.open();
+    assert_eq!(app.operation_ended(id).await["state"], "cancelled");
+    assert_eq!(app.api.get(&format!("/api/v1/tenants/{slug}")).await.json()["status"], "failed");
+    app.assert_nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_up_that_meets_somebody_else_s_role_ends_and_leaves_it_alone() {
+    let app = TestApp::start().await;
+    let slug = app.slug("acme");
+    let role = format!("\"tenant_{}\"", slug.replace('-', "_"));
+    let mut connection = server::admin(app.server(), "postgres").await;
+    sqlx::raw_sql(AssertSqlSafe(format!("CREATE ROLE {role}"))).execute(&mut connection).await.unwrap();
+    let body = json!({ "name": "Acme", "slug": slug, "plan": "basic", "app": "crm" });
+    let refused =
+        app.api.post_and_wait("/api/v1/tenants", body).await.expect_problem(422, "operation_failed");
+    assert!(refused.text.contains("create_role: "), "{}", refused.text);
+    // The slug can be given up, and the role is still its owner's.
+    app.api.delete_and_wait(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(200);
+    sqlx::raw_sql(AssertSqlSafe(format!("DROP ROLE {role}"))).execute(&mut connection).await.unwrap();
 }

@@ -73,6 +73,8 @@ async fn what_a_tenant_takes_on_disk_is_noted_once_an_hour() {
 #[tokio::test(flavor = "multi_thread")]
 async fn samples_of_usage_become_hours_and_hours_are_forgotten_after_ninety_days() {
     let clock = MovedClock::shared();
+    // Half past the next hour, so that no hour ends in between.
+    let half_past = Duration::minutes(90 - i64::from(SystemClock.now().minute()));
     let app = TestApp::build().with_clock(clock.clone()).without_worker().start().await;
     let body = json!({ "name": "Acme", "slug": app.slug("acme"), "plan": "basic", "app": "crm" });
     app.api.post("/api/v1/tenants", body).await.expect(202);
@@ -87,9 +89,10 @@ async fn samples_of_usage_become_hours_and_hours_are_forgotten_after_ninety_days
     )
     .await;
     let resources = app.idle_worker(clock.clone()).resources().clone();
-    clock.put_ahead(Duration::hours(3));
-    for merged in [2160, 0] {
-        assert_eq!(compact_usage::run(&resources).await.unwrap(), merged);
+    // Whole hours, once they are two hours old, however often it runs.
+    for (minutes, merged) in [(0, 1440), (1, 0), (10, 0), (60, 720), (61, 0)] {
+        clock.put_ahead(half_past + Duration::minutes(minutes));
+        assert_eq!(compact_usage::run(&resources).await.unwrap(), merged, "{minutes} minutes later");
     }
     assert_eq!(app.count("SELECT count(*) FROM usage_samples WHERE hourly").await, 3);
     assert_eq!(app.count("SELECT count(*) FROM usage_samples").await, 3);

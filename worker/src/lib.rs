@@ -24,7 +24,7 @@ use dns::{SystemResolver, TxtResolver};
 use engine::{Engine, Probe, Unobserved};
 use tenantry_domain::{Clock, envelope::Key};
 use tenantry_registry::Registry;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use resources::Resources;
@@ -81,8 +81,9 @@ impl Worker {
         tasks.spawn(queue::consume(self.engine.clone(), Arc::clone(&self.resources), stop.clone()));
         reconcilers::spawn_all(&mut tasks, &self.resources, &stop);
         while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a task of the worker ended: {error}");
+            // A worker without one of its tasks would look alive and do nothing.
+            if let Err(panic) = ended.map_err(JoinError::into_panic) {
+                std::panic::resume_unwind(panic);
             }
         }
         self.resources.servers.close().await;

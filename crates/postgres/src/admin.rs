@@ -14,6 +14,7 @@ mod extension;
 mod ledger;
 mod migration;
 mod object;
+mod owner_transaction;
 mod prepare;
 mod role;
 mod schema;
@@ -84,6 +85,8 @@ pub struct ServerAdmin {
     pools: Mutex<HashMap<String, PgPool>>,
     /// What has been prepared by this process and need not be looked at again.
     done: Mutex<HashSet<Done>>,
+    /// Held by whoever makes a template.
+    building: tokio::sync::Mutex<()>,
 }
 
 /// See [`ServerAdmin::done`].
@@ -116,7 +119,7 @@ impl ServerAdmin {
             .application_name("tenantry-admin")
             // Most statements name a tenant, and making room in the cache costs a round trip each.
             // Without it sqlx would still leave named statements on the server, so ours are all
-            // `persistent(false)`, and `rollback` clears those of the migrator.
+            // `persistent(false)` or without parameters.
             .statement_cache_capacity(0)
             .options([("client_min_messages", "warning"), ("statement_timeout", "0")])
             // Statements on roles hold verifiers.
@@ -127,6 +130,7 @@ impl ServerAdmin {
             limits,
             pools: Mutex::default(),
             done: Mutex::default(),
+            building: tokio::sync::Mutex::default(),
         }
     }
 

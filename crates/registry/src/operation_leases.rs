@@ -158,7 +158,7 @@ impl Registry {
             r#"WITH operation AS (
                    UPDATE operations SET state = CASE WHEN $3 THEN 'undoing' ELSE 'running' END,
                        steps_done = $4, step = $5, progress = $6, cancellable = $7, error = coalesce($8, error),
-                       retries = CASE WHEN steps_done = $4 THEN retries + $9 ELSE 0 END, lease_expires_at = now() + $10
+                       retries = CASE WHEN steps_done = $4 THEN retries ELSE 0 END + $9, lease_expires_at = now() + $10
                    WHERE id = $1 AND attempts = $2 AND state IN ('running', 'undoing')
                    RETURNING id, tenant_id, cancel_requested
                ), events AS (

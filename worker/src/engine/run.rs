@@ -130,7 +130,8 @@ async fn course(
     if operation.state == OperationState::Undoing {
         let error = operation.error.unwrap_or_else(|| "interrupted".into());
         let outcome = if operation.cancel_requested { Outcome::Cancelled } else { Outcome::Failed { error } };
-        return course.undo(usize::from(operation.steps_done), outcome).await;
+        let count = usize::from(operation.steps_done).min(course.definition.steps.len());
+        return course.undo(count, outcome).await;
     }
     course.forward(usize::from(operation.steps_done), operation.cancel_requested).await
 }
@@ -153,8 +154,9 @@ impl Course<'_> {
                 cancel |= cancelled;
                 ran = Some(result);
             }
-            if cancel && !turns {
-                return self.undo(index + usize::from(ran.is_some()), Outcome::Cancelled).await;
+            // Asking to cancel is refused from the record on that turns, so one that is seen there came before.
+            if cancel && index <= self.definition.no_return {
+                return self.undo(self.begun(index + usize::from(ran.is_some())), Outcome::Cancelled).await;
             }
             if ran.is_none() && self.engine.stop.is_cancelled() {
                 return self.give_back(Duration::ZERO).await;
@@ -163,7 +165,9 @@ impl Course<'_> {
             match self.try_step(&**step, index, failures, ran).await? {
                 Tried::Ran => {}
                 Tried::Later(delay) => return self.give_back(delay).await,
-                Tried::Failed(error) => return self.undo(index + 1, Outcome::Failed { error }).await,
+                Tried::Failed(error) => {
+                    return self.undo(self.begun(index + 1), Outcome::Failed { error }).await;
+                }
             }
             self.tell(self.event(OperationEventKind::StepFinished, Some(&**step), index + 1, "done"));
         }
@@ -287,13 +291,20 @@ impl Course<'_> {
         ran
     }
 
+    /// How many steps may have begun, when this worker has begun the first `count`. One that had the
+    /// operation before may have come further than it could record.
+    fn begun(&self, count: usize) -> usize {
+        let steps = self.definition.steps.len();
+        let count = if self.work.lease.operation.attempts > 1 { steps } else { count };
+        count.min(self.definition.no_return).min(steps)
+    }
+
     /// Takes back the first `count` steps, last first; then ends the operation.
     async fn undo(&self, count: usize, outcome: Outcome) -> Result<Looked, StepError> {
         let error = match &outcome {
             Outcome::Failed { error } => Some(error.clone()),
             _ => None,
         };
-        let count = count.min(self.definition.steps.len());
         // Recorded first: a crash from here on goes on undoing.
         self.record(count, true, Vec::new(), error).await?;
         for (index, step) in self.definition.steps.iter().enumerate().take(count).rev() {

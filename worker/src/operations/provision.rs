@@ -15,6 +15,7 @@ use tenantry_domain::{
 };
 use tenantry_registry::{PlaceError, PlaceRequest, Placed, ServerLogin};
 
+use super::steps::unless_another_s;
 use crate::engine::{Definition, Step, StepError, Work};
 
 pub(super) fn define(work: &Work) -> Definition {
@@ -165,7 +166,7 @@ impl Step for CreateRole {
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
         if work.placement().is_some() {
             let (placement, server) = work.placed().await?;
-            server.admin.drop_role(placement.role(), &work.owner_mark()).await?;
+            unless_another_s(server.admin.drop_role(placement.role(), &work.owner_mark()).await)?;
         }
         Ok(())
     }
@@ -205,7 +206,8 @@ impl Step for CreateSchema {
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
         if work.placement().is_some() {
             let (placement, server) = work.placed().await?;
-            server.admin.drop_schema(&placement.database, &placement.schema, &work.owner_mark()).await?;
+            let mark = work.owner_mark();
+            unless_another_s(server.admin.drop_schema(&placement.database, &placement.schema, &mark).await)?;
         }
         Ok(())
     }
@@ -229,15 +231,17 @@ impl Step for CreateDatabase {
         let (placement, server) = work.placed().await?;
         let app = work.app().await?;
         let (label, mark) = (&work.resources.settings.label, work.owner_mark());
-        let create =
-            async { Ok(server.admin.create_database(app, label, &placement.database, &mark).await?) };
-        tokio::try_join!(create, set_password(work)).map(drop)
+        let create = server.admin.create_database(app, label, &placement.database, &mark);
+        // Both to their end, also when one fails: what was sent to the server would meet the undoing.
+        let (created, password_set) = tokio::join!(create, set_password(work));
+        password_set?;
+        Ok(created?)
     }
 
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
         if work.placement().is_some() {
             let (placement, server) = work.placed().await?;
-            server.admin.drop_database(&placement.database, &work.owner_mark()).await?;
+            unless_another_s(server.admin.drop_database(&placement.database, &work.owner_mark()).await)?;
         }
         Ok(())
     }
@@ -291,10 +295,11 @@ impl Step for Migrate {
     async fn run(&self, work: &Work) -> Result<(), StepError> {
         let (placement, server) = work.placed().await?;
         let app = work.app().await?;
-        let migrate =
-            async { Ok(server.admin.migrate(&placement.database, &placement.schema, app, None).await?) };
-        let (report, ()) = tokio::try_join!(migrate, set_password(work))?;
-        work.note_schema_version(report.to);
+        let migrate = server.admin.migrate(&placement.database, &placement.schema, app, None);
+        // Both to their end, also when one fails: what was sent to the server would meet the undoing.
+        let (migrated, password_set) = tokio::join!(migrate, set_password(work));
+        password_set?;
+        work.note_schema_version(migrated?.to);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 use async_trait::async_trait;
 use tenantry_domain::{operation::OperationKind, plan::Tier, tenant::TenantStatus};
 
-use super::steps::{CloseLogin, SetStatus};
+use super::steps::{CloseLogin, SetStatus, unless_another_s};
 use crate::engine::{Definition, Step, StepError, Work};
 
 pub(super) fn define(work: &Work) -> Definition {
@@ -52,11 +52,10 @@ impl Step for DropData {
         }
         let (placement, server) = work.placed().await?;
         let mark = work.owner_mark();
-        match placement.tier {
-            Tier::Schema => server.admin.drop_schema(&placement.database, &placement.schema, &mark).await?,
-            Tier::Database | Tier::Instance => server.admin.drop_database(&placement.database, &mark).await?,
-        }
-        Ok(())
+        unless_another_s(match placement.tier {
+            Tier::Schema => server.admin.drop_schema(&placement.database, &placement.schema, &mark).await,
+            Tier::Database | Tier::Instance => server.admin.drop_database(&placement.database, &mark).await,
+        })
     }
 }
 
@@ -76,7 +75,7 @@ impl Step for DropRole {
     async fn run(&self, work: &Work) -> Result<(), StepError> {
         if work.placement().is_some() {
             let (placement, server) = work.placed().await?;
-            server.admin.drop_role(placement.role(), &work.owner_mark()).await?;
+            unless_another_s(server.admin.drop_role(placement.role(), &work.owner_mark()).await)?;
         }
         Ok(())
     }

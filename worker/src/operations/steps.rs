@@ -2,8 +2,20 @@
 
 use async_trait::async_trait;
 use tenantry_domain::tenant::TenantStatus;
+use tenantry_postgres::admin::AdminError;
 
 use crate::engine::{Step, StepError, Work};
+
+/// What has the tenant's name and not its mark is somebody else's: nothing of the tenant's is left to drop.
+pub(super) fn unless_another_s(dropped: Result<(), AdminError>) -> Result<(), StepError> {
+    match dropped {
+        Err(error @ AdminError::Taken { .. }) => {
+            tracing::warn!(%error, "left alone: {error}");
+            Ok(())
+        }
+        dropped => Ok(dropped?),
+    }
+}
 
 /// Sets the tenant's status, by which data planes serve it or refuse.
 pub(super) struct SetStatus {

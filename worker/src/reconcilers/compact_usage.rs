@@ -1,6 +1,6 @@
 //! Merges samples of usage into hours once they are some hours old, and forgets hours after a while.
 
-use chrono::TimeDelta;
+use chrono::{DurationRound, TimeDelta};
 
 use super::Reconciled;
 use crate::Resources;
@@ -15,7 +15,9 @@ const ROUND: i64 = 50_000;
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
     let (registry, now) = (&resources.registry, resources.clock.now());
-    let merged = registry.usage_compact(now - FINE, ROUND).await?;
+    // Whole hours, else every round would merge one more minute of its own.
+    let before = (now - FINE).duration_trunc(TimeDelta::hours(1)).unwrap_or(now - FINE);
+    let merged = registry.usage_compact(before, ROUND).await?;
     let forgotten = registry.usage_forget(now - KEPT).await? + registry.storage_forget(now - KEPT).await?;
     Ok(merged + forgotten)
 }

@@ -12,7 +12,8 @@ use tenantry_domain::{app::App, names::ObjectName};
 use super::{AdminError, Done, MAINTENANCE, ObjectKind, ServerAdmin};
 use crate::sql;
 
-pub(super) const TASK: &str = "make the tenant's database";
+const TASK: &str = "make the tenant's database";
+const DROP: &str = "drop the tenant's database";
 
 impl ServerAdmin {
     /// Makes a tenant's database, with the app's tables at their newest version: a warm copy of the
@@ -39,7 +40,7 @@ impl ServerAdmin {
                 Err(error) => return Err(error),
             };
             // Unless somebody took it from the pool just now.
-            if self.hand_over(&copy, database, owner_mark).await? {
+            if self.take_copy(&copy, database, owner_mark).await? {
                 return Ok(());
             }
         }
@@ -47,6 +48,8 @@ impl ServerAdmin {
 
     /// Drops a tenant's database, whoever is connected. That it is gone already is fine.
     pub async fn drop_database(&self, database: &ObjectName, owner_mark: &str) -> Result<(), AdminError> {
+        // Should somebody be handing a copy over, who was given up: it is seen afterwards.
+        self.run(MAINTENANCE, DROP, format!("SELECT {}", lock(database))).await?;
         let exists = self.has_database(database, owner_mark).await?;
         self.leave(database).await;
         self.forget(database);
@@ -54,7 +57,7 @@ impl ServerAdmin {
             return Ok(());
         }
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", database.quoted());
-        self.run(MAINTENANCE, "drop the tenant's database", drop).await.map(std::mem::drop)
+        self.run(MAINTENANCE, DROP, drop).await.map(std::mem::drop)
     }
 
     /// Whether a database is there and the tenant's.
@@ -79,10 +82,15 @@ impl ServerAdmin {
     }
 
     /// What was prepared in a database that is gone has to be prepared again in the next of its name.
-    fn forget(&self, database: &ObjectName) {
+    pub(super) fn forget(&self, database: &ObjectName) {
         self.done.lock().expect(super::NO_PANIC).retain(|done| match done {
             Done::Database(name) | Done::Extension(name, _) => name != database,
             Done::Server | Done::Login(..) => true,
         });
     }
+}
+
+/// Held while a database gets, or loses, its tenant's name.
+pub(super) fn lock(database: &ObjectName) -> String {
+    sql::advisory_lock(&format!("tenantry:database:{database}"))
 }

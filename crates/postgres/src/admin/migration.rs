@@ -1,12 +1,13 @@
 //! The app's migrations in a tenant's schema, through sqlx's migrator.
 //!
-//! Normally one transaction with one flush. A file whose first line is `-- no-transaction` (`CREATE INDEX CONCURRENTLY`) runs by itself after
-//! those before it are committed, on a connection that is thrown away afterwards.
+//! Normally one transaction with one flush. A file whose first line is `-- no-transaction` (`CREATE
+//! INDEX CONCURRENTLY`) runs by itself after those before it are committed, on a connection that is
+//! thrown away afterwards.
 
 use std::collections::BTreeSet;
 
 use sqlx::{
-    AssertSqlSafe, Connection, PgConnection, Postgres, SqlSafeStr,
+    AssertSqlSafe, PgConnection, Postgres, SqlSafeStr,
     migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
     pool::PoolConnection,
 };
@@ -15,7 +16,10 @@ use tenantry_domain::{
     names::ObjectName,
 };
 
-use super::{AdminError, MIGRATIONS_TABLE, ServerAdmin, error::said, ledger::Ledger, schema::lock_name};
+use super::{
+    AdminError, MIGRATIONS_TABLE, ServerAdmin, error::said, ledger::Ledger,
+    owner_transaction::OwnerTransaction, schema::lock_name,
+};
 use crate::sql;
 
 const NO_TRANSACTION: &str = "-- no-transaction";
@@ -83,9 +87,9 @@ fn table(schema: &ObjectName) -> String {
     format!("{}.\"{MIGRATIONS_TABLE}\"", schema.quoted())
 }
 
-/// Makes the migrator's table before it does, out of the tenant's reach, with the same columns, but none that PostgreSQL
-/// would move out of line, and no key: those are three files less, of the twenty or so that signing a
-/// tenant up makes, and whoever writes holds the schema's lock.
+/// Makes the migrator's table before it does, out of the tenant's reach, with the same columns, but
+/// none that PostgreSQL would move out of line, and no key: those are three files less, of the twenty
+/// or so that signing a tenant up makes, and whoever writes holds the schema's lock.
 fn ensure_table(schema: &ObjectName) -> String {
     let table = table(schema);
     sql::block(
@@ -146,12 +150,13 @@ struct Run<'a> {
 impl Run<'_> {
     async fn in_transaction(
         &self,
-        connection: &mut PgConnection,
+        connection: &mut PoolConnection<Postgres>,
         direction: Direction,
     ) -> Result<MigrationReport, AdminError> {
-        let begin = format!("{}; {}", self.admin.begin_in(self.schema), ensure_table(self.schema));
-        let begin = AssertSqlSafe(begin);
-        let mut transaction = connection.begin_with(begin).await.map_err(|e| self.failed(e.into()))?;
+        let table = ensure_table(self.schema);
+        let mut transaction = OwnerTransaction::begin(self.admin, connection, self.schema, &table)
+            .await
+            .map_err(|e| self.failed(e.into()))?;
         let report = match direction {
             Direction::Up(target) => {
                 let mut ledger = Ledger::new(&mut transaction);

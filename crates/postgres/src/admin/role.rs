@@ -56,11 +56,8 @@ impl ServerAdmin {
         let (login_name, login) = (sql::literal(login.as_str()), login.quoted());
         let block = sql::block(
             "found_mark text;",
-            // Not waiting for the disk is safe: the commit of the migration that follows flushes
-            // all of the log before it, and a crash earlier repeats this step.
             &format!(
-                "PERFORM set_config('synchronous_commit', 'off', true);
-                {look}
+                "{look}
                 IF found_mark IS NULL THEN
                     CREATE ROLE {quoted} LOGIN CONNECTION LIMIT {limit};
                     COMMENT ON ROLE {quoted} IS {mark};

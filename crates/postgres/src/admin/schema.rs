@@ -1,13 +1,14 @@
 //! A tenant's schema: made, adopted from a template, filled, dropped.
 
-use sqlx::{AssertSqlSafe, Connection};
+use sqlx::AssertSqlSafe;
 use tenantry_domain::{
     app::App,
     names::{EXTENSIONS_SCHEMA, ObjectName, SYSTEM_TABLE_PREFIX},
 };
 
 use super::{
-    AdminError, MigrationReport, OWNER_ROLE, ObjectKind, ServerAdmin, TEMPLATE_SCHEMA, prepare::connect_group,
+    AdminError, MigrationReport, OWNER_ROLE, ObjectKind, ServerAdmin, TEMPLATE_SCHEMA,
+    owner_transaction::OwnerTransaction, prepare::connect_group,
 };
 use crate::sql;
 
@@ -27,10 +28,8 @@ impl ServerAdmin {
         let (mark, taken) = (sql::literal(owner_mark), ObjectKind::Schema.raise_taken(schema.as_str()));
         let block = sql::block(
             "found_mark text;",
-            // As for the role: the migration that follows is what waits for the disk.
             &format!(
-                "PERFORM set_config('synchronous_commit', 'off', true);
-                PERFORM {lock};
+                "PERFORM {lock};
                 SELECT coalesce(obj_description(oid, 'pg_namespace'), '') INTO found_mark
                     FROM pg_namespace WHERE nspname = {name};
                 IF NOT FOUND THEN
@@ -104,15 +103,13 @@ impl ServerAdmin {
     ) -> Result<(), AdminError> {
         let task = "run the app's seed";
         let mut connection = self.connection(database.as_str(), task).await?;
-        let begin = AssertSqlSafe(self.begin_in(schema));
-        let mut transaction = connection.begin_with(begin).await.map_err(|e| self.failed(task, e))?;
-        for text in [seed.to_owned(), sql::block("", &revoke_system_tables(schema))] {
-            sqlx::raw_sql(AssertSqlSafe(text))
-                .execute(&mut *transaction)
-                .await
-                .map_err(|e| self.failed(task, e))?;
-        }
-        transaction.commit().await.map_err(|e| self.failed(task, e))
+        let seeded = async {
+            let mut transaction = OwnerTransaction::begin(self, &mut connection, schema, "").await?;
+            transaction.run(seed.to_owned()).await?;
+            transaction.run(sql::block("", &revoke_system_tables(schema))).await?;
+            transaction.commit().await
+        };
+        seeded.await.map_err(|e| self.failed(task, e))
     }
 
     /// Drops a tenant's schema with all that is in it. That it or its database is gone is fine.
@@ -151,11 +148,6 @@ impl ServerAdmin {
         }
     }
 
-    /// The statements that begin a transaction as the owner role in a tenant's schema, alone.
-    pub(super) fn begin_in(&self, schema: &ObjectName) -> String {
-        format!("BEGIN; {}; SELECT {}", self.become_owner(schema, "SET LOCAL"), lock(schema))
-    }
-
     pub(super) fn become_owner(&self, schema: &ObjectName, set: &str) -> String {
         format!(
             "{set} lock_timeout = {timeout}; {set} ROLE {OWNER_ROLE}; \
@@ -167,7 +159,7 @@ impl ServerAdmin {
 }
 
 /// The lock of a tenant's schema: per tenant, where sqlx would take one per database.
-fn lock(schema: &ObjectName) -> String {
+pub(super) fn lock(schema: &ObjectName) -> String {
     sql::advisory_lock(&lock_name(schema))
 }
 

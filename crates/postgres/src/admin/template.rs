@@ -15,6 +15,8 @@ const TASK: &str = "make the app's template database";
 /// What the names of all templates begin with.
 pub(super) const TEMPLATE_PREFIX: &str = "tenantry_template_";
 
+const UNFINISHED_PREFIX: &str = "tenantry_unfinished_";
+
 /// How many characters of an app's name fit into a template's, which has 63 at most.
 const APP_LEN: usize = 16;
 
@@ -40,6 +42,11 @@ impl Template {
         Ok(Self { database, hash, mark: Self::mark(label) })
     }
 
+    /// The name of its database until that is complete.
+    pub(super) fn unfinished(&self) -> Result<ObjectName, AdminError> {
+        name(format!("{UNFINISHED_PREFIX}{}", self.hash))
+    }
+
     /// The mark on the templates of a label.
     pub(super) fn mark(label: &str) -> String {
         format!("tenantry:template:{label}")
@@ -54,20 +61,12 @@ impl ServerAdmin {
     pub async fn ensure_template(&self, app: &App, label: &str) -> Result<Template, AdminError> {
         self.prepare_server().await?;
         let template = Template::of(app, label)?;
-        let unfinished = name(format!("tenantry_unfinished_{}", template.hash))?;
-
-        let mut connection = self.connection(MAINTENANCE, TASK).await?;
-        let exists = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)";
-        let exists = async |connection: &mut sqlx::PgConnection| {
-            let found = sqlx::query_scalar::<_, bool>(exists)
-                .persistent(false)
-                .bind(template.database.as_str())
-                .fetch_one(connection);
-            found.await.map_err(|e| self.failed(TASK, e))
-        };
-        if exists(&mut connection).await? {
+        if self.has_template(&template).await? {
             return Ok(template);
         }
+        // Before a connection: those who wait must not keep the one who builds from having one.
+        let _one_at_a_time = self.building.lock().await;
+        let mut connection = self.connection(MAINTENANCE, TASK).await?;
         // The lock lives as long as its session, which ends also when this call is given up.
         connection.close_on_drop();
         sqlx::query("SELECT pg_advisory_lock(hashtextextended($1, 0))")
@@ -76,24 +75,36 @@ impl ServerAdmin {
             .execute(&mut *connection)
             .await
             .map_err(|e| self.failed(TASK, e))?;
-        if exists(&mut connection).await? {
+        if self.has_template(&template).await? {
             return Ok(template);
         }
-        self.build_template(app, &unfinished).await?;
+        let unfinished = template.unfinished()?;
+        self.build_template(app, &unfinished, &template.mark).await?;
         self.leave(&unfinished).await;
         self.seal_template(&unfinished, &template).await?;
         Ok(template)
     }
 
-    async fn build_template(&self, app: &App, unfinished: &ObjectName) -> Result<(), AdminError> {
+    async fn build_template(&self, app: &App, unfinished: &ObjectName, mark: &str) -> Result<(), AdminError> {
         // What a crash left. That we hold the lock says that nobody works on it.
         self.leave(unfinished).await;
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", unfinished.quoted());
         self.run(MAINTENANCE, TASK, drop).await?;
-        self.create_bare_database(unfinished, TASK).await?;
+        self.forget(unfinished);
+        let (name, mark) = (unfinished.quoted(), sql::literal(mark));
+        let create =
+            format!("CREATE DATABASE {name} OWNER {OWNER_ROLE} TEMPLATE template0 ALLOW_CONNECTIONS false");
+        self.run(MAINTENANCE, TASK, create).await?;
+        // Closed to the public before it is open to anybody. By its mark it is found and dropped, should
+        // it never be finished.
+        let open = format!(
+            "REVOKE ALL ON DATABASE {name} FROM PUBLIC; COMMENT ON DATABASE {name} IS {mark}; \
+             ALTER DATABASE {name} ALLOW_CONNECTIONS true"
+        );
+        self.run(MAINTENANCE, TASK, open).await?;
         self.harden_database(unfinished, Connect::ByName).await?;
         self.ensure_extensions(unfinished, &app.manifest.extensions).await?;
-        let schema = name(TEMPLATE_SCHEMA.into())?;
+        let schema = self::name(TEMPLATE_SCHEMA.into())?;
         let create = format!("CREATE SCHEMA {TEMPLATE_SCHEMA} AUTHORIZATION {OWNER_ROLE}");
         self.run(unfinished.as_str(), TASK, create).await?;
         self.migrate(unfinished, &schema, app, None).await?;
@@ -115,6 +126,15 @@ impl ServerAdmin {
             sql::literal(&template.mark)
         );
         self.when_unused(&seal).await
+    }
+
+    async fn has_template(&self, template: &Template) -> Result<bool, AdminError> {
+        let mut connection = self.connection(MAINTENANCE, TASK).await?;
+        let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .persistent(false)
+            .bind(template.database.as_str())
+            .fetch_one(&mut *connection);
+        found.await.map_err(|e| self.failed(TASK, e))
     }
 
     /// Runs a statement that refuses while a session is in the database: the backends of

@@ -179,6 +179,24 @@ async fn of_migrations_that_are_sent_together_the_one_that_failed_is_named() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_cannot_begin_leaves_no_connection_in_it() {
+    let bench = Bench::new("begin").await;
+    let limits = AdminLimits { connections_per_database: 1, ..AdminLimits::default() };
+    let server = crate::fixture::server().await;
+    let admin = ServerAdmin::new(server.host(), server.port(), server.user(), server.password(), limits);
+    let (tenant, app) = (bench.tenant_without_tables("tenant_begin").await, notes());
+    for micros in [100, 300, 1000, 3000] {
+        let missing = admin.migrate(&bench.database, &name("no_such_schema"), &app, None).await;
+        assert_eq!(missing.unwrap_err().code(), Some("3F000"));
+        // Given up somewhere.
+        let begun = admin.migrate(&bench.database, &tenant, &app, None);
+        let _ = tokio::time::timeout(Duration::from_micros(micros), begun).await;
+    }
+    let report = admin.migrate(&bench.database, &tenant, &app, None).await.unwrap();
+    assert_eq!(report.to, Some(version(2)));
+}
+
+#[tokio::test]
 async fn a_migration_may_ask_for_no_transaction() {
     let bench = Bench::new("concurrently").await;
     let app = app(&[
@@ -240,6 +258,13 @@ async fn a_warm_copy_becomes_the_database_of_one_of_those_who_want_it() {
     };
     assert_eq!(admin.fill_warm_pool(&template, 2).await.unwrap(), 2);
     assert_eq!(admin.fill_warm_pool(&template, 2).await.unwrap(), 0);
+    // A new database is open to every role of the server.
+    bench.tenant_without_tables("tenant_warm_stranger").await;
+    let copies = format!(r"tenantry\_warm\_{}\_%", template.hash);
+    for copy in admin.tenant_objects(&bench.database, &copies).await.unwrap().databases {
+        let refused = bench.log_in("tenant_warm_stranger", "pw", &name(&copy.name)).await;
+        assert!(refused.is_err(), "a stranger is in {}", copy.name);
+    }
 
     let tenants: Vec<_> = (0..3).map(|n| name(&format!("tenant_warm_{n}"))).collect();
     let made = tenants.iter().map(async |tenant| {
@@ -270,9 +295,28 @@ async fn templates_of_older_versions_are_dropped_with_their_warm_copies() {
         let found = admin.drop_outdated_templates("outdated", std::slice::from_ref(&current)).await.unwrap();
         assert_eq!(found, dropped);
     }
+    // One that nobody finished.
+    let unfinished = outdated.unfinished().unwrap();
+    let comment = format!("COMMENT ON DATABASE {} IS 'tenantry:template:outdated'", unfinished.quoted());
+    for statement in [format!("CREATE DATABASE {}", unfinished.quoted()), comment] {
+        admin.run(MAINTENANCE, "test", statement).await.unwrap();
+    }
+    assert_eq!(admin.drop_outdated_templates("outdated", std::slice::from_ref(&current)).await.unwrap(), 1);
     let left = admin.tenant_objects(&bench.database, &format!("%{}%", current.hash)).await.unwrap();
     assert_eq!(left.databases.len(), 2, "the newest template and its copy stay");
     assert_eq!(admin.drop_outdated_templates("outdated", &[]).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_template_that_was_dropped_is_made_again_with_its_extensions() {
+    let bench = Bench::new("again").await;
+    let mut app = notes();
+    app.manifest.extensions = ["pg_trgm".into()].into();
+    app.migrations[0].up += "; CREATE INDEX ON notes USING gin (word gin_trgm_ops)";
+    for _ in 0..2 {
+        bench.admin.ensure_template(&app, "again").await.unwrap();
+        assert_eq!(bench.admin.drop_outdated_templates("again", &[]).await.unwrap(), 1);
+    }
 }
 
 #[tokio::test]

@@ -3,18 +3,19 @@
 //!
 //! A copy's name says which template it is of, and nothing else about it is known or needed: it is
 //! complete from the moment that it is there. Any worker of any registry with the same template may
-//! take it.
+//! take it. Nobody may connect to it meanwhile (a new database is open to every role of the server).
 
 use rand::Rng;
 use sqlx::AssertSqlSafe;
 use tenantry_domain::names::ObjectName;
 
 use super::{
-    AdminError, MAINTENANCE, OWNER_ROLE, ServerAdmin,
-    database::TASK,
-    template::{Template, name},
+    AdminError, MAINTENANCE, OWNER_ROLE, ServerAdmin, database,
+    template::{TEMPLATE_PREFIX, Template, name},
 };
 use crate::sql;
+
+const TASK: &str = "keep databases ready for tenants";
 
 impl ServerAdmin {
     /// Makes copies until a template has `size` that nobody has; answers how many were made.
@@ -23,8 +24,11 @@ impl ServerAdmin {
         let there = self.warm(template).await?.len();
         for _ in there..size {
             let copy = self.add_warm(template).await?;
-            // The first session in a database writes down what all later ones read at their start.
-            self.run(copy.as_str(), TASK, "SELECT 1".into()).await?;
+            // The first session in a database writes down what all later ones read at their start. Only a
+            // superuser gets one, and a sign-up may have taken the copy by now; it does without.
+            if let Err(error) = self.run(copy.as_str(), TASK, "SELECT 1".into()).await {
+                tracing::debug!(%error, "{copy} was not warmed up");
+            }
             self.leave(&copy).await;
         }
         Ok(size.saturating_sub(there))
@@ -34,7 +38,7 @@ impl ServerAdmin {
     pub(super) async fn add_warm(&self, template: &Template) -> Result<ObjectName, AdminError> {
         let copy = name(format!("{}{:08x}", prefix(template), rand::rng().next_u32()))?;
         let create = format!(
-            "CREATE DATABASE {} OWNER {OWNER_ROLE} TEMPLATE {} STRATEGY WAL_LOG",
+            "CREATE DATABASE {} OWNER {OWNER_ROLE} TEMPLATE {} STRATEGY WAL_LOG CONNECTION LIMIT 0",
             copy.quoted(),
             template.database.quoted()
         );
@@ -42,7 +46,7 @@ impl ServerAdmin {
         Ok(copy)
     }
 
-    /// Makes a warm copy the tenant's, if there is one.
+    /// Makes a warm copy the tenant's, if there is one that nobody is at.
     pub(super) async fn take_warm(
         &self,
         template: &Template,
@@ -50,30 +54,23 @@ impl ServerAdmin {
         owner_mark: &str,
     ) -> Result<bool, AdminError> {
         for copy in self.warm(template).await? {
-            match self.hand_over(&copy, database, owner_mark).await {
-                Ok(false) => {}
-                // Somebody is at it; there may be others.
-                Err(error) if error.is_in_use() => {}
-                result => return result,
+            match self.run(MAINTENANCE, TASK, hand_over(&copy, database, owner_mark)).await {
+                Ok(_) => return Ok(true),
+                Err(error) if error.is_missing_database() || error.is_in_use() => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(false)
     }
 
-    /// Gives a copy its tenant's mark and name; false if somebody else was faster.
-    pub(super) async fn hand_over(
+    /// Makes a copy the tenant's that was made just now; false if somebody else was faster.
+    pub(super) async fn take_copy(
         &self,
         copy: &ObjectName,
         database: &ObjectName,
         owner_mark: &str,
     ) -> Result<bool, AdminError> {
-        let (from, to, mark) = (copy.quoted(), database.quoted(), sql::literal(owner_mark));
-        // PostgreSQL copies contents, not the rights on the database itself.
-        let hand_over = format!(
-            "REVOKE ALL ON DATABASE {from} FROM PUBLIC; COMMENT ON DATABASE {from} IS {mark}; \
-             ALTER DATABASE {from} RENAME TO {to}"
-        );
-        match self.when_unused(&hand_over).await {
+        match self.when_unused(&hand_over(copy, database, owner_mark)).await {
             Ok(()) => Ok(true),
             Err(error) if error.is_missing_database() => Ok(false),
             Err(error) => Err(error),
@@ -86,36 +83,41 @@ impl ServerAdmin {
         self.database_names(copies, &prefix(template)).await
     }
 
-    /// Drops the templates of a label that are not among `current`, and the warm copies of templates
-    /// that are gone; answers how many databases.
+    /// Drops the templates of a label that are not among `current`, finished or not, and the warm copies of
+    /// templates that are gone; answers how many databases.
     pub async fn drop_outdated_templates(
         &self,
         label: &str,
         current: &[Template],
     ) -> Result<usize, AdminError> {
-        let templates = "SELECT datname::text FROM pg_database \
-                         WHERE starts_with(datname, 'tenantry_template_') AND shobj_description(oid, 'pg_database') = $1";
-        let mut outdated = self.database_names(templates, &Template::mark(label)).await?;
-        outdated.retain(|found| current.iter().all(|template| template.database != *found));
-        let copies = "SELECT copy.datname::text FROM pg_database copy WHERE starts_with(copy.datname, $1)
-            AND NOT EXISTS (SELECT FROM pg_database template WHERE starts_with(template.datname, 'tenantry_template_')
-                AND split_part(copy.datname, '_', 3) = right(template.datname, 10))";
-        let mut dropped = 0;
-        for database in outdated {
-            self.drop_unused(&database).await?;
-            dropped += 1;
+        let marked = "SELECT datname::text FROM pg_database WHERE shobj_description(oid, 'pg_database') = $1";
+        let mut kept = Vec::with_capacity(2 * current.len());
+        for template in current {
+            kept.extend([template.database.clone(), template.unfinished()?]);
         }
-        for database in self.database_names(copies, PREFIX).await? {
-            self.drop_unused(&database).await?;
-            dropped += 1;
+        let mut outdated = self.database_names(marked, &Template::mark(label)).await?;
+        outdated.retain(|database| !kept.contains(database));
+        for database in &outdated {
+            self.drop_unused(database).await?;
         }
-        Ok(dropped)
+        let named = "SELECT datname::text FROM pg_database WHERE starts_with(datname, $1)";
+        let mut copies = self.database_names(named, PREFIX).await?;
+        // Read after the copies: one that is younger than this has a template that is.
+        let templates = self.database_names(named, TEMPLATE_PREFIX).await?;
+        copies.retain(|copy| {
+            let hash = copy.as_str()[PREFIX.len()..].split('_').next();
+            templates.iter().all(|template| template.as_str().rsplit('_').next() != hash)
+        });
+        for copy in &copies {
+            self.drop_unused(copy).await?;
+        }
+        Ok(outdated.len() + copies.len())
     }
 
     async fn drop_unused(&self, database: &ObjectName) -> Result<(), AdminError> {
         self.leave(database).await;
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", database.quoted());
-        self.run(MAINTENANCE, "drop an outdated template", drop).await.map(std::mem::drop)
+        self.run(MAINTENANCE, TASK, drop).await.map(std::mem::drop)
     }
 
     async fn database_names(&self, query: &'static str, param: &str) -> Result<Vec<ObjectName>, AdminError> {
@@ -135,4 +137,15 @@ const PREFIX: &str = "tenantry_warm_";
 /// `tenantry_warm_<template's hash>_`.
 fn prefix(template: &Template) -> String {
     format!("{PREFIX}{}_", template.hash)
+}
+
+/// Gives a copy its tenant's mark and name, in one transaction.
+fn hand_over(copy: &ObjectName, database: &ObjectName, owner_mark: &str) -> String {
+    let (from, to, mark) = (copy.quoted(), database.quoted(), sql::literal(owner_mark));
+    // PostgreSQL copies contents, not the rights on the database itself.
+    format!(
+        "SELECT {lock}; REVOKE ALL ON DATABASE {from} FROM PUBLIC; COMMENT ON DATABASE {from} IS {mark}; \
+         ALTER DATABASE {from} CONNECTION LIMIT -1; ALTER DATABASE {from} RENAME TO {to}",
+        lock = database::lock(database)
+    )
 }
