@@ -9,10 +9,10 @@ use std::{
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tenantry_data_plane::Method as By;
-use tenantry_tests::{Signup, TestApp, within::within};
+use tenantry_tests::{Signup, TestApp, clock::MovedClock, within::within};
 use tenantry_worker::{
     dns::{DnsError, TxtResolver},
-    reconcilers::verify_domains,
+    reconcilers::{forget_domains, verify_domains},
 };
 
 /// The part of the world's DNS that the test writes.
@@ -208,4 +208,28 @@ async fn one_domain_whose_dns_is_broken_does_not_keep_others_waiting() {
     prove(&app, &zone, &tenant, &sound).await;
     let broken = tenant.data.with_host("www.broken.example");
     broken.get("/api/contacts").await.expect_problem(404, "tenant_not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_domain_that_is_not_proven_within_a_week_is_free_for_whoever_has_it() {
+    let (zone, clock) = (Arc::new(Zone::default()), MovedClock::shared());
+    let app = TestApp::build().with_resolver(zone.clone()).with_clock(clock.clone()).start().await;
+    let squatter = app.sign_up("squatter", "basic", "crm").await;
+    let owner = app.sign_up("owner", "basic", "crm").await;
+    let proven = add(&app, &squatter, "mine.example").await;
+    zone.set(proven["record"]["name"].as_str().unwrap(), &[proven["record"]["value"].as_str().unwrap()]);
+    add(&app, &squatter, "theirs.example").await;
+    look_for_records(&app).await;
+
+    let resources = app.worker.as_ref().unwrap().resources();
+    let (path, body) =
+        (format!("/api/v1/tenants/{}/domains", owner.slug), json!({ "domain": "theirs.example" }));
+    clock.put_ahead(chrono::Duration::days(6));
+    forget_domains::run(resources).await.unwrap();
+    app.api.post(&path, body.clone()).await.expect_problem(409, "domain_taken");
+    clock.put_ahead(chrono::Duration::days(8));
+    forget_domains::run(resources).await.unwrap();
+    app.api.post(&path, body).await.expect(201);
+    let kept = list(&app, &squatter).await;
+    assert_eq!(kept["items"].as_array().unwrap().len(), 1, "{kept}");
 }

@@ -144,4 +144,13 @@ impl Registry {
         .await?;
         Ok(())
     }
+
+    /// Forgets domains that were added before a time and not proven since; answers how many.
+    pub async fn domain_forget_unproven(&self, added_before: DateTime<Utc>) -> Result<u64, RegistryError> {
+        let forgotten =
+            sqlx::query!("DELETE FROM domains WHERE verified_at IS NULL AND created_at < $1", added_before)
+                .execute(&self.relaxed)
+                .await?;
+        Ok(forgotten.rows_affected())
+    }
 }

@@ -3,6 +3,7 @@
 
 pub mod compact_usage;
 pub mod fill_warm_pools;
+pub mod forget_domains;
 pub mod forget_idempotency;
 pub mod forget_jobs;
 pub mod purge_due;
@@ -54,6 +55,11 @@ const ALL: &[Reconciler] = &[
     },
     Reconciler { name: "sample_usage", schedule: "15 * * * * *", run: |r| Box::pin(sample_usage::run(r)) },
     Reconciler { name: "compact_usage", schedule: "45 * * * * *", run: |r| Box::pin(compact_usage::run(r)) },
+    Reconciler {
+        name: "forget_domains",
+        schedule: "20 * * * * *",
+        run: |r| Box::pin(forget_domains::run(r)),
+    },
     Reconciler { name: "forget_jobs", schedule: "30 * * * * *", run: |r| Box::pin(forget_jobs::run(r)) },
     Reconciler {
         name: "forget_idempotency",

@@ -30,7 +30,8 @@ pub(crate) struct CreateDomainBody {
 
 /// Add a custom domain
 ///
-/// It is served once the TXT record in the answer is seen; Tenantry looks for it every minute or so.
+/// It is served once the TXT record in the answer is seen; Tenantry looks for it every few seconds, and
+/// forgets a domain whose record does not appear within a week.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenant}/domains", tag = "tenants",
     params(

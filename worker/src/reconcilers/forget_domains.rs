@@ -1,0 +1,15 @@
+//! Forgets custom domains that were not proven within a week: until then their names are taken, and
+//! whoever really has one must get it.
+
+use chrono::TimeDelta;
+
+use super::Reconciled;
+use crate::Resources;
+
+/// How long a tenant has to make the TXT record.
+const TIME_TO_PROVE: TimeDelta = TimeDelta::days(7);
+
+/// Runs it once.
+pub async fn run(resources: &Resources) -> Reconciled {
+    Ok(resources.registry.domain_forget_unproven(resources.clock.now() - TIME_TO_PROVE).await?)
+}
