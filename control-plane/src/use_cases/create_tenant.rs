@@ -110,6 +110,14 @@ impl CreateTenant {
         if let Some(begun) = Begun::before(claim, &self.registry, &self.watch).await? {
             return Ok(begun);
         }
+        match self.create(wanted, claim).await {
+            // The first request may have been at work until now, and be what has the slug.
+            Err(refused) => Begun::before(claim, &self.registry, &self.watch).await?.ok_or(refused),
+            created => created,
+        }
+    }
+
+    async fn create(&self, wanted: Wanted, claim: Claim) -> Result<Begun, CreateTenantError> {
         let slug = match wanted.slug {
             Some(slug) => slug,
             None => Slug::derive(wanted.name.as_str()).map_err(CreateTenantError::NoSlug)?,

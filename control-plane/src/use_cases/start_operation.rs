@@ -46,7 +46,11 @@ impl StartOperation {
         if let Some(begun) = Begun::before(claim, &self.registry, &self.watch).await? {
             return Ok(begun);
         }
-        self.with_input(tenant, kind, Map::new(), claim).await
+        match self.with_input(tenant, kind, Map::new(), claim).await {
+            // The first request may have been at work until now, and be what is in the way.
+            Err(refused) => Begun::before(claim, &self.registry, &self.watch).await?.ok_or(refused),
+            begun => begun,
+        }
     }
 
     /// Starts a deletion that can be taken back for as long as the tenant's plan says.

@@ -160,7 +160,8 @@ impl Step for CreateRole {
         let make =
             async { Ok(server.admin.ensure_role(placement.role(), &mark, &placement.login, None).await?) };
         // The next step's first question, to another server.
-        tokio::try_join!(make, work.app()).map(drop)
+        let (role, app) = tokio::join!(make, work.app());
+        role.and(app.map(drop))
     }
 
     async fn undo(&self, work: &Work) -> Result<(), StepError> {

@@ -2,14 +2,17 @@
 //! version and some warm copies of it, so that signing up waits for neither; drops those of older
 //! versions.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tenantry_domain::{
     app::App,
     plan::Tier,
     server::{Server, ServerState},
 };
-use tenantry_postgres::admin::Template;
+use tenantry_postgres::admin::{AdminError, Template};
 
 use super::Reconciled;
 use crate::{Resources, engine::StepError};
@@ -19,17 +22,12 @@ const PAUSE: Duration = Duration::from_mins(5);
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
-    let registry = &resources.registry;
-    let mut apps = Vec::new();
-    for summary in registry.app_list().await? {
-        apps.extend(resources.apps.get(&summary.name).await?.filter(|app| !app.migrations.is_empty()));
-    }
     let mut changed = 0;
-    for server in registry.server_list().await? {
+    for server in resources.registry.server_list().await? {
         if server.state != ServerState::Active || !server.tiers.contains(&Tier::Database) {
             continue;
         }
-        match fill_server(resources, &server, &apps).await {
+        match fill_server(resources, &server).await {
             Ok(count) => changed += count,
             // The others are filled all the same.
             Err(error) => tracing::warn!(
@@ -40,12 +38,15 @@ pub async fn run(resources: &Resources) -> Reconciled {
     Ok(changed)
 }
 
-async fn fill_server(resources: &Resources, server: &Server, apps: &[std::sync::Arc<App>]) -> Reconciled {
+async fn fill_server(resources: &Resources, server: &Server) -> Reconciled {
     let settings = &resources.settings;
-    let current = apps.iter().map(|app| Template::of(app, &settings.label)).collect::<Result<Vec<_>, _>>()?;
     let admin = &resources.servers.get(server.id).await?.admin;
-    let mut changed = 0;
-    for app in apps {
+    // Read for each server, and what is outdated dropped at once: what another worker makes of a version
+    // that was pushed meanwhile is none of the outdated.
+    let apps = apps(resources).await?;
+    let current = apps.iter().map(|app| Template::of(app, &settings.label)).collect::<Result<Vec<_>, _>>()?;
+    let mut changed = admin.drop_outdated_templates(&settings.label, &current).await? as u64;
+    for app in &apps {
         let failed = (server.id, app.name.clone(), app.version());
         if resources.failed_templates.is_recent(&failed, PAUSE) {
             continue;
@@ -56,7 +57,7 @@ async fn fill_server(resources: &Resources, server: &Server, apps: &[std::sync::
         };
         match fill.await {
             Ok(made) => changed += made as u64,
-            Err(error) if error.is_transient() => return Err(StepError::from(error)),
+            Err(error @ AdminError::Unreachable { .. }) => return Err(error.into()),
             // One app's bad SQL must not keep the others from their templates.
             Err(error) => {
                 tracing::warn!(
@@ -67,6 +68,14 @@ async fn fill_server(resources: &Resources, server: &Server, apps: &[std::sync::
             }
         }
     }
-    changed += admin.drop_outdated_templates(&settings.label, &current).await? as u64;
     Ok(changed)
+}
+
+/// The apps that have tables to give.
+async fn apps(resources: &Resources) -> Result<Vec<Arc<App>>, StepError> {
+    let mut apps = Vec::new();
+    for summary in resources.registry.app_list().await? {
+        apps.extend(resources.apps.get(&summary.name).await?.filter(|app| !app.migrations.is_empty()));
+    }
+    Ok(apps)
 }

@@ -76,7 +76,7 @@ pub(crate) async fn create_key(
         created_at: now,
     };
     if let Some(unseen) = claim.made_before() {
-        // Made by the same request, and shown to nobody.
+        // Made by the same request, whose answer was not kept and cannot be given again.
         registry.api_key_delete(None, ApiKeyId::from_uuid(unseen)).await?;
     }
     registry.api_key_create(&NewApiKey { key: key.clone(), hash: new.hash }).await?;

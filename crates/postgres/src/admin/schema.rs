@@ -123,10 +123,12 @@ impl ServerAdmin {
         let (mark, taken) = (sql::literal(owner_mark), ObjectKind::Schema.raise_taken(schema.as_str()));
         let block = sql::block(
             "found_mark text; tables text;",
+            // The lock: should somebody be making it, who was given up, it is seen afterwards.
             // Each table, index and sequence takes one of the locks that all sessions share, until
             // commit: many of them go in batches. Large objects stand outside of schemas.
             &format!(
-                "SELECT coalesce(obj_description(oid, 'pg_namespace'), '') INTO found_mark
+                "PERFORM {lock};
+                SELECT coalesce(obj_description(oid, 'pg_namespace'), '') INTO found_mark
                     FROM pg_namespace WHERE nspname = {name};
                 IF NOT FOUND THEN RETURN; END IF;
                 IF found_mark <> {mark} THEN {taken} END IF;
@@ -139,6 +141,7 @@ impl ServerAdmin {
                 END LOOP;
                 PERFORM lo_unlink(oid) FROM pg_largeobject_metadata WHERE lomowner = to_regrole({name});
                 DROP SCHEMA {quoted} CASCADE;",
+                lock = lock(schema),
                 relations = relations(schema),
             ),
         );

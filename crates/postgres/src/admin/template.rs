@@ -15,7 +15,7 @@ const TASK: &str = "make the app's template database";
 /// What the names of all templates begin with.
 pub(super) const TEMPLATE_PREFIX: &str = "tenantry_template_";
 
-const UNFINISHED_PREFIX: &str = "tenantry_unfinished_";
+pub(super) const UNFINISHED_PREFIX: &str = "tenantry_unfinished_";
 
 /// How many characters of an app's name fit into a template's, which has 63 at most.
 const APP_LEN: usize = 16;
@@ -71,7 +71,7 @@ impl ServerAdmin {
         connection.close_on_drop();
         sqlx::query("SELECT pg_advisory_lock(hashtextextended($1, 0))")
             .persistent(false)
-            .bind(template.database.as_str())
+            .bind(build_lock(&template.hash))
             .execute(&mut *connection)
             .await
             .map_err(|e| self.failed(TASK, e))?;
@@ -96,7 +96,7 @@ impl ServerAdmin {
             format!("CREATE DATABASE {name} OWNER {OWNER_ROLE} TEMPLATE template0 ALLOW_CONNECTIONS false");
         self.run(MAINTENANCE, TASK, create).await?;
         // Closed to the public before it is open to anybody. By its mark it is found and dropped, should
-        // it never be finished.
+        // it never be finished and its version be outdated.
         let open = format!(
             "REVOKE ALL ON DATABASE {name} FROM PUBLIC; COMMENT ON DATABASE {name} IS {mark}; \
              ALTER DATABASE {name} ALLOW_CONNECTIONS true"
@@ -151,6 +151,11 @@ impl ServerAdmin {
             }
         }
     }
+}
+
+/// The name of the lock that whoever builds a template has for as long.
+pub(super) fn build_lock(hash: &str) -> String {
+    format!("tenantry:template:{hash}")
 }
 
 /// Differs when anything does that a template is made of.

@@ -6,12 +6,12 @@
 //! take it. Nobody may connect to it meanwhile (a new database is open to every role of the server).
 
 use rand::Rng;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tenantry_domain::names::ObjectName;
 
 use super::{
     AdminError, MAINTENANCE, OWNER_ROLE, ServerAdmin, database,
-    template::{TEMPLATE_PREFIX, Template, name},
+    template::{TEMPLATE_PREFIX, Template, UNFINISHED_PREFIX, build_lock, name},
 };
 use crate::sql;
 
@@ -25,11 +25,12 @@ impl ServerAdmin {
         for _ in there..size {
             let copy = self.add_warm(template).await?;
             // The first session in a database writes down what all later ones read at their start. Only a
-            // superuser gets one, and a sign-up may have taken the copy by now; it does without.
-            if let Err(error) = self.run(copy.as_str(), TASK, "SELECT 1".into()).await {
-                tracing::debug!(%error, "{copy} was not warmed up");
+            // superuser gets one, and a sign-up may have taken the copy by now; it does without. Not of a
+            // pool, which would ask again and again.
+            match PgConnection::connect_with(&self.connect.clone().database(copy.as_str())).await {
+                Ok(session) => drop(session.close().await),
+                Err(error) => tracing::debug!(%error, "{copy} was not warmed up"),
             }
-            self.leave(&copy).await;
         }
         Ok(size.saturating_sub(there))
     }
@@ -97,8 +98,13 @@ impl ServerAdmin {
         }
         let mut outdated = self.database_names(marked, &Template::mark(label)).await?;
         outdated.retain(|database| !kept.contains(database));
+        let mut dropped = 0;
         for database in &outdated {
-            self.drop_unused(database).await?;
+            let gone = match database.as_str().strip_prefix(UNFINISHED_PREFIX) {
+                Some(hash) => self.drop_unfinished(database, hash).await?,
+                None => self.drop_unused(database).await.map(|()| true)?,
+            };
+            dropped += usize::from(gone);
         }
         let named = "SELECT datname::text FROM pg_database WHERE starts_with(datname, $1)";
         let mut copies = self.database_names(named, PREFIX).await?;
@@ -111,7 +117,24 @@ impl ServerAdmin {
         for copy in &copies {
             self.drop_unused(copy).await?;
         }
-        Ok(outdated.len() + copies.len())
+        Ok(dropped + copies.len())
+    }
+
+    /// Drops a template that nobody is building; false if somebody is.
+    async fn drop_unfinished(&self, database: &ObjectName, hash: &str) -> Result<bool, AdminError> {
+        let mut connection = self.connection(MAINTENANCE, TASK).await?;
+        // The lock lives as long as its session.
+        connection.close_on_drop();
+        let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
+            .persistent(false)
+            .bind(build_lock(hash))
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|e| self.failed(TASK, e))?;
+        if free {
+            self.drop_unused(database).await?;
+        }
+        Ok(free)
     }
 
     async fn drop_unused(&self, database: &ObjectName) -> Result<(), AdminError> {
@@ -144,8 +167,10 @@ fn hand_over(copy: &ObjectName, database: &ObjectName, owner_mark: &str) -> Stri
     let (from, to, mark) = (copy.quoted(), database.quoted(), sql::literal(owner_mark));
     // PostgreSQL copies contents, not the rights on the database itself.
     format!(
-        "SELECT {lock}; REVOKE ALL ON DATABASE {from} FROM PUBLIC; COMMENT ON DATABASE {from} IS {mark}; \
+        "SELECT {copy_lock}; SELECT {lock}; REVOKE ALL ON DATABASE {from} FROM PUBLIC; COMMENT ON DATABASE {from} IS {mark}; \
          ALTER DATABASE {from} CONNECTION LIMIT -1; ALTER DATABASE {from} RENAME TO {to}",
+        // Of two who want one copy the second finds it gone, instead of a row that is being changed.
+        copy_lock = database::lock(copy),
         lock = database::lock(database)
     )
 }

@@ -80,7 +80,7 @@ pub(crate) async fn create_tenant_key(
         created_at: now,
     };
     if let Some(unseen) = claim.made_before() {
-        // Made by the same request, and shown to nobody.
+        // Made by the same request, whose answer was not kept and cannot be given again.
         registry.api_key_delete(Some(tenant), ApiKeyId::from_uuid(unseen)).await?;
     }
     registry.api_key_create(&NewApiKey { key: key.clone(), hash: new.hash }).await?;
