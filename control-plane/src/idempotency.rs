@@ -12,7 +12,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -62,8 +62,8 @@ pub(crate) struct Claim {
 
 impl Claim {
     /// The id of what the request makes: the claim's, or a new one.
-    pub(crate) fn id_or(self, new: impl FnOnce() -> Uuid) -> Uuid {
-        self.id.unwrap_or_else(new)
+    pub(crate) fn id_or_new(self, now: DateTime<Utc>) -> Uuid {
+        self.id.unwrap_or_else(|| uuid_v7(now, &mut rand::rng()))
     }
 
     /// The id of what the same request may have made before without being answered.
@@ -98,12 +98,8 @@ pub(crate) async fn replay(
     let asked = IdempotentRequest { caller: &caller, key: &key, hash: &hash, claim };
     let claimed = idempotency.registry.idempotency_claim(&asked, now, now - KEPT, now - ABANDONED).await?;
     match claimed {
-        IdempotencyClaim::Fresh(claim) => {
-            request.extensions_mut().insert(Claim { id: Some(claim), unanswered: false });
-            idempotency.run(claim, request, next).await
-        }
-        IdempotencyClaim::Unanswered(claim) => {
-            request.extensions_mut().insert(Claim { id: Some(claim), unanswered: true });
+        IdempotencyClaim::Claimed { claim, unanswered } => {
+            request.extensions_mut().insert(Claim { id: Some(claim), unanswered });
             idempotency.run(claim, request, next).await
         }
         IdempotencyClaim::Answered(answer) => {

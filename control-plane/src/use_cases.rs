@@ -23,6 +23,23 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
+    /// Begins work, unless the same request has begun it before without being answered.
+    async fn once<E: From<RegistryError>>(
+        claim: Claim,
+        registry: &Registry,
+        watch: &OperationWatch,
+        work: impl Future<Output = Result<Self, E>>,
+    ) -> Result<Self, E> {
+        if let Some(begun) = Self::before(claim, registry, watch).await? {
+            return Ok(begun);
+        }
+        match work.await {
+            // The first request may have been at work until now, and be what is in the way.
+            Err(refused) => Self::before(claim, registry, watch).await?.ok_or(refused),
+            begun => begun,
+        }
+    }
+
     /// What the same request has begun before without being answered.
     async fn before(
         claim: Claim,

@@ -9,7 +9,7 @@ use tenantry_domain::{
     Clock, Invalid, Slug,
     app::AppName,
     domain_name::DomainName,
-    ids::{OperationId, TenantId, uuid_v7},
+    ids::{OperationId, TenantId},
     plan::{Features, LimitOverrides, PlanName, Tier},
     tenant::{DisplayName, Tenant, TenantStatus},
 };
@@ -107,14 +107,7 @@ pub(crate) fn domain_token() -> String {
 impl CreateTenant {
     /// Signs a tenant up; its data is made by a worker afterwards.
     pub(crate) async fn run(&self, wanted: Wanted, claim: Claim) -> Result<Begun, CreateTenantError> {
-        if let Some(begun) = Begun::before(claim, &self.registry, &self.watch).await? {
-            return Ok(begun);
-        }
-        match self.create(wanted, claim).await {
-            // The first request may have been at work until now, and be what has the slug.
-            Err(refused) => Begun::before(claim, &self.registry, &self.watch).await?.ok_or(refused),
-            created => created,
-        }
+        Begun::once(claim, &self.registry, &self.watch, self.create(wanted, claim)).await
     }
 
     async fn create(&self, wanted: Wanted, claim: Claim) -> Result<Begun, CreateTenantError> {
@@ -135,7 +128,7 @@ impl CreateTenant {
 
         let now = self.clock.now();
         let id = TenantId::generate(now, &mut rand::rng());
-        let operation_id = OperationId::from_uuid(claim.id_or(|| uuid_v7(now, &mut rand::rng())));
+        let operation_id = OperationId::from_uuid(claim.id_or_new(now));
         let tenant = Tenant {
             id,
             // The seeds send both, equal: one label, once.

@@ -5,11 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRef;
 use chrono::{Days, SecondsFormat};
 use serde_json::{Map, Value};
-use tenantry_domain::{
-    Clock,
-    ids::{OperationId, uuid_v7},
-    operation::OperationKind,
-};
+use tenantry_domain::{Clock, ids::OperationId, operation::OperationKind};
 use tenantry_registry::{NewOperation, OperationStartError, Registry, RetryError, TenantDetails};
 
 use super::Begun;
@@ -43,14 +39,8 @@ impl StartOperation {
         kind: OperationKind,
         claim: Claim,
     ) -> Result<Begun, OperationStartError> {
-        if let Some(begun) = Begun::before(claim, &self.registry, &self.watch).await? {
-            return Ok(begun);
-        }
-        match self.with_input(tenant, kind, Map::new(), claim).await {
-            // The first request may have been at work until now, and be what is in the way.
-            Err(refused) => Begun::before(claim, &self.registry, &self.watch).await?.ok_or(refused),
-            begun => begun,
-        }
+        let begin = self.with_input(tenant, kind, Map::new(), claim);
+        Begun::once(claim, &self.registry, &self.watch, begin).await
     }
 
     /// Starts a deletion that can be taken back for as long as the tenant's plan says.
@@ -73,7 +63,7 @@ impl StartOperation {
         claim: Claim,
     ) -> Result<Begun, OperationStartError> {
         let now = self.clock.now();
-        let id = OperationId::from_uuid(claim.id_or(|| uuid_v7(now, &mut rand::rng())));
+        let id = OperationId::from_uuid(claim.id_or_new(now));
         let subscription = self.watch.subscribe(id);
         let new = NewOperation {
             id,

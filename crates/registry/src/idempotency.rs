@@ -32,11 +32,14 @@ pub struct IdempotentRequest<'a> {
 /// What became of the claim on a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IdempotencyClaim {
-    /// The key is new: do the work, then store the answer.
-    Fresh(Uuid),
-    /// The same request was at work under this claim and was not answered: its process died, or it
-    /// failed. It may have been done. Look, do what is missing, then store the answer.
-    Unanswered(Uuid),
+    /// The key is the request's: do the work, then store the answer.
+    Claimed {
+        /// The claim.
+        claim: Uuid,
+        /// The same request was at work under this claim and was not answered: its process died, or it
+        /// failed. It may have been done: look first, and do what is missing.
+        unanswered: bool,
+    },
     /// The same request was answered before.
     Answered(StoredAnswer),
     /// The same request is at work now.
@@ -75,10 +78,8 @@ impl Registry {
         )
         .fetch_optional(&self.pool)
         .await?;
-        match claimed {
-            Some(claimed) if claimed == claim => return Ok(IdempotencyClaim::Fresh(claim)),
-            Some(claimed) => return Ok(IdempotencyClaim::Unanswered(claimed)),
-            None => {}
+        if let Some(claimed) = claimed {
+            return Ok(IdempotencyClaim::Claimed { claim: claimed, unanswered: claimed != claim });
         }
         let record = sqlx::query!(
             "SELECT request_hash, status, headers, body FROM idempotency_records WHERE caller = $1 AND key = $2",

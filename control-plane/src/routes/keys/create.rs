@@ -8,10 +8,10 @@ use serde::Deserialize;
 use tenantry_domain::{
     Clock,
     api_key::{ApiKey, NewKey, Scope},
-    ids::{ApiKeyId, uuid_v7},
+    ids::ApiKeyId,
 };
 use tenantry_http::Problem;
-use tenantry_registry::{NewApiKey, Registry};
+use tenantry_registry::{NewApiKey, Registry, RegistryError};
 use utoipa::ToSchema;
 
 use super::view::{CreatedKeyView, expiry};
@@ -68,18 +68,23 @@ pub(crate) async fn create_key(
 
     let new = NewKey::operator(&mut rand::rng());
     let key = ApiKey {
-        id: ApiKeyId::from_uuid(claim.id_or(|| uuid_v7(now, &mut rand::rng()))),
+        id: ApiKeyId::from_uuid(claim.id_or_new(now)),
         tenant_id: None,
         name: name.unwrap_or_default(),
         scopes: body.scopes,
         expires_at: body.expires_at,
         created_at: now,
     };
-    if let Some(unseen) = claim.made_before() {
-        // Made by the same request, whose answer was not kept and cannot be given again.
-        registry.api_key_delete(None, ApiKeyId::from_uuid(unseen)).await?;
-    }
-    registry.api_key_create(&NewApiKey { key: key.clone(), hash: new.hash }).await?;
+    keep(&registry, claim, &NewApiKey { key: key.clone(), hash: new.hash }).await?;
     tracing::info!(key.id = %key.id, "key {} of the control plane was made", key.id);
     Ok(CreatedKeyView::answer(key, &new.key))
+}
+
+/// Keeps a new key, in place of the one that the same request made before: its answer was not kept, and
+/// cannot be given again.
+pub(crate) async fn keep(registry: &Registry, claim: Claim, new: &NewApiKey) -> Result<(), RegistryError> {
+    if let Some(unseen) = claim.made_before() {
+        registry.api_key_delete(new.key.tenant_id, ApiKeyId::from_uuid(unseen)).await?;
+    }
+    registry.api_key_create(new).await.map(drop)
 }

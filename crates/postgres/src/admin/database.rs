@@ -50,14 +50,38 @@ impl ServerAdmin {
     pub async fn drop_database(&self, database: &ObjectName, owner_mark: &str) -> Result<(), AdminError> {
         // Should somebody be handing a copy over, who was given up: it is seen afterwards.
         self.run(MAINTENANCE, DROP, format!("SELECT {}", lock(database))).await?;
-        let exists = self.has_database(database, owner_mark).await?;
+        if self.has_database(database, owner_mark).await? {
+            return self.remove_database(database, DROP).await;
+        }
         self.leave(database).await;
         self.forget(database);
-        if !exists {
-            return Ok(());
-        }
+        Ok(())
+    }
+
+    /// Drops a database, whosever it is and whoever is connected. That it is gone already is fine.
+    pub(super) async fn remove_database(
+        &self,
+        database: &ObjectName,
+        task: &'static str,
+    ) -> Result<(), AdminError> {
+        self.leave(database).await;
+        self.forget(database);
         let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", database.quoted());
-        self.run(MAINTENANCE, DROP, drop).await.map(std::mem::drop)
+        self.run(MAINTENANCE, task, drop).await.map(std::mem::drop)
+    }
+
+    /// Whether there is a database of a name, whosever it is.
+    pub(super) async fn database_exists(
+        &self,
+        database: &ObjectName,
+        task: &'static str,
+    ) -> Result<bool, AdminError> {
+        let mut connection = self.connection(MAINTENANCE, task).await?;
+        let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .persistent(false)
+            .bind(database.as_str())
+            .fetch_one(&mut *connection);
+        exists.await.map_err(|e| self.failed(task, e))
     }
 
     /// Whether a database is there and the tenant's.
@@ -82,7 +106,7 @@ impl ServerAdmin {
     }
 
     /// What was prepared in a database that is gone has to be prepared again in the next of its name.
-    pub(super) fn forget(&self, database: &ObjectName) {
+    fn forget(&self, database: &ObjectName) {
         self.done.lock().expect(super::NO_PANIC).retain(|done| match done {
             Done::Database(name) | Done::Extension(name, _) => name != database,
             Done::Server | Done::Login(..) => true,

@@ -1,7 +1,6 @@
 //! Making a server fit to hold tenants: the owner role, and databases that grant nobody anything
 //! by default.
 
-use sqlx::AssertSqlSafe;
 use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
 use super::{AdminError, Done, MAINTENANCE, OWNER_ROLE, ServerAdmin};
@@ -64,19 +63,11 @@ impl ServerAdmin {
         database: &ObjectName,
         task: &'static str,
     ) -> Result<(), AdminError> {
-        let mut connection = self.connection(MAINTENANCE, task).await?;
-        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-            .persistent(false)
-            .bind(database.as_str())
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(|e| self.failed(task, e))?;
-        if exists {
+        if self.database_exists(database, task).await? {
             return Ok(());
         }
         let create = format!("CREATE DATABASE {} OWNER {OWNER_ROLE} TEMPLATE template0", database.quoted());
-        let created = sqlx::raw_sql(AssertSqlSafe(create)).execute(&mut *connection).await;
-        match created.map_err(|e| self.failed(task, e)) {
+        match self.run(MAINTENANCE, task, create).await {
             // Another process was faster.
             Err(AdminError::Refused { code, .. }) if code == "42P04" || code == "23505" => Ok(()),
             result => result.map(drop),

@@ -61,7 +61,7 @@ impl ServerAdmin {
     pub async fn ensure_template(&self, app: &App, label: &str) -> Result<Template, AdminError> {
         self.prepare_server().await?;
         let template = Template::of(app, label)?;
-        if self.has_template(&template).await? {
+        if self.database_exists(&template.database, TASK).await? {
             return Ok(template);
         }
         // Before a connection: those who wait must not keep the one who builds from having one.
@@ -75,7 +75,7 @@ impl ServerAdmin {
             .execute(&mut *connection)
             .await
             .map_err(|e| self.failed(TASK, e))?;
-        if self.has_template(&template).await? {
+        if self.database_exists(&template.database, TASK).await? {
             return Ok(template);
         }
         let unfinished = template.unfinished()?;
@@ -87,10 +87,7 @@ impl ServerAdmin {
 
     async fn build_template(&self, app: &App, unfinished: &ObjectName, mark: &str) -> Result<(), AdminError> {
         // What a crash left. That we hold the lock says that nobody works on it.
-        self.leave(unfinished).await;
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", unfinished.quoted());
-        self.run(MAINTENANCE, TASK, drop).await?;
-        self.forget(unfinished);
+        self.remove_database(unfinished, TASK).await?;
         let (name, mark) = (unfinished.quoted(), sql::literal(mark));
         let create =
             format!("CREATE DATABASE {name} OWNER {OWNER_ROLE} TEMPLATE template0 ALLOW_CONNECTIONS false");
@@ -116,25 +113,12 @@ impl ServerAdmin {
         Ok(())
     }
 
-    /// Closes the finished database and gives it its name, which is one transaction.
+    /// Closes the finished database and gives it its name, which is one transaction. It has its mark already.
     async fn seal_template(&self, unfinished: &ObjectName, template: &Template) -> Result<(), AdminError> {
         let (from, to) = (unfinished.quoted(), template.database.quoted());
-        let seal = format!(
-            "ALTER DATABASE {from} ALLOW_CONNECTIONS false; \
-             ALTER DATABASE {from} RENAME TO {to}; \
-             COMMENT ON DATABASE {to} IS {}",
-            sql::literal(&template.mark)
-        );
+        let seal =
+            format!("ALTER DATABASE {from} ALLOW_CONNECTIONS false; ALTER DATABASE {from} RENAME TO {to}");
         self.when_unused(&seal).await
-    }
-
-    async fn has_template(&self, template: &Template) -> Result<bool, AdminError> {
-        let mut connection = self.connection(MAINTENANCE, TASK).await?;
-        let found = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-            .persistent(false)
-            .bind(template.database.as_str())
-            .fetch_one(&mut *connection);
-        found.await.map_err(|e| self.failed(TASK, e))
     }
 
     /// Runs a statement that refuses while a session is in the database: the backends of

@@ -102,7 +102,7 @@ impl ServerAdmin {
         for database in &outdated {
             let gone = match database.as_str().strip_prefix(UNFINISHED_PREFIX) {
                 Some(hash) => self.drop_unfinished(database, hash).await?,
-                None => self.drop_unused(database).await.map(|()| true)?,
+                None => self.remove_database(database, TASK).await.map(|()| true)?,
             };
             dropped += usize::from(gone);
         }
@@ -115,7 +115,7 @@ impl ServerAdmin {
             templates.iter().all(|template| template.as_str().rsplit('_').next() != hash)
         });
         for copy in &copies {
-            self.drop_unused(copy).await?;
+            self.remove_database(copy, TASK).await?;
         }
         Ok(dropped + copies.len())
     }
@@ -132,15 +132,9 @@ impl ServerAdmin {
             .await
             .map_err(|e| self.failed(TASK, e))?;
         if free {
-            self.drop_unused(database).await?;
+            self.remove_database(database, TASK).await?;
         }
         Ok(free)
-    }
-
-    async fn drop_unused(&self, database: &ObjectName) -> Result<(), AdminError> {
-        self.leave(database).await;
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", database.quoted());
-        self.run(MAINTENANCE, TASK, drop).await.map(std::mem::drop)
     }
 
     async fn database_names(&self, query: &'static str, param: &str) -> Result<Vec<ObjectName>, AdminError> {

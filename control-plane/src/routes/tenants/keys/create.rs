@@ -8,7 +8,7 @@ use serde::Deserialize;
 use tenantry_domain::{
     Clock,
     api_key::{ApiKey, NewKey, Scope},
-    ids::{ApiKeyId, uuid_v7},
+    ids::ApiKeyId,
 };
 use tenantry_http::Problem;
 use tenantry_registry::{NewApiKey, Registry};
@@ -19,7 +19,10 @@ use crate::{
     idempotency::Claim,
     input::{Fields, InPath, JsonBody, TenantRef, fields},
     refusal::Refusal,
-    routes::keys::view::{CreatedKeyView, expiry},
+    routes::keys::{
+        create::keep,
+        view::{CreatedKeyView, expiry},
+    },
 };
 
 /// A key to make.
@@ -72,18 +75,14 @@ pub(crate) async fn create_tenant_key(
     let tenant = tenant.find_kept(&registry).await?.tenant.id;
     let new = NewKey::tenant(tenant, &mut rand::rng());
     let key = ApiKey {
-        id: ApiKeyId::from_uuid(claim.id_or(|| uuid_v7(now, &mut rand::rng()))),
+        id: ApiKeyId::from_uuid(claim.id_or_new(now)),
         tenant_id: Some(tenant),
         name: name.unwrap_or_default(),
         scopes,
         expires_at: body.expires_at,
         created_at: now,
     };
-    if let Some(unseen) = claim.made_before() {
-        // Made by the same request, whose answer was not kept and cannot be given again.
-        registry.api_key_delete(Some(tenant), ApiKeyId::from_uuid(unseen)).await?;
-    }
-    registry.api_key_create(&NewApiKey { key: key.clone(), hash: new.hash }).await?;
+    keep(&registry, claim, &NewApiKey { key: key.clone(), hash: new.hash }).await?;
     tracing::info!(tenant.id = %tenant, key.id = %key.id, "key {} of tenant {tenant} was made", key.id);
     Ok(CreatedKeyView::answer(key, &new.key))
 }
