@@ -22,7 +22,7 @@ impl Apps {
         Self { registry, known: Mutex::default() }
     }
 
-    /// An app as it is now.
+    /// An app as new tenants get it now: nothing after its promoted version.
     pub(crate) async fn get(&self, name: &AppName) -> Result<Option<Arc<App>>, RegistryError> {
         // The stamp is read before the app: a change between the two is seen at the next look.
         let Some(stamp) = self.registry.app_stamp(name).await? else { return Ok(None) };
@@ -32,7 +32,7 @@ impl Apps {
         {
             return Ok(Some(app));
         }
-        let Some(app) = self.registry.app_get(name).await?.map(Arc::new) else { return Ok(None) };
+        let Some(app) = self.registry.app_get(name).await?.map(|app| Arc::new(app.as_promoted())) else { return Ok(None) };
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

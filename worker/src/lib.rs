@@ -11,24 +11,33 @@ mod apps;
 pub mod dns;
 pub mod engine;
 pub mod operations;
+mod password;
 mod queue;
 mod recent_failures;
 pub mod reconcilers;
 mod resources;
 mod servers;
 mod settings;
+mod step_error;
+mod warm_kind;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use dns::{SystemResolver, TxtResolver};
 use engine::{Engine, Probe, Unobserved};
-use tenantry_domain::{Clock, envelope::Key};
+use operations::Operations;
+use tenantry_domain::{
+    Clock,
+    envelope::Key,
+    operation::{Lane, OperationKind},
+};
 use tenantry_registry::Registry;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use resources::Resources;
-pub use settings::Settings;
+pub use settings::{Concurrency, Retention, Settings};
+pub use step_error::StepError;
 
 /// A worker process.
 #[derive(Clone)]
@@ -60,7 +69,8 @@ impl Worker {
         settings: Settings,
     ) -> Self {
         let resources = Arc::new(Resources::new(registry, kek, clock, resolver, settings));
-        Self { engine: Engine::new(Arc::clone(&resources), probe), resources }
+        let engine = Engine::new(Arc::clone(&resources), Arc::new(Operations), probe);
+        Self { engine, resources }
     }
 
     /// What operations and reconcilers work with.
@@ -78,8 +88,16 @@ impl Worker {
         tracing::info!(worker.name = %self.resources.settings.name, "worker {} begins", self.resources.settings.name);
         // Each in a task of its own: whatever woke one would have the queue's consumer ask for jobs.
         let mut tasks = JoinSet::new();
-        tasks.spawn(queue::consume(self.engine.clone(), Arc::clone(&self.resources), stop.clone()));
-        reconcilers::spawn_all(&mut tasks, &self.resources, &stop);
+        let lanes: BTreeSet<Lane> = OperationKind::ALL.iter().map(|kind| kind.lane()).collect();
+        for lane in lanes {
+            tasks.spawn(queue::consume(
+                self.engine.clone(),
+                Arc::clone(&self.resources),
+                lane,
+                stop.clone(),
+            ));
+        }
+        tasks.spawn(reconcilers::run_all(Arc::clone(&self.resources), stop.clone()));
         while let Some(ended) = tasks.join_next().await {
             // A worker without one of its tasks would look alive and do nothing.
             if let Err(panic) = ended.map_err(JoinError::into_panic) {

@@ -2,15 +2,27 @@
 
 use std::sync::Arc;
 
+use rand::Rng;
+use secrecy::ExposeSecret;
 use tenantry_domain::{
     Clock,
     app::{AppName, AppVersion},
     envelope::Key,
     ids::{ServerId, TenantId},
+    names::ObjectName,
+    purpose::Purpose,
 };
-use tenantry_registry::Registry;
+use tenantry_registry::{Registry, ServerLogin};
 
-use crate::{Settings, apps::Apps, dns::TxtResolver, recent_failures::RecentFailures, servers::Servers};
+use crate::{
+    Settings,
+    apps::Apps,
+    dns::TxtResolver,
+    password::password,
+    recent_failures::RecentFailures,
+    servers::{Server, Servers},
+    step_error::StepError,
+};
 
 /// What operations and reconcilers work with.
 pub struct Resources {
@@ -26,8 +38,8 @@ pub struct Resources {
     pub servers: Servers,
     /// Looks up the records that prove domains.
     pub resolver: Arc<dyn TxtResolver>,
-    /// Templates that could not be made lately.
-    pub failed_templates: RecentFailures<(ServerId, AppName, Option<AppVersion>)>,
+    /// What could not be kept warm lately: templates and tenants of an app on a server.
+    pub failed_pools: RecentFailures<(ServerId, AppName, Option<AppVersion>, &'static str)>,
     /// Apps, kept while they do not change.
     pub apps: Apps,
 }
@@ -43,7 +55,7 @@ impl Resources {
         Self {
             servers: Servers::new(registry.clone(), kek.clone(), settings.admin),
             apps: Apps::new(registry.clone()),
-            failed_templates: RecentFailures::default(),
+            failed_pools: RecentFailures::default(),
             resolver,
             registry,
             kek,
@@ -55,5 +67,48 @@ impl Resources {
     /// The mark on a tenant's objects, by which Tenantry knows its own.
     pub(crate) fn owner_mark(tenant: TenantId) -> String {
         format!("tenantry:{tenant}")
+    }
+
+    /// Tells everybody that a server cannot be reached. Logged when it is news.
+    pub(crate) async fn note_away(&self, server: ServerId, error: &str) {
+        match self.registry.server_unreachable(server, error).await {
+            Ok(true) => tracing::warn!(server.id = %server, error, "server {server} cannot be reached: {error}"),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "the health of server {server} cannot be noted"),
+        }
+    }
+
+    /// Adds a login of the data plane to a server whose logins are full. It is made on the server with the
+    /// first tenant's role that it holds.
+    pub(crate) async fn add_login(&self, server_id: ServerId) -> Result<ObjectName, StepError> {
+        let mut suffix = [0u8; 4];
+        rand::rng().fill_bytes(&mut suffix);
+        let name = format!("tenantry_data_{}_{:08x}", self.settings.label, u32::from_be_bytes(suffix));
+        let name = ObjectName::parse(&name).map_err(|error| StepError::permanent(error.to_string()))?;
+        let sealed = self.kek.seal(
+            &Purpose::ServerLogin(server_id, &name).to_string(),
+            password().expose_secret().as_bytes(),
+            &mut rand::rng(),
+        );
+        let login = ServerLogin { server_id, name: name.clone(), password: sealed };
+        self.registry.server_login_add(&login).await?;
+        Ok(name)
+    }
+
+    /// Makes a data plane's login on a server, unless this process has done so.
+    pub(crate) async fn ensure_login(&self, server: &Server, name: &ObjectName) -> Result<(), StepError> {
+        if server.admin.has_ensured_login(name) {
+            return Ok(());
+        }
+        let login = self
+            .registry
+            .server_login_get(server.id, name)
+            .await?
+            .ok_or_else(|| StepError::permanent(format!("login {name} is not registered")))?;
+        let password = self
+            .kek
+            .open_text(&Purpose::ServerLogin(server.id, name).to_string(), &login.password)
+            .map_err(|error| StepError::permanent(error.to_string()))?;
+        server.call(server.admin.ensure_login(name, &password)).await
     }
 }

@@ -5,12 +5,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use secrecy::ExposeSecret;
-use tenantry_domain::{envelope::Key, ids::ServerId, names::ObjectName, purpose::Purpose};
-use tenantry_postgres::admin::{AdminLimits, ServerAdmin};
+use tenantry_domain::{envelope::Key, ids::ServerId, purpose::Purpose};
+use tenantry_postgres::admin::{AdminError, AdminLimits, ServerAddress, ServerAdmin};
 use tenantry_registry::{Registry, ServerAccess};
 
-use crate::engine::StepError;
+use crate::step_error::StepError;
 
 /// See the module.
 pub struct Servers {
@@ -22,18 +21,20 @@ pub struct Servers {
 
 /// A server with its admin connections.
 pub(crate) struct Server {
+    pub(crate) id: ServerId,
     pub(crate) admin: ServerAdmin,
-    pub(crate) shared_database: ObjectName,
-    access: Access,
+    /// What the connections were made with; a later one makes new ones.
+    revision: i64,
 }
 
-/// What the connections were made with; a change makes new ones.
-#[derive(PartialEq, Eq)]
-struct Access {
-    host: String,
-    port: u16,
-    user: String,
-    sealed_password: Vec<u8>,
+impl Server {
+    /// Waits for work on the server, looking meanwhile whether the server is there.
+    pub(crate) async fn call<T>(
+        &self,
+        work: impl Future<Output = Result<T, AdminError>>,
+    ) -> Result<T, StepError> {
+        self.admin.watch(work).await.map_err(|error| StepError::on_server(self.id, &error))
+    }
 }
 
 impl Servers {
@@ -41,13 +42,21 @@ impl Servers {
         Self { registry, kek, limits, known: Mutex::default() }
     }
 
-    /// A server, prepared to hold tenants.
-    pub(crate) async fn get(&self, id: ServerId) -> Result<Arc<Server>, StepError> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
-        // An admin login that was changed shows as a failing step, whose next try reads it anew.
-        let server = if let Some(server) = known { server } else { self.load(id).await? };
-        server.admin.prepare(&server.shared_database).await?;
+    /// A server, prepared to hold tenants. `revision` is the one that the registry has: connections of an
+    /// earlier one lead to where the server was.
+    pub(crate) async fn get(&self, id: ServerId, revision: i64) -> Result<Arc<Server>, StepError> {
+        let server = self.unprepared(id, revision).await?;
+        server.call(server.admin.prepare()).await?;
         Ok(server)
+    }
+
+    /// A server as it is.
+    pub(crate) async fn unprepared(&self, id: ServerId, revision: i64) -> Result<Arc<Server>, StepError> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        match known.filter(|known| known.revision >= revision) {
+            Some(server) => Ok(server),
+            None => self.load(id).await,
+        }
     }
 
     async fn load(&self, id: ServerId) -> Result<Arc<Server>, StepError> {
@@ -58,25 +67,29 @@ impl Servers {
             self.kek.open_text(&Purpose::ServerAdmin(id).to_string(), &admin_password).map_err(|error| {
                 StepError::permanent(format!("the admin password of server {}: {error}", server.name))
             })?;
-        let admin = ServerAdmin::new(&server.host, server.port, &admin_user, &password, self.limits);
-        let access = Access {
-            host: server.host,
+        let address = ServerAddress {
+            host: &server.host,
             port: server.port,
-            user: admin_user,
-            sealed_password: admin_password,
+            user: &admin_user,
+            password: &password,
+            shared_database: &shared_database,
         };
-        debug_assert!(!password.expose_secret().is_empty());
-        let loaded = Arc::new(Server { admin, shared_database, access });
+        let loaded = Arc::new(Server {
+            id,
+            admin: ServerAdmin::new(&address, self.limits),
+            revision: server.revision,
+        });
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        // Of two that loaded at once the first stays, so that there is one set of pools.
+        // Of two that loaded at once the first stays, so that there is one set of connections.
         let kept = known.entry(id).or_insert_with(|| Arc::clone(&loaded));
-        if kept.access != loaded.access {
+        if kept.revision < loaded.revision {
             *kept = loaded;
         }
         Ok(Arc::clone(kept))
     }
 
-    /// Forgets a server's connections, because they failed: the next use reads its address and login anew.
+    /// Forgets a server's connections, because something failed on it: what was prepared there may be gone,
+    /// and its address and login are read anew.
     pub(crate) fn forget(&self, id: ServerId) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }

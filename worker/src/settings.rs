@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tenantry_domain::operation::Lane;
 use tenantry_postgres::admin::AdminLimits;
 
 /// Settings of a worker; every duration is a default that tests shorten.
@@ -9,18 +10,24 @@ use tenantry_postgres::admin::AdminLimits;
 pub struct Settings {
     /// Its name among workers; must be unique while it runs.
     pub name: String,
-    /// Operations that it runs at once.
-    pub concurrency: usize,
+    /// Operations of each lane that it runs at once.
+    pub concurrency: Concurrency,
     /// How long an operation stays taken without a sign of life from its worker.
     pub lease: Duration,
-    /// Tries of one step, the first included, before the operation fails.
+    /// Tries of one step, or of its undo, the first included, before the operation fails or is stuck.
     pub step_tries: u32,
     /// The pause before a step's second try; doubles with each further one, with jitter.
     pub retry_base: Duration,
     /// The longest pause between two tries. Pauses of more than `lease` give the operation back.
     pub retry_cap: Duration,
-    /// How long one try of a step may take.
+    /// How long one try of a step may take that does not say so itself.
     pub step_timeout: Duration,
+    /// When an operation is looked at again that waits for a server; before, when the server is back.
+    pub away_pause: Duration,
+    /// How often servers are looked at that could not be reached.
+    pub probe_away_every: Duration,
+    /// How often servers are looked at that could.
+    pub probe_every: Duration,
     /// After this long without a worker, an operation's job counts as lost.
     pub job_lost_after: Duration,
     /// How often the queue is looked at without a notification.
@@ -29,6 +36,10 @@ pub struct Settings {
     pub tenants_per_login: u32,
     /// Databases that are kept ready for tenants, of each app on each server.
     pub warm_databases: usize,
+    /// Tenants that are kept ready in each shared database, of each app; 0: each is made when it signs up.
+    pub warm_tenants: usize,
+    /// How long ended operations, usage and records of purged tenants are kept.
+    pub retention: Retention,
     /// What distinguishes this registry's logins and templates on a server that several share.
     pub label: String,
     /// Limits of admin connections.
@@ -39,19 +50,72 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             name: "worker".into(),
-            concurrency: 8,
+            concurrency: Concurrency::default(),
             lease: Duration::from_secs(15),
             // About two minutes of trying: a server that restarts or fails over is back by then.
             step_tries: 12,
             retry_base: Duration::from_millis(100),
             retry_cap: Duration::from_secs(30),
-            step_timeout: Duration::from_mins(10),
+            step_timeout: Duration::from_mins(2),
+            away_pause: Duration::from_secs(30),
+            probe_away_every: Duration::from_secs(2),
+            probe_every: Duration::from_secs(15),
             job_lost_after: Duration::from_secs(15),
             poll_interval: Duration::from_secs(2),
             tenants_per_login: 250,
             warm_databases: 1,
+            warm_tenants: 8,
+            retention: Retention::default(),
             label: "main".into(),
             admin: AdminLimits::default(),
         }
+    }
+}
+
+/// How many operations of each lane a worker runs at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concurrency {
+    /// Sign-ups, suspensions.
+    pub interactive: usize,
+    /// Purges, moves.
+    pub long: usize,
+    /// Rollouts.
+    pub fleet: usize,
+    /// Pools and sampling.
+    pub idle: usize,
+}
+
+impl Default for Concurrency {
+    fn default() -> Self {
+        Self { interactive: 8, long: 4, fleet: 2, idle: 1 }
+    }
+}
+
+impl Concurrency {
+    /// Of a lane.
+    pub fn of(self, lane: Lane) -> usize {
+        match lane {
+            Lane::Interactive => self.interactive,
+            Lane::Long => self.long,
+            Lane::Fleet => self.fleet,
+            Lane::Idle => self.idle,
+        }
+    }
+}
+
+/// How long things are kept that nobody works with any more, in days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Ended operations with their events.
+    pub operations: u16,
+    /// Records of purged tenants.
+    pub purged_tenants: u16,
+    /// Usage and storage samples.
+    pub samples: u16,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { operations: 90, purged_tenants: 365, samples: 90 }
     }
 }

@@ -136,12 +136,22 @@ pub struct App {
     pub seed: Option<String>,
     /// All migrations, in order.
     pub migrations: Vec<Migration>,
+    /// The version that new tenants get; none before the first push.
+    pub promoted: Option<AppVersion>,
 }
 
 impl App {
     /// The version of its last migration.
     pub fn version(&self) -> Option<AppVersion> {
         self.migrations.last().map(|migration| migration.version)
+    }
+
+    /// The app as new tenants get it: nothing after the promoted version.
+    #[must_use]
+    pub fn as_promoted(&self) -> Self {
+        let mut app = self.clone();
+        app.migrations.retain(|migration| Some(migration.version) <= self.promoted);
+        app
     }
 }
 

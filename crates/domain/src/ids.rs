@@ -64,10 +64,12 @@ macro_rules! typed_ids {
 typed_ids! {
     /// One customer organisation.
     TenantId,
-    /// One durable piece of work on a tenant.
+    /// One durable piece of work on a subject.
     OperationId,
     /// One PostgreSQL server that holds tenants.
     ServerId,
+    /// One app version on its way to many tenants.
+    RolloutId,
     /// One API key of an operator, a SaaS back end or a tenant.
     ApiKeyId,
 }

@@ -35,17 +35,44 @@ impl Epoch {
     }
 }
 
-/// Whether a placement may be served.
+/// Where a placement is in its life: `preparing`, `serving`, and in a move `cutover`, `fenced`, `retired`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlacementState {
-    /// Being made, or being taken down.
+    /// Being made, or being taken down again before it ever served.
     Preparing,
     /// The one that is served.
     Serving,
+    /// Still the one that is served, for reads; writes wait, because a move is about to flip.
+    Cutover,
+    /// No longer served; closed to writes and kept, so that a move can be undone.
+    Fenced,
+    /// No longer needed; to be dropped.
+    Retired,
 }
 
-crate::names_of! { PlacementState { Preparing = "preparing", Serving = "serving" } }
+crate::names_of! { PlacementState {
+    Preparing = "preparing", Serving = "serving", Cutover = "cutover", Fenced = "fenced", Retired = "retired",
+} }
+
+impl PlacementState {
+    /// Whether the tenant's data is read there.
+    pub const fn serves(self) -> bool {
+        matches!(self, Self::Serving | Self::Cutover)
+    }
+
+    /// Whether a placement may go from this state to another. One that retired stays so.
+    pub const fn may_become(self, next: Self) -> bool {
+        use PlacementState as S;
+        matches!(
+            (self, next),
+            (S::Preparing | S::Cutover | S::Fenced, S::Serving)
+                | (S::Serving, S::Cutover | S::Fenced)
+                | (S::Cutover, S::Fenced)
+                | (S::Preparing | S::Serving | S::Fenced, S::Retired)
+        )
+    }
+}
 
 /// Where a tenant's data is: server, database, schema, role, epoch.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,5 +101,25 @@ impl Placement {
     /// The role that reads and writes the tenant's data: named as the schema.
     pub fn role(&self) -> &ObjectName {
         &self.schema
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PlacementState as S;
+
+    #[test]
+    fn a_placement_that_retired_never_serves_again() {
+        for next in S::ALL {
+            assert!(!S::Retired.may_become(*next), "{next}");
+        }
+    }
+
+    #[test]
+    fn a_move_goes_through_cutover_and_can_be_undone_from_the_fence() {
+        assert!(S::Serving.may_become(S::Cutover));
+        assert!(S::Cutover.may_become(S::Serving));
+        assert!(S::Cutover.may_become(S::Fenced));
+        assert!(S::Fenced.may_become(S::Serving));
     }
 }

@@ -16,6 +16,8 @@ pub enum Purpose<'a> {
     ServerAdmin(ServerId),
     /// The password of a data plane's login on a server, sealed with the key-encryption key.
     ServerLogin(ServerId, &'a ObjectName),
+    /// The password of a warm tenant's role on a server, sealed with the key-encryption key.
+    WarmRole(ServerId, &'a ObjectName),
     /// An answer kept for a repeated request, which may show a key that was just made.
     IdempotentAnswer,
 }
@@ -27,6 +29,7 @@ impl std::fmt::Display for Purpose<'_> {
             Self::RolePassword(tenant) => write!(f, "role:{tenant}"),
             Self::ServerAdmin(server) => write!(f, "server:{server}:admin"),
             Self::ServerLogin(server, login) => write!(f, "server:{server}:login:{login}"),
+            Self::WarmRole(server, name) => write!(f, "server:{server}:warm:{name}"),
             Self::IdempotentAnswer => f.write_str("idempotency"),
         }
     }

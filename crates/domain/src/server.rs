@@ -15,9 +15,29 @@ pub enum ServerState {
     Cordoned,
     /// Its tenants are being moved away.
     Draining,
+    /// Gone for good with what it held; it is being removed.
+    Lost,
 }
 
-crate::names_of! { ServerState { Active = "active", Cordoned = "cordoned", Draining = "draining" } }
+crate::names_of! { ServerState { Active = "active", Cordoned = "cordoned", Draining = "draining", Lost = "lost" } }
+
+/// Whether workers reach a server, as they found out last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServerHealth {
+    /// Since when nobody reaches it, and why; none: it answers, or nobody has tried.
+    pub unreachable: Option<Unreachable>,
+    /// When a worker last looked.
+    pub checked_at: Option<DateTime<Utc>>,
+}
+
+/// See [`ServerHealth`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreachable {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// What a worker met, for a person.
+    pub error: String,
+}
 
 /// Who makes and looks after a server. One file each under `worker/src/providers/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,6 +87,10 @@ pub struct Server {
     pub tenants: u32,
     /// Connections that one data plane may open to it.
     pub max_connections: u32,
+    /// Grows when its address or admin login changes: connections of an older revision are not used.
+    pub revision: i64,
+    /// Whether workers reach it.
+    pub health: ServerHealth,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
 }

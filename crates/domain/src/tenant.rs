@@ -83,7 +83,8 @@ impl From<DisplayName> for String {
 }
 
 /// Where a tenant is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
 pub enum TenantStatus {
     /// Its data is being made.
     Provisioning,
@@ -139,6 +140,11 @@ impl TenantStatus {
             Self::Purged => false,
         };
         if applies { Ok(()) } else { Err(OperationRefused { kind, phase: self.phase() }) }
+    }
+
+    /// The status without what an operation is doing to it: whether it is served.
+    pub const fn is_served(self) -> bool {
+        matches!(self, Self::Active)
     }
 }
 

@@ -2,18 +2,22 @@
 //!
 //! Every call is idempotent: run again, also after a crash in its middle, it leaves what one run
 //! leaves. Each is one round trip where PostgreSQL allows it. What a call may touch is marked with
-//! the tenant it belongs to (`owner_mark`, a comment on the object), and a call that meets another
-//! mark refuses ([`AdminError::Taken`]).
+//! the tenant it belongs to (a comment on the object), and a call that meets another mark refuses
+//! ([`AdminError::Taken`]). And each carries the fencing token of its lease ([`Fence`]), so that a worker
+//! that lost it does nothing any more ([`AdminError::Fenced`]).
 //!
-//! Advisory locks count per database, so calls on roles and databases, which the whole server
-//! shares, are made from the database `postgres`.
+//! Roles and databases belong to the whole server; they are made from the shared database, which holds the
+//! fences.
 
+mod connections;
 mod database;
 mod error;
 mod extension;
+mod fence;
 mod ledger;
 mod migration;
 mod object;
+mod owner;
 mod owner_transaction;
 mod prepare;
 mod role;
@@ -21,25 +25,31 @@ mod schema;
 mod size;
 mod template;
 mod warm_pool;
+mod warm_tenant;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgPool, Postgres,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult, PgSslMode},
+    AssertSqlSafe, ConnectOptions,
+    postgres::{PgConnectOptions, PgQueryResult, PgSslMode},
 };
 use tenantry_domain::names::ObjectName;
 
+use connections::{AdminConnection, Connections};
+
 pub use error::{AdminError, ObjectKind};
+pub use fence::{Fence, SYSTEM_SCHEMA};
 pub use migration::MigrationReport;
 pub use object::{MarkedObject, TenantObjects};
+pub use owner::Owner;
+pub use role::RoleSpec;
 pub use template::Template;
+pub use warm_tenant::{WARM_TENANT_PREFIX, Warmed};
 
 /// The role that owns every tenant object of a server. Nobody logs in as it.
 pub const OWNER_ROLE: &str = "tenantry_owner";
@@ -56,33 +66,46 @@ const MAINTENANCE: &str = "postgres";
 /// What the admin connections to one server may cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdminLimits {
-    /// Connections to one database of the server at a time.
-    pub connections_per_database: u32,
+    /// Connections to the shared database at a time.
+    pub shared_connections: u32,
+    /// Sessions in other databases at a time.
+    pub sessions: usize,
     /// How long to wait for a connection, a new one included.
     pub acquire_timeout: Duration,
     /// How long a connection is kept without use.
     pub idle_timeout: Duration,
-    /// How long one statement of DDL waits for a lock before it gives way (a transient error).
+    /// How long one statement waits for a lock before it gives way (a transient error).
     pub lock_timeout: Duration,
+    /// How long a transaction may do nothing before the server ends it: its worker is frozen, and another one
+    /// waits for the fence.
+    pub idle_in_transaction_timeout: Duration,
+    /// A statement that takes longer has the server looked at meanwhile.
+    pub probe_after: Duration,
+    /// How long such a look may take.
+    pub probe_timeout: Duration,
 }
 
 impl Default for AdminLimits {
     fn default() -> Self {
         Self {
-            connections_per_database: 8,
-            acquire_timeout: Duration::from_secs(10),
+            shared_connections: 8,
+            sessions: 4,
+            acquire_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_mins(1),
             lock_timeout: Duration::from_secs(5),
+            idle_in_transaction_timeout: Duration::from_secs(10),
+            probe_after: Duration::from_secs(3),
+            probe_timeout: Duration::from_secs(3),
         }
     }
 }
 
-/// Admin connections to one server: a small pool per database, made when first used.
+/// Admin connections to one server, within a budget.
 pub struct ServerAdmin {
     server: String,
-    connect: PgConnectOptions,
+    shared_database: ObjectName,
+    connections: Connections,
     limits: AdminLimits,
-    pools: Mutex<HashMap<String, PgPool>>,
     /// What has been prepared by this process and need not be looked at again.
     done: Mutex<HashSet<Done>>,
     /// Held by whoever makes a template.
@@ -93,7 +116,6 @@ pub struct ServerAdmin {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Done {
     Server,
-    Database(ObjectName),
     Extension(ObjectName, Arc<str>),
     Login(ObjectName, Arc<str>),
 }
@@ -104,31 +126,49 @@ impl std::fmt::Debug for ServerAdmin {
     }
 }
 
-impl ServerAdmin {
-    /// Pools above this number make room when another is needed and some stand empty.
-    const MANY_POOLS: usize = 32;
+/// Where a server is and who administers it.
+#[derive(Debug, Clone)]
+pub struct ServerAddress<'a> {
+    /// Host name or address.
+    pub host: &'a str,
+    /// TCP port.
+    pub port: u16,
+    /// A login that may create roles and databases.
+    pub user: &'a str,
+    /// Its password.
+    pub password: &'a SecretString,
+    /// The database that tenants of tier `schema` share, and that holds the fences.
+    pub shared_database: &'a ObjectName,
+}
 
+impl ServerAdmin {
     /// Prepares to connect; nothing happens until the first call.
-    pub fn new(host: &str, port: u16, user: &str, password: &SecretString, limits: AdminLimits) -> Self {
+    pub fn new(address: &ServerAddress<'_>, limits: AdminLimits) -> Self {
+        let millis = |duration: Duration| duration.as_millis().to_string();
         let connect = PgConnectOptions::new_without_pgpass()
-            .host(host)
-            .port(port)
-            .username(user)
-            .password(password.expose_secret())
+            .host(address.host)
+            .port(address.port)
+            .username(address.user)
+            .password(address.password.expose_secret())
             .ssl_mode(PgSslMode::Prefer)
             .application_name("tenantry-admin")
             // Most statements name a tenant, and making room in the cache costs a round trip each.
             // Without it sqlx would still leave named statements on the server, so ours are all
             // `persistent(false)` or without parameters.
             .statement_cache_capacity(0)
-            .options([("client_min_messages", "warning"), ("statement_timeout", "0")])
+            .options([
+                ("client_min_messages", "warning"),
+                ("statement_timeout", "0"),
+                ("lock_timeout", &millis(limits.lock_timeout)),
+                ("idle_in_transaction_session_timeout", &millis(limits.idle_in_transaction_timeout)),
+            ])
             // Statements on roles hold verifiers.
             .disable_statement_logging();
         Self {
-            server: format!("{host}:{port}"),
-            connect,
+            server: format!("{}:{}", address.host, address.port),
+            shared_database: address.shared_database.clone(),
+            connections: Connections::new(connect, address.shared_database.as_str(), limits),
             limits,
-            pools: Mutex::default(),
             done: Mutex::default(),
             building: tokio::sync::Mutex::default(),
         }
@@ -139,70 +179,94 @@ impl ServerAdmin {
         &self.server
     }
 
-    /// Checks that the server answers.
+    /// The database that tenants of tier `schema` share.
+    pub fn shared_database(&self) -> &ObjectName {
+        &self.shared_database
+    }
+
+    /// Checks that the server answers, on a connection of its own.
     pub async fn ping(&self) -> Result<(), AdminError> {
-        self.run(MAINTENANCE, "ping", "SELECT 1".into()).await.map(drop)
+        let probed = self.connections.probe(MAINTENANCE, self.limits.probe_timeout).await;
+        probed.map_err(|e| self.failed("ping", e))
+    }
+
+    /// Runs something on the server. Where it takes long, the server is looked at from time to time: one that
+    /// hangs is out of reach, however long its statement might still take.
+    pub async fn watch<T>(
+        &self,
+        work: impl Future<Output = Result<T, AdminError>>,
+    ) -> Result<T, AdminError> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            if let Ok(done) = tokio::time::timeout(self.limits.probe_after, &mut work).await {
+                return done;
+            }
+            // Both: what has just been answered counts.
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                alive = self.ping() => alive?,
+            }
+        }
     }
 
     /// Closes all connections.
     pub async fn close(&self) {
-        let pools: Vec<_> = self.pools.lock().expect(NO_PANIC).drain().map(|(_, pool)| pool).collect();
-        for pool in pools {
-            pool.close().await;
-        }
+        self.connections.close().await;
     }
 
-    pub(crate) fn pool(&self, database: &str) -> PgPool {
-        let mut pools = self.pools.lock().expect(NO_PANIC);
-        if let Some(pool) = pools.get(database) {
-            return pool.clone();
-        }
-        if pools.len() >= Self::MANY_POOLS {
-            pools.retain(|_, pool| pool.size() > 0);
-        }
-        let pool = PgPoolOptions::new()
-            .max_connections(self.limits.connections_per_database)
-            .acquire_timeout(self.limits.acquire_timeout)
-            .idle_timeout(self.limits.idle_timeout)
-            // One that was in use a moment ago is not asked again whether it is alive: a round trip.
-            .test_before_acquire(false)
-            .before_acquire(|connection, state| {
-                Box::pin(async move {
-                    if state.idle_for < FRESH {
-                        return Ok(true);
-                    }
-                    Ok(connection.ping().await.is_ok())
-                })
-            })
-            .connect_lazy_with(self.connect.clone().database(database));
-        pools.insert(database.into(), pool.clone());
-        pool
+    /// A connection to the shared database.
+    async fn connection(&self, task: &'static str) -> Result<AdminConnection, AdminError> {
+        self.connections.shared().await.map_err(|e| self.failed(task, e).unsent())
     }
 
-    /// Ends our own connections to a database that is to be renamed, copied or dropped.
-    async fn leave(&self, database: &ObjectName) {
-        let pool = self.pools.lock().expect(NO_PANIC).remove(database.as_str());
-        if let Some(pool) = pool {
-            pool.close().await;
-        }
+    /// A session in another database.
+    async fn session(&self, database: &ObjectName, task: &'static str) -> Result<AdminConnection, AdminError> {
+        self.connections.session(database.as_str()).await.map_err(|e| self.failed(task, e).unsent())
     }
 
-    async fn connection(
+    /// A connection to any database.
+    async fn connection_to(
         &self,
-        database: &str,
+        database: &ObjectName,
         task: &'static str,
-    ) -> Result<PoolConnection<Postgres>, AdminError> {
-        self.pool(database).acquire().await.map_err(|e| self.failed(task, e))
+    ) -> Result<AdminConnection, AdminError> {
+        if *database == self.shared_database {
+            self.connection(task).await
+        } else {
+            self.session(database, task).await
+        }
     }
 
-    /// Runs SQL text in one round trip. Several statements are one transaction.
-    async fn run(
+    /// Runs SQL text in the shared database, in one round trip. Several statements are one transaction.
+    async fn run(&self, task: &'static str, sql: String) -> Result<PgQueryResult, AdminError> {
+        let connection = self.connection(task).await?;
+        self.run_on(connection, task, sql).await
+    }
+
+    /// As [`ServerAdmin::run`], in any database.
+    async fn run_in(
         &self,
-        database: &str,
+        database: &ObjectName,
         task: &'static str,
         sql: String,
     ) -> Result<PgQueryResult, AdminError> {
-        let mut connection = self.connection(database, task).await?;
+        let connection = self.connection_to(database, task).await?;
+        self.run_on(connection, task, sql).await
+    }
+
+    /// Runs anything, for this crate's tests.
+    #[cfg(test)]
+    pub(crate) async fn execute(&self, sql: &str) -> Result<PgQueryResult, AdminError> {
+        self.run("test", sql.to_owned()).await
+    }
+
+    async fn run_on(
+        &self,
+        mut connection: AdminConnection,
+        task: &'static str,
+        sql: String,
+    ) -> Result<PgQueryResult, AdminError> {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *connection).await.map_err(|e| self.failed(task, e))
     }
 
@@ -218,9 +282,6 @@ impl ServerAdmin {
         self.done.lock().expect(NO_PANIC).insert(what);
     }
 }
-
-/// A connection that has been idle for longer is checked before it is used.
-const FRESH: Duration = Duration::from_millis(500);
 
 const NO_PANIC: &str = "no code panics while it holds this lock";
 

@@ -8,7 +8,7 @@ use tenantry_domain::{
 use tokio::sync::OnceCell;
 
 use crate::{
-    admin::{AdminLimits, ServerAdmin},
+    admin::{AdminLimits, Fence, Owner, RoleSpec, ServerAddress, ServerAdmin},
     embedded::{EmbeddedConfig, EmbeddedPostgres, SearchPath},
     tenant::{ConnectOptions, LoginTarget, TenantConnection},
 };
@@ -30,8 +30,15 @@ pub(crate) fn name(text: &str) -> ObjectName {
     ObjectName::parse(text).unwrap()
 }
 
-pub(crate) fn admin(server: &EmbeddedPostgres) -> ServerAdmin {
-    ServerAdmin::new(server.host(), server.port(), server.user(), server.password(), AdminLimits::default())
+pub(crate) fn admin(server: &EmbeddedPostgres, database: &ObjectName, limits: AdminLimits) -> ServerAdmin {
+    let address = ServerAddress {
+        host: server.host(),
+        port: server.port(),
+        user: server.user(),
+        password: server.password(),
+        shared_database: database,
+    };
+    ServerAdmin::new(&address, limits)
 }
 
 /// A test's own shared database and login, and admin connections to them.
@@ -50,34 +57,36 @@ impl Bench {
     }
 
     pub(crate) async fn on(server: &EmbeddedPostgres, label: &str) -> Self {
+        let database = name(&format!("shared_{label}"));
         let bench = Self {
-            admin: admin(server),
-            database: name(&format!("shared_{label}")),
+            admin: admin(server, &database, AdminLimits::default()),
+            database,
             login: name(&format!("login_{label}")),
             password: "correct horse battery staple".into(),
             port: server.port(),
         };
-        bench.admin.prepare(&bench.database).await.unwrap();
+        bench.admin.prepare().await.unwrap();
         bench.admin.ensure_login(&bench.login, &bench.password).await.unwrap();
         bench
     }
 
-    /// A tenant in the shared database with an app's tables.
+    /// A tenant in the shared database with an app's tables, empty.
     pub(crate) async fn tenant(&self, tenant: &str, app: &App) -> ObjectName {
-        let tenant = self.tenant_without_tables(tenant).await;
+        let tenant = name(tenant);
         self.admin.ensure_extensions(&self.database, &app.manifest.extensions).await.unwrap();
-        self.admin.migrate(&self.database, &tenant, app, None).await.unwrap();
+        let (mark, app) = (mark(&tenant), App { seed: None, ..app.clone() });
+        self.admin.create_schema(owner(&tenant, &mark), &self.role(&"pw".into()), &app).await.unwrap();
         tenant
     }
 
     /// A tenant with a role and an empty schema.
     pub(crate) async fn tenant_without_tables(&self, tenant: &str) -> ObjectName {
-        let tenant = name(tenant);
-        let (mark, database, login) = (mark(&tenant), &self.database, &self.login);
-        self.admin.ensure_role(&tenant, &mark, login, None).await.unwrap();
-        self.admin.set_role_password(&tenant, &mark, &"pw".into()).await.unwrap();
-        self.admin.ensure_schema(database, &tenant, &mark, login).await.unwrap();
-        tenant
+        self.tenant(tenant, &app(&[])).await
+    }
+
+    /// A role that this test's login may become.
+    pub(crate) fn role<'a>(&'a self, secret: &'a SecretString) -> RoleSpec<'a> {
+        RoleSpec { secret, login: &self.login, connection_limit: None, may_log_in: true }
     }
 
     pub(crate) fn target(&self, database: &ObjectName) -> LoginTarget {
@@ -113,6 +122,19 @@ pub(crate) fn mark(tenant: &ObjectName) -> String {
     format!("tenantry:{tenant}")
 }
 
+/// The owner of a tenant's objects, whose fence nobody raises.
+pub(crate) fn owner<'a>(tenant: &'a ObjectName, mark: &'a str) -> Owner<'a> {
+    owner_at(tenant, mark, 1)
+}
+
+/// The owner of a tenant's objects with a fencing token.
+pub(crate) fn owner_at<'a>(tenant: &'a ObjectName, mark: &'a str, token: i64) -> Owner<'a> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut subject = DefaultHasher::new();
+    tenant.hash(&mut subject);
+    Owner { name: tenant, mark, fence: Some(Fence { subject: subject.finish().into(), token }) }
+}
+
 /// An app of the given migrations, each up and down.
 pub(crate) fn app(migrations: &[(&str, Option<&str>)]) -> App {
     App {
@@ -129,6 +151,7 @@ pub(crate) fn app(migrations: &[(&str, Option<&str>)]) -> App {
                 down: down.map(String::from),
             })
             .collect(),
+        promoted: None,
     }
 }
 

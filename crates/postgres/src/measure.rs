@@ -11,8 +11,9 @@ use tenantry_domain::app::{App, Manifest};
 use tokio_postgres::types::Type;
 
 use crate::{
+    admin::Warmed,
     embedded::{EmbeddedConfig, EmbeddedPostgres, SearchPath},
-    fixture::{Bench, app, mark, name, notes},
+    fixture::{Bench, app, mark, name, notes, owner},
     tenant::{Access, ConnectOptions, LoginTarget, TenantConnection},
 };
 
@@ -45,7 +46,7 @@ async fn provisioning_against_raw_ddl() {
     let raw = bench.log_in(server.user(), server.password().expose_secret(), &bench.database);
     let raw = raw.await.unwrap();
     let ddl: String = app.migrations.iter().map(|migration| migration.up.as_str()).collect();
-    let (mut raws, mut ours, mut steps) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
+    let (mut raws, mut ours, mut named) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..40 {
         let verifier = crate::scram::verifier(&"pw".into());
         let secret = verifier.expose_secret();
@@ -60,20 +61,17 @@ async fn provisioning_against_raw_ddl() {
 
         let tenant = name(&format!("tenant_measure_{round}"));
         let started = Instant::now();
-        bench.admin.ensure_role(&tenant, &mark(&tenant), &bench.login, None).await.unwrap();
-        let role = started.elapsed().as_secs_f64() * 1e3;
-        bench.admin.ensure_schema(&bench.database, &tenant, &mark(&tenant), &bench.login).await.unwrap();
-        let schema = started.elapsed().as_secs_f64() * 1e3;
         let mark = mark(&tenant);
-        let password = bench.admin.set_role_password(&tenant, &mark, &verifier);
-        tokio::try_join!(password, bench.admin.migrate(&bench.database, &tenant, &app, None))
-            .map(drop)
-            .unwrap();
-        let all = started.elapsed().as_secs_f64() * 1e3;
-        ours.push(all);
-        steps[0].push(role);
-        steps[1].push(schema - role);
-        steps[2].push(all - schema);
+        let role = bench.role(&verifier);
+        bench.admin.create_schema(owner(&tenant, &mark), &role, &app).await.unwrap();
+        ours.push(started.elapsed().as_secs_f64() * 1e3);
+
+        let warmed = bench.admin.add_warm_tenant(&app, "measure", &bench.login, &verifier).await.unwrap();
+        let Warmed::Ready(warm, _) = warmed else { panic!("{warmed:?}") };
+        let tenant = name(&format!("tenant_named_{round}"));
+        let started = Instant::now();
+        bench.admin.name_warm_tenant(owner(&tenant, &mark), &warm, "measure").await.unwrap();
+        named.push(started.elapsed().as_secs_f64() * 1e3);
     }
     let scram = Instant::now();
     crate::scram::verifier(&"pw".into());
@@ -83,7 +81,7 @@ async fn provisioning_against_raw_ddl() {
         "raw DDL {raw:.1} ms, provisioned {ours:.1} ms, ratio {:.2}; verifier {scram:.1} ms",
         ours / raw
     );
-    println!("steps: {:.1?}", steps.map(median));
+    println!("a warm tenant named {:.2} ms", median(named));
     server.stop().await.unwrap();
 }
 
@@ -96,7 +94,8 @@ async fn a_tenant_query_against_a_bare_prepared_statement() {
     let mut tenants = Vec::new();
     for n in 0..10 {
         let tenant = bench.tenant(&format!("tenant_speed_{n}"), &notes()).await;
-        bench.admin.seed(&bench.database, &tenant, rows).await.unwrap();
+        let mark = mark(&tenant);
+        bench.admin.seed(&bench.database, owner(&tenant, &mark), rows).await.unwrap();
         tenants.push(tenant);
     }
     let by_id = |tenant| {

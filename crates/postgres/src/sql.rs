@@ -51,6 +51,24 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// PL/pgSQL that gives this login the rights of a role (an expression), unless it has them: to end its sessions,
+/// or drop what it owns. Whoever made the role may grant it, but does not have its rights. Declare `lent boolean`.
+pub(crate) fn lend(role: &str) -> String {
+    format!(
+        "lent := NOT pg_has_role({role}, 'USAGE');
+        IF lent THEN
+            EXECUTE format('GRANT %I TO CURRENT_USER', {role}) || CASE
+                WHEN current_setting('server_version_num')::int >= 160000
+                THEN ' WITH INHERIT TRUE, SET FALSE' ELSE '' END;
+        END IF;"
+    )
+}
+
+/// Takes back what [`lend`] gave, in the same transaction.
+pub(crate) fn give_back(role: &str) -> String {
+    format!("IF lent THEN EXECUTE format('REVOKE %I FROM CURRENT_USER', {role}); END IF;")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,8 @@ pub struct AppSummary {
     pub versions: i64,
     /// The last of them.
     pub latest: Option<AppVersion>,
+    /// The one that new tenants get.
+    pub promoted: Option<AppVersion>,
     /// How many tenants have it, purged ones not counted.
     pub tenants: i64,
 }
@@ -45,6 +47,24 @@ pub enum PushVersionError {
     Registry(#[from] RegistryError),
 }
 
+/// A version cannot be promoted or deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum VersionChangeError {
+    /// The app has no such version.
+    #[error("the app has no such version")]
+    NotFound,
+    /// A tenant has it, or new tenants get it.
+    #[error("{0}")]
+    InUse(&'static str),
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+fn version(number: Option<i64>) -> Result<Option<AppVersion>, RegistryError> {
+    number.map(AppVersion::try_from).transpose().stored("app_versions.version")
+}
+
 fn manifest(value: serde_json::Value) -> Result<Manifest, RegistryError> {
     serde_json::from_value(value).stored("apps.manifest")
 }
@@ -53,7 +73,7 @@ impl Registry {
     /// All apps, by name.
     pub async fn app_list(&self) -> Result<Vec<AppSummary>, RegistryError> {
         let rows = sqlx::query!(
-            r#"SELECT name, manifest,
+            r#"SELECT name, manifest, promoted_version,
                    (SELECT count(*) FROM app_versions WHERE app = apps.name) AS "versions!",
                    (SELECT max(version) FROM app_versions WHERE app = apps.name) AS latest,
                    (SELECT count(*) FROM tenants WHERE app = apps.name AND status <> 'purged') AS "tenants!"
@@ -67,11 +87,8 @@ impl Registry {
                     name: AppName::parse(&row.name).stored("apps.name")?,
                     manifest: manifest(row.manifest)?,
                     versions: row.versions,
-                    latest: row
-                        .latest
-                        .map(AppVersion::try_from)
-                        .transpose()
-                        .stored("app_versions.version")?,
+                    latest: version(row.latest)?,
+                    promoted: version(row.promoted_version)?,
                     tenants: row.tenants,
                 })
             })
@@ -80,9 +97,10 @@ impl Registry {
 
     /// One app with all its migrations, in order.
     pub async fn app_get(&self, name: &AppName) -> Result<Option<App>, RegistryError> {
-        let Some(app) = sqlx::query!("SELECT manifest, seed FROM apps WHERE name = $1", name.as_str())
-            .fetch_optional(&self.pool)
-            .await?
+        let Some(app) = 
+            sqlx::query!("SELECT manifest, seed, promoted_version FROM apps WHERE name = $1", name.as_str())
+                .fetch_optional(&self.pool)
+                .await?
         else {
             return Ok(None);
         };
@@ -99,10 +117,30 @@ impl Registry {
                 Ok(Migration { version, name: row.name, up: row.up, down: row.down })
             })
             .collect::<Result<_, RegistryError>>()?;
-        Ok(Some(App { name: name.clone(), manifest: manifest(app.manifest)?, seed: app.seed, migrations }))
+        let promoted = version(app.promoted_version)?;
+        Ok(Some(App {
+            name: name.clone(),
+            manifest: manifest(app.manifest)?,
+            seed: app.seed,
+            migrations,
+            promoted,
+        }))
     }
 
-    /// A number that changes whenever the app does: for callers that keep an [`App`] around.
+    /// The names of all apps with what changes whenever one does: for callers that keep an [`App`] around.
+    pub async fn app_stamps(&self) -> Result<Vec<(AppName, (DateTime<Utc>, i64))>, RegistryError> {
+        let rows = sqlx::query!(
+            r#"SELECT name, updated_at, (SELECT count(*) FROM app_versions WHERE app = apps.name) AS "versions!"
+               FROM apps ORDER BY name"#
+        )
+        .fetch_all(&self.relaxed)
+        .await?;
+        rows.into_iter()
+            .map(|row| Ok((AppName::parse(&row.name).stored("apps.name")?, (row.updated_at, row.versions))))
+            .collect()
+    }
+
+    /// What changes whenever the app does: for callers that keep an [`App`] around.
     pub async fn app_stamp(&self, name: &AppName) -> Result<Option<(DateTime<Utc>, i64)>, RegistryError> {
         let row = sqlx::query!(
             r#"SELECT updated_at, (SELECT count(*) FROM app_versions WHERE app = apps.name) AS "versions!"
@@ -184,7 +222,85 @@ impl Registry {
         .execute(&mut *tx)
         .await
         .map_err(RegistryError::from)?;
+        // The first version of an app is promoted when it is pushed.
+        sqlx::query!(
+            "UPDATE apps SET promoted_version = coalesce(promoted_version, $2), updated_at = clock_timestamp()
+             WHERE name = $1",
+            app.as_str(),
+            version,
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
         tx.commit().await.map_err(RegistryError::from)?;
         Ok(true)
+    }
+
+    /// New tenants get this version from now on.
+    pub async fn app_version_promote(
+        &self,
+        app: &AppName,
+        version: AppVersion,
+    ) -> Result<(), VersionChangeError> {
+        let done = sqlx::query!(
+            "UPDATE apps SET promoted_version = $2, updated_at = clock_timestamp() WHERE name = $1
+                 AND EXISTS (SELECT FROM app_versions WHERE app = $1 AND version = $2)",
+            app.as_str(),
+            version.number(),
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(VersionChangeError::NotFound) }
+    }
+
+    /// Deletes an app's last version, if no tenant has it and new tenants do not get it.
+    pub async fn app_version_delete(
+        &self,
+        app: &AppName,
+        version: AppVersion,
+    ) -> Result<(), VersionChangeError> {
+        let mut tx = self.begin().await?;
+        let found = sqlx::query!(
+            r#"WITH app AS (SELECT name, promoted_version FROM apps WHERE name = $1 FOR UPDATE)
+               SELECT EXISTS (SELECT FROM app_versions WHERE app_versions.app = $1 AND version = $2) AS "exists!",
+                   EXISTS (SELECT FROM app_versions WHERE app_versions.app = $1 AND version > $2) AS "older!",
+                   coalesce(promoted_version >= $2, false) AS "promoted!",
+                   EXISTS (SELECT FROM placements JOIN tenants ON tenants.id = tenant_id
+                       WHERE tenants.app = $1 AND schema_version >= $2) AS "had!"
+               FROM app"#,
+            app.as_str(),
+            version.number(),
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        match found {
+            Some(found) if found.exists => {
+                if found.had {
+                    return Err(VersionChangeError::InUse("a tenant has this version"));
+                }
+                if found.promoted {
+                    return Err(VersionChangeError::InUse(
+                        "new tenants get this version; promote an earlier one first",
+                    ));
+                }
+                if found.older {
+                    return Err(VersionChangeError::InUse("later versions build on it; delete them first"));
+                }
+            }
+            _ => return Err(VersionChangeError::NotFound),
+        }
+        sqlx::query!(
+            "WITH gone AS (DELETE FROM app_versions WHERE app = $1 AND version = $2)
+             UPDATE apps SET updated_at = clock_timestamp() WHERE name = $1",
+            app.as_str(),
+            version.number(),
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        tx.commit().await.map_err(RegistryError::from)?;
+        Ok(())
     }
 }

@@ -77,6 +77,15 @@ impl Registry {
         &self.relaxed
     }
 
+    /// A pool of its own for a consumer of the queue, with the options of [`Registry::queue_pool`].
+    pub fn new_queue_pool(&self) -> PgPool {
+        PgPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(Duration::from_secs(5))
+            .test_before_acquire(false)
+            .connect_lazy_with((*self.relaxed.connect_options()).clone())
+    }
+
     /// Connections for a listener and for tests that look behind the API.
     pub fn pool(&self) -> &PgPool {
         &self.pool
@@ -130,6 +139,15 @@ impl Registry {
     pub async fn ping(&self) -> Result<(), RegistryError> {
         sqlx::query!("SELECT 1 AS one").fetch_one(&self.pool).await?;
         Ok(())
+    }
+
+    /// The registry's time.
+    ///
+    /// # Errors
+    /// The registry cannot be reached.
+    pub async fn now(&self) -> Result<chrono::DateTime<chrono::Utc>, RegistryError> {
+        let row = sqlx::query!(r#"SELECT now() AS "now!""#).fetch_one(&self.relaxed).await?;
+        Ok(row.now)
     }
 
     /// Closes the connections, waiting for those in use.

@@ -1,4 +1,4 @@
-//! The queue: job payloads, and putting them in within the business transaction.
+//! The queues, one per lane: job payloads, and putting them in within the business transaction.
 //!
 //! A job carries only the operation's id; the `operations` row is the truth.
 
@@ -6,17 +6,24 @@ use apalis::prelude::TaskBuilder;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
-use tenantry_domain::ids::OperationId;
+use tenantry_domain::{ids::OperationId, operation::Lane};
 
 use crate::{Registry, RegistryError};
 
-/// The apalis queue that workers consume.
-pub const OPERATIONS_QUEUE: &str = "tenantry-operations";
+/// The apalis queue of a lane.
+pub const fn queue_of(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Interactive => "tenantry-interactive",
+        Lane::Long => "tenantry-long",
+        Lane::Fleet => "tenantry-fleet",
+        Lane::Idle => "tenantry-idle",
+    }
+}
 
-/// "Look at this operation": running it twice, or when it is done, does no harm.
+/// "Run this operation": running it twice, or when it is done, does no harm.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct OperationJob {
-    /// The operation to look at.
+    /// The operation to run.
     pub operation_id: OperationId,
 }
 
@@ -24,7 +31,11 @@ pub struct OperationJob {
 ///
 /// # Errors
 /// The database refuses or is gone.
-pub async fn enqueue_in_tx(conn: &mut PgConnection, operations: &[OperationId]) -> Result<(), RegistryError> {
+pub async fn enqueue_in_tx(
+    conn: &mut PgConnection,
+    lane: Lane,
+    operations: &[OperationId],
+) -> Result<(), RegistryError> {
     let tasks = operations
         .iter()
         .map(|operation_id| {
@@ -32,19 +43,17 @@ pub async fn enqueue_in_tx(conn: &mut PgConnection, operations: &[OperationId]) 
             TaskBuilder::new(serde_json::to_vec(&job).expect("a job is plain data")).build()
         })
         .collect();
-    apalis_postgres::queries::push_tasks(conn, OPERATIONS_QUEUE, tasks).await.map_err(RegistryError::Queue)
+    apalis_postgres::queries::push_tasks(conn, queue_of(lane), tasks).await.map_err(RegistryError::Queue)
 }
 
 impl Registry {
     /// Forgets jobs that ended before a time, and queue consumers that were last seen before it.
     /// Answers how many jobs. The tables are apalis', made by its own migrations.
     pub async fn job_forget(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
-        let done = sqlx::query(
-            "DELETE FROM apalis.jobs WHERE status IN ('Done', 'Failed', 'Killed') AND done_at < $1",
-        )
-        .bind(before)
-        .execute(&self.relaxed)
-        .await?;
+        let done = sqlx::query("DELETE FROM apalis.jobs WHERE done_at < $1")
+            .bind(before)
+            .execute(&self.relaxed)
+            .await?;
         sqlx::query(
             "DELETE FROM apalis.workers WHERE last_seen < $1
                  AND NOT EXISTS (SELECT 1 FROM apalis.jobs WHERE lock_by = workers.id)",
@@ -53,5 +62,11 @@ impl Registry {
         .execute(&self.relaxed)
         .await?;
         Ok(done.rows_affected())
+    }
+
+    /// When the queue last heard from a consumer, in seconds from now; none: it is not known.
+    pub async fn consumer_silent_for(&self, consumer: &str) -> Result<Option<f64>, RegistryError> {
+        let query = "SELECT extract(epoch FROM now() - last_seen)::float8 FROM apalis.workers WHERE id = $1";
+        Ok(sqlx::query_scalar(query).bind(consumer).fetch_optional(&self.pool).await?)
     }
 }

@@ -14,12 +14,15 @@ mod error;
 pub mod feed;
 mod idempotency;
 pub mod jobs;
+mod operation_control;
 mod operation_events;
 mod operation_leases;
+mod operation_rows;
 mod operations;
 mod page;
 mod placements;
 mod plans;
+mod reconcilers;
 mod routes;
 mod server_logins;
 mod servers;
@@ -27,16 +30,20 @@ mod storage_samples;
 mod tenant_states;
 mod tenants;
 mod usage_samples;
+mod warm_tenants;
 
 pub use api_keys::NewApiKey;
-pub use apps::{AppSummary, PushVersionError};
+pub use apps::{AppSummary, PushVersionError, VersionChangeError};
 pub use connect::{Part, Registry};
 pub use domains::{DomainAddError, TenantDomain};
 pub use error::RegistryError;
 pub use idempotency::{IdempotencyClaim, IdempotentRequest, StoredAnswer};
+pub use operation_control::{AbandonError, CancelError, LeftBehind, RetryError};
 pub use operation_events::NewEvent;
-pub use operation_leases::{Ending, FencedError, Lease, LeaseLost, Outcome, Record};
-pub use operations::{CancelError, NewOperation, OperationFilter, OperationStartError, RetryError};
+pub use operation_leases::{
+    Changes, FencedError, Lease, LeaseLost, PlacementChange, Record, Recorded, StatusChange, Transition,
+};
+pub use operations::{NewOperation, OperationFilter, OperationStartError};
 pub use page::Page;
 pub use placements::{PlaceError, PlaceRequest, Placed, RoleCredentials};
 pub use plans::PlanDeleteError;
@@ -46,6 +53,7 @@ pub use servers::{NewServer, ServerAccess, ServerChange, ServerCreateError, Serv
 pub use storage_samples::UnsampledTenant;
 pub use tenants::{NewTenant, TenantChange, TenantCreateError, TenantDetails, TenantFilter, TenantWithPlan};
 pub use usage_samples::UsageSample;
+pub use warm_tenants::{WarmKind, WarmTenant};
 
 /// A transaction on the registry, for callers that must combine several writes.
 pub type Transaction = sqlx::Transaction<'static, sqlx::Postgres>;

@@ -1,20 +1,24 @@
 //! Table `operations`, the workers' side: taking operations, recording their course, ending them.
 //!
-//! The lease is the `attempts` number: it grows each time a worker takes an operation, and every
-//! write of a worker is conditional on it ([`LeaseLost`] otherwise), so that a worker that lost its
+//! A lease carries a fencing token that grows with every lease on the subject. Every write of a worker is
+//! conditional on it ([`LeaseLost`] otherwise), here and on tenant servers, so that a worker that lost its
 //! lease can no longer write. Leases are measured by the registry's clock, the one that all share.
 
 use std::time::Duration;
 
+use serde_json::Value;
 use sqlx::postgres::types::PgInterval;
 use tenantry_domain::{
     app::AppVersion,
-    ids::OperationId,
-    operation::{Operation, OperationState},
+    ids::{OperationId, ServerId},
+    operation::{Lane, Operation, OperationKind, OperationState},
+    placement::{Epoch, PlacementState},
     tenant::TenantPhase,
 };
 
-use crate::{NewEvent, Registry, RegistryError, jobs, operation_events::Columns, operations::OperationRow};
+use crate::{
+    NewEvent, Registry, RegistryError, jobs, operation_events::Columns, operation_rows::OperationRow,
+};
 
 /// Another worker has the operation, or it is over: stop writing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,8 +46,9 @@ pub struct Lease {
 }
 
 impl Lease {
-    pub(crate) fn fence(&self) -> i32 {
-        i32::try_from(self.operation.attempts).unwrap_or(i32::MAX)
+    /// The fencing token.
+    pub fn fence(&self) -> i64 {
+        self.operation.fence
     }
 
     fn interval(&self) -> PgInterval {
@@ -51,12 +56,83 @@ impl Lease {
     }
 }
 
+/// Where an operation goes with a [`Record`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transition {
+    /// Its worker goes on, running steps or undoing them.
+    Running,
+    /// It is given back, to be taken up after a time.
+    Queued(Duration),
+    /// It waits for something outside, and is looked at again after a time, or when the server is back.
+    Waiting(Duration, Option<ServerId>),
+    /// It can go on only with a person's help.
+    Stuck,
+    /// Done. Not accepted if somebody asked to cancel before its point of no return.
+    Succeeded,
+    /// Failed and undone.
+    Failed,
+    /// Cancelled and undone.
+    Cancelled,
+}
+
+impl Transition {
+    fn state(&self, undoing: bool) -> OperationState {
+        match self {
+            Self::Running if undoing => OperationState::Undoing,
+            Self::Running => OperationState::Running,
+            Self::Queued(_) => OperationState::Queued,
+            Self::Waiting(..) => OperationState::Waiting,
+            Self::Stuck => OperationState::Stuck,
+            Self::Succeeded => OperationState::Succeeded,
+            Self::Failed => OperationState::Failed,
+            Self::Cancelled => OperationState::Cancelled,
+        }
+    }
+}
+
+/// A tenant's next status. Retention is counted by the registry's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatusChange {
+    /// One without data.
+    To(TenantPhase),
+    /// Deleted, to be purged after some days.
+    DeactivatedForDays(u16),
+    /// Deleted, as it was before: to be purged at that time.
+    DeactivatedUntil(chrono::DateTime<chrono::Utc>),
+}
+
+/// What changes with a [`Record`], in its transaction. Nothing by default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    /// The tenant's status.
+    pub status: Option<StatusChange>,
+    /// Placements of the tenant. One that stops serving does so before another one begins.
+    pub placements: Vec<PlacementChange>,
+    /// What steps have written down for later ones.
+    pub durable_state: Option<Value>,
+}
+
+/// What changes on a placement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlacementChange {
+    /// Which.
+    pub epoch: Epoch,
+    /// Its next state.
+    pub state: Option<PlacementState>,
+    /// The version that its tables have now.
+    pub schema_version: Option<AppVersion>,
+}
+
 /// What a worker records of an operation's course.
 #[derive(Debug, Clone)]
-pub struct Record {
-    /// Running its steps, or taking them back.
+pub struct Record<'a> {
+    /// Where it goes.
+    pub transition: Transition,
+    /// Whether it undoes its steps.
     pub undoing: bool,
-    /// How many steps, from the first, are finished and not undone.
+    /// The names of its steps, where they differ from those that are stored.
+    pub steps: Option<&'a [&'static str]>,
+    /// How many of them, from the first, are finished and not undone.
     pub steps_done: u16,
     /// The step that runs next.
     pub step: Option<&'static str>,
@@ -64,42 +140,34 @@ pub struct Record {
     pub progress: f32,
     /// Before the point of no return.
     pub cancellable: bool,
-    /// The last error, when a step failed.
+    /// The last error, when something failed.
     pub error: Option<String>,
+    /// What it does now, or waits for.
+    pub message: Option<String>,
     /// A step failed and is tried again.
     pub retried: bool,
-    /// The version that the tenant's tables have, if a step has brought them to one.
-    pub schema_version: Option<AppVersion>,
+    /// What changes with it.
+    pub changes: Changes,
     /// Lines of its story.
     pub events: Vec<NewEvent>,
 }
 
-/// The end of an operation.
-#[derive(Debug, Clone)]
-pub struct Ending {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The tenant's phase where that depends on the end. One that becomes active is served from its
-    /// latest placement.
-    pub tenant: Option<TenantPhase>,
-    /// The version that the tenant's tables have, if a step has brought them to one.
-    pub schema_version: Option<AppVersion>,
-    /// The last lines of its story.
-    pub events: Vec<NewEvent>,
+impl Record<'_> {
+    /// Whether a crash of the registry must not lose it: what is done on a server next must never be
+    /// forgotten, where an operation turns least of all. A lost record of a step is a step that runs again.
+    fn is_durable(&self) -> bool {
+        let turns = self.undoing || !self.cancellable;
+        turns || self.changes != Changes::default() || !matches!(self.transition, Transition::Running | Transition::Queued(_))
+    }
 }
 
-/// How an operation ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Done.
-    Succeeded,
-    /// Failed and undone.
-    Failed {
-        /// Why, for a person.
-        error: String,
-    },
-    /// Cancelled and undone.
-    Cancelled,
+/// What a record found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// Somebody asked to cancel.
+    pub cancel_requested: bool,
+    /// False, and nothing is written, for a success that somebody asked to cancel before its point of no return.
+    pub accepted: bool,
 }
 
 fn interval(duration: Duration) -> PgInterval {
@@ -107,40 +175,84 @@ fn interval(duration: Duration) -> PgInterval {
 }
 
 impl Registry {
-    /// Takes an operation that is due and that no worker has. `None`: nothing to do.
+    /// Takes an operation that is due and that no worker has, if it is of one of these kinds: others are left
+    /// to a worker that knows them. `None`: nothing to do.
+    ///
+    /// One whose last `silent_limit` leases ended without a word (its worker died in it each time, or could
+    /// not read it) is stuck from then on.
     pub async fn operation_lease(
         &self,
         id: OperationId,
         worker: &str,
         duration: Duration,
+        kinds: &[OperationKind],
+        silent_limit: u16,
     ) -> Result<Option<Lease>, RegistryError> {
+        let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+        // The token is the registry's clock, or more where an earlier token of the subject is not less: so it
+        // grows also after the registry was restored from a backup, and a lease that a crash of the registry
+        // loses is not given out again. The commit need not wait for the disk.
         let row = sqlx::query_as!(
             OperationRow,
-            "UPDATE operations SET state = CASE state WHEN 'queued' THEN 'running' ELSE state END,
-                 attempts = attempts + 1, lease_owner = $2, lease_expires_at = now() + $3,
-                 started_at = coalesce(started_at, now())
-             WHERE id = $1 AND state IN ('queued', 'running', 'undoing') AND run_after <= now()
-                 AND (lease_expires_at IS NULL OR lease_expires_at <= now())
-             RETURNING id, tenant_id, kind, state, step, steps_done, progress, error, attempts, retries,
-                 cancel_requested, input, created_at, started_at, finished_at",
+            r#"WITH leased AS (
+                   UPDATE operations AS operation SET
+                       state = CASE WHEN silent_ends >= $4 THEN 'stuck' WHEN undoing THEN 'undoing' ELSE 'running' END,
+                       error = CASE WHEN silent_ends >= $4 THEN
+                           format('its worker ended %s times in a row in step %s without saying why; see the workers'' '
+                               'logs, then retry or abandon it', silent_ends, coalesce(step, '1')) ELSE error END,
+                       attempts = attempts + 1, silent_ends = silent_ends + 1, waiting_for = NULL,
+                       fence = greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, fence + 1, (
+                           SELECT max(other.fence) + 1 FROM operations AS other
+                           WHERE other.subject_kind = operation.subject_kind
+                               AND other.subject_id = operation.subject_id)),
+                       lease_owner = $2, lease_expires_at = CASE WHEN silent_ends >= $4 THEN NULL ELSE now() + $3 END,
+                       started_at = coalesce(started_at, now())
+                   WHERE id = $1 AND state IN ('queued', 'running', 'waiting', 'undoing') AND run_after <= now()
+                       AND kind = ANY ($5) AND (lease_expires_at IS NULL OR lease_expires_at <= now())
+                   RETURNING *
+               ), told AS (
+                   INSERT INTO operation_events (operation_id, kind, step, progress, message, at)
+                   SELECT id, 'stuck', step, progress, error, now() FROM leased WHERE state = 'stuck'
+               )
+               SELECT id AS "id!", subject_kind AS "subject_kind!", subject_id AS "subject_id!",
+                   subject_name AS "subject_name!", kind AS "kind!", input AS "input!", state AS "state!",
+                   undoing AS "undoing!", step, steps AS "steps!", steps_done AS "steps_done!",
+                   durable_state AS "durable_state!", progress AS "progress!", message, error, attempts AS "attempts!",
+                   fence AS "fence!", retries AS "retries!", cancel_requested AS "cancel_requested!", waiting_for,
+                   created_at AS "created_at!", started_at, finished_at
+               FROM leased WHERE state <> 'stuck'"#,
             id.as_uuid(),
             worker,
             interval(duration),
+            i16::try_from(silent_limit).unwrap_or(i16::MAX),
+            &kinds,
         )
-        // Durable: the number is the fence, and must never be given twice.
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.relaxed)
         .await?;
         row.map(|row| Ok(Lease { operation: row.try_into()?, duration })).transpose()
     }
 
-    /// Extends a lease; true if somebody asked to cancel.
-    pub async fn operation_heartbeat(&self, lease: &Lease) -> Result<bool, FencedError> {
+    /// Extends a lease; true if somebody asked to cancel. A message, with its progress, replaces the one before.
+    pub async fn operation_heartbeat(
+        &self,
+        lease: &Lease,
+        message: Option<(f32, &str)>,
+    ) -> Result<bool, FencedError> {
+        let (progress, message) = message.unzip();
         sqlx::query_scalar!(
-            "UPDATE operations SET lease_expires_at = now() + $3
-             WHERE id = $1 AND attempts = $2 AND state IN ('running', 'undoing') RETURNING cancel_requested",
+            "WITH held AS (
+                 UPDATE operations SET lease_expires_at = now() + $3, message = coalesce($4, message),
+                     progress = coalesce($5, progress)
+                 WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing') RETURNING id, cancel_requested
+             ), told AS MATERIALIZED (
+                 SELECT pg_notify('tenantry_operations', id || ' progress') FROM held WHERE $4::text IS NOT NULL
+             )
+             SELECT cancel_requested FROM held LEFT JOIN told ON true",
             lease.operation.id.as_uuid(),
             lease.fence(),
             lease.interval(),
+            message,
+            progress,
         )
         .fetch_optional(&self.relaxed)
         .await
@@ -148,150 +260,155 @@ impl Registry {
         .ok_or_else(|| LeaseLost.into())
     }
 
-    /// Records an operation's course and extends the lease; true if somebody asked to cancel.
-    /// Not durable, as a step whose record is lost in a crash of the registry is run again; but durable
-    /// where it turns (undoing, or past the point of no return).
-    pub async fn operation_record(&self, lease: &Lease, record: &Record) -> Result<bool, FencedError> {
+    /// Records an operation's course and what changes with it, in one transaction; extends the lease while it
+    /// goes on. The one way in which a worker changes a tenant's status or a placement's state.
+    pub async fn operation_record(
+        &self,
+        lease: &Lease,
+        record: &Record<'_>,
+    ) -> Result<Recorded, FencedError> {
         let events = Columns::of(&record.events);
-        let turns = record.undoing || !record.cancellable;
-        let cancel = sqlx::query_scalar!(
-            r#"WITH operation AS (
-                   UPDATE operations SET state = CASE WHEN $3 THEN 'undoing' ELSE 'running' END,
-                       steps_done = $4, step = $5, progress = $6, cancellable = $7, error = coalesce($8, error),
-                       retries = CASE WHEN steps_done = $4 THEN retries ELSE 0 END + $9, lease_expires_at = now() + $10
-                   WHERE id = $1 AND attempts = $2 AND state IN ('running', 'undoing')
-                   RETURNING id, tenant_id, cancel_requested
+        let state = record.transition.state(record.undoing);
+        let (delay, server) = match record.transition {
+            Transition::Queued(delay) => (delay, None),
+            Transition::Waiting(delay, server) => (delay, server),
+            _ => (Duration::ZERO, None),
+        };
+        let (status, retention, purge_at) = match record.changes.status {
+            None => (None, None, None),
+            Some(StatusChange::To(phase)) => (Some(phase.as_str()), None, None),
+            Some(StatusChange::DeactivatedForDays(days)) => (Some("deactivated"), Some(i32::from(days)), None),
+            Some(StatusChange::DeactivatedUntil(at)) => (Some("deactivated"), None, Some(at)),
+        };
+        let placements = &record.changes.placements;
+        let epochs: Vec<i32> = placements.iter().map(|change| change.epoch.number()).collect();
+        let states: Vec<Option<String>> =
+            placements.iter().map(|change| change.state.map(|state| state.to_string())).collect();
+        let versions: Vec<Option<i64>> =
+            placements.iter().map(|change| change.schema_version.map(AppVersion::number)).collect();
+        let steps: Option<Vec<String>> =
+            record.steps.map(|steps| steps.iter().map(|step| (*step).to_owned()).collect());
+        let pool = if record.is_durable() { &self.pool } else { &self.relaxed };
+        let recorded = sqlx::query!(
+            r#"WITH held AS MATERIALIZED (
+                   SELECT id, cancel_requested, NOT ($3 = 'succeeded' AND cancellable AND cancel_requested) AS accepted
+                   FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing') FOR UPDATE
+               ), operation AS (
+                   UPDATE operations SET state = $3, undoing = $4, steps = coalesce($5, steps), steps_done = $6,
+                       step = $7, progress = $8, cancellable = $9, message = $11,
+                       error = CASE WHEN $3 IN ('succeeded', 'cancelled') THEN NULL ELSE coalesce($10, error) END,
+                       retries = CASE WHEN steps_done = $6 THEN retries ELSE 0 END + $12,
+                       silent_ends = CASE WHEN $3 IN ('running', 'undoing') AND steps_done = $6 AND $12 = 0
+                           AND undoing = $4 THEN silent_ends ELSE 0 END,
+                       durable_state = coalesce($13, durable_state), waiting_for = $14, run_after = now() + $15,
+                       lease_owner = CASE WHEN $3 IN ('running', 'undoing') THEN lease_owner END,
+                       lease_expires_at = CASE WHEN $3 IN ('running', 'undoing') THEN now() + $16 END,
+                       finished_at = CASE WHEN $3 IN ('succeeded', 'failed', 'cancelled') THEN now() END
+                   FROM held WHERE operations.id = held.id AND held.accepted
+                   RETURNING operations.id, tenant_id
+               ), tenant AS (
+                   UPDATE tenants SET status = $17, updated_at = now(),
+                       purge_at = coalesce($18, now() + make_interval(days => $19))
+                   FROM operation
+                   WHERE $17::text IS NOT NULL AND tenants.id = operation.tenant_id
+                       AND (status <> $17 OR $17 = 'deactivated')
+               ), change AS (
+                   SELECT operation.tenant_id, change.* FROM operation, unnest($20::integer[], $21::text[], $22::bigint[])
+                       AS change (epoch, state, schema_version)
+               ), closed AS (
+                   UPDATE placements SET state = coalesce(change.state, placements.state),
+                       schema_version = coalesce(change.schema_version, placements.schema_version)
+                   FROM change WHERE placements.tenant_id = change.tenant_id AND placements.epoch = change.epoch
+                       AND change.state IS DISTINCT FROM 'serving'
+                   RETURNING 1
+               ), opened AS (
+                   UPDATE placements SET state = change.state,
+                       schema_version = coalesce(change.schema_version, placements.schema_version)
+                   FROM change WHERE placements.tenant_id = change.tenant_id AND placements.epoch = change.epoch
+                       AND change.state = 'serving' AND (SELECT count(*) FROM closed) >= 0
+               ), warm AS (
+                   DELETE FROM warm_tenants USING operation
+                   WHERE operation_id = operation.id AND $3 IN ('succeeded', 'failed', 'cancelled')
                ), events AS (
                    INSERT INTO operation_events (operation_id, kind, step, progress, message, at)
                    SELECT id, event.kind, event.step, event.progress, event.message, clock_timestamp()
-                   FROM operation, unnest($11::text[], $12::text[], $13::real[], $14::text[])
+                   FROM operation, unnest($23::text[], $24::text[], $25::real[], $26::text[])
                        AS event (kind, step, progress, message)
-               ), placement AS (
-                   UPDATE placements SET schema_version = $15 FROM operation
-                   WHERE $15::bigint IS NOT NULL AND placements.tenant_id = operation.tenant_id AND epoch = (
-                       SELECT max(epoch) FROM placements AS latest WHERE latest.tenant_id = operation.tenant_id)
                )
-               SELECT cancel_requested FROM operation"#,
+               SELECT cancel_requested, accepted AS "accepted!" FROM held"#,
             lease.operation.id.as_uuid(),
             lease.fence(),
+            state.as_str(),
             record.undoing,
+            steps.as_deref(),
             record.steps_done.cast_signed(),
             record.step,
             record.progress,
             record.cancellable,
             record.error,
+            record.message,
             i32::from(record.retried),
+            record.changes.durable_state,
+            server.map(ServerId::as_uuid),
+            interval(delay),
             lease.interval(),
+            status,
+            purge_at,
+            retention,
+            &epochs,
+            &states as &[Option<String>],
+            &versions as &[Option<i64>],
             &events.kinds,
             &events.steps as &[Option<String>],
             &events.progress,
             &events.messages,
-            record.schema_version.map(AppVersion::number),
         )
-        .fetch_optional(if turns { &self.pool } else { &self.relaxed })
+        .fetch_optional(pool)
         .await
-        .map_err(RegistryError::from)?;
-        cancel.ok_or_else(|| LeaseLost.into())
+        .map_err(RegistryError::from)?
+        .ok_or(LeaseLost)?;
+        Ok(Recorded { cancel_requested: recorded.cancel_requested, accepted: recorded.accepted })
     }
 
-    /// Gives an operation back, to be tried again after `delay`.
-    pub async fn operation_release(&self, lease: &Lease, delay: Duration) -> Result<(), FencedError> {
-        let done = sqlx::query!(
-            "UPDATE operations SET state = CASE state WHEN 'running' THEN 'queued' ELSE state END,
-                 lease_owner = NULL, lease_expires_at = NULL, run_after = now() + $3
-             WHERE id = $1 AND attempts = $2 AND state IN ('running', 'undoing')",
-            lease.operation.id.as_uuid(),
-            lease.fence(),
-            interval(delay),
-        )
-        .execute(&self.relaxed)
-        .await
-        .map_err(RegistryError::from)?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(LeaseLost.into()) }
-    }
-
-    /// Ends an operation, and in the same transaction does what comes with its end. Durable.
-    ///
-    /// False, and nothing is written, if it went well but somebody asked to cancel it before its point of
-    /// no return.
-    pub async fn operation_finish(&self, lease: &Lease, ending: &Ending) -> Result<bool, FencedError> {
-        let (state, error) = match &ending.outcome {
-            Outcome::Succeeded => (OperationState::Succeeded, None),
-            Outcome::Failed { error } => (OperationState::Failed, Some(error.as_str())),
-            Outcome::Cancelled => (OperationState::Cancelled, None),
-        };
-        let columns = Columns::of(&ending.events);
-        let finished = sqlx::query_scalar!(
-            r#"WITH held AS MATERIALIZED (
-                   SELECT id, NOT ($3 = 'succeeded' AND cancellable AND cancel_requested) AS ends FROM operations
-                   WHERE id = $1 AND attempts = $2 AND state IN ('running', 'undoing') FOR UPDATE
-               ), operation AS (
-                   UPDATE operations SET state = $3, error = $4, step = NULL, cancellable = false,
-                       progress = CASE $3 WHEN 'succeeded' THEN 1 ELSE progress END,
-                       lease_owner = NULL, lease_expires_at = NULL, finished_at = now()
-                   FROM held WHERE operations.id = held.id AND held.ends
-                   RETURNING operations.id, tenant_id
-               ), tenant AS (
-                   UPDATE tenants SET status = $5, purge_at = NULL, updated_at = now() FROM operation
-                   WHERE tenants.id = operation.tenant_id AND $5::text IS NOT NULL
-               ), placement AS (
-                   UPDATE placements SET state = CASE $5 WHEN 'active' THEN 'serving' ELSE placements.state END,
-                       schema_version = coalesce($10, schema_version)
-                   FROM operation
-                   WHERE ($5 = 'active' AND placements.state <> 'serving' OR $10::bigint IS NOT NULL)
-                       AND placements.tenant_id = operation.tenant_id AND epoch = (
-                           SELECT max(epoch) FROM placements AS latest
-                           WHERE latest.tenant_id = operation.tenant_id)
-               ), events AS (
-                   INSERT INTO operation_events (operation_id, kind, step, progress, message, at)
-                   SELECT id, event.kind, event.step, event.progress, event.message, clock_timestamp()
-                   FROM operation, unnest($6::text[], $7::text[], $8::real[], $9::text[])
-                       AS event (kind, step, progress, message)
-               )
-               SELECT ends AS "ends!" FROM held"#,
-            lease.operation.id.as_uuid(),
-            lease.fence(),
-            state.as_str(),
-            error,
-            ending.tenant.map(TenantPhase::as_str),
-            &columns.kinds,
-            &columns.steps as &[Option<String>],
-            &columns.progress,
-            &columns.messages,
-            ending.schema_version.map(AppVersion::number),
-        )
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(RegistryError::from)?;
-        finished.ok_or_else(|| LeaseLost.into())
-    }
-
-    /// Queues a job for every operation that is due and has none that lives: its worker died, its
-    /// next try has come, or its job got lost (nobody took it for `lost_after`). Answers which.
+    /// Queues a job for every operation that is due and has none that lives: its worker died, its next try
+    /// has come, or its job got lost. A job counts as lost when nobody took it for `lost_after` although the
+    /// lane has no older one waiting. Answers which.
     pub async fn operation_requeue_stranded(
         &self,
+        lane: Lane,
         lost_after: Duration,
         limit: i64,
     ) -> Result<Vec<OperationId>, RegistryError> {
+        // apalis' own table, which the queries that are checked at compile time do not know. Its times are
+        // whole seconds.
+        let oldest = sqlx::query_scalar::<_, Option<chrono::DateTime<chrono::Utc>>>(
+            "SELECT min(run_at) FROM apalis.jobs WHERE job_type = $1 AND status = 'Pending'",
+        )
+        .bind(jobs::queue_of(lane))
+        .fetch_one(&self.relaxed)
+        .await?;
         let mut tx = self.begin().await?;
         let ids = sqlx::query_scalar!(
             "WITH stranded AS (
                  SELECT id FROM operations, LATERAL (
                      SELECT greatest(run_after, coalesce(lease_expires_at, run_after)) AS at) AS due
-                 WHERE state IN ('queued', 'running', 'undoing') AND due.at <= now()
-                     AND (enqueued_at < due.at OR enqueued_at < now() - $1::interval)
+                 WHERE state IN ('queued', 'running', 'waiting', 'undoing') AND lane = $4 AND due.at <= now()
+                     AND (enqueued_at < due.at OR (enqueued_at < now() - $1::interval
+                         AND enqueued_at < coalesce($3::timestamptz, now())))
                  ORDER BY due.at LIMIT $2 FOR UPDATE OF operations SKIP LOCKED
              )
              UPDATE operations SET enqueued_at = now() FROM stranded WHERE operations.id = stranded.id
              RETURNING operations.id",
             interval(lost_after),
             limit,
+            oldest,
+            lane.as_str(),
         )
         .fetch_all(&mut *tx)
         .await?;
         let ids: Vec<OperationId> = ids.into_iter().map(OperationId::from_uuid).collect();
         if !ids.is_empty() {
-            jobs::enqueue_in_tx(&mut tx, &ids).await?;
+            jobs::enqueue_in_tx(&mut tx, lane, &ids).await?;
         }
         tx.commit().await?;
         Ok(ids)

@@ -7,10 +7,11 @@ use tenantry_domain::{
     placement::{Epoch, Placement},
     plan::Tier,
 };
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
-    Lease, LeaseLost, Registry, RegistryError,
+    Lease, LeaseLost, LeftBehind, Registry, RegistryError,
     error::{Stored, broken_constraint},
     operation_leases::FencedError,
 };
@@ -28,13 +29,17 @@ pub struct PlaceRequest {
     pub region: Option<String>,
     /// Tenants that one login may hold.
     pub tenants_per_login: u32,
+    /// The server and login of the warm tenant that is to become this one.
+    pub warm: Option<(ServerId, ObjectName)>,
+    /// What the operation's later steps are to know, written together with the placement.
+    pub durable_state: serde_json::Value,
 }
 
 /// A tenant's first placement.
 #[derive(Debug, Clone)]
 pub enum Placed {
-    /// Chosen now, with the given password.
-    Now(Placement),
+    /// Chosen now, with the given password; and the revision of its server.
+    Now(Placement, i64),
     /// Chosen by an earlier try, with a password of its own.
     Before(Placement),
 }
@@ -45,6 +50,9 @@ pub enum PlaceError {
     /// No active server has room for that tier.
     #[error("no active server has room for tier {0}; register one or raise a capacity")]
     NoRoom(Tier),
+    /// Servers have room, but none of them can be reached.
+    #[error("no server with room for tier {0} can be reached: {1}")]
+    Unreachable(Tier, String),
     /// The chosen server has no login with room: add one and try again.
     #[error("server {0} has no data-plane login with room")]
     NoLogin(ServerId),
@@ -94,46 +102,59 @@ pub(crate) fn read(
 }
 
 impl Registry {
-    /// Chooses the server with most room and records the tenant's first placement there; the caller
-    /// knows that it has none. Durable before it returns: what is made on the server next must never
-    /// be forgotten.
+    /// Chooses the server with most room among those that can be reached, or the given one, and records the
+    /// tenant's placement there. Durable before it returns: what is made on the server next must never be
+    /// forgotten.
     pub async fn placement_choose(
         &self,
         lease: &Lease,
         request: &PlaceRequest,
     ) -> Result<Placed, PlaceError> {
-        let tenant = lease.operation.tenant_id;
+        let tenant = lease.operation.subject.tenant().ok_or(LeaseLost)?;
         let limit = i32::try_from(request.tenants_per_login).unwrap_or(i32::MAX);
+        let (warm_server, warm_login) =
+            request.warm.as_ref().map(|(server, login)| (server.as_uuid(), login.as_str())).unzip();
         // The fullest login with room, so that few logins are in use, but none that an earlier tenant of
         // this slug had (see `tenants.retired_logins`); the emptiest server by share.
         let row = sqlx::query!(
             r#"WITH fence AS MATERIALIZED (
-                   SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2
+                   SELECT tenant_id FROM operations WHERE id = $1 AND fence = $2
                    AND state IN ('running', 'undoing') FOR UPDATE
-               ), server AS MATERIALIZED (
-                   SELECT id, shared_database FROM servers
+               ), roomy AS (
+                   SELECT id, name, unreachable_error, tenants::float8 / capacity AS share FROM servers
                    WHERE state = 'active' AND tenants < capacity AND $3 = ANY (tiers)
-                     AND ($4::text IS NULL OR region = $4)
-                   ORDER BY tenants::float8 / capacity, name LIMIT 1 FOR UPDATE
+                     AND ($4::text IS NULL OR region = $4) AND ($8::uuid IS NULL OR id = $8)
+               ), server AS MATERIALIZED (
+                   SELECT servers.id, shared_database, revision FROM servers JOIN roomy ON roomy.id = servers.id
+                   WHERE roomy.unreachable_error IS NULL ORDER BY share, roomy.name LIMIT 1 FOR UPDATE OF servers
                ), login AS MATERIALIZED (
                    SELECT name FROM server_logins, server
-                   WHERE server_id = server.id AND tenants < $5 AND name <> ALL (
-                       SELECT unnest(before.retired_logins) FROM tenants AS before
-                       JOIN tenants AS own ON own.slug = before.slug
-                       JOIN fence ON fence.tenant_id = own.id)
+                   WHERE server_id = server.id AND CASE WHEN $9::text IS NULL THEN
+                       tenants < $5 AND name <> ALL (
+                           SELECT unnest(before.retired_logins) FROM tenants AS before
+                           JOIN tenants AS own ON own.slug = before.slug
+                           JOIN fence ON fence.tenant_id = own.id)
+                       ELSE name = $9 END
                    ORDER BY tenants DESC, name LIMIT 1
+               ), tenant AS (
+                   UPDATE tenants SET last_epoch = last_epoch + 1 FROM fence, login
+                   WHERE tenants.id = fence.tenant_id RETURNING tenants.id, last_epoch
                ), placed AS (
                    INSERT INTO placements (tenant_id, epoch, state, tier, server_id, database, schema, login,
                        role_password, created_at)
-                   SELECT fence.tenant_id, 1, 'preparing', $3, server.id,
+                   SELECT tenant.id, tenant.last_epoch, 'preparing', $3, server.id,
                        CASE $3 WHEN 'schema' THEN server.shared_database ELSE $6 END, $6, login.name, $7, now()
-                   FROM fence, server, login
+                   FROM tenant, server, login
                    RETURNING epoch, state, tier, server_id, database, schema, login, schema_version
+               ), kept AS (
+                   UPDATE operations SET durable_state = $10 FROM placed WHERE operations.id = $1
                )
                SELECT placed.epoch AS "epoch?", placed.state AS "state?", placed.tier AS "tier?",
                    placed.database AS "database?", placed.schema AS "schema?", placed.login AS "login?",
                    placed.schema_version AS "schema_version?",
-                   (SELECT tenant_id FROM fence) AS "fence?", (SELECT id FROM server) AS "server?"
+                   (SELECT tenant_id FROM fence) AS "fence?", (SELECT id FROM server) AS "server?",
+                   (SELECT revision FROM server) AS revision,
+                   (SELECT min(unreachable_error) FROM roomy) AS unreachable
                FROM (VALUES (1)) AS one (row) LEFT JOIN placed ON true"#,
             lease.operation.id.as_uuid(),
             lease.fence(),
@@ -142,13 +163,16 @@ impl Registry {
             limit,
             request.name.as_str(),
             request.role_password,
+            warm_server,
+            warm_login,
+            request.durable_state,
         )
         .fetch_one(&self.pool)
         .await;
         let row = match row {
             Ok(row) => row,
             // It was recorded by an earlier try whose answer got lost.
-            Err(error) if broken_constraint(&error) == Some("placements_pkey") => {
+            Err(error) if broken_constraint(&error) == Some("placements_one_preparing") => {
                 let placement = self.tenant_get(tenant).await?.and_then(|details| details.placement);
                 return placement.map(Placed::Before).ok_or(PlaceError::LeaseLost(LeaseLost));
             }
@@ -157,53 +181,106 @@ impl Registry {
         if row.fence.is_none() {
             return Err(LeaseLost.into());
         }
-        let Some(server_id) = row.server else { return Err(PlaceError::NoRoom(request.tier)) };
+        let Some(server_id) = row.server else {
+            return Err(match row.unreachable {
+                Some(error) => PlaceError::Unreachable(request.tier, error),
+                None => PlaceError::NoRoom(request.tier),
+            });
+        };
         let (Some(epoch), Some(state), Some(tier), Some(database), Some(schema), Some(login)) =
             (row.epoch, row.state, row.tier, row.database, row.schema, row.login)
         else {
             return Err(PlaceError::NoLogin(ServerId::from_uuid(server_id)));
         };
-        Ok(Placed::Now(read(
-            tenant,
-            epoch,
-            &state,
-            &tier,
-            server_id,
-            &database,
-            &schema,
-            &login,
-            row.schema_version,
-        )?))
+        let placement =
+            read(tenant, epoch, &state, &tier, server_id, &database, &schema, &login, row.schema_version)?;
+        Ok(Placed::Now(placement, row.revision.unwrap_or_default()))
     }
 
-    /// A tenant's role password, sealed, as its latest placement has it.
+    /// A tenant's role password, sealed, as a placement has it.
     pub async fn placement_credentials(
         &self,
         tenant: TenantId,
+        epoch: Epoch,
     ) -> Result<Option<RoleCredentials>, RegistryError> {
         let row = sqlx::query!(
             "SELECT role_password, data_key FROM placements JOIN tenants ON tenants.id = tenant_id
-             WHERE tenant_id = $1 ORDER BY epoch DESC LIMIT 1",
-            tenant.as_uuid()
+             WHERE tenant_id = $1 AND epoch = $2",
+            tenant.as_uuid(),
+            epoch.number(),
         )
         .fetch_optional(&self.pool)
         .await?;
         Ok(row.map(|row| RoleCredentials { password: row.role_password, wrapped_data_key: row.data_key }))
     }
 
-    /// Forgets a tenant's placements: nothing of them is left on any server.
-    pub async fn placement_forget(&self, lease: &Lease) -> Result<(), FencedError> {
+    /// Forgets a placement of a tenant that never served: nothing of it is left on its server. What the
+    /// operation knew of it is forgotten too.
+    pub async fn placement_forget(&self, lease: &Lease, epoch: Epoch) -> Result<(), FencedError> {
         let fenced = sqlx::query!(
-            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND attempts = $2
-                   AND state IN ('running', 'undoing') FOR UPDATE),
-                 gone AS (DELETE FROM placements USING fence WHERE placements.tenant_id = fence.tenant_id)
+            r#"WITH fence AS MATERIALIZED (
+                   SELECT id, tenant_id FROM operations WHERE id = $1 AND fence = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE
+               ), gone AS (
+                   DELETE FROM placements USING fence
+                   WHERE placements.tenant_id = fence.tenant_id AND epoch = $3 AND state = 'preparing'
+               ), warm AS (
+                   DELETE FROM warm_tenants USING fence WHERE operation_id = fence.id
+               ), kept AS (
+                   UPDATE operations SET durable_state = '{}' FROM fence WHERE operations.id = fence.id
+               )
                SELECT count(*) AS "held!" FROM fence"#,
             lease.operation.id.as_uuid(),
             lease.fence(),
+            epoch.number(),
         )
         .fetch_one(&self.pool)
         .await
         .map_err(RegistryError::from)?;
         if fenced.held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
+    }
+
+    /// What a tenant's placements have on their servers.
+    pub(crate) async fn placements_left_in_tx(
+        tx: &mut PgConnection,
+        tenant: TenantId,
+    ) -> Result<Vec<LeftBehind>, RegistryError> {
+        let rows = sqlx::query!(
+            "SELECT tier, database, schema, servers.name AS server FROM placements
+             JOIN servers ON servers.id = server_id WHERE tenant_id = $1 ORDER BY epoch",
+            tenant.as_uuid()
+        )
+        .fetch_all(tx)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .flat_map(|row| {
+                let data = if row.tier == "schema" { ("schema", &row.schema) } else { ("database", &row.database) };
+                [data, ("role", &row.schema)].map(|(kind, name)| LeftBehind {
+                    kind,
+                    name: name.clone(),
+                    server: row.server.clone(),
+                })
+            })
+            .collect())
+    }
+
+    /// Forgets all placements of a tenant that is given up, and sets its status.
+    pub(crate) async fn placements_forget_in_tx(
+        tx: &mut PgConnection,
+        tenant: TenantId,
+        status: &str,
+    ) -> Result<(), RegistryError> {
+        sqlx::query!(
+            "WITH gone AS (DELETE FROM placements WHERE tenant_id = $1 RETURNING login)
+             UPDATE tenants SET status = $2, purge_at = NULL, updated_at = now(),
+                 retired_logins = retired_logins || ARRAY(SELECT login FROM gone)
+             WHERE id = $1",
+            tenant.as_uuid(),
+            status,
+        )
+        .execute(tx)
+        .await?;
+        Ok(())
     }
 }

@@ -135,7 +135,8 @@ impl RouteReader {
                FROM tenants
                JOIN plans ON plans.name = plan
                JOIN apps ON apps.name = app
-               LEFT JOIN placements ON placements.tenant_id = tenants.id AND state = 'serving'
+               LEFT JOIN placements ON placements.tenant_id = tenants.id
+                   AND placements.state IN ('serving', 'cutover')
                LEFT JOIN servers ON servers.id = server_id
                LEFT JOIN LATERAL (
                    SELECT array_agg(hash) AS hashes, array_agg(array_to_string(scopes, ' ')) AS scopes,

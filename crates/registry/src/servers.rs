@@ -2,15 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use tenantry_domain::{
-    ids::ServerId,
+    ids::{ServerId, TenantId},
     names::ObjectName,
     plan::Tier,
-    server::{Server, ServerName},
+    server::{Server, ServerHealth, ServerName, Unreachable},
 };
 use uuid::Uuid;
 
 use crate::{
-    Registry, RegistryError,
+    FencedError, Lease, LeaseLost, Registry, RegistryError,
     error::{Stored, broken_constraint},
 };
 
@@ -43,7 +43,7 @@ pub struct ServerAccess {
 /// Replaces what may change on a registered server. `None` leaves it as it is.
 #[derive(Debug, Clone)]
 pub struct ServerChange {
-    /// What operators see; `id`, `tenants` and `created_at` are ignored.
+    /// What operators see; `id`, `tenants`, `revision`, `health` and `created_at` are ignored.
     pub server: Server,
     /// Another admin login and its sealed password.
     pub admin: Option<(String, Vec<u8>)>,
@@ -92,6 +92,10 @@ struct ServerRow {
     capacity: i32,
     tenants: i32,
     max_connections: i32,
+    revision: i64,
+    unreachable_since: Option<DateTime<Utc>>,
+    unreachable_error: Option<String>,
+    checked_at: Option<DateTime<Utc>>,
     created_at: DateTime<Utc>,
 }
 
@@ -114,6 +118,14 @@ impl TryFrom<ServerRow> for ServerAccess {
                 capacity: u32::try_from(row.capacity).stored("servers.capacity")?,
                 tenants: u32::try_from(row.tenants).stored("servers.tenants")?,
                 max_connections: u32::try_from(row.max_connections).stored("servers.max_connections")?,
+                revision: row.revision,
+                health: ServerHealth {
+                    unreachable: row
+                        .unreachable_since
+                        .zip(row.unreachable_error)
+                        .map(|(since, error)| Unreachable { since, error }),
+                    checked_at: row.checked_at,
+                },
                 created_at: row.created_at,
             },
             admin_user: row.admin_user,
@@ -174,7 +186,8 @@ impl Registry {
         let rows = sqlx::query_as!(
             ServerRow,
             "SELECT id, name, region, host, port, admin_user, admin_password, shared_database, state, provider,
-                 tiers, capacity, tenants, max_connections, created_at FROM servers ORDER BY name"
+                 tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error, checked_at,
+                 created_at FROM servers ORDER BY name"
         )
         .fetch_all(&self.pool)
         .await?;
@@ -186,7 +199,8 @@ impl Registry {
         let row = sqlx::query_as!(
             ServerRow,
             "SELECT id, name, region, host, port, admin_user, admin_password, shared_database, state, provider,
-                 tiers, capacity, tenants, max_connections, created_at FROM servers WHERE name = $1",
+                 tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error, checked_at,
+                 created_at FROM servers WHERE name = $1",
             name.as_str()
         )
         .fetch_optional(&self.pool)
@@ -199,7 +213,8 @@ impl Registry {
         let row = sqlx::query_as!(
             ServerRow,
             "SELECT id, name, region, host, port, admin_user, admin_password, shared_database, state, provider,
-                 tiers, capacity, tenants, max_connections, created_at FROM servers WHERE id = $1",
+                 tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error, checked_at,
+                 created_at FROM servers WHERE id = $1",
             id.as_uuid()
         )
         .fetch_optional(&self.pool)
@@ -215,8 +230,11 @@ impl Registry {
         let done = sqlx::query!(
             "UPDATE servers SET region = $2, host = $3, port = $4, state = $5, provider = $6, tiers = $7,
                  capacity = $8, max_connections = $9, admin_user = coalesce($10, admin_user),
-                 admin_password = coalesce($11, admin_password)
-             WHERE name = $1",
+                 admin_password = coalesce($11, admin_password),
+                 revision = revision + CASE WHEN (host, port) = ($3, $4) AND $10::text IS NULL THEN 0 ELSE 1 END,
+                 unreachable_since = CASE WHEN (host, port) = ($3, $4) THEN unreachable_since END,
+                 unreachable_error = CASE WHEN (host, port) = ($3, $4) THEN unreachable_error END
+             WHERE name = $1 AND state <> 'lost'",
             server.name.as_str(),
             server.region,
             server.host,
@@ -245,5 +263,117 @@ impl Registry {
             }
             Err(error) => Err(ServerDeleteError::Registry(error.into())),
         }
+    }
+
+    /// Notes that a server cannot be reached, and why; true if that is news. Placement passes over it from then
+    /// on, and work on it waits.
+    pub async fn server_unreachable(&self, id: ServerId, error: &str) -> Result<bool, RegistryError> {
+        let news = sqlx::query_scalar!(
+            r#"WITH before AS (SELECT id, unreachable_since FROM servers WHERE id = $1 FOR UPDATE)
+               UPDATE servers SET unreachable_since = coalesce(servers.unreachable_since, now()), unreachable_error = $2,
+                   checked_at = now()
+               FROM before WHERE servers.id = before.id
+               RETURNING before.unreachable_since IS NULL AS "news!""#,
+            id.as_uuid(),
+            error,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(news.unwrap_or(false))
+    }
+
+    /// Notes that a server answers; true if that is news. What waited for it is due at once.
+    pub async fn server_reachable(&self, id: ServerId) -> Result<bool, RegistryError> {
+        let news = sqlx::query_scalar!(
+            r#"WITH before AS (
+                   SELECT id, unreachable_since IS NOT NULL AS away FROM servers WHERE id = $1 FOR UPDATE
+               ), due AS (
+                   UPDATE operations SET run_after = now() FROM before
+                   WHERE waiting_for = before.id AND before.away AND operations.state = 'waiting'
+               )
+               UPDATE servers SET unreachable_since = NULL, unreachable_error = NULL, checked_at = now()
+               FROM before WHERE servers.id = before.id RETURNING before.away AS "news!""#,
+            id.as_uuid(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(news.unwrap_or(false))
+    }
+
+    /// Marks a server as lost for good: nothing is placed on it, nothing is tried on it again.
+    pub async fn server_lose(&self, lease: &Lease) -> Result<(), FencedError> {
+        let held = sqlx::query_scalar!(
+            r#"WITH fence AS MATERIALIZED (SELECT subject_id FROM operations WHERE id = $1 AND fence = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE),
+                 lost AS (UPDATE servers SET state = 'lost' FROM fence WHERE servers.id = fence.subject_id)
+               SELECT count(*) AS "held!" FROM fence"#,
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
+    }
+
+    /// Gives up tenants of a lost server, at most `limit` at a time: their unfinished operations end, and they are
+    /// purged as far as the registry goes. Answers how many; none: all are done.
+    pub async fn server_give_up_tenants(&self, lease: &Lease, limit: i64) -> Result<u64, FencedError> {
+        let mut tx = self.begin().await?;
+        let held = sqlx::query_scalar!(
+            "SELECT subject_id FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')
+             FOR UPDATE",
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?
+        .ok_or(LeaseLost)?;
+        let tenants = sqlx::query_scalar!(
+            "SELECT DISTINCT tenant_id FROM placements WHERE server_id = $1 LIMIT $2",
+            held,
+            limit
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        sqlx::query!(
+            "WITH ended AS (
+                 UPDATE operations SET state = 'failed', error = 'the server of its tenant is lost', message = NULL,
+                     cancellable = false, fence = fence + 1, lease_owner = NULL, lease_expires_at = NULL,
+                     waiting_for = NULL, finished_at = now()
+                 WHERE subject_kind = 'tenant' AND subject_id = ANY ($1)
+                     AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
+                 RETURNING id, progress
+             )
+             INSERT INTO operation_events (operation_id, kind, progress, message, at)
+             SELECT id, 'failed', progress, 'the server of its tenant is lost', now() FROM ended",
+            &tenants,
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        for tenant in &tenants {
+            Self::tenant_forget_in_tx(&mut tx, TenantId::from_uuid(*tenant)).await?;
+        }
+        tx.commit().await.map_err(RegistryError::from)?;
+        Ok(tenants.len() as u64)
+    }
+
+    /// Forgets a lost server that holds no tenant any more.
+    pub async fn server_forget(&self, lease: &Lease) -> Result<(), FencedError> {
+        let held = sqlx::query_scalar!(
+            r#"WITH fence AS MATERIALIZED (SELECT subject_id FROM operations WHERE id = $1 AND fence = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE),
+                 gone AS (DELETE FROM servers USING fence WHERE servers.id = fence.subject_id)
+               SELECT count(*) AS "held!" FROM fence"#,
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 }

@@ -33,7 +33,7 @@ impl Registry {
     ) -> Result<Vec<UnsampledTenant>, RegistryError> {
         let rows = sqlx::query!(
             "SELECT tenant_id, tier, database, schema FROM placements
-             WHERE server_id = $1 AND state = 'serving' AND NOT EXISTS (
+             WHERE server_id = $1 AND state IN ('serving', 'cutover') AND NOT EXISTS (
                  SELECT 1 FROM storage_samples
                  WHERE storage_samples.tenant_id = placements.tenant_id AND at = $2)
              ORDER BY database, tenant_id LIMIT $3",

@@ -8,7 +8,7 @@ use tenantry_domain::{
     app::AppName,
     domain_name::DomainName,
     ids::{OperationId, TenantId},
-    operation::Operation,
+    operation::{Operation, OperationInput, Subject},
     placement::Placement,
     plan::{Features, LimitOverrides, Plan, PlanName, Tier},
     server::ServerName,
@@ -45,6 +45,8 @@ pub struct TenantWithPlan {
     pub plan: Plan,
     /// Its data key, wrapped by the key-encryption key.
     pub wrapped_data_key: Vec<u8>,
+    /// The revision of its placement's server.
+    pub server_revision: Option<i64>,
 }
 
 /// A sign-up is refused; nothing was written.
@@ -105,7 +107,7 @@ pub struct TenantFilter {
 pub struct TenantDetails {
     /// The tenant.
     pub tenant: Tenant,
-    /// Its latest placement, served or not.
+    /// Where it is served; before it is, the placement that is being prepared.
     pub placement: Option<Placement>,
     /// That placement's server.
     pub server: Option<ServerName>,
@@ -125,7 +127,7 @@ struct TenantRow {
     settings: Value,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
-    // The latest placement, from an outer join.
+    // The current placement, from an outer join.
     epoch: Option<i32>,
     placement_state: Option<String>,
     tier: Option<String>,
@@ -227,7 +229,14 @@ impl Registry {
             created_at,
             ..
         } = &new.tenant;
-        let operation = NewOperation::provision(new.operation_id, *id, *created_at).operation();
+        let operation = NewOperation {
+            id: new.operation_id,
+            subject: Subject::Tenant(*id),
+            subject_name: slug.to_string(),
+            input: OperationInput::Provision,
+            created_at: *created_at,
+        }
+        .operation();
         let (domain, token) =
             new.domain.as_ref().map(|(name, token)| (name.as_str(), token.as_str())).unzip();
         let inserted = sqlx::query!(
@@ -243,8 +252,9 @@ impl Registry {
                  INSERT INTO domains (name, tenant_id, token, created_at)
                  SELECT $13, $1, $14, $12 WHERE $13::text IS NOT NULL
              ), operation AS (
-                 INSERT INTO operations (id, tenant_id, kind, state, input, run_after, created_at)
-                 VALUES ($15, $1, $16, $17, $18, now(), $12)
+                 INSERT INTO operations (id, subject_kind, subject_id, subject_name, kind, lane, state, input, run_after,
+                     created_at)
+                 VALUES ($15, 'tenant', $1, $2, $16, $17, 'queued', $18, now(), $12)
              )
              INSERT INTO operation_events (operation_id, kind, progress, message, at)
              VALUES ($15, 'queued', 0, 'waiting for a worker', $12)",
@@ -263,9 +273,9 @@ impl Registry {
             domain,
             token,
             operation.id.as_uuid(),
-            operation.kind.as_str(),
-            operation.state.as_str(),
-            operation.input,
+            operation.kind().as_str(),
+            operation.kind().lane().as_str(),
+            to_json(&operation.input),
         )
         .execute(&mut *tx)
         .await;
@@ -281,7 +291,7 @@ impl Registry {
                 });
             }
         }
-        jobs::enqueue_in_tx(tx, &[operation.id]).await?;
+        jobs::enqueue_in_tx(tx, operation.kind().lane(), &[operation.id]).await?;
         Ok(operation)
     }
 
@@ -319,16 +329,13 @@ impl Registry {
                    default_config, retention_days,
                    epoch AS "epoch?", placement.state AS "placement_state?", placement.tier AS "tier?",
                    server_id AS "server_id?", database AS "database?", schema AS "schema?", login AS "login?",
-                   schema_version AS "schema_version?", server AS "server?"
+                   schema_version AS "schema_version?", servers.name AS "server?",
+                   servers.revision AS "server_revision?"
                FROM operations
                JOIN tenants ON tenants.id = operations.tenant_id
                JOIN plans ON plans.name = plan
-               LEFT JOIN LATERAL (
-                   SELECT epoch, placements.state, placements.tier, server_id, database, schema, login,
-                       schema_version, servers.name AS server
-                   FROM placements JOIN servers ON servers.id = server_id
-                   WHERE tenant_id = tenants.id ORDER BY epoch DESC LIMIT 1
-               ) AS placement ON true
+               LEFT JOIN LATERAL current_placement(tenants.id) AS placement ON true
+               LEFT JOIN servers ON servers.id = server_id
                WHERE operations.id = $1"#,
             id.as_uuid()
         )
@@ -371,6 +378,7 @@ impl Registry {
             details: tenant.try_into()?,
             plan: plan.try_into()?,
             wrapped_data_key: row.data_key,
+            server_revision: row.server_revision,
         }))
     }
 
@@ -387,9 +395,7 @@ impl Registry {
                    server_id AS "server_id?", database AS "database?", schema AS "schema?", login AS "login?",
                    schema_version AS "schema_version?", servers.name AS "server?"
                FROM tenants
-               LEFT JOIN LATERAL (
-                   SELECT * FROM placements WHERE tenant_id = tenants.id ORDER BY epoch DESC LIMIT 1
-               ) AS placement ON true
+               LEFT JOIN LATERAL current_placement(tenants.id) AS placement ON true
                LEFT JOIN servers ON servers.id = server_id
                WHERE tenants.id = coalesce($1, (SELECT tenant_id FROM tenant_labels WHERE label = $2))"#,
             id.map(TenantId::as_uuid),
@@ -419,9 +425,7 @@ impl Registry {
                    server_id AS "server_id?", database AS "database?", schema AS "schema?", login AS "login?",
                    schema_version AS "schema_version?", servers.name AS "server?"
                FROM tenants
-               LEFT JOIN LATERAL (
-                   SELECT * FROM placements WHERE tenant_id = tenants.id ORDER BY epoch DESC LIMIT 1
-               ) AS placement ON true
+               LEFT JOIN LATERAL current_placement(tenants.id) AS placement ON true
                LEFT JOIN servers ON servers.id = server_id
                WHERE ($1::uuid IS NULL OR tenants.id < $1)
                  AND CASE WHEN $2::text IS NULL THEN status <> 'purged' ELSE status = $2 END
@@ -468,22 +472,33 @@ impl Registry {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Deleted tenants whose retention is over and that no operation is at work on.
-    pub async fn tenant_due_for_purge(
-        &self,
-        now: DateTime<Utc>,
-        limit: i64,
-    ) -> Result<Vec<TenantId>, RegistryError> {
-        let ids = sqlx::query_scalar!(
-            "SELECT id FROM tenants
-             WHERE purge_at <= $1 AND status = 'deactivated' AND NOT EXISTS (
-                 SELECT 1 FROM operations WHERE tenant_id = tenants.id AND state IN ('queued', 'running', 'undoing'))
-             ORDER BY purge_at LIMIT $2",
-            now,
+    /// Forgets the records of tenants that were purged some days ago; answers how many, at most `limit`.
+    pub async fn tenant_forget_purged(&self, days: u16, limit: i64) -> Result<u64, RegistryError> {
+        let forgotten = sqlx::query!(
+            "DELETE FROM tenants WHERE id IN (
+                 SELECT id FROM tenants WHERE status = 'purged' AND updated_at < now() - make_interval(days => $1)
+                 LIMIT $2)",
+            i32::from(days),
+            limit,
+        )
+        .execute(&self.relaxed)
+        .await?;
+        Ok(forgotten.rows_affected())
+    }
+
+    /// Deleted tenants whose retention is over, by the registry's clock, and that no operation is at work on;
+    /// each with its slug.
+    pub async fn tenant_due_for_purge(&self, limit: i64) -> Result<Vec<(TenantId, String)>, RegistryError> {
+        let due = sqlx::query!(
+            "SELECT id, slug FROM tenants
+             WHERE purge_at <= now() AND status = 'deactivated' AND NOT EXISTS (
+                 SELECT 1 FROM operations WHERE subject_kind = 'tenant' AND subject_id = tenants.id
+                     AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck'))
+             ORDER BY purge_at LIMIT $1",
             limit
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(ids.into_iter().map(TenantId::from_uuid).collect())
+        Ok(due.into_iter().map(|row| (TenantId::from_uuid(row.id), row.slug)).collect())
     }
 }

@@ -1,60 +1,87 @@
-//! The engine: runs any operation. Lease, steps, retries, undo, end.
+//! The engine: executes any operation. Lease, steps, retries, waits, undo, end.
 //!
-//! The `operations` row is the truth: each finished step is recorded there under the fence of the
-//! attempt number, so that a crash anywhere resumes at the recorded step, and a worker that lost
-//! its lease writes nothing more.
+//! The `operations` row is the truth: each finished step is recorded there under the fencing token of the
+//! lease, so that a crash anywhere resumes at the recorded step, and a worker that lost its lease writes
+//! nothing more.
 
-mod error;
+mod execution;
+mod heartbeat;
+mod place;
 mod probe;
-mod run;
-mod step;
+mod record;
+mod sequence;
+mod undo;
+mod work;
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use tenantry_domain::ids::OperationId;
+use tenantry_domain::{ids::OperationId, operation::OperationKind};
+use tenantry_registry::{Lease, TenantWithPlan};
 use tokio_util::sync::CancellationToken;
 
-pub use error::StepError;
 pub use probe::{Moment, Point, Probe, Unobserved};
-pub use step::{Definition, Step, Work};
+pub use sequence::{Definition, Done, RunFn, Sequence, Step, StepResult, Steps, UndoFn};
+pub use work::{ServerSubject, Signals, TenantSubject, Work};
 
-use crate::Resources;
+use crate::{Resources, step_error::StepError};
 
-/// Runs operations. Cheap to clone.
+/// Knows the steps of each kind of operation.
+pub trait Definitions: Send + Sync {
+    /// The kinds that it knows.
+    fn kinds(&self) -> &[OperationKind];
+
+    /// The steps of a leased operation, with what they work with.
+    ///
+    /// # Errors
+    /// The operation's subject is gone, or its state cannot be read.
+    fn begin(
+        &self,
+        lease: Lease,
+        tenant: Option<TenantWithPlan>,
+        resources: Arc<Resources>,
+    ) -> Result<Box<dyn Steps>, StepError>;
+}
+
+/// Executes operations. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     resources: Arc<Resources>,
+    definitions: Arc<dyn Definitions>,
     probe: Arc<dyn Probe>,
     /// Told to stop: no further step begins.
     stop: CancellationToken,
 }
 
-/// What became of a look at an operation.
+/// How the execution of an operation ended on this worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Looked {
+pub enum Executed {
     /// It is over, not due, or another worker has it.
     NothingToDo,
-    /// It ended, well or badly.
+    /// It ended, well or badly, or is stuck.
     Ended,
-    /// It was given back, to be taken up later.
-    GivenBack,
-    /// Another worker took it, or the registry is gone; it will be taken up again.
+    /// It was released, to be taken up later.
+    Released,
+    /// Another worker took it, or the registry is away; it will be taken up again.
     Lost,
 }
 
 impl Engine {
-    pub(crate) fn new(resources: Arc<Resources>, probe: Arc<dyn Probe>) -> Self {
-        Self { resources, probe, stop: CancellationToken::new() }
+    pub(crate) fn new(
+        resources: Arc<Resources>,
+        definitions: Arc<dyn Definitions>,
+        probe: Arc<dyn Probe>,
+    ) -> Self {
+        Self { resources, definitions, probe, stop: CancellationToken::new() }
     }
 
-    /// Begins no further step; operations at work are given back.
+    /// Begins no further step; operations at work are released.
     pub fn stop(&self) {
         self.stop.cancel();
     }
 
     /// Takes an operation, if it is due and free, and runs it as far as it goes now.
-    pub fn look_at(&self, id: OperationId) -> BoxFuture<'_, Looked> {
-        Box::pin(run::look_at(self, id))
+    pub fn execute(&self, id: OperationId) -> BoxFuture<'_, Executed> {
+        Box::pin(execution::execute(self, id))
     }
 }

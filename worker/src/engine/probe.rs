@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tenantry_domain::operation::OperationKind;
 
-use super::StepError;
+use crate::step_error::StepError;
 
 /// When, relative to a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

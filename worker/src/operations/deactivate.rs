@@ -1,35 +1,54 @@
-//! Deactivate: deletes a tenant so that it can be restored until its retention is over.
-//!
-//! Input: `{"purgeAt": <RFC 3339>}`; without it, the plan's retention from now. Undone, the tenant
-//! is as it was: served, or suspended.
+//! Deactivate: deletes a tenant so that it can be restored until its retention is over, by the registry's
+//! clock. Undone, the tenant is as it was: served, or suspended.
 
-use chrono::{DateTime, Duration, Utc};
-use tenantry_domain::{operation::OperationKind, tenant::TenantStatus};
+use tenantry_domain::{
+    operation::{NoState, OperationKind},
+    tenant::TenantStatus,
+};
+use tenantry_registry::StatusChange;
 
-use super::steps::{CloseLogin, SetStatus};
-use crate::engine::{Definition, Work};
+use super::steps::{back_to, close_login, set_login};
+use crate::{
+    engine::{Definition, Done, Sequence, StepResult, TenantSubject, Work},
+    step,
+    step_error::StepError,
+    undo,
+};
 
-pub(super) fn define(work: &Work) -> Definition {
-    let given = work.lease.operation.input.get("purgeAt").and_then(|text| text.as_str());
-    let purge_at = given.and_then(|text| DateTime::parse_from_rfc3339(text).ok()).map_or_else(
-        || work.lease.operation.created_at + Duration::days(work.plan.retention_days.into()),
-        |at| at.with_timezone(&Utc),
-    );
-    let was = work.status_before();
-    Definition {
-        kind: OperationKind::Deactivate,
-        steps: vec![
-            Box::new(SetStatus {
-                name: "close_route",
-                doing: "telling the data planes",
-                to: TenantStatus::Deactivated { purge_at },
-                back: was,
-            }),
-            Box::new(CloseLogin { reopen: was == TenantStatus::Active }),
-        ],
-        no_return: 2,
-        phase_when_done: None,
-        phase_when_undone: None,
-        done: "the tenant is deleted; it can be restored until its retention is over",
-    }
+pub(super) struct Deactivate;
+
+pub(super) struct Input {
+    pub(super) was: TenantStatus,
+    pub(super) retention_days: u16,
+}
+
+impl Definition for Deactivate {
+    const KIND: OperationKind = OperationKind::Deactivate;
+    type Subject = TenantSubject;
+    type Input = Input;
+    type State = NoState;
+}
+
+pub(super) fn define(work: Work<Deactivate>) -> Sequence<Deactivate> {
+    Sequence::new(work, "the tenant is deleted; it can be restored until its retention is over")
+        .step(step!(close_route, "telling the data planes").undo(undo!(reopen_route)))
+        .step(step!(close_login, "ending the tenant's own connections").undo(undo!(reopen_login)))
+}
+
+#[expect(clippy::unused_async, reason = "steps are async")]
+async fn close_route(work: &Work<Deactivate>) -> StepResult {
+    work.change_status(StatusChange::DeactivatedForDays(work.input.retention_days));
+    Ok(Done::Now)
+}
+
+#[expect(clippy::unused_async, reason = "steps are async")]
+async fn reopen_route(work: &Work<Deactivate>) -> Result<(), StepError> {
+    work.change_status(back_to(work.input.was));
+    Ok(())
+}
+
+/// Not for a tenant that was suspended before. The fence is taken all the same: a twin that is still to close
+/// the login must not come later.
+async fn reopen_login(work: &Work<Deactivate>) -> Result<(), StepError> {
+    set_login(work, work.input.was.is_served()).await
 }

@@ -1,349 +1,250 @@
-//! Provision: makes a tenant's role, schema or database, tables and default data, and begins to
-//! serve it. No input. Its point of no return is its end, which makes the tenant active: from then on
-//! data may be in it. Undone before, the tenant is `failed`.
+//! Provision: makes a tenant's role, schema or database, tables and default data, and begins to serve it.
 //!
-//! - tier `schema`: place, `create_role`, `create_schema`, migrate, seed
-//! - tier `database`: place, `create_role`, `create_database`, `adopt_schema`
+//! Its point of no return is its end, which makes the tenant active: from then on data may be in it. Undone
+//! before, the tenant is `failed`.
 
-use async_trait::async_trait;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::{
-    names::ObjectName, operation::OperationKind, placement::Placement, plan::Tier, purpose::Purpose,
+    operation::{OperationKind, ProvisionState},
+    plan::Tier,
+    purpose::Purpose,
     tenant::TenantPhase,
 };
-use tenantry_registry::{PlaceError, PlaceRequest, Placed, ServerLogin};
+use tenantry_postgres::admin::RoleSpec;
+use tenantry_registry::{
+    Changes, PlaceError, PlaceRequest, Placed, StatusChange, WarmKind, WarmTenant,
+};
 
-use super::steps::unless_another_s;
-use crate::engine::{Definition, Step, StepError, Work};
+use super::steps::ignore_foreign;
+use crate::{
+    engine::{Definition, Done, Sequence, StepResult, TenantSubject, Work},
+    password::password,
+    step,
+    step_error::StepError,
+    undo,
+    warm_kind::fingerprint,
+};
 
-pub(super) fn define(work: &Work) -> Definition {
+pub(super) struct Provision;
+
+impl Definition for Provision {
+    const KIND: OperationKind = OperationKind::Provision;
+    type Subject = TenantSubject;
+    type Input = ();
+    type State = ProvisionState;
+}
+
+pub(super) fn define(work: Work<Provision>) -> Sequence<Provision> {
     // The plan may have changed since the tenant was placed.
-    let tier = work.placement().map_or(work.plan.tier, |placement| placement.tier);
-    let steps: Vec<Box<dyn Step>> = match tier {
-        Tier::Schema => vec![
-            Box::new(Place),
-            Box::new(CreateRole),
-            Box::new(CreateSchema),
-            Box::new(Migrate),
-            Box::new(Seed),
-        ],
-        Tier::Database => {
-            vec![Box::new(Place), Box::new(CreateRole), Box::new(CreateDatabase), Box::new(AdoptSchema)]
-        }
-        Tier::Instance => vec![Box::new(RefuseInstance)],
+    let tier = work.placement().map_or(work.subject.plan.tier, |placement| placement.tier);
+    let sequence = Sequence::new(work, "the tenant is served")
+        .when_done(|work| Changes {
+            status: Some(StatusChange::To(TenantPhase::Active)),
+            placements: work.serving().into_iter().collect(),
+            ..Changes::default()
+        })
+        .when_undone(|_| Changes {
+            status: Some(StatusChange::To(TenantPhase::Failed)),
+            ..Changes::default()
+        });
+    match tier {
+        Tier::Schema => sequence
+            .step(step!(place, "choosing a server").undo(undo!(forget_placement)))
+            .step(step!(create_schema, "making the tenant's schema").undo(undo!(drop_schema))),
+        Tier::Database => sequence
+            .step(step!(place, "choosing a server").undo(undo!(forget_placement)))
+            .step(step!(create_database, "taking a database").undo(undo!(drop_database)))
+            .step(step!(adopt_schema, "giving the tables to the tenant")),
+        Tier::Instance => sequence.step(step!(refuse_instance, "choosing a server")),
+    }
+}
+
+/// Chooses a server by capacity, state and health, and a login of the data plane on it; makes the role's
+/// password. Where there is a warm tenant, it takes that.
+async fn place(work: &Work<Provision>) -> StepResult {
+    // Recorded by a worker that died before it could record the step.
+    if work.placement().is_some() {
+        return Ok(Done::Now);
+    }
+    let (registry, tenant) = (&work.resources.registry, work.tenant());
+    let warm = take_warm(work).await?;
+    let password = match &warm {
+        Some(warm) => warm_password(work, warm)?,
+        None => password(),
     };
-    Definition {
-        kind: OperationKind::Provision,
-        no_return: steps.len(),
-        steps,
-        phase_when_done: Some(TenantPhase::Active),
-        phase_when_undone: Some(TenantPhase::Failed),
-        done: "the tenant is served",
-    }
-}
-
-fn password() -> SecretString {
-    let mut bytes = [0u8; 24];
-    rand::rng().fill_bytes(&mut bytes);
-    URL_SAFE_NO_PAD.encode(bytes).into()
-}
-
-/// Chooses a server by capacity and state, and a login of the data plane on it; makes the role's password.
-struct Place;
-
-#[async_trait]
-impl Step for Place {
-    fn name(&self) -> &'static str {
-        "place"
-    }
-
-    fn doing(&self) -> &'static str {
-        "choosing a server"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        // Recorded by a worker that died before it could record the step.
-        if work.placement().is_some() {
-            return Ok(());
+    let state = ProvisionState { warm: warm.as_ref().map(|warm| warm.name.clone()) };
+    let request = PlaceRequest {
+        tier: work.subject.plan.tier,
+        name: tenant.slug.object_name(),
+        role_password: work.data_key()?.seal(
+            &Purpose::RolePassword(tenant.id).to_string(),
+            password.expose_secret().as_bytes(),
+            &mut rand::rng(),
+        ),
+        region: None,
+        tenants_per_login: work.resources.settings.tenants_per_login,
+        warm: warm.map(|warm| (warm.server_id, warm.login)),
+        durable_state: serde_json::to_value(&state).expect("states are plain data"),
+    };
+    let placed = match registry.placement_choose(&work.lease, &request).await {
+        Err(PlaceError::NoLogin(server_id)) => {
+            work.resources.add_login(server_id).await?;
+            registry.placement_choose(&work.lease, &request).await
         }
-        let (resources, tenant) = (&work.resources, work.tenant.id);
-        let password = password();
-        let request = PlaceRequest {
-            tier: work.plan.tier,
-            name: work.tenant.slug.object_name(),
-            role_password: work.data_key()?.seal(
-                &Purpose::RolePassword(tenant).to_string(),
-                password.expose_secret().as_bytes(),
-                &mut rand::rng(),
-            ),
-            region: None,
-            tenants_per_login: resources.settings.tenants_per_login,
-        };
-        let placed = match resources.registry.placement_choose(&work.lease, &request).await {
-            Err(PlaceError::NoLogin(server_id)) => {
-                add_login(work, server_id).await?;
-                resources.registry.placement_choose(&work.lease, &request).await?
-            }
-            chosen => chosen?,
-        };
-        work.set_placement(Some(match placed {
-            Placed::Now(placement) => {
-                work.set_role_password(password);
-                placement
-            }
-            Placed::Before(placement) => placement,
-        }));
-        Ok(())
+        chosen => chosen,
+    };
+    match placed.map_err(place_error)? {
+        Placed::Now(placement, revision) => {
+            work.set_role_password(password);
+            work.set_placement(Some((placement, revision)));
+            work.set_stored_state(state);
+        }
+        // Its state comes with the next lease: this worker does not know which warm tenant it took.
+        Placed::Before(_) => {
+            return Err(StepError::transient("it was placed by an earlier try whose answer got lost"));
+        }
     }
-
-    async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        work.resources.registry.placement_forget(&work.lease).await?;
-        work.set_placement(None);
-        Ok(())
-    }
+    Ok(Done::Now)
 }
 
-/// Adds a login of the data plane to a server whose logins are full. It is made on the server with
-/// the first tenant's role that it holds.
-async fn add_login(work: &Work, server_id: tenantry_domain::ids::ServerId) -> Result<(), StepError> {
-    let resources = &work.resources;
-    let mut suffix = [0u8; 4];
-    rand::rng().fill_bytes(&mut suffix);
-    let name = format!("tenantry_data_{}_{:08x}", resources.settings.label, u32::from_be_bytes(suffix));
-    let name = ObjectName::parse(&name).map_err(|error| StepError::permanent(error.to_string()))?;
-    let sealed = resources.kek.seal(
-        &Purpose::ServerLogin(server_id, &name).to_string(),
-        password().expose_secret().as_bytes(),
-        &mut rand::rng(),
-    );
-    resources.registry.server_login_add(&ServerLogin { server_id, name, password: sealed }).await?;
+async fn forget_placement(work: &Work<Provision>) -> Result<(), StepError> {
+    if let Some(placement) = work.placement() {
+        work.resources.registry.placement_forget(&work.lease, placement.epoch).await?;
+        work.set_placement(None);
+        work.set_stored_state(ProvisionState::default());
+    }
     Ok(())
 }
 
-/// The password of the data plane's login that a placement names.
-async fn login_password(work: &Work, placement: &Placement) -> Result<SecretString, StepError> {
-    let resources = &work.resources;
-    let login = resources
-        .registry
-        .server_login_get(placement.server_id, &placement.login)
-        .await?
-        .ok_or_else(|| StepError::permanent(format!("login {} is not registered", placement.login)))?;
-    let purpose = Purpose::ServerLogin(placement.server_id, &placement.login).to_string();
-    resources
-        .kek
-        .open_text(&purpose, &login.password)
-        .map_err(|error| StepError::permanent(error.to_string()))
-}
-
-/// Makes the role that owns nothing and may read and write the tenant's rows, and lets the data plane become it.
-struct CreateRole;
-
-#[async_trait]
-impl Step for CreateRole {
-    fn name(&self) -> &'static str {
-        "create_role"
-    }
-
-    fn doing(&self) -> &'static str {
-        "making the tenant's role"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        let (placement, server) = work.placed().await?;
-        if !server.admin.has_ensured_login(&placement.login) {
-            let login_password = login_password(work, &placement).await?;
-            server.admin.ensure_login(&placement.login, &login_password).await?;
+fn place_error(error: PlaceError) -> StepError {
+    match error {
+        PlaceError::LeaseLost(lost) => lost.into(),
+        PlaceError::Registry(error) => error.into(),
+        error @ PlaceError::Unreachable(..) => {
+            StepError::ServerAway { server: None, message: error.to_string(), unsent: true }
         }
-        let mark = work.owner_mark();
-        let make =
-            async { Ok(server.admin.ensure_role(placement.role(), &mark, &placement.login, None).await?) };
-        // The next step's first question, to another server.
-        let (role, app) = tokio::join!(make, work.app());
-        role.and(app.map(drop))
-    }
-
-    async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        if work.placement().is_some() {
-            let (placement, server) = work.placed().await?;
-            unless_another_s(server.admin.drop_role(placement.role(), &work.owner_mark()).await)?;
-        }
-        Ok(())
+        error @ PlaceError::NoRoom(_) => StepError::permanent(error.to_string()),
+        error @ PlaceError::NoLogin(_) => StepError::transient(error.to_string()),
     }
 }
 
-/// Sets the password of the tenant's role: a part of the step that takes longest, which it runs beside.
-async fn set_password(work: &Work) -> Result<(), StepError> {
+/// A warm tenant of the plan's tier, if there is one.
+async fn take_warm(work: &Work<Provision>) -> Result<Option<WarmTenant>, StepError> {
+    if work.subject.plan.tier != Tier::Schema || work.resources.settings.warm_tenants == 0 {
+        return Ok(None);
+    }
+    let app = work.app().await?;
+    let fingerprint = fingerprint(app, &work.resources.settings.label)?;
+    let kind = WarmKind { app: &app.name, fingerprint: &fingerprint, tier: Tier::Schema };
+    Ok(work.resources.registry.warm_take(&work.lease, kind).await?)
+}
+
+/// The password that a warm tenant's role has.
+fn warm_password(work: &Work<Provision>, warm: &WarmTenant) -> Result<SecretString, StepError> {
+    let purpose = Purpose::WarmRole(warm.server_id, &warm.name).to_string();
+    let opened = work.resources.kek.open_text(&purpose, &warm.password);
+    opened.map_err(|error| StepError::permanent(error.to_string()))
+}
+
+/// Makes the tenant's role, schema, tables and default data in the shared database, in one transaction; or names
+/// the warm tenant that has them.
+async fn create_schema(work: &Work<Provision>) -> StepResult {
+    loop {
+        match make_schema(work).await {
+            // Nothing was made for this tenant yet, on any server: it need not wait for this one.
+            Err(StepError::ServerAway { server: Some(server), message, unsent: true })
+                if work.lease.operation.attempts == 1 && work.lease.operation.retries == 0 =>
+            {
+                work.resources.note_away(server, &message).await;
+                work.resources.servers.forget(server);
+                forget_placement(work).await?;
+                place(work).await?;
+            }
+            made => return made,
+        }
+    }
+}
+
+async fn make_schema(work: &Work<Provision>) -> StepResult {
     let (placement, server) = work.placed().await?;
-    let password = work.role_password().await?;
-    Ok(server.admin.set_role_password(placement.role(), &work.owner_mark(), &password).await?)
+    let app = work.app().await?;
+    work.resources.ensure_login(&server, &placement.login).await?;
+    let owner = work.owner(&placement);
+    if let Some(warm) = work.state().warm {
+        let label = &work.resources.settings.label;
+        if server.call(server.admin.name_warm_tenant(owner, &warm, label)).await? {
+            work.note_schema_version(&placement, app.version());
+            return Ok(Done::Now);
+        }
+        tracing::warn!("warm tenant {warm} is gone; making the tenant anew");
+    }
+    let secret = work.role_password(&placement).await?;
+    let role =
+        RoleSpec { secret: &secret, login: &placement.login, connection_limit: None, may_log_in: true };
+    server.call(server.admin.ensure_extensions(&placement.database, &app.manifest.extensions)).await?;
+    let report = server.call(server.admin.create_schema(owner, &role, app)).await?;
+    work.note_schema_version(&placement, report.to);
+    Ok(Done::Now)
 }
 
-/// Makes the tenant's schema in the shared database.
-struct CreateSchema;
-
-#[async_trait]
-impl Step for CreateSchema {
-    fn name(&self) -> &'static str {
-        "create_schema"
-    }
-
-    fn doing(&self) -> &'static str {
-        "making the tenant's schema"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        let (placement, server) = work.placed().await?;
-        let app = work.app().await?;
-        server.admin.ensure_extensions(&placement.database, &app.manifest.extensions).await?;
-        server
-            .admin
-            .ensure_schema(&placement.database, &placement.schema, &work.owner_mark(), &placement.login)
-            .await?;
-        Ok(())
-    }
-
-    async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        if work.placement().is_some() {
-            let (placement, server) = work.placed().await?;
-            let mark = work.owner_mark();
-            unless_another_s(server.admin.drop_schema(&placement.database, &placement.schema, &mark).await)?;
+async fn drop_schema(work: &Work<Provision>) -> Result<(), StepError> {
+    let Some((placement, server)) = work.placed_if_any().await? else { return Ok(()) };
+    let owner = work.owner(&placement);
+    let drop = async {
+        ignore_foreign(server.admin.drop_schema(owner).await)?;
+        ignore_foreign(server.admin.drop_role(owner).await)?;
+        match work.state().warm {
+            // Taken, and not named yet.
+            Some(warm) => {
+                let label = &work.resources.settings.label;
+                server.admin.drop_taken_warm_tenant(&warm, label, owner.fence).await
+            }
+            None => Ok(()),
         }
-        Ok(())
-    }
+    };
+    server.call(drop).await
 }
 
-/// Copies the tenant's database from the template of the app's newest version, default data included,
-/// or takes a warm copy; meanwhile sets the password of the tenant's role.
-struct CreateDatabase;
+/// Makes the tenant's role, and its database from the template of the app's promoted version, default data
+/// included: a warm copy where there is one.
+async fn create_database(work: &Work<Provision>) -> StepResult {
+    let (placement, server) = work.placed().await?;
+    let app = work.app().await?;
+    work.resources.ensure_login(&server, &placement.login).await?;
+    let secret = work.role_password(&placement).await?;
+    let role =
+        RoleSpec { secret: &secret, login: &placement.login, connection_limit: None, may_log_in: true };
+    let label = &work.resources.settings.label;
+    server.call(server.admin.create_database(work.owner(&placement), &role, app, label)).await?;
+    Ok(Done::Now)
+}
 
-#[async_trait]
-impl Step for CreateDatabase {
-    fn name(&self) -> &'static str {
-        "create_database"
-    }
-
-    fn doing(&self) -> &'static str {
-        "copying the app's template database"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        let (placement, server) = work.placed().await?;
-        let app = work.app().await?;
-        let (label, mark) = (&work.resources.settings.label, work.owner_mark());
-        let create = server.admin.create_database(app, label, &placement.database, &mark);
-        // Both to their end, also when one fails: what was sent to the server would meet the undoing.
-        let (created, password_set) = tokio::join!(create, set_password(work));
-        password_set?;
-        Ok(created?)
-    }
-
-    async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        if work.placement().is_some() {
-            let (placement, server) = work.placed().await?;
-            unless_another_s(server.admin.drop_database(&placement.database, &work.owner_mark()).await)?;
-        }
-        Ok(())
-    }
+async fn drop_database(work: &Work<Provision>) -> Result<(), StepError> {
+    let Some((placement, server)) = work.placed_if_any().await? else { return Ok(()) };
+    let owner = work.owner(&placement);
+    let drop = async {
+        ignore_foreign(server.admin.drop_database(owner).await)?;
+        ignore_foreign(server.admin.drop_role(owner).await)
+    };
+    server.call(drop).await
 }
 
 /// Gives the template's tables in the new database to the tenant, and records their version. Undone
 /// with the database.
-struct AdoptSchema;
-
-#[async_trait]
-impl Step for AdoptSchema {
-    fn name(&self) -> &'static str {
-        "adopt_schema"
-    }
-
-    fn doing(&self) -> &'static str {
-        "giving the tables to the tenant"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        let (placement, server) = work.placed().await?;
-        let report = server
-            .admin
-            .adopt_template_schema(
-                &placement.database,
-                &placement.schema,
-                &work.owner_mark(),
-                &placement.login,
-                work.app().await?,
-            )
-            .await?;
-        work.note_schema_version(report.to);
-        Ok(())
-    }
-}
-
-/// Applies the app's migrations and records the version; meanwhile sets the password of the tenant's
-/// role. Undone with the schema.
-struct Migrate;
-
-#[async_trait]
-impl Step for Migrate {
-    fn name(&self) -> &'static str {
-        "migrate"
-    }
-
-    fn doing(&self) -> &'static str {
-        "making the app's tables"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        let (placement, server) = work.placed().await?;
-        let app = work.app().await?;
-        let migrate = server.admin.migrate(&placement.database, &placement.schema, app, None);
-        // Both to their end, also when one fails: what was sent to the server would meet the undoing.
-        let (migrated, password_set) = tokio::join!(migrate, set_password(work));
-        password_set?;
-        work.note_schema_version(migrated?.to);
-        Ok(())
-    }
-}
-
-/// Inserts the app's default data. Undone with the schema.
-struct Seed;
-
-#[async_trait]
-impl Step for Seed {
-    fn name(&self) -> &'static str {
-        "seed"
-    }
-
-    fn doing(&self) -> &'static str {
-        "inserting the app's default data"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        let (placement, server) = work.placed().await?;
-        if let Some(seed) = &work.app().await?.seed {
-            server.admin.seed(&placement.database, &placement.schema, seed).await?;
-        }
-        Ok(())
-    }
+async fn adopt_schema(work: &Work<Provision>) -> StepResult {
+    let (placement, server) = work.placed().await?;
+    let app = work.app().await?;
+    let adopt = server.admin.adopt_schema(work.owner(&placement), &placement.login, app);
+    let report = server.call(adopt).await?;
+    work.note_schema_version(&placement, report.to);
+    Ok(Done::Now)
 }
 
 /// Until the tier exists. The API refuses such sign-ups; a plan may have changed since.
-struct RefuseInstance;
-
-#[async_trait]
-impl Step for RefuseInstance {
-    fn name(&self) -> &'static str {
-        "place"
-    }
-
-    fn doing(&self) -> &'static str {
-        "choosing a server"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        Err(StepError::permanent(format!(
-            "plan {} is of tier instance, which cannot be made yet; choose a plan of tier schema or database",
-            work.plan.name
-        )))
-    }
+#[expect(clippy::unused_async, reason = "steps are async")]
+async fn refuse_instance(work: &Work<Provision>) -> StepResult {
+    Err(StepError::permanent(format!(
+        "plan {} is of tier instance, which cannot be made yet; choose a plan of tier schema or database",
+        work.subject.plan.name
+    )))
 }

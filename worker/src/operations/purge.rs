@@ -1,100 +1,103 @@
-//! Purge: drops a tenant's data for good. No input.
+//! Purge: drops a tenant's data for good.
 //!
-//! Its point of no return is the first drop; cancelled before it, the tenant is what it was.
+//! Its point of no return is the first drop; cancelled before it, the tenant is what it was. One that was
+//! started because the retention is over looks at that again, by the registry's clock.
 
-use async_trait::async_trait;
-use tenantry_domain::{operation::OperationKind, plan::Tier, tenant::TenantStatus};
+use std::time::Duration;
 
-use super::steps::{CloseLogin, SetStatus, unless_another_s};
-use crate::engine::{Definition, Step, StepError, Work};
+use tenantry_domain::{
+    operation::{NoState, OperationKind, PurgeReason},
+    plan::Tier,
+    tenant::{TenantPhase, TenantStatus},
+};
+use tenantry_registry::StatusChange;
 
-pub(super) fn define(work: &Work) -> Definition {
-    let was_served = work.status_before() == TenantStatus::Active;
-    Definition {
-        kind: OperationKind::Purge,
-        steps: vec![
-            Box::new(SetStatus {
-                name: "close_route",
-                doing: "telling the data planes",
-                to: TenantStatus::Purging,
-                back: work.status_before(),
-            }),
-            // Else a session of the tenant's own could hold a lock for ever.
-            Box::new(CloseLogin { reopen: was_served }),
-            Box::new(DropData),
-            Box::new(DropRole),
-            Box::new(Forget),
-        ],
-        no_return: 2,
-        phase_when_done: None,
-        phase_when_undone: None,
-        done: "nothing is left of the tenant but its record",
+use super::steps::{back_to, close_login, ignore_foreign, set_login};
+use crate::{
+    engine::{Definition, Done, Sequence, StepResult, TenantSubject, Work},
+    step,
+    step_error::StepError,
+    undo,
+};
+
+pub(super) struct Purge;
+
+pub(super) struct Input {
+    pub(super) was: TenantStatus,
+    pub(super) reason: PurgeReason,
+}
+
+impl Definition for Purge {
+    const KIND: OperationKind = OperationKind::Purge;
+    type Subject = TenantSubject;
+    type Input = Input;
+    type State = NoState;
+}
+
+/// Terabytes take a while to unlink.
+const DROP_TIMEOUT: Duration = Duration::from_hours(1);
+
+pub(super) fn define(work: Work<Purge>) -> Sequence<Purge> {
+    Sequence::new(work, "nothing is left of the tenant but its record")
+        .step(step!(close_route, "telling the data planes").undo(undo!(reopen_route)))
+        // Else a session of the tenant's own could hold a lock for ever.
+        .step(step!(close_login, "ending the tenant's own connections").undo(undo!(reopen_login)))
+        .point_of_no_return()
+        .step(step!(drop_data, "dropping the tenant's data").timeout(DROP_TIMEOUT))
+        .step(step!(drop_role, "dropping the tenant's role"))
+        .step(step!(forget, "freeing the tenant's names"))
+}
+
+async fn close_route(work: &Work<Purge>) -> StepResult {
+    let due = match work.input.reason {
+        PurgeReason::Asked => true,
+        PurgeReason::RetentionOver => work.resources.registry.tenant_purge_is_due(work.tenant().id).await?,
+    };
+    if !due {
+        return Err(StepError::permanent("the tenant's retention is not over; it was restored, or deleted anew"));
     }
+    work.change_status(StatusChange::To(TenantPhase::Purging));
+    Ok(Done::Now)
+}
+
+#[expect(clippy::unused_async, reason = "steps are async")]
+async fn reopen_route(work: &Work<Purge>) -> Result<(), StepError> {
+    work.change_status(back_to(work.input.was));
+    Ok(())
+}
+
+/// Not for a tenant that was suspended or deleted before. The fence is taken all the same.
+async fn reopen_login(work: &Work<Purge>) -> Result<(), StepError> {
+    set_login(work, work.input.was.is_served()).await
 }
 
 /// Drops the tenant's database or schema.
-struct DropData;
-
-#[async_trait]
-impl Step for DropData {
-    fn name(&self) -> &'static str {
-        "drop_data"
+async fn drop_data(work: &Work<Purge>) -> StepResult {
+    // A tenant whose provisioning failed has no placement, and no data.
+    if let Some((placement, server)) = work.placed_if_any().await? {
+        let owner = work.owner(&placement);
+        let drop = async {
+            ignore_foreign(match placement.tier {
+                Tier::Schema => server.admin.drop_schema(owner).await,
+                Tier::Database | Tier::Instance => server.admin.drop_database(owner).await,
+            })
+        };
+        server.call(drop).await?;
     }
-
-    fn doing(&self) -> &'static str {
-        "dropping the tenant's data"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        // A tenant whose provisioning failed has no placement, and no data.
-        if work.placement().is_none() {
-            return Ok(());
-        }
-        let (placement, server) = work.placed().await?;
-        let mark = work.owner_mark();
-        unless_another_s(match placement.tier {
-            Tier::Schema => server.admin.drop_schema(&placement.database, &placement.schema, &mark).await,
-            Tier::Database | Tier::Instance => server.admin.drop_database(&placement.database, &mark).await,
-        })
-    }
+    Ok(Done::Now)
 }
 
 /// Drops the tenant's role.
-struct DropRole;
-
-#[async_trait]
-impl Step for DropRole {
-    fn name(&self) -> &'static str {
-        "drop_role"
+async fn drop_role(work: &Work<Purge>) -> StepResult {
+    if let Some((placement, server)) = work.placed_if_any().await? {
+        let drop = async { ignore_foreign(server.admin.drop_role(work.owner(&placement)).await) };
+        server.call(drop).await?;
     }
-
-    fn doing(&self) -> &'static str {
-        "dropping the tenant's role"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        if work.placement().is_some() {
-            let (placement, server) = work.placed().await?;
-            unless_another_s(server.admin.drop_role(placement.role(), &work.owner_mark()).await)?;
-        }
-        Ok(())
-    }
+    Ok(Done::Now)
 }
 
 /// Forgets the tenant's placement, keys, domains and labels; its slug is free again.
-struct Forget;
-
-#[async_trait]
-impl Step for Forget {
-    fn name(&self) -> &'static str {
-        "forget"
-    }
-
-    fn doing(&self) -> &'static str {
-        "freeing the tenant's names"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.resources.registry.tenant_forget(&work.lease).await?)
-    }
+async fn forget(work: &Work<Purge>) -> StepResult {
+    work.resources.registry.tenant_forget(&work.lease).await?;
+    Ok(Done::Now)
 }

@@ -1,25 +1,42 @@
-//! Restore: takes a deletion back; the tenant is served. No input. Undone, it is deleted as before.
+//! Restore: takes a deletion back; the tenant is served. Undone, it is deleted as before.
 
-use tenantry_domain::{operation::OperationKind, tenant::TenantStatus};
+use tenantry_domain::{
+    operation::{NoState, OperationKind},
+    tenant::{TenantPhase, TenantStatus},
+};
+use tenantry_registry::StatusChange;
 
-use super::steps::{OpenLogin, SetStatus};
-use crate::engine::{Definition, Work};
+use super::steps::{back_to, forbid_login, open_login};
+use crate::{
+    engine::{Definition, Done, Sequence, StepResult, TenantSubject, Work},
+    step,
+    step_error::StepError,
+    undo,
+};
 
-pub(super) fn define(work: &Work) -> Definition {
-    Definition {
-        kind: OperationKind::Restore,
-        steps: vec![
-            Box::new(OpenLogin),
-            Box::new(SetStatus {
-                name: "open_route",
-                doing: "telling the data planes",
-                to: TenantStatus::Active,
-                back: work.status_before(),
-            }),
-        ],
-        no_return: 2,
-        phase_when_done: None,
-        phase_when_undone: None,
-        done: "the tenant is served again",
-    }
+pub(super) struct Restore;
+
+impl Definition for Restore {
+    const KIND: OperationKind = OperationKind::Restore;
+    type Subject = TenantSubject;
+    type Input = TenantStatus;
+    type State = NoState;
+}
+
+pub(super) fn define(work: Work<Restore>) -> Sequence<Restore> {
+    Sequence::new(work, "the tenant is served again")
+        .step(step!(open_login, "allowing the tenant's own connections").undo(undo!(forbid_login)))
+        .step(step!(open_route, "telling the data planes").undo(undo!(close_route)))
+}
+
+#[expect(clippy::unused_async, reason = "steps are async")]
+async fn open_route(work: &Work<Restore>) -> StepResult {
+    work.change_status(StatusChange::To(TenantPhase::Active));
+    Ok(Done::Now)
+}
+
+#[expect(clippy::unused_async, reason = "steps are async")]
+async fn close_route(work: &Work<Restore>) -> Result<(), StepError> {
+    work.change_status(back_to(work.input));
+    Ok(())
 }

@@ -1,25 +1,42 @@
-//! Resume: serves a suspended tenant again. No input. Undone, the tenant is suspended.
+//! Resume: serves a suspended tenant again. Undone, the tenant is suspended.
 
-use tenantry_domain::{operation::OperationKind, tenant::TenantStatus};
+use tenantry_domain::{
+    operation::{NoState, OperationKind},
+    tenant::{TenantPhase, TenantStatus},
+};
+use tenantry_registry::StatusChange;
 
-use super::steps::{OpenLogin, SetStatus};
-use crate::engine::Definition;
+use super::steps::{back_to, forbid_login, open_login};
+use crate::{
+    engine::{Definition, Done, Sequence, StepResult, TenantSubject, Work},
+    step,
+    step_error::StepError,
+    undo,
+};
 
-pub(super) fn define() -> Definition {
-    Definition {
-        kind: OperationKind::Resume,
-        steps: vec![
-            Box::new(OpenLogin),
-            Box::new(SetStatus {
-                name: "open_route",
-                doing: "telling the data planes",
-                to: TenantStatus::Active,
-                back: TenantStatus::Suspended,
-            }),
-        ],
-        no_return: 2,
-        phase_when_done: None,
-        phase_when_undone: None,
-        done: "the tenant is served again",
-    }
+pub(super) struct Resume;
+
+impl Definition for Resume {
+    const KIND: OperationKind = OperationKind::Resume;
+    type Subject = TenantSubject;
+    type Input = TenantStatus;
+    type State = NoState;
+}
+
+pub(super) fn define(work: Work<Resume>) -> Sequence<Resume> {
+    Sequence::new(work, "the tenant is served again")
+        .step(step!(open_login, "allowing the tenant's own connections").undo(undo!(forbid_login)))
+        .step(step!(open_route, "telling the data planes").undo(undo!(close_route)))
+}
+
+#[expect(clippy::unused_async, reason = "steps are async")]
+async fn open_route(work: &Work<Resume>) -> StepResult {
+    work.change_status(StatusChange::To(TenantPhase::Active));
+    Ok(Done::Now)
+}
+
+#[expect(clippy::unused_async, reason = "steps are async")]
+async fn close_route(work: &Work<Resume>) -> Result<(), StepError> {
+    work.change_status(back_to(work.input));
+    Ok(())
 }

@@ -1,103 +1,59 @@
 //! Steps that several operations share.
 
-use async_trait::async_trait;
 use tenantry_domain::tenant::TenantStatus;
-use tenantry_postgres::admin::AdminError;
+use tenantry_registry::StatusChange;
 
-use crate::engine::{Step, StepError, Work};
+use crate::{
+    engine::{Definition, Done, StepResult, TenantSubject, Work},
+    step_error::StepError,
+};
 
 /// What has the tenant's name and not its mark is somebody else's: nothing of the tenant's is left to drop.
-pub(super) fn unless_another_s(dropped: Result<(), AdminError>) -> Result<(), StepError> {
+pub(super) fn ignore_foreign(
+    dropped: Result<(), tenantry_postgres::admin::AdminError>,
+) -> Result<(), tenantry_postgres::admin::AdminError> {
     match dropped {
-        Err(error @ AdminError::Taken { .. }) => {
+        Err(error @ tenantry_postgres::admin::AdminError::Taken { .. }) => {
             tracing::warn!(%error, "left alone: {error}");
             Ok(())
         }
-        dropped => Ok(dropped?),
+        dropped => dropped,
     }
 }
 
-/// Sets the tenant's status, by which data planes serve it or refuse.
-pub(super) struct SetStatus {
-    pub(super) name: &'static str,
-    pub(super) doing: &'static str,
-    pub(super) to: TenantStatus,
-    /// What undoing sets.
-    pub(super) back: TenantStatus,
-}
-
-#[async_trait]
-impl Step for SetStatus {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn doing(&self) -> &'static str {
-        self.doing
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.resources.registry.tenant_set_status(&work.lease, self.to).await?)
-    }
-
-    async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.resources.registry.tenant_set_status(&work.lease, self.back).await?)
+/// The change to a status as it was before.
+pub(super) fn back_to(status: TenantStatus) -> StatusChange {
+    match status {
+        TenantStatus::Deactivated { purge_at } => StatusChange::DeactivatedUntil(purge_at),
+        other => StatusChange::To(other.phase()),
     }
 }
 
-/// Forbids the tenant's role to log in and ends its sessions, so that credentials handed out stop working too.
-pub(super) struct CloseLogin {
-    /// Whether undoing allows it again: not for a tenant that was suspended before.
-    pub(super) reopen: bool,
-}
-
-#[async_trait]
-impl Step for CloseLogin {
-    fn name(&self) -> &'static str {
-        "close_login"
-    }
-
-    fn doing(&self) -> &'static str {
-        "ending the tenant's own connections"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        set_login(work, false).await
-    }
-
-    async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        if self.reopen { set_login(work, true).await } else { Ok(()) }
-    }
-}
-
-/// Lets the tenant's role log in again.
-pub(super) struct OpenLogin;
-
-#[async_trait]
-impl Step for OpenLogin {
-    fn name(&self) -> &'static str {
-        "open_login"
-    }
-
-    fn doing(&self) -> &'static str {
-        "allowing the tenant's own connections"
-    }
-
-    async fn run(&self, work: &Work) -> Result<(), StepError> {
-        set_login(work, true).await
-    }
-
-    async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        set_login(work, false).await
-    }
-}
-
-async fn set_login(work: &Work, enabled: bool) -> Result<(), StepError> {
+/// Allows or forbids the tenant's role to log in. Forbidden, its sessions end, so that credentials handed out
+/// stop working too.
+pub(super) async fn set_login<D: Definition<Subject = TenantSubject>>(
+    work: &Work<D>,
+    enabled: bool,
+) -> Result<(), StepError> {
     // A tenant whose provisioning failed has no role.
-    if work.placement().is_none() {
-        return Ok(());
+    if let Some((placement, server)) = work.placed_if_any().await? {
+        server.call(server.admin.set_role_login(work.owner(&placement), enabled)).await?;
     }
-    let (placement, server) = work.placed().await?;
-    server.admin.set_role_login(placement.role(), enabled).await?;
     Ok(())
+}
+
+pub(super) async fn close_login<D: Definition<Subject = TenantSubject>>(work: &Work<D>) -> StepResult {
+    set_login(work, false).await?;
+    Ok(Done::Now)
+}
+
+pub(super) async fn open_login<D: Definition<Subject = TenantSubject>>(work: &Work<D>) -> StepResult {
+    set_login(work, true).await?;
+    Ok(Done::Now)
+}
+
+pub(super) async fn forbid_login<D: Definition<Subject = TenantSubject>>(
+    work: &Work<D>,
+) -> Result<(), StepError> {
+    set_login(work, false).await
 }

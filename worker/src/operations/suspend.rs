@@ -1,25 +1,46 @@
-//! Suspend: stops serving a tenant and keeps its data. No input. Undone, the tenant is served again.
+//! Suspend: stops serving a tenant and keeps its data. Undone, the tenant is served again.
 
-use tenantry_domain::{operation::OperationKind, tenant::TenantStatus};
+use tenantry_domain::{
+    operation::{NoState, OperationKind},
+    tenant::{TenantPhase, TenantStatus},
+};
+use tenantry_registry::StatusChange;
 
-use super::steps::{CloseLogin, SetStatus};
-use crate::engine::Definition;
+use super::steps::{back_to, close_login, set_login};
+use crate::{
+    engine::{Definition, Done, Sequence, StepResult, TenantSubject, Work},
+    step,
+    step_error::StepError,
+    undo,
+};
 
-pub(super) fn define() -> Definition {
-    Definition {
-        kind: OperationKind::Suspend,
-        steps: vec![
-            Box::new(SetStatus {
-                name: "close_route",
-                doing: "telling the data planes",
-                to: TenantStatus::Suspended,
-                back: TenantStatus::Active,
-            }),
-            Box::new(CloseLogin { reopen: true }),
-        ],
-        no_return: 2,
-        phase_when_done: None,
-        phase_when_undone: None,
-        done: "the tenant is suspended",
-    }
+pub(super) struct Suspend;
+
+impl Definition for Suspend {
+    const KIND: OperationKind = OperationKind::Suspend;
+    type Subject = TenantSubject;
+    type Input = TenantStatus;
+    type State = NoState;
+}
+
+pub(super) fn define(work: Work<Suspend>) -> Sequence<Suspend> {
+    Sequence::new(work, "the tenant is suspended")
+        .step(step!(close_route, "telling the data planes").undo(undo!(reopen_route)))
+        .step(step!(close_login, "ending the tenant's own connections").undo(undo!(reopen_login)))
+}
+
+#[expect(clippy::unused_async, reason = "steps are async")]
+async fn close_route(work: &Work<Suspend>) -> StepResult {
+    work.change_status(StatusChange::To(TenantPhase::Suspended));
+    Ok(Done::Now)
+}
+
+#[expect(clippy::unused_async, reason = "steps are async")]
+async fn reopen_route(work: &Work<Suspend>) -> Result<(), StepError> {
+    work.change_status(back_to(work.input));
+    Ok(())
+}
+
+async fn reopen_login(work: &Work<Suspend>) -> Result<(), StepError> {
+    set_login(work, true).await
 }

@@ -1,113 +1,136 @@
 //! Periodic tasks without input: each looks at what is and does what is missing, so that a restart
-//! and the happy path are one code path. One file each. Any of them may run in several workers at once.
+//! and the happy path are one code path. One file each.
+//!
+//! Each runs in one worker of the fleet at a time, on the registry's clock (table `reconcilers`). Should two run
+//! it all the same, because one lost its lease, no harm is done.
 
+pub mod check_servers;
 pub mod compact_usage;
-pub mod fill_warm_pools;
+pub mod fill_warm_databases;
+pub mod fill_warm_tenants;
 pub mod forget_domains;
+pub mod forget_fences;
 pub mod forget_idempotency;
 pub mod forget_jobs;
+pub mod forget_operations;
 pub mod purge_due;
 pub mod requeue_stranded;
 pub mod sample_usage;
 pub mod verify_domains;
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use apalis::prelude::{BoxDynError, Data, WorkerBuilder};
-use apalis_cron::{CronScheduler, Tick};
-use cron::Schedule;
 use futures::future::BoxFuture;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Resources, engine::StepError};
+use crate::{Resources, step_error::StepError};
 
 /// What a reconciler did: how many things it changed.
 pub type Reconciled = Result<u64, StepError>;
 
 type Run = for<'a> fn(&'a Resources) -> BoxFuture<'a, Reconciled>;
 
-/// A reconciler and when it runs.
+/// A reconciler and how often it runs.
 #[derive(Clone, Copy)]
 struct Reconciler {
     name: &'static str,
-    /// Seconds, minutes, hours, day, month, weekday.
-    schedule: &'static str,
+    every: Duration,
     run: Run,
 }
 
-const ALL: &[Reconciler] = &[
-    Reconciler {
-        name: "requeue_stranded",
-        schedule: "* * * * * *",
-        run: |r| Box::pin(requeue_stranded::run(r)),
-    },
-    Reconciler { name: "purge_due", schedule: "*/10 * * * * *", run: |r| Box::pin(purge_due::run(r)) },
-    Reconciler {
-        name: "verify_domains",
-        schedule: "*/5 * * * * *",
-        run: |r| Box::pin(verify_domains::run(r)),
-    },
-    Reconciler {
-        name: "fill_warm_pools",
-        schedule: "*/5 * * * * *",
-        run: |r| Box::pin(fill_warm_pools::run(r)),
-    },
-    Reconciler { name: "sample_usage", schedule: "15 * * * * *", run: |r| Box::pin(sample_usage::run(r)) },
-    Reconciler { name: "compact_usage", schedule: "45 * * * * *", run: |r| Box::pin(compact_usage::run(r)) },
-    Reconciler {
-        name: "forget_domains",
-        schedule: "20 * * * * *",
-        run: |r| Box::pin(forget_domains::run(r)),
-    },
-    Reconciler { name: "forget_jobs", schedule: "30 * * * * *", run: |r| Box::pin(forget_jobs::run(r)) },
-    Reconciler {
-        name: "forget_idempotency",
-        schedule: "0 * * * * *",
-        run: |r| Box::pin(forget_idempotency::run(r)),
-    },
+macro_rules! reconcilers {
+    ($($name:ident every $seconds:literal s),* $(,)?) => {
+        &[$(Reconciler {
+            name: stringify!($name),
+            every: Duration::from_secs($seconds),
+            run: |resources| Box::pin($name::run(resources)),
+        }),*]
+    };
+}
+
+const ALL: &[Reconciler] = reconcilers![
+    requeue_stranded every 1 s,
+    check_servers every 1 s,
+    fill_warm_tenants every 1 s,
+    fill_warm_databases every 5 s,
+    verify_domains every 5 s,
+    purge_due every 10 s,
+    sample_usage every 60 s,
+    compact_usage every 60 s,
+    forget_domains every 300 s,
+    forget_idempotency every 300 s,
+    forget_jobs every 300 s,
+    forget_operations every 300 s,
+    forget_fences every 3600 s,
 ];
 
-/// Begins to run all reconcilers on their schedules, until `stop`.
-pub(crate) fn spawn_all(tasks: &mut JoinSet<()>, resources: &Arc<Resources>, stop: &CancellationToken) {
-    for reconciler in ALL {
-        tasks.spawn(run_one(*reconciler, Arc::clone(resources), stop.clone()));
+/// How long a reconciler stays taken without a sign of life from its worker.
+const LEASE: Duration = Duration::from_secs(15);
+
+/// How often this worker asks what is due.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Runs what is due and nobody else runs, until `stop`.
+pub(crate) async fn run_all(resources: Arc<Resources>, stop: CancellationToken) {
+    let names: Vec<&str> = ALL.iter().map(|reconciler| reconciler.name).collect();
+    let mut running = JoinSet::new();
+    let mut added = false;
+    loop {
+        if stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_none() {
+            break;
+        }
+        while running.try_join_next().is_some() {}
+        if !added {
+            added = resources.registry.reconcilers_add(&names).await.is_ok();
+        }
+        let due = match resources.registry.reconcilers_take(&resources.settings.name, &names, LEASE).await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::debug!(%error, "what is due cannot be asked for");
+                continue;
+            }
+        };
+        for reconciler in ALL.iter().filter(|reconciler| due.iter().any(|due| due == reconciler.name)) {
+            running.spawn(run_one(*reconciler, Arc::clone(&resources), stop.clone()));
+        }
     }
+    while running.join_next().await.is_some() {}
 }
 
 async fn run_one(reconciler: Reconciler, resources: Arc<Resources>, stop: CancellationToken) {
-    let schedule = Schedule::from_str(reconciler.schedule).expect("the schedules above are valid");
-    while !stop.is_cancelled() {
-        let worker = WorkerBuilder::new(format!("{}-{}", resources.settings.name, reconciler.name))
-            .backend(CronScheduler::new(schedule.clone()))
-            .data((reconciler, Arc::clone(&resources)))
-            .build(tick);
-        let signal = stop.clone();
-        let ended = worker
-            .run_until(async move {
-                signal.cancelled().await;
-                Ok::<(), std::io::Error>(())
-            })
-            .await;
-        if let Err(error) = ended
-            && !stop.is_cancelled()
-        {
-            tracing::warn!(reconciler = reconciler.name, %error, "reconciler {} ended; beginning again", reconciler.name);
-            stop.run_until_cancelled(tokio::time::sleep(Duration::from_secs(1))).await;
+    let Reconciler { name, every, run } = reconciler;
+    let (registry, worker) = (&resources.registry, resources.settings.name.as_str());
+    let renew = async {
+        loop {
+            tokio::time::sleep(LEASE / 3).await;
+            if matches!(registry.reconciler_renew(worker, name, LEASE).await, Ok(false)) {
+                return;
+            }
         }
-    }
-}
-
-async fn tick(_: Tick, data: Data<(Reconciler, Arc<Resources>)>) -> Result<(), BoxDynError> {
-    let (reconciler, resources) = &*data;
-    match (reconciler.run)(resources).await {
-        Ok(0) => {}
+    };
+    let started = std::time::Instant::now();
+    let ran = tokio::select! {
+        ran = run(&resources) => ran,
+        () = renew => Err(StepError::LeaseLost),
+        () = stop.cancelled() => Ok(0),
+    };
+    metrics::histogram!("tenantry_reconciler_duration_seconds", "reconciler" => name)
+        .record(started.elapsed().as_secs_f64());
+    let error = match &ran {
+        Ok(0) => None,
         Ok(count) => {
-            tracing::info!(reconciler = reconciler.name, count, "{} changed {count}", reconciler.name);
+            tracing::info!(reconciler = name, count, "{name} changed {count}");
+            None
         }
         Err(error) => {
-            tracing::warn!(reconciler = reconciler.name, %error, "{} failed: {error}", reconciler.name);
+            tracing::warn!(reconciler = name, %error, "{name} failed: {error}");
+            Some(error.to_string())
         }
+    };
+    // One that stops early is due at once, elsewhere.
+    let again_after = if stop.is_cancelled() { Duration::ZERO } else { every };
+    if let Err(error) = registry.reconciler_done(worker, name, again_after, error.as_deref()).await {
+        tracing::debug!(%error, "{name} cannot be given back; its lease ends by itself");
     }
-    Ok(())
 }

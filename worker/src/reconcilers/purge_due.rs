@@ -1,6 +1,10 @@
 //! Starts the purge of deleted tenants whose retention is over.
 
-use tenantry_domain::{ids::OperationId, operation::OperationKind};
+use tenantry_domain::{
+    ids::OperationId,
+    operation::{OperationInput, PurgeReason, Subject},
+    tenant::TenantStatus,
+};
 use tenantry_registry::{NewOperation, OperationStartError};
 
 use super::Reconciled;
@@ -13,12 +17,16 @@ const BATCH: i64 = 20;
 pub async fn run(resources: &Resources) -> Reconciled {
     let now = resources.clock.now();
     let mut started = 0;
-    for tenant_id in resources.registry.tenant_due_for_purge(now, BATCH).await? {
+    for (tenant_id, slug) in resources.registry.tenant_due_for_purge(BATCH).await? {
         let operation = NewOperation {
             id: OperationId::generate(now, &mut rand::rng()),
-            tenant_id,
-            kind: OperationKind::Purge,
-            input: serde_json::json!({}),
+            subject: Subject::Tenant(tenant_id),
+            subject_name: slug,
+            // The status is noted as it is when the operation starts.
+            input: OperationInput::Purge {
+                was: TenantStatus::Purging,
+                reason: PurgeReason::RetentionOver,
+            },
             created_at: now,
         };
         match resources.registry.operation_start(operation).await {
@@ -27,7 +35,7 @@ pub async fn run(resources: &Resources) -> Reconciled {
             Err(
                 OperationStartError::Refused(_)
                 | OperationStartError::Busy(_)
-                | OperationStartError::UnknownTenant,
+                | OperationStartError::UnknownSubject(_),
             ) => {}
             Err(OperationStartError::Registry(error)) => return Err(error.into()),
         }

@@ -1,6 +1,8 @@
 //! Queues a job for every operation that is due and has no live one: its worker died, its next try
 //! has come, or its job got lost.
 
+use tenantry_domain::operation::Lane;
+
 use super::Reconciled;
 use crate::Resources;
 
@@ -9,10 +11,14 @@ const BATCH: i64 = 500;
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
-    let stranded =
-        resources.registry.operation_requeue_stranded(resources.settings.job_lost_after, BATCH).await?;
-    for id in &stranded {
-        tracing::info!(operation.id = %id, "operation {id} was stranded and is queued again");
+    let mut requeued = 0;
+    for lane in Lane::ALL {
+        let lost_after = resources.settings.job_lost_after;
+        let stranded = resources.registry.operation_requeue_stranded(*lane, lost_after, BATCH).await?;
+        for id in &stranded {
+            tracing::debug!(operation.id = %id, "operation {id} is due and is queued again");
+        }
+        requeued += stranded.len() as u64;
     }
-    Ok(stranded.len() as u64)
+    Ok(requeued)
 }

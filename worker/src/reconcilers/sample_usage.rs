@@ -18,6 +18,9 @@ pub async fn run(resources: &Resources) -> Reconciled {
     let hour = now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now);
     let mut sampled = 0;
     for server in resources.registry.server_list().await? {
+        if server.health.unreachable.is_some() {
+            continue;
+        }
         match sample_server(resources, &server, hour).await {
             Ok(count) => sampled += count,
             // The others are sampled all the same.
@@ -38,18 +41,18 @@ async fn sample_server(
     if unsampled.is_empty() {
         return Ok(0);
     }
-    let admin = resources.servers.get(server.id).await?;
+    let access = resources.servers.get(server.id, server.revision).await?;
     let mut sampled = 0;
     let (schemas, databases): (Vec<_>, Vec<_>) =
         unsampled.into_iter().partition(|tenant| tenant.tier == Tier::Schema);
     for batch in schemas.chunk_by(|a, b| a.database == b.database).flat_map(|chunk| chunk.chunks(BATCH)) {
         let names: Vec<ObjectName> = batch.iter().map(|tenant| tenant.schema.clone()).collect();
-        let sizes = admin.admin.schema_sizes(&batch[0].database, &names).await?;
+        let sizes = access.call(access.admin.schema_sizes(&batch[0].database, &names)).await?;
         sampled += keep(resources, hour, batch, sizes).await?;
     }
     for batch in databases.chunks(BATCH) {
         let names: Vec<ObjectName> = batch.iter().map(|tenant| tenant.database.clone()).collect();
-        let sizes = admin.admin.database_sizes(&names).await?;
+        let sizes = access.call(access.admin.database_sizes(&names)).await?;
         sampled += keep(resources, hour, batch, sizes).await?;
     }
     Ok(sampled)

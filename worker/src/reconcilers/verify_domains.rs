@@ -26,7 +26,7 @@ pub async fn run(resources: &Resources) -> Reconciled {
     Ok(proven)
 }
 
-async fn check(resources: &Resources, domain: TenantDomain) -> Result<bool, crate::engine::StepError> {
+async fn check(resources: &Resources, domain: TenantDomain) -> Result<bool, crate::StepError> {
     let proven = match resources.resolver.txt(&domain.name.challenge_name()).await {
         Ok(texts) => texts.iter().any(|text| *text == challenge_text(&domain.token)),
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use tenantry_domain::Invalid;
 
+use super::fence::FENCED;
 use crate::sql;
 
 /// The code with which our own SQL says that an object belongs to another.
@@ -48,6 +49,8 @@ pub enum AdminError {
         server: String,
         /// What was being done.
         task: &'static str,
+        /// Whether a statement may have been sent: false, and nothing was done.
+        sent: bool,
         /// Why not.
         source: Box<sqlx::Error>,
     },
@@ -76,6 +79,14 @@ pub enum AdminError {
         task: &'static str,
         /// Which object.
         message: String,
+    },
+    /// A later attempt on the subject has taken the fence: do nothing more.
+    #[error("cannot {task} on {server}: another worker has taken over")]
+    Fenced {
+        /// `host:port`.
+        server: String,
+        /// What was being done.
+        task: &'static str,
     },
     /// A migration's SQL failed; the schema is as it was before the call, or before the file if
     /// that runs outside of a transaction.
@@ -128,9 +139,29 @@ impl AdminError {
     pub(super) fn from_sqlx(server: &str, task: &'static str, source: sqlx::Error) -> Self {
         let server = server.to_owned();
         match said(&source) {
+            Some((code, _)) if code == FENCED => Self::Fenced { server, task },
             Some((code, message)) if code == TAKEN => Self::Taken { server, task, message },
             Some((code, message)) => Self::Refused { server, task, code, message, source: Box::new(source) },
-            None => Self::Unreachable { server, task, source: Box::new(source) },
+            None => Self::Unreachable { server, task, sent: true, source: Box::new(source) },
+        }
+    }
+
+    /// The same error of a call that could not even get a connection.
+    pub(super) fn unsent(self) -> Self {
+        match self {
+            Self::Unreachable { server, task, source, .. } => {
+                Self::Unreachable { server, task, sent: false, source }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether nothing was done on the server, because nobody got in.
+    pub fn is_unsent(&self) -> bool {
+        match self {
+            Self::Unreachable { sent, .. } => !sent,
+            Self::Refused { code, .. } => code == "57P03",
+            _ => false,
         }
     }
 
@@ -141,8 +172,13 @@ impl AdminError {
             Self::Refused { code, message, .. } | Self::Migration { code, message, .. } => {
                 passes(code, message)
             }
-            Self::Taken { .. } | Self::History { .. } | Self::Name { .. } => false,
+            Self::Taken { .. } | Self::Fenced { .. } | Self::History { .. } | Self::Name { .. } => false,
         }
+    }
+
+    /// Whether the server itself is what is wrong: nobody gets in, or it goes down or comes up.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. }) || self.code().is_some_and(|code| code.starts_with("57P"))
     }
 
     /// The SQLSTATE, where the server gave one.
@@ -150,6 +186,7 @@ impl AdminError {
         match self {
             Self::Refused { code, .. } | Self::Migration { code, .. } => Some(code),
             Self::Taken { .. } => Some(TAKEN),
+            Self::Fenced { .. } => Some(FENCED),
             _ => None,
         }
     }

@@ -30,7 +30,7 @@ impl ServerAdmin {
             write!(body, "\nCREATE EXTENSION IF NOT EXISTS \"{quoted}\" SCHEMA {EXTENSIONS_SCHEMA};")
                 .expect("a String takes any text");
         }
-        self.run(database.as_str(), "install the app's extensions", sql::block("", &body)).await?;
+        self.run_in(database, "install the app's extensions", sql::block("", &body)).await?;
         for (_, done) in missing {
             self.mark_done(done);
         }

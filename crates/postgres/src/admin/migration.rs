@@ -7,9 +7,8 @@
 use std::collections::BTreeSet;
 
 use sqlx::{
-    AssertSqlSafe, PgConnection, Postgres, SqlSafeStr,
+    AssertSqlSafe, PgConnection, SqlSafeStr,
     migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
-    pool::PoolConnection,
 };
 use tenantry_domain::{
     app::{App, AppVersion},
@@ -17,8 +16,14 @@ use tenantry_domain::{
 };
 
 use super::{
-    AdminError, MIGRATIONS_TABLE, ServerAdmin, error::said, ledger::Ledger,
-    owner_transaction::OwnerTransaction, schema::lock_name,
+    AdminError, ServerAdmin,
+    connections::AdminConnection,
+    error::said,
+    fence,
+    ledger::Ledger,
+    owner::Owner,
+    owner_transaction::{Beginning, OwnerTransaction},
+    schema::{migrations_table as table, revoke_system_tables},
 };
 use crate::sql;
 
@@ -41,22 +46,27 @@ impl ServerAdmin {
     pub async fn migrate(
         &self,
         database: &ObjectName,
-        schema: &ObjectName,
+        owner: Owner<'_>,
         app: &App,
         target: Option<AppVersion>,
     ) -> Result<MigrationReport, AdminError> {
-        let connection = self.connection(database.as_str(), TASK).await?;
-        self.migrate_on(connection, schema, app, target).await
+        let connection = self.connection_to(database, TASK).await?;
+        self.migrate_on(connection, owner, "", app, target, false).await
     }
 
+    /// As [`ServerAdmin::migrate`], after statements of the admin in the same transaction; and inserts the
+    /// app's default data where anything was applied.
     pub(super) async fn migrate_on(
         &self,
-        mut connection: PoolConnection<Postgres>,
-        schema: &ObjectName,
+        mut connection: AdminConnection,
+        owner: Owner<'_>,
+        as_admin: &str,
         app: &App,
         target: Option<AppVersion>,
+        seed: bool,
     ) -> Result<MigrationReport, AdminError> {
-        let run = Run { admin: self, schema, app, migrator: migrator(schema, app) };
+        let seed = app.seed.as_deref().filter(|_| seed);
+        let run = Run { admin: self, owner, as_admin, app, seed, migrator: migrator(owner.name, app) };
         let target = target.map(AppVersion::number);
         let wanted = |migration: &&Migration| target.is_none_or(|target| migration.version <= target);
         if run.migrator.iter().filter(wanted).any(|migration| migration.no_tx) {
@@ -70,22 +80,20 @@ impl ServerAdmin {
     pub async fn rollback(
         &self,
         database: &ObjectName,
-        schema: &ObjectName,
+        owner: Owner<'_>,
         app: &App,
         target: Option<AppVersion>,
     ) -> Result<MigrationReport, AdminError> {
-        let run = Run { admin: self, schema, app, migrator: migrator(schema, app) };
-        let mut connection = self.connection(database.as_str(), TASK).await?;
+        let migrator = migrator(owner.name, app);
+        let run = Run { admin: self, owner, as_admin: "", app, seed: None, migrator };
+        let mut connection = self.connection_to(database, TASK).await?;
         let target = target.map_or(0, AppVersion::number);
         run.in_transaction(&mut connection, Direction::Down(target)).await
     }
 }
 
 const TASK: &str = "migrate the tenant's schema";
-
-fn table(schema: &ObjectName) -> String {
-    format!("{}.\"{MIGRATIONS_TABLE}\"", schema.quoted())
-}
+const SEED: &str = "insert the app's default data";
 
 /// Makes the migrator's table before it does, out of the tenant's reach, with the same columns, but
 /// none that PostgreSQL would move out of line, and no key: those are three files less, of the twenty
@@ -142,19 +150,29 @@ enum Direction {
 
 struct Run<'a> {
     admin: &'a ServerAdmin,
-    schema: &'a ObjectName,
+    owner: Owner<'a>,
+    /// Statements of PL/pgSQL that come first, as the admin.
+    as_admin: &'a str,
     app: &'a App,
+    /// The app's default data, if it is to be inserted.
+    seed: Option<&'a str>,
     migrator: Migrator,
 }
 
 impl Run<'_> {
     async fn in_transaction(
         &self,
-        connection: &mut PoolConnection<Postgres>,
+        connection: &mut AdminConnection,
         direction: Direction,
     ) -> Result<MigrationReport, AdminError> {
-        let table = ensure_table(self.schema);
-        let mut transaction = OwnerTransaction::begin(self.admin, connection, self.schema, &table)
+        let schema = self.owner.name;
+        let beginning = Beginning {
+            schema,
+            fence: self.owner.fence,
+            as_admin: self.as_admin,
+            as_owner: &ensure_table(schema),
+        };
+        let mut transaction = OwnerTransaction::begin(self.admin, connection, beginning)
             .await
             .map_err(|e| self.failed(e.into()))?;
         let report = match direction {
@@ -182,25 +200,32 @@ impl Run<'_> {
                 report(&before, &self.versions(&mut transaction).await?)
             }
         };
-        transaction.commit().await.map_err(|e| self.failed(e.into()))?;
+        if let Some(seed) = self.seed.filter(|_| !report.applied.is_empty()) {
+            transaction.run(seed.to_owned()).await.map_err(|e| self.admin.failed(SEED, e))?;
+        }
+        let revoke = sql::block("", &revoke_system_tables(schema));
+        transaction.commit_after(&revoke).await.map_err(|e| self.failed(e.into()))?;
         Ok(report)
     }
 
     /// Migrations that need no transaction each alone, the others in transactions between them.
     async fn up_in_parts(
         &self,
-        mut connection: PoolConnection<Postgres>,
+        mut connection: AdminConnection,
         target: Option<i64>,
     ) -> Result<MigrationReport, AdminError> {
         // It changes its role and holds a lock for its session, which end with it.
         connection.close_on_drop();
-        let prepare = format!(
-            "{}; SELECT pg_advisory_lock(hashtextextended({}, 0))",
-            self.admin.become_owner(self.schema, "SET"),
-            sql::literal(&lock_name(self.schema))
-        );
-        self.execute(&mut connection, prepare).await?;
-        self.execute(&mut connection, ensure_table(self.schema)).await?;
+        // The fence first, so that sessions of earlier attempts are ended; then the lock, by which a later one
+        // ends this; and the fence again, should a later one have come between.
+        let fence = fence::block(self.owner.fence, "found_mark text;", &format!("{} NULL;", self.as_admin));
+        self.execute(&mut connection, fence).await?;
+        if let Some(fence) = self.owner.fence {
+            self.execute(&mut connection, fence.session_lock()).await?;
+            self.execute(&mut connection, fence::block(Some(fence), "", "NULL;")).await?;
+        }
+        self.execute(&mut connection, self.admin.become_owner(self.owner.name, "SET")).await?;
+        self.execute(&mut connection, ensure_table(self.owner.name)).await?;
         let before = self.versions(&mut connection).await?;
 
         let ups: Vec<_> = self
@@ -218,18 +243,38 @@ impl Run<'_> {
                 let done = self.migrator.run_direct(last, &mut Ledger::new(&mut connection), false).await;
                 done.map_err(|e| self.failed(e))?;
             } else {
-                self.in_transaction(&mut connection, Direction::Up(last)).await?;
+                self.part_in_transaction(&mut connection, last).await?;
             }
         }
         // Checks the checksums also where there was nothing to do.
-        let after = self.in_transaction(&mut connection, Direction::Up(target)).await?;
-        let versions = self.versions(&mut connection).await?;
+        let after = self.part_in_transaction(&mut connection, target).await?;
         debug_assert!(after.applied.is_empty(), "all parts were applied before");
+        if let Some(seed) = self.seed {
+            self.execute(&mut connection, format!("BEGIN; {seed}\n; COMMIT")).await?;
+        }
+        self.execute(&mut connection, sql::block("", &revoke_system_tables(self.owner.name))).await?;
+        let versions = self.versions(&mut connection).await?;
         Ok(report(&before, &versions))
     }
 
+    /// Some of the migrations in a transaction of a session that is the owner already.
+    async fn part_in_transaction(
+        &self,
+        connection: &mut AdminConnection,
+        target: Option<i64>,
+    ) -> Result<MigrationReport, AdminError> {
+        self.execute(connection, "BEGIN".into()).await?;
+        let mut ledger = Ledger::new(connection);
+        let done = self.migrator.run_direct(target, &mut ledger, false).await;
+        done.map_err(|e| self.failed(e))?;
+        ledger.flush().await.map_err(|e| self.failed(e))?;
+        let report = report(&ledger.before, &ledger.after);
+        self.execute(connection, "COMMIT".into()).await?;
+        Ok(report)
+    }
+
     async fn versions(&self, connection: &mut PgConnection) -> Result<BTreeSet<i64>, AdminError> {
-        let versions = format!("SELECT version FROM {}", table(self.schema));
+        let versions = format!("SELECT version FROM {}", table(self.owner.name));
         let versions: Vec<i64> = sqlx::query_scalar(AssertSqlSafe(versions))
             .persistent(false)
             .fetch_all(connection)
@@ -260,7 +305,7 @@ impl Run<'_> {
         AdminError::History {
             server: self.admin.server.clone(),
             app: self.app.name.as_str().into(),
-            schema: self.schema.as_str().into(),
+            schema: self.owner.name.as_str().into(),
             source: Box::new(source),
         }
     }
@@ -272,7 +317,7 @@ impl Run<'_> {
                 AdminError::Migration {
                     server: self.admin.server.clone(),
                     app: self.app.name.as_str().into(),
-                    schema: self.schema.as_str().into(),
+                    schema: self.owner.name.as_str().into(),
                     version,
                     code,
                     message,

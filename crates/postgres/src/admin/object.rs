@@ -3,7 +3,7 @@
 use sqlx::Row;
 use tenantry_domain::names::ObjectName;
 
-use super::{AdminError, MAINTENANCE, ServerAdmin};
+use super::{AdminError, ServerAdmin};
 
 /// An object and the mark on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,10 +46,11 @@ impl ServerAdmin {
                          WHERE datname LIKE $1 ORDER BY 1";
         let schemas = "SELECT nspname::text, obj_description(oid, 'pg_namespace') FROM pg_namespace \
                        WHERE nspname LIKE $1 ORDER BY 1";
+        let shared = self.shared_database().clone();
         Ok(TenantObjects {
-            roles: self.objects(MAINTENANCE, roles, like).await?,
-            databases: self.objects(MAINTENANCE, databases, like).await?,
-            schemas: match self.objects(database.as_str(), schemas, like).await {
+            roles: self.objects(&shared, roles, like).await?,
+            databases: self.objects(&shared, databases, like).await?,
+            schemas: match self.objects(database, schemas, like).await {
                 Err(error) if error.is_missing_database() => Vec::new(),
                 result => result?,
             },
@@ -58,12 +59,12 @@ impl ServerAdmin {
 
     async fn objects(
         &self,
-        database: &str,
+        database: &ObjectName,
         query: &'static str,
         like: &str,
     ) -> Result<Vec<MarkedObject>, AdminError> {
         let task = "list the tenants' objects";
-        let mut connection = self.connection(database, task).await?;
+        let mut connection = self.connection_to(database, task).await?;
         let rows = sqlx::query(query)
             .persistent(false)
             .bind(like)

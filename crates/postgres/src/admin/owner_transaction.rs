@@ -2,32 +2,45 @@
 
 use std::ops::{Deref, DerefMut};
 
-use sqlx::{AssertSqlSafe, PgConnection, Postgres, pool::PoolConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 use tenantry_domain::names::ObjectName;
 
-use super::{ServerAdmin, schema};
+use super::{
+    ServerAdmin,
+    connections::AdminConnection,
+    fence::{self, Fence},
+};
 
 /// Begun by one message that does more than `BEGIN`, so sqlx, which would count only one that went
 /// well, does not know of it. A connection that is not known to be out of it again is closed: the next
 /// user would be the owner in somebody's schema, or find its statements ignored.
 pub(super) struct OwnerTransaction<'c> {
-    connection: &'c mut PoolConnection<Postgres>,
+    connection: &'c mut AdminConnection,
     over: bool,
 }
 
+/// How a transaction begins: under the fence, with statements of a block as the admin, then as the owner.
+#[derive(Clone, Copy)]
+pub(super) struct Beginning<'a> {
+    /// The schema that comes first on the search path.
+    pub(super) schema: &'a ObjectName,
+    pub(super) fence: Option<Fence>,
+    /// Statements of PL/pgSQL; `found_mark text` is declared.
+    pub(super) as_admin: &'a str,
+    /// A statement of SQL.
+    pub(super) as_owner: &'a str,
+}
+
 impl<'c> OwnerTransaction<'c> {
-    /// Begins, takes the schema's lock, and runs `first` as the owner.
     pub(super) async fn begin(
         admin: &ServerAdmin,
-        connection: &'c mut PoolConnection<Postgres>,
-        tenant: &ObjectName,
-        first: &str,
+        connection: &'c mut AdminConnection,
+        beginning: Beginning<'_>,
     ) -> Result<Self, sqlx::Error> {
-        let begin = format!(
-            "BEGIN; {become_owner}; SELECT {lock}; {first}",
-            become_owner = admin.become_owner(tenant, "SET LOCAL"),
-            lock = schema::lock(tenant)
-        );
+        let Beginning { schema, fence, as_admin, as_owner } = beginning;
+        let block = fence::block(fence, "found_mark text;", &format!("{as_admin} NULL;"));
+        let begin =
+            format!("BEGIN; {block}; {become_owner}; {as_owner}", become_owner = admin.become_owner(schema, "SET LOCAL"));
         let mut transaction = Self { connection, over: false };
         transaction.run(begin).await?;
         Ok(transaction)
@@ -38,8 +51,17 @@ impl<'c> OwnerTransaction<'c> {
         sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut **self.connection).await.map(drop)
     }
 
-    pub(super) async fn commit(mut self) -> Result<(), sqlx::Error> {
-        self.run("COMMIT".into()).await?;
+    pub(super) async fn commit(self) -> Result<(), sqlx::Error> {
+        self.end("COMMIT").await
+    }
+
+    /// Runs a last statement and commits, in one message.
+    pub(super) async fn commit_after(self, last: &str) -> Result<(), sqlx::Error> {
+        self.end(&format!("{last}; COMMIT")).await
+    }
+
+    async fn end(mut self, text: &str) -> Result<(), sqlx::Error> {
+        self.run(text.to_owned()).await?;
         self.over = true;
         Ok(())
     }

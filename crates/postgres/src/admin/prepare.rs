@@ -3,29 +3,16 @@
 
 use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
-use super::{AdminError, Done, MAINTENANCE, OWNER_ROLE, ServerAdmin};
+use super::{AdminError, Done, MAINTENANCE, OWNER_ROLE, ServerAdmin, fence};
 use crate::sql;
 
 impl ServerAdmin {
     /// Prepares the server and the database that its tenants share, once per process.
-    pub async fn prepare(&self, shared_database: &ObjectName) -> Result<(), AdminError> {
-        self.prepare_server().await?;
-        let done = Done::Database(shared_database.clone());
-        if self.is_done(&done) {
-            return Ok(());
-        }
-        let task = "prepare the shared database";
-        self.create_bare_database(shared_database, task).await?;
-        self.harden_database(shared_database, Connect::ByGroup).await?;
-        self.mark_done(done);
-        Ok(())
-    }
-
-    /// Makes the owner role, and closes the databases that every server has to the public.
-    pub async fn prepare_server(&self) -> Result<(), AdminError> {
+    pub async fn prepare(&self) -> Result<(), AdminError> {
         if self.is_done(&Done::Server) {
             return Ok(());
         }
+        let maintenance = super::template::name(MAINTENANCE.into())?;
         let lock = sql::advisory_lock("tenantry:prepare");
         let block = sql::block(
             "",
@@ -51,30 +38,41 @@ impl ServerAdmin {
                 END;"
             ),
         );
-        self.run(MAINTENANCE, "prepare the server", block).await?;
+        self.run_in(&maintenance, "prepare the server", block).await?;
+        let shared = self.shared_database().clone();
+        self.create_bare_database(&maintenance, &shared, "prepare the shared database").await?;
+        self.harden_database(&shared, Connect::ByGroup).await?;
         self.mark_done(Done::Server);
         Ok(())
     }
 
     /// A new database with nothing in it, if there is none of that name. From `template0`, which
     /// nobody can be connected to.
-    pub(super) async fn create_bare_database(
+    async fn create_bare_database(
         &self,
+        maintenance: &ObjectName,
         database: &ObjectName,
         task: &'static str,
     ) -> Result<(), AdminError> {
-        if self.database_exists(database, task).await? {
+        let mut connection = self.session(maintenance, task).await?;
+        let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
+            .persistent(false)
+            .bind(database.as_str())
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|e| self.failed(task, e))?;
+        if exists {
             return Ok(());
         }
         let create = format!("CREATE DATABASE {} OWNER {OWNER_ROLE} TEMPLATE template0", database.quoted());
-        match self.run(MAINTENANCE, task, create).await {
+        match self.run_on(connection, task, create).await {
             // Another process was faster.
             Err(AdminError::Refused { code, .. }) if code == "42P04" || code == "23505" => Ok(()),
             result => result.map(drop),
         }
     }
 
-    /// Takes away what PostgreSQL grants to everybody, and makes the schema of extensions.
+    /// Takes away what PostgreSQL grants to everybody, makes the schema of extensions, and installs the fence.
     pub(super) async fn harden_database(
         &self,
         database: &ObjectName,
@@ -94,10 +92,12 @@ impl ServerAdmin {
                 REVOKE ALL ON SCHEMA public FROM PUBLIC;
                 CREATE SCHEMA IF NOT EXISTS {EXTENSIONS_SCHEMA} AUTHORIZATION {OWNER_ROLE};
                 GRANT USAGE ON SCHEMA {EXTENSIONS_SCHEMA} TO PUBLIC;
-                {group}"
+                {fence}
+                {group}",
+                fence = fence::install(),
             ),
         );
-        self.run(database.as_str(), "harden the database", block).await.map(drop)
+        self.run_in(database, "harden the database", block).await.map(drop)
     }
 }
 

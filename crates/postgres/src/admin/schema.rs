@@ -1,184 +1,150 @@
-//! A tenant's schema: made, adopted from a template, filled, dropped.
+//! A tenant's schema: made with its role and tables in one transaction, adopted from a template, dropped.
 
-use sqlx::AssertSqlSafe;
 use tenantry_domain::{
     app::App,
     names::{EXTENSIONS_SCHEMA, ObjectName, SYSTEM_TABLE_PREFIX},
 };
 
 use super::{
-    AdminError, MigrationReport, OWNER_ROLE, ObjectKind, ServerAdmin, TEMPLATE_SCHEMA,
-    owner_transaction::OwnerTransaction, prepare::connect_group,
+    AdminError, MIGRATIONS_TABLE, MigrationReport, OWNER_ROLE, RoleSpec, ServerAdmin, TEMPLATE_SCHEMA, fence,
+    owner::Owner,
+    owner_transaction::{Beginning, OwnerTransaction},
+    prepare::connect_group,
+    role,
 };
 use crate::sql;
 
 impl ServerAdmin {
-    /// Makes a tenant's schema in a database, and lets its role (of the same name) use what the
-    /// owner role makes in it: rows of tables and sequences, never definitions.
-    ///
-    /// The role and the login exist already.
-    pub async fn ensure_schema(
+    /// Makes a tenant in the shared database, in one transaction: its role, its schema, the app's tables at
+    /// its newest version and default data. What is there already of it stays.
+    pub async fn create_schema(
         &self,
-        database: &ObjectName,
-        schema: &ObjectName,
-        owner_mark: &str,
-        login: &ObjectName,
-    ) -> Result<(), AdminError> {
-        let (name, quoted) = (sql::literal(schema.as_str()), schema.quoted());
-        let (mark, taken) = (sql::literal(owner_mark), ObjectKind::Schema.raise_taken(schema.as_str()));
-        let block = sql::block(
-            "found_mark text;",
-            &format!(
-                "PERFORM {lock};
-                SELECT coalesce(obj_description(oid, 'pg_namespace'), '') INTO found_mark
-                    FROM pg_namespace WHERE nspname = {name};
-                IF NOT FOUND THEN
-                    CREATE SCHEMA {quoted} AUTHORIZATION {OWNER_ROLE};
-                    COMMENT ON SCHEMA {quoted} IS {mark};
-                ELSIF found_mark <> {mark} THEN
-                    {taken}
-                END IF;
-                {rights}
-                {connect}",
-                lock = lock(schema),
-                rights = rights(schema),
-                connect = connect(database, schema, login),
-            ),
+        owner: Owner<'_>,
+        role: &RoleSpec<'_>,
+        app: &App,
+    ) -> Result<MigrationReport, AdminError> {
+        let task = "make the tenant's schema";
+        let database = self.shared_database().clone();
+        let verifier = role::verifier(role.secret).await;
+        let as_admin = format!(
+            "{role} {schema} {connect}",
+            role = role::ensure_role(owner, role, &verifier),
+            schema = ensure_schema(owner),
+            connect = connect(&database, owner.name, role.login),
         );
-        self.run(database.as_str(), "make the tenant's schema", block).await.map(drop)
+        let connection = self.connection(task).await?;
+        self.migrate_on(connection, owner, &as_admin, app, None, true).await
     }
 
-    /// Gives the app's tables in a database made from a template to the tenant (the template's
-    /// schema gets the tenant's name, and the tenant's role its rights), and brings them to the app's
-    /// newest version, should the template be of an older one.
-    ///
-    /// Both on one connection: the first ones to a new database cost more than all that they do.
-    pub async fn adopt_template_schema(
+    /// Gives the app's tables in a database made from a template to the tenant: the template's schema gets the
+    /// tenant's name, and the tenant's role its rights. Where the template could not hold the tables (they hold
+    /// their schema's name as text), they are made now. Answers the version that they have.
+    pub async fn adopt_schema(
         &self,
-        database: &ObjectName,
-        schema: &ObjectName,
-        owner_mark: &str,
+        owner: Owner<'_>,
         login: &ObjectName,
         app: &App,
     ) -> Result<MigrationReport, AdminError> {
-        let task = "adopt the template's schema";
-        let (name, quoted) = (sql::literal(schema.as_str()), schema.quoted());
-        let (mark, taken) = (sql::literal(owner_mark), ObjectKind::Schema.raise_taken(schema.as_str()));
-        let block = sql::block(
-            "found_mark text;",
-            &format!(
-                "PERFORM {lock};
-                SELECT coalesce(obj_description(oid, 'pg_namespace'), '') INTO found_mark
-                    FROM pg_namespace WHERE nspname = {name};
-                IF NOT FOUND THEN
-                    ALTER SCHEMA {TEMPLATE_SCHEMA} RENAME TO {quoted};
-                    COMMENT ON SCHEMA {quoted} IS {mark};
-                ELSIF found_mark <> {mark} THEN
-                    {taken}
-                END IF;
-                {rights}
-                GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {quoted} TO {quoted};
-                GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {quoted} TO {quoted};
-                {system}
-                {connect}",
-                lock = lock(schema),
-                rights = rights(schema),
-                system = revoke_system_tables(schema),
-                connect = connect(database, schema, login),
-            ),
+        let database = owner.name;
+        let quoted = owner.name.quoted();
+        let as_admin = format!(
+            "{look_at_database}
+            IF found_mark IS NULL THEN {not_there} END IF;
+            {look}
+            IF found_mark IS NULL AND to_regnamespace('{TEMPLATE_SCHEMA}') IS NOT NULL THEN
+                ALTER SCHEMA {TEMPLATE_SCHEMA} RENAME TO {quoted};
+                COMMENT ON SCHEMA {quoted} IS {mark};
+            END IF;
+            {schema}
+            GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {quoted} TO {quoted};
+            GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {quoted} TO {quoted};
+            {system}
+            {connect}",
+            look_at_database = owner.look_at_database(),
+            not_there = super::ObjectKind::Database.raise_taken(owner.name.as_str()),
+            look = owner.look_at_schema(),
+            mark = sql::literal(owner.mark),
+            schema = ensure_schema(owner),
+            system = revoke_system_tables(owner.name),
+            connect = connect(database, owner.name, login),
         );
-        let mut connection = self.connection(database.as_str(), task).await?;
-        let adopted = sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut *connection).await;
-        adopted.map_err(|e| self.failed(task, e))?;
-        self.migrate_on(connection, schema, app, None).await
+        let session = self.session(database, "adopt the template's schema").await?;
+        self.migrate_on(session, owner, &as_admin, app, None, true).await
     }
 
-    /// Runs SQL in a tenant's schema as the owner role, in one transaction: an app's default data,
-    /// or Tenantry's own tables next to the tenant's. Idempotent as far as the SQL is.
-    pub async fn seed(
-        &self,
-        database: &ObjectName,
-        schema: &ObjectName,
-        seed: &str,
-    ) -> Result<(), AdminError> {
+    /// Runs SQL in a tenant's schema as the owner role, in one transaction: Tenantry's own tables next to the
+    /// tenant's. Idempotent as far as the SQL is.
+    pub async fn seed(&self, database: &ObjectName, owner: Owner<'_>, seed: &str) -> Result<(), AdminError> {
         let task = "run the app's seed";
-        let mut connection = self.connection(database.as_str(), task).await?;
+        let mut connection = self.connection_to(database, task).await?;
         let seeded = async {
-            let mut transaction = OwnerTransaction::begin(self, &mut connection, schema, "").await?;
+            let begin = Beginning { schema: owner.name, fence: owner.fence, as_admin: "", as_owner: "" };
+            let mut transaction = OwnerTransaction::begin(self, &mut connection, begin).await?;
             transaction.run(seed.to_owned()).await?;
-            transaction.run(sql::block("", &revoke_system_tables(schema))).await?;
+            transaction.run(sql::block("", &revoke_system_tables(owner.name))).await?;
             transaction.commit().await
         };
         seeded.await.map_err(|e| self.failed(task, e))
     }
 
-    /// Drops a tenant's schema with all that is in it. That it or its database is gone is fine.
-    pub async fn drop_schema(
-        &self,
-        database: &ObjectName,
-        schema: &ObjectName,
-        owner_mark: &str,
-    ) -> Result<(), AdminError> {
-        let (name, quoted) = (sql::literal(schema.as_str()), schema.quoted());
-        let (mark, taken) = (sql::literal(owner_mark), ObjectKind::Schema.raise_taken(schema.as_str()));
-        let block = sql::block(
-            "found_mark text; tables text;",
-            // The lock: should somebody be making it, who was given up, it is seen afterwards.
-            // Each table, index and sequence takes one of the locks that all sessions share, until
-            // commit: many of them go in batches. Large objects stand outside of schemas.
-            &format!(
-                "PERFORM {lock};
-                SELECT coalesce(obj_description(oid, 'pg_namespace'), '') INTO found_mark
-                    FROM pg_namespace WHERE nspname = {name};
-                IF NOT FOUND THEN RETURN; END IF;
-                IF found_mark <> {mark} THEN {taken} END IF;
-                WHILE (SELECT count(*) > 300 FROM {relations} WHERE relkind IN ('r', 'p')) LOOP
-                    SELECT string_agg(format('%I.%I', {name}, relname), ', ') INTO tables FROM (
-                        SELECT relname FROM {relations} WHERE relkind IN ('r', 'p')
-                        ORDER BY relispartition DESC, oid LIMIT 100) batch;
-                    EXECUTE 'DROP TABLE ' || tables || ' CASCADE';
-                    COMMIT;
-                END LOOP;
+    /// Drops a tenant's schema in the shared database with all that is in it. That it is gone is fine.
+    pub async fn drop_schema(&self, owner: Owner<'_>) -> Result<(), AdminError> {
+        let (name, quoted) = (sql::literal(owner.name.as_str()), owner.name.quoted());
+        let again = format!("{} {}", fence::perform(owner.fence), owner.look_at_schema());
+        // Each table, index and sequence takes one of the locks that all sessions share, until commit: many
+        // of them go in batches, each a transaction with the fence. Large objects stand outside of schemas.
+        let body = format!(
+            "{look}
+            IF found_mark IS NULL THEN RETURN; END IF;
+            WHILE (SELECT count(*) > 300 FROM {relations} WHERE relkind IN ('r', 'p')) LOOP
+                SELECT string_agg(format('%I.%I', {name}, relname), ', ') INTO tables FROM (
+                    SELECT relname FROM {relations} WHERE relkind IN ('r', 'p')
+                    ORDER BY relispartition DESC, oid LIMIT 100) batch;
+                EXECUTE 'DROP TABLE ' || tables || ' CASCADE';
+                COMMIT;
+                {again}
+                IF found_mark IS NULL THEN RETURN; END IF;
+            END LOOP;
+            IF EXISTS (SELECT FROM pg_largeobject_metadata WHERE lomowner = to_regrole({name})) THEN
+                {lend}
                 PERFORM lo_unlink(oid) FROM pg_largeobject_metadata WHERE lomowner = to_regrole({name});
-                DROP SCHEMA {quoted} CASCADE;",
-                lock = lock(schema),
-                relations = relations(schema),
-            ),
+                {give_back}
+            END IF;
+            DROP SCHEMA {quoted} CASCADE;",
+            look = owner.look_at_schema(),
+            relations = relations(owner.name),
+            lend = sql::lend(&name),
+            give_back = sql::give_back(&name),
         );
-        match self.run(database.as_str(), "drop the tenant's schema", block).await {
-            Err(error) if error.is_missing_database() => Ok(()),
-            result => result.map(drop),
-        }
+        let block = fence::block(owner.fence, "found_mark text; tables text; lent boolean;", &body);
+        self.run("drop the tenant's schema", block).await.map(drop)
     }
 
     pub(super) fn become_owner(&self, schema: &ObjectName, set: &str) -> String {
         format!(
-            "{set} lock_timeout = {timeout}; {set} ROLE {OWNER_ROLE}; \
-             {set} search_path = {quoted}, {EXTENSIONS_SCHEMA}",
-            timeout = self.limits.lock_timeout.as_millis(),
+            "{set} ROLE {OWNER_ROLE}; {set} search_path = {quoted}, {EXTENSIONS_SCHEMA}",
             quoted = schema.quoted()
         )
     }
 }
 
-/// The lock of a tenant's schema: per tenant, where sqlx would take one per database.
-pub(super) fn lock(schema: &ObjectName) -> String {
-    sql::advisory_lock(&lock_name(schema))
-}
-
-pub(super) fn lock_name(schema: &ObjectName) -> String {
-    format!("tenantry:schema:{schema}")
-}
-
-/// What a tenant's role may do with what the owner role makes in its schema.
-fn rights(schema: &ObjectName) -> String {
-    let quoted = schema.quoted();
+/// Makes a tenant's schema, and lets its role (of the same name) use what the owner role makes in it: rows of
+/// tables and sequences, never definitions.
+pub(super) fn ensure_schema(owner: Owner<'_>) -> String {
+    let quoted = owner.name.quoted();
     format!(
-        "GRANT USAGE ON SCHEMA {quoted} TO {quoted};
+        "{look}
+        IF found_mark IS NULL THEN
+            CREATE SCHEMA {quoted} AUTHORIZATION {OWNER_ROLE};
+            COMMENT ON SCHEMA {quoted} IS {mark};
+        END IF;
+        GRANT USAGE ON SCHEMA {quoted} TO {quoted};
         ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER_ROLE} IN SCHEMA {quoted}
             GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {quoted};
         ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER_ROLE} IN SCHEMA {quoted}
-            GRANT USAGE, SELECT ON SEQUENCES TO {quoted};"
+            GRANT USAGE, SELECT ON SEQUENCES TO {quoted};",
+        look = owner.look_at_schema(),
+        mark = sql::literal(owner.mark),
     )
 }
 
@@ -216,8 +182,35 @@ fn relations(schema: &ObjectName) -> String {
     )
 }
 
+/// Whether what is in a schema holds the schema's name as text, which renaming the schema would not change:
+/// settings and bodies of functions, defaults, checks, arguments of triggers. A condition, to be looked at
+/// with the schema first on the search path, so that names of its own objects are printed without it.
+pub(super) fn holds_its_name(schema: &ObjectName) -> String {
+    let name = schema.as_str();
+    let members = |class: &str| {
+        format!(
+            "(SELECT objid FROM pg_depend WHERE refclassid = 'pg_namespace'::regclass
+                AND refobjid = '{name}'::regnamespace AND classid = '{class}'::regclass)"
+        )
+    };
+    format!(
+        "EXISTS (SELECT FROM pg_proc WHERE oid IN {procs}
+                AND position('{name}' IN prosrc || coalesce(proconfig::text, '') || coalesce(pg_get_function_sqlbody(oid), '')) > 0)
+            OR EXISTS (SELECT FROM pg_attrdef WHERE adrelid IN {classes}
+                AND position('{name}' IN pg_get_expr(adbin, adrelid)) > 0)
+            OR EXISTS (SELECT FROM pg_constraint WHERE connamespace = '{name}'::regnamespace AND contype = 'c'
+                AND position('{name}' IN pg_get_constraintdef(oid)) > 0)
+            OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid IN {classes}
+                AND position('{name}' IN encode(tgargs, 'escape')) > 0)
+            OR EXISTS (SELECT FROM pg_class WHERE oid IN {classes} AND relkind IN ('v', 'm')
+                AND position('{name}' IN pg_get_viewdef(oid)) > 0)",
+        procs = members("pg_proc"),
+        classes = members("pg_class"),
+    )
+}
+
 /// Tables of Tenantry's own next to the tenant's are not the tenant's to read or write.
-fn revoke_system_tables(schema: &ObjectName) -> String {
+pub(super) fn revoke_system_tables(schema: &ObjectName) -> String {
     let (name, quoted) = (sql::literal(schema.as_str()), schema.quoted());
     format!(
         "IF to_regrole({name}) IS NOT NULL THEN
@@ -230,4 +223,9 @@ fn revoke_system_tables(schema: &ObjectName) -> String {
         END IF;",
         relations = relations(schema),
     )
+}
+
+/// The table in a schema that remembers which migrations it has, as it is written in SQL.
+pub(super) fn migrations_table(schema: &ObjectName) -> String {
+    format!("{}.\"{MIGRATIONS_TABLE}\"", schema.quoted())
 }

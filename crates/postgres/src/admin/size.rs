@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 use tenantry_domain::names::ObjectName;
 
-use super::{AdminError, MAINTENANCE, ServerAdmin};
+use super::{AdminError, ServerAdmin};
 
 const TASK: &str = "measure the tenants' storage";
 
@@ -17,7 +17,7 @@ impl ServerAdmin {
         database: &ObjectName,
         schemas: &[ObjectName],
     ) -> Result<Vec<u64>, AdminError> {
-        let mut connection = self.connection(database.as_str(), TASK).await?;
+        let mut connection = self.connection_to(database, TASK).await?;
         // What a session has touched stays in its memory.
         connection.close_on_drop();
         // By way of `pg_depend`, as `pg_class` has no index on the schema.
@@ -34,7 +34,7 @@ impl ServerAdmin {
     /// Bytes of each of some databases, what PostgreSQL itself has in each (some 8 MB) included. In the
     /// order of the names; 0 for a database that is not there.
     pub async fn database_sizes(&self, databases: &[ObjectName]) -> Result<Vec<u64>, AdminError> {
-        let mut connection = self.connection(MAINTENANCE, TASK).await?;
+        let mut connection = self.connection(TASK).await?;
         let sizes =
             "SELECT coalesce((SELECT pg_database_size(oid) FROM pg_database WHERE datname = wanted.name), 0)
             FROM unnest($1::text[]) WITH ORDINALITY AS wanted (name, place) ORDER BY place";

@@ -1,13 +1,13 @@
 //! Template databases: an app's tables at its newest version, ready to be copied.
 
-use std::time::Duration;
-
 use tenantry_domain::{
     app::{App, AppVersion},
     names::ObjectName,
 };
 
-use super::{AdminError, MAINTENANCE, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, prepare::Connect};
+use super::{
+    AdminError, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, owner::Owner, prepare::Connect, schema::holds_its_name,
+};
 use crate::sql;
 
 const TASK: &str = "make the app's template database";
@@ -42,6 +42,11 @@ impl Template {
         Ok(Self { database, hash, mark: Self::mark(label) })
     }
 
+    /// Differs when anything does that an app's tenants are made from.
+    pub fn fingerprint(&self) -> &str {
+        &self.hash
+    }
+
     /// The name of its database until that is complete.
     pub(super) fn unfinished(&self) -> Result<ObjectName, AdminError> {
         name(format!("{UNFINISHED_PREFIX}{}", self.hash))
@@ -59,14 +64,14 @@ impl ServerAdmin {
     /// It is built under another name and gets its own when it is complete, so what has the name
     /// can be used. Nobody may connect to it: a copy refuses while somebody does.
     pub async fn ensure_template(&self, app: &App, label: &str) -> Result<Template, AdminError> {
-        self.prepare_server().await?;
+        self.prepare().await?;
         let template = Template::of(app, label)?;
         if self.database_exists(&template.database, TASK).await? {
             return Ok(template);
         }
         // Before a connection: those who wait must not keep the one who builds from having one.
         let _one_at_a_time = self.building.lock().await;
-        let mut connection = self.connection(MAINTENANCE, TASK).await?;
+        let mut connection = self.connection(TASK).await?;
         // The lock lives as long as its session, which ends also when this call is given up.
         connection.close_on_drop();
         sqlx::query("SELECT pg_advisory_lock(hashtextextended($1, 0))")
@@ -80,7 +85,6 @@ impl ServerAdmin {
         }
         let unfinished = template.unfinished()?;
         self.build_template(app, &unfinished, &template.mark).await?;
-        self.leave(&unfinished).await;
         self.seal_template(&unfinished, &template).await?;
         Ok(template)
     }
@@ -91,25 +95,33 @@ impl ServerAdmin {
         let (name, mark) = (unfinished.quoted(), sql::literal(mark));
         let create =
             format!("CREATE DATABASE {name} OWNER {OWNER_ROLE} TEMPLATE template0 ALLOW_CONNECTIONS false");
-        self.run(MAINTENANCE, TASK, create).await?;
+        self.run(TASK, create).await?;
         // Closed to the public before it is open to anybody. By its mark it is found and dropped, should
         // it never be finished and its version be outdated.
         let open = format!(
             "REVOKE ALL ON DATABASE {name} FROM PUBLIC; COMMENT ON DATABASE {name} IS {mark}; \
              ALTER DATABASE {name} ALLOW_CONNECTIONS true"
         );
-        self.run(MAINTENANCE, TASK, open).await?;
+        self.run(TASK, open).await?;
         self.harden_database(unfinished, Connect::ByName).await?;
         self.ensure_extensions(unfinished, &app.manifest.extensions).await?;
         let schema = self::name(TEMPLATE_SCHEMA.into())?;
-        let create = format!("CREATE SCHEMA {TEMPLATE_SCHEMA} AUTHORIZATION {OWNER_ROLE}");
-        self.run(unfinished.as_str(), TASK, create).await?;
-        self.migrate(unfinished, &schema, app, None).await?;
-        if let Some(seed) = &app.seed {
-            self.seed(unfinished, &schema, seed).await?;
-        }
+        let owner = Owner { name: &schema, mark: "", fence: None };
+        let create = format!("CREATE SCHEMA IF NOT EXISTS {TEMPLATE_SCHEMA} AUTHORIZATION {OWNER_ROLE};");
+        let session = self.session(unfinished, TASK).await?;
+        self.migrate_on(session, owner, &create, app, None, true).await?;
+        // A schema whose contents hold its name would keep it when it is renamed: each tenant's is made anew.
+        let unless_renamable = sql::block(
+            "",
+            &format!(
+                "SET LOCAL search_path = {TEMPLATE_SCHEMA}, extensions;
+                IF {} THEN DROP SCHEMA {TEMPLATE_SCHEMA} CASCADE; END IF;",
+                holds_its_name(&schema)
+            ),
+        );
+        self.run_in(unfinished, TASK, unless_renamable).await?;
         // So that no copy begins with this work.
-        self.run(unfinished.as_str(), TASK, "VACUUM (FREEZE, ANALYZE)".into()).await?;
+        self.run_in(unfinished, TASK, "VACUUM (FREEZE, ANALYZE)".into()).await?;
         Ok(())
     }
 
@@ -118,22 +130,7 @@ impl ServerAdmin {
         let (from, to) = (unfinished.quoted(), template.database.quoted());
         let seal =
             format!("ALTER DATABASE {from} ALLOW_CONNECTIONS false; ALTER DATABASE {from} RENAME TO {to}");
-        self.when_unused(&seal).await
-    }
-
-    /// Runs a statement that refuses while a session is in the database: the backends of
-    /// connections that we have closed take a moment to end, and autovacuum comes by itself.
-    pub(super) async fn when_unused(&self, statement: &str) -> Result<(), AdminError> {
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            match self.run(MAINTENANCE, TASK, statement.to_owned()).await {
-                Err(error) if attempts < 20 && error.is_in_use() => {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-                result => return result.map(drop),
-            }
-        }
+        self.when_unused(TASK, &seal).await
     }
 }
 
@@ -143,7 +140,7 @@ pub(super) fn build_lock(hash: &str) -> String {
 }
 
 /// Differs when anything does that a template is made of.
-fn hash(app: &App, label: &str) -> String {
+pub(super) fn hash(app: &App, label: &str) -> String {
     let versions: Vec<_> = app.migrations.iter().map(|migration| migration.version.to_string()).collect();
     let mut parts = vec![label, app.name.as_str(), app.seed.as_deref().unwrap_or_default()];
     for (migration, version) in app.migrations.iter().zip(&versions) {

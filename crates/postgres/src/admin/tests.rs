@@ -1,7 +1,7 @@
 use tenantry_domain::app::AppVersion;
 
 use super::*;
-use crate::fixture::{Bench, app, mark, name, notes};
+use crate::fixture::{Bench, admin, app, mark, name, notes, owner, owner_at};
 
 fn version(number: i64) -> AppVersion {
     AppVersion::try_from(number).unwrap()
@@ -11,7 +11,7 @@ fn version(number: i64) -> AppVersion {
 async fn many_workers_prepare_one_server_at_once() {
     let server = crate::fixture::server().await;
     let database = name("shared_crowd");
-    let workers = (0..8).map(async |_| crate::fixture::admin(server).prepare(&database).await);
+    let workers = (0..8).map(async |_| admin(server, &database, AdminLimits::default()).prepare().await);
     for result in futures::future::join_all(workers).await {
         result.unwrap();
     }
@@ -23,32 +23,30 @@ async fn every_step_can_run_twice_and_dropping_leaves_nothing() {
     let app = notes();
     for _ in 0..2 {
         bench.tenant("tenant_twice", &app).await;
-        bench.admin.seed(&bench.database, &name("tenant_twice"), app.seed.as_deref().unwrap()).await.unwrap();
     }
     let tenant = name("tenant_twice");
     let found = bench.admin.tenant_objects(&bench.database, r"tenant\_twice").await.unwrap();
     assert_eq!(found.roles[0].owner_mark.as_deref(), Some(&*mark(&tenant)));
     assert_eq!(found.schemas.len(), 1);
     for _ in 0..2 {
-        bench.admin.drop_schema(&bench.database, &tenant, &mark(&tenant)).await.unwrap();
-        bench.admin.drop_role(&tenant, &mark(&tenant)).await.unwrap();
+        bench.admin.drop_schema(owner(&tenant, &mark(&tenant))).await.unwrap();
+        bench.admin.drop_role(owner(&tenant, &mark(&tenant))).await.unwrap();
     }
     assert!(bench.admin.tenant_objects(&bench.database, r"tenant\_twice").await.unwrap().is_empty());
-    bench.admin.drop_schema(&name("no_such_database"), &tenant, &mark(&tenant)).await.unwrap();
 }
 
 #[tokio::test]
 async fn another_tenant_s_objects_are_refused() {
     let bench = Bench::new("taken").await;
-    let (tenant, other) = (bench.tenant("tenant_taken", &notes()).await, "tenantry:other");
-    let admin = &bench.admin;
+    let tenant = bench.tenant("tenant_taken", &notes()).await;
+    let (admin, other) = (&bench.admin, owner(&tenant, "tenantry:other"));
+    let secret = "pw".into();
     let refusals = [
-        admin.ensure_role(&tenant, other, &bench.login, None).await,
-        admin.set_role_password(&tenant, other, &"pw".into()).await,
-        admin.ensure_schema(&bench.database, &tenant, other, &bench.login).await,
-        admin.drop_schema(&bench.database, &tenant, other).await,
-        admin.drop_role(&tenant, other).await,
-        admin.drop_database(&bench.database, other).await,
+        admin.create_schema(other, &bench.role(&secret), &notes()).await.map(drop),
+        admin.create_database(other, &bench.role(&secret), &notes(), "taken").await.map(drop),
+        admin.set_role_login(other, false).await,
+        admin.drop_schema(other).await,
+        admin.drop_role(other).await,
     ];
     for refusal in refusals {
         let error = refusal.unwrap_err();
@@ -86,18 +84,18 @@ async fn a_tenant_reads_and_writes_rows_and_nothing_else() {
         assert!(bench.log_in("tenant_rights", "pw", &name(database)).await.is_err());
     }
 
-    bench.admin.set_role_login(&tenant, false).await.unwrap();
+    bench.admin.set_role_login(owner(&tenant, &mark(&tenant)), false).await.unwrap();
     assert!(client.simple_query("SELECT 1").await.is_err(), "its session was ended");
     assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_err());
     // Running a step of provisioning again does not resume it.
     bench.tenant("tenant_rights", &notes()).await;
     assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_err());
-    bench.admin.set_role_login(&tenant, true).await.unwrap();
+    bench.admin.set_role_login(owner(&tenant, &mark(&tenant)), true).await.unwrap();
     assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_ok());
 
     let verifier = bench.admin.role_verifier(&tenant).await.unwrap().unwrap();
-    bench.admin.set_role_password(&tenant, &mark(&tenant), &verifier).await.unwrap();
-    bench.admin.ensure_role(&tenant, &mark(&tenant), &bench.login, Some(3)).await.unwrap();
+    let (role, mark) = (RoleSpec { connection_limit: Some(3), ..bench.role(&verifier) }, mark(&tenant));
+    bench.admin.create_schema(owner(&tenant, &mark), &role, &notes()).await.unwrap();
     assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_ok());
 }
 
@@ -106,16 +104,16 @@ async fn a_schema_goes_up_and_down_through_the_versions() {
     let bench = Bench::new("versions").await;
     let tenant = bench.tenant("tenant_versions", &app(&[])).await;
     let (admin, database, app) = (&bench.admin, &bench.database, notes());
-    let report = admin.migrate(database, &tenant, &app, Some(version(1))).await.unwrap();
+    let report = admin.migrate(database, owner(&tenant, &mark(&tenant)), &app, Some(version(1))).await.unwrap();
     assert_eq!(report, MigrationReport { from: None, to: Some(version(1)), applied: vec![version(1)] });
-    let report = admin.migrate(database, &tenant, &app, None).await.unwrap();
+    let report = admin.migrate(database, owner(&tenant, &mark(&tenant)), &app, None).await.unwrap();
     assert_eq!(
         report,
         MigrationReport { from: Some(version(1)), to: Some(version(2)), applied: vec![version(2)] }
     );
-    let report = admin.migrate(database, &tenant, &app, None).await.unwrap();
+    let report = admin.migrate(database, owner(&tenant, &mark(&tenant)), &app, None).await.unwrap();
     assert!(report.applied.is_empty() && report.from == report.to);
-    let report = admin.rollback(database, &tenant, &app, Some(version(1))).await.unwrap();
+    let report = admin.rollback(database, owner(&tenant, &mark(&tenant)), &app, Some(version(1))).await.unwrap();
     assert_eq!(
         report,
         MigrationReport { from: Some(version(2)), to: Some(version(1)), applied: vec![version(2)] }
@@ -123,12 +121,12 @@ async fn a_schema_goes_up_and_down_through_the_versions() {
 
     let mut edited = app.clone();
     edited.migrations[0].up.push(' ');
-    let error = admin.migrate(database, &tenant, &edited, None).await.unwrap_err();
+    let error = admin.migrate(database, owner(&tenant, &mark(&tenant)), &edited, None).await.unwrap_err();
     assert!(matches!(error, AdminError::History { .. }), "{error}");
     let mut stuck = app.clone();
     stuck.migrations[0].down = None;
     assert!(matches!(
-        admin.rollback(database, &tenant, &stuck, None).await.unwrap_err(),
+        admin.rollback(database, owner(&tenant, &mark(&tenant)), &stuck, None).await.unwrap_err(),
         AdminError::History { .. }
     ));
 }
@@ -138,10 +136,10 @@ async fn a_failed_migration_leaves_the_schema_as_it_was() {
     let bench = Bench::new("failed").await;
     let tenant = bench.tenant("tenant_failed", &app(&[])).await;
     let broken = app(&[("CREATE TABLE notes (word text)", None), ("CREATE TABLE notes ()", None)]);
-    let error = bench.admin.migrate(&bench.database, &tenant, &broken, None).await.unwrap_err();
+    let error = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &broken, None).await.unwrap_err();
     assert!(matches!(&error, AdminError::Migration { version: 2, code, .. } if code == "42P07"), "{error}");
     assert!(!error.is_transient());
-    let report = bench.admin.migrate(&bench.database, &tenant, &notes(), None).await.unwrap();
+    let report = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &notes(), None).await.unwrap();
     assert_eq!(report.from, None);
 }
 
@@ -160,7 +158,7 @@ async fn of_migrations_that_are_sent_together_the_one_that_failed_is_named() {
             (broken, None),
             ("CREATE TABLE third_one (word text)", None),
         ]);
-        let error = bench.admin.migrate(&bench.database, &tenant, &app, None).await.unwrap_err();
+        let error = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &app, None).await.unwrap_err();
         assert!(
             matches!(&error, AdminError::Migration { version: 2, code, .. } if code == expected),
             "{broken}: {error}"
@@ -172,27 +170,28 @@ async fn of_migrations_that_are_sent_together_the_one_that_failed_is_named() {
         ("/* SELECT 1", None),
         ("*/ CREATE TABLE third_one (word text)", None),
     ]);
-    let error = bench.admin.migrate(&bench.database, &tenant, &open, None).await.unwrap_err();
+    let error = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &open, None).await.unwrap_err();
     assert!(matches!(&error, AdminError::Migration { version: 2, .. }), "{error}");
-    let report = bench.admin.migrate(&bench.database, &tenant, &notes(), None).await.unwrap();
+    let report = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &notes(), None).await.unwrap();
     assert_eq!(report.from, None, "nothing is left of any of them");
 }
 
 #[tokio::test]
 async fn a_transaction_that_cannot_begin_leaves_no_connection_in_it() {
     let bench = Bench::new("begin").await;
-    let limits = AdminLimits { connections_per_database: 1, ..AdminLimits::default() };
-    let server = crate::fixture::server().await;
-    let admin = ServerAdmin::new(server.host(), server.port(), server.user(), server.password(), limits);
+    let limits = AdminLimits { shared_connections: 1, ..AdminLimits::default() };
+    let admin = admin(crate::fixture::server().await, &bench.database, limits);
     let (tenant, app) = (bench.tenant_without_tables("tenant_begin").await, notes());
     for micros in [100, 300, 1000, 3000] {
-        let missing = admin.migrate(&bench.database, &name("no_such_schema"), &app, None).await;
+        let missing = admin.migrate(&bench.database, owner(&name("no_such_schema"), ""), &app, None).await;
         assert_eq!(missing.unwrap_err().code(), Some("3F000"));
         // Given up somewhere.
-        let begun = admin.migrate(&bench.database, &tenant, &app, None);
+        let mark = mark(&tenant);
+        let begun = admin.migrate(&bench.database, owner(&tenant, &mark), &app, None);
         let _ = tokio::time::timeout(Duration::from_micros(micros), begun).await;
     }
-    let report = admin.migrate(&bench.database, &tenant, &app, None).await.unwrap();
+    let mark = mark(&tenant);
+    let report = admin.migrate(&bench.database, owner(&tenant, &mark), &app, None).await.unwrap();
     assert_eq!(report.to, Some(version(2)));
 }
 
@@ -206,12 +205,12 @@ async fn a_migration_may_ask_for_no_transaction() {
     ]);
     let tenant = bench.tenant_without_tables("tenant_concurrently").await;
     for applied in [3, 0] {
-        let report = bench.admin.migrate(&bench.database, &tenant, &app, None).await.unwrap();
+        let report = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &app, None).await.unwrap();
         assert_eq!(report.applied.len(), applied);
         assert_eq!(report.to, Some(version(3)));
     }
     // The connection that changed its role was thrown away.
-    bench.admin.prepare_server().await.unwrap();
+    bench.admin.prepare().await.unwrap();
     bench.tenant("tenant_concurrently_next", &notes()).await;
 }
 
@@ -224,11 +223,10 @@ async fn a_database_is_copied_from_a_template_and_adopted() {
     let templates = (0..3).map(|_| admin.ensure_template(&app, "test"));
     let templates = futures::future::try_join_all(templates).await.unwrap();
     assert!(templates.iter().all(|template| *template == templates[0]));
-    admin.ensure_role(&tenant, &mark, &bench.login, None).await.unwrap();
-    admin.set_role_password(&tenant, &mark, &"pw".into()).await.unwrap();
+    let (own, secret) = (owner(&tenant, &mark), "pw".into());
     for _ in 0..2 {
-        admin.create_database(&app, "test", &tenant, &mark).await.unwrap();
-        let report = admin.adopt_template_schema(&tenant, &tenant, &mark, &bench.login, &app).await.unwrap();
+        admin.create_database(own, &bench.role(&secret), &app, "test").await.unwrap();
+        let report = admin.adopt_schema(own, &bench.login, &app).await.unwrap();
         assert_eq!((report.to, report.applied.len()), (Some(version(2)), 0));
     }
 
@@ -241,9 +239,9 @@ async fn a_database_is_copied_from_a_template_and_adopted() {
     assert!(bench.log_in("tenant_template_user", "pw", &templates[0].database).await.is_err());
 
     for _ in 0..2 {
-        admin.drop_database(&tenant, &mark).await.unwrap();
+        admin.drop_database(own).await.unwrap();
     }
-    admin.drop_role(&tenant, &mark).await.unwrap();
+    admin.drop_role(own).await.unwrap();
     assert!(admin.tenant_objects(&tenant, r"tenant\_template\_%").await.unwrap().is_empty());
 }
 
@@ -268,16 +266,17 @@ async fn a_warm_copy_becomes_the_database_of_one_of_those_who_want_it() {
 
     let tenants: Vec<_> = (0..3).map(|n| name(&format!("tenant_warm_{n}"))).collect();
     let made = tenants.iter().map(async |tenant| {
-        admin.create_database(&app, "warm", tenant, &mark(tenant)).await.unwrap();
-        admin.ensure_role(tenant, &mark(tenant), &bench.login, None).await.unwrap();
-        admin.adopt_template_schema(tenant, tenant, &mark(tenant), &bench.login, &app).await.unwrap();
+        let (mark, secret) = (mark(tenant), "pw".into());
+        let own = owner(tenant, &mark);
+        admin.create_database(own, &bench.role(&secret), &app, "warm").await.unwrap();
+        admin.adopt_schema(own, &bench.login, &app).await.unwrap();
     });
     futures::future::join_all(made).await;
     assert_eq!(warm().await, 0, "three tenants have the two warm copies and one more");
 
     for tenant in &tenants {
-        admin.drop_database(tenant, &mark(tenant)).await.unwrap();
-        admin.drop_role(tenant, &mark(tenant)).await.unwrap();
+        admin.drop_database(owner(tenant, &mark(tenant))).await.unwrap();
+        admin.drop_role(owner(tenant, &mark(tenant))).await.unwrap();
     }
 }
 
@@ -299,7 +298,7 @@ async fn templates_of_older_versions_are_dropped_with_their_warm_copies() {
     let unfinished = outdated.unfinished().unwrap();
     let comment = format!("COMMENT ON DATABASE {} IS 'tenantry:template:outdated'", unfinished.quoted());
     for statement in [format!("CREATE DATABASE {}", unfinished.quoted()), comment] {
-        admin.run(MAINTENANCE, "test", statement).await.unwrap();
+        admin.run("test", statement).await.unwrap();
     }
     assert_eq!(admin.drop_outdated_templates("outdated", std::slice::from_ref(&current)).await.unwrap(), 1);
     let left = admin.tenant_objects(&bench.database, &format!("%{}%", current.hash)).await.unwrap();
@@ -325,7 +324,7 @@ async fn a_schema_of_thousands_of_relations_is_dropped_in_batches() {
     let tables = "DO $$ BEGIN FOR i IN 1..900 LOOP
         EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, word text UNIQUE)', i); END LOOP; END $$";
     let tenant = bench.tenant("tenant_large", &app(&[(tables, None)])).await;
-    bench.admin.drop_schema(&bench.database, &tenant, &mark(&tenant)).await.unwrap();
+    bench.admin.drop_schema(owner(&tenant, &mark(&tenant))).await.unwrap();
     assert!(bench.admin.tenant_objects(&bench.database, r"tenant\_large").await.unwrap().schemas.is_empty());
 }
 
@@ -335,8 +334,8 @@ async fn an_outage_is_transient() {
     let search = crate::embedded::SearchPath::default();
     let config = crate::embedded::EmbeddedConfig::throwaway(dir, search);
     let mut server = crate::embedded::EmbeddedPostgres::start(config).await.unwrap();
-    let limits = AdminLimits { acquire_timeout: Duration::from_millis(300), ..AdminLimits::default() };
-    let admin = ServerAdmin::new(server.host(), server.port(), server.user(), server.password(), limits);
+    let limits = AdminLimits { probe_timeout: Duration::from_millis(300), ..AdminLimits::default() };
+    let admin = admin(&server, &name("outage"), limits);
     admin.ping().await.unwrap();
     server.suspend_server().await.unwrap();
     let error = admin.ping().await.unwrap_err();
@@ -344,4 +343,139 @@ async fn an_outage_is_transient() {
     server.resume_server().await.unwrap();
     admin.ping().await.unwrap();
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_late_twin_is_fenced_out_of_every_effect() {
+    let bench = Bench::new("fence").await;
+    let (admin, app, secret) = (&bench.admin, notes(), "pw".into());
+    let (tenant, dedicated) = (name("tenant_fence"), name("tenant_fence_own"));
+    let (mark, own_mark) = (mark(&tenant), mark(&dedicated));
+    let (late, later) = (owner_at(&tenant, &mark, 7), owner_at(&tenant, &mark, 8));
+    let (own_late, own_later) = (owner_at(&dedicated, &own_mark, 7), owner_at(&dedicated, &own_mark, 8));
+    let role = bench.role(&secret);
+    for owner in [late, later] {
+        admin.create_schema(owner, &role, &app).await.unwrap();
+    }
+    for owner in [own_late, own_later] {
+        admin.create_database(owner, &role, &app, "fence").await.unwrap();
+        admin.adopt_schema(owner, &bench.login, &app).await.unwrap();
+    }
+    let refusals = [
+        admin.create_schema(late, &role, &app).await.map(drop),
+        admin.migrate(&bench.database, late, &app, None).await.map(drop),
+        admin.rollback(&bench.database, late, &app, None).await.map(drop),
+        admin.set_role_login(late, false).await,
+        admin.drop_schema(late).await,
+        admin.drop_role(late).await,
+        admin.name_warm_tenant(late, &name("tenantry_warm_t_0"), "fence").await.map(drop),
+        admin.create_database(own_late, &role, &app, "fence").await.map(drop),
+        admin.adopt_schema(own_late, &bench.login, &app).await.map(drop),
+        admin.drop_database(own_late).await,
+    ];
+    for refusal in refusals {
+        let error = refusal.unwrap_err();
+        assert!(matches!(error, AdminError::Fenced { .. }) && !error.is_transient(), "{error}");
+    }
+    assert!(bench.log_in("tenant_fence", "pw", &bench.database).await.is_ok());
+    assert!(bench.log_in("tenant_fence_own", "pw", &dedicated).await.is_ok());
+    admin.drop_database(own_later).await.unwrap();
+    admin.drop_role(own_later).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_frozen_worker_s_transaction_does_not_hold_the_fence_for_ever() {
+    let bench = Bench::new("frozen").await;
+    let limits =
+        AdminLimits { idle_in_transaction_timeout: Duration::from_millis(200), ..AdminLimits::default() };
+    let admin = admin(crate::fixture::server().await, &bench.database, limits);
+    let tenant = bench.tenant("tenant_frozen", &notes()).await;
+    let mark = mark(&tenant);
+    // A worker that stands still in the middle of a transaction.
+    let mut frozen = admin.connection("test").await.unwrap();
+    let fence = owner_at(&tenant, &mark, 2).fence.unwrap();
+    let begin = format!("BEGIN; DO $$ BEGIN {} END $$", fence.perform());
+    sqlx::raw_sql(AssertSqlSafe(begin)).execute(&mut *frozen).await.unwrap();
+    admin.drop_schema(owner_at(&tenant, &mark, 3)).await.unwrap();
+    frozen.close_on_drop();
+}
+
+#[tokio::test]
+async fn a_statement_outside_of_transactions_ends_when_a_later_attempt_begins() {
+    let bench = Bench::new("session").await;
+    let tenant = bench.tenant_without_tables("tenant_session").await;
+    let mark = mark(&tenant);
+    let app = app(&[("-- no-transaction\nSELECT pg_sleep(60)", None)]);
+    let early = bench.admin.migrate(&bench.database, owner_at(&tenant, &mark, 5), &app, None);
+    let later = async {
+        // Once the early one sleeps.
+        let asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()";
+        loop {
+            let mut connection = bench.admin.connection("test").await.unwrap();
+            let count: i64 =
+                sqlx::query_scalar(asleep).persistent(false).fetch_one(&mut *connection).await.unwrap();
+            if count > 0 {
+                break;
+            }
+        }
+        bench.admin.drop_schema(owner_at(&tenant, &mark, 6)).await
+    };
+    let (early, later) = futures::future::join(early, later).await;
+    assert!(early.is_err());
+    later.unwrap();
+}
+
+#[tokio::test]
+async fn a_warm_tenant_is_named_once_and_works_as_one_that_was_made() {
+    let bench = Bench::new("naming").await;
+    let (admin, secret) = (&bench.admin, "pw".into());
+    let warmed = admin.add_warm_tenant(&notes(), "naming", &bench.login, &secret).await.unwrap();
+    let Warmed::Ready(warm, made) = warmed else { panic!("{warmed:?}") };
+    assert_eq!(made, version(2));
+    assert!(bench.log_in(warm.as_str(), "pw", &bench.database).await.is_err(), "nobody has it yet");
+    let tenant = name("tenant_naming");
+    let mark = mark(&tenant);
+    for _ in 0..2 {
+        assert!(admin.name_warm_tenant(owner(&tenant, &mark), &warm, "naming").await.unwrap());
+    }
+    let client = bench.log_in("tenant_naming", "pw", &bench.database).await.unwrap();
+    client.batch_execute("INSERT INTO notes (word) VALUES ('mine'); INSERT INTO tags (note) VALUES (1)").await.unwrap();
+    assert!(client.batch_execute("SELECT * FROM tenantry_migrations").await.is_err());
+    let report = admin.migrate(&bench.database, owner(&tenant, &mark), &notes(), None).await.unwrap();
+    assert!(report.applied.is_empty());
+    let other = name("tenant_naming_other");
+    let taken = admin.name_warm_tenant(owner(&other, "tenantry:other"), &warm, "naming").await.unwrap();
+    assert!(!taken, "it has a name already");
+    assert!(admin.warm_tenants("naming").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_holds_its_schema_s_name_as_text_is_not_kept_warm() {
+    let bench = Bench::new("unnamable").await;
+    let secret = "pw".into();
+    for text in [
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path FROM CURRENT AS 'SELECT 1'",
+        "DO $do$ BEGIN EXECUTE format('CREATE FUNCTION g() RETURNS text LANGUAGE sql AS %L',
+             format('SELECT word FROM %I.notes', current_schema())); END $do$",
+    ] {
+        let app = app(&[("CREATE TABLE notes (word text PRIMARY KEY)", None), (text, None)]);
+        let warmed = bench.admin.add_warm_tenant(&app, "unnamable", &bench.login, &secret).await.unwrap();
+        assert_eq!(warmed, Warmed::Unnamable, "{text}");
+        // A copied database gets its tables when it has its name.
+        let tenant = name("tenant_unnamable");
+        let mark = mark(&tenant);
+        let own = owner(&tenant, &mark);
+        bench.admin.create_database(own, &bench.role(&secret), &app, "unnamable").await.unwrap();
+        bench.admin.adopt_schema(own, &bench.login, &app).await.unwrap();
+        let mut session = bench.admin.session(&tenant, "test").await.unwrap();
+        let stale = "SELECT count(*) FROM pg_proc WHERE prosrc || coalesce(proconfig::text, '') LIKE '%tenantry_template%'
+            AND pronamespace = 'tenant_unnamable'::regnamespace";
+        let stale: i64 = sqlx::query_scalar(stale).fetch_one(&mut *session).await.unwrap();
+        assert_eq!(stale, 0, "{text}");
+        drop(session);
+        bench.admin.drop_database(own).await.unwrap();
+        bench.admin.drop_role(own).await.unwrap();
+        bench.admin.drop_outdated_templates("unnamable", &[]).await.unwrap();
+    }
+    assert!(bench.admin.warm_tenants("unnamable").await.unwrap().is_empty());
 }

@@ -6,14 +6,12 @@
 //! take it. Nobody may connect to it meanwhile (a new database is open to every role of the server).
 
 use rand::Rng;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tenantry_domain::names::ObjectName;
 
 use super::{
-    AdminError, MAINTENANCE, OWNER_ROLE, ServerAdmin, database,
+    AdminError, OWNER_ROLE, ServerAdmin,
     template::{TEMPLATE_PREFIX, Template, UNFINISHED_PREFIX, build_lock, name},
 };
-use crate::sql;
 
 const TASK: &str = "keep databases ready for tenants";
 
@@ -25,11 +23,9 @@ impl ServerAdmin {
         for _ in there..size {
             let copy = self.add_warm(template).await?;
             // The first session in a database writes down what all later ones read at their start. Only a
-            // superuser gets one, and a sign-up may have taken the copy by now; it does without. Not of a
-            // pool, which would ask again and again.
-            match PgConnection::connect_with(&self.connect.clone().database(copy.as_str())).await {
-                Ok(session) => drop(session.close().await),
-                Err(error) => tracing::debug!(%error, "{copy} was not warmed up"),
+            // superuser gets one, and a sign-up may have taken the copy by now; it does without.
+            if let Err(error) = self.session(&copy, TASK).await {
+                tracing::debug!(%error, "{copy} was not warmed up");
             }
         }
         Ok(size.saturating_sub(there))
@@ -43,43 +39,12 @@ impl ServerAdmin {
             copy.quoted(),
             template.database.quoted()
         );
-        self.run(MAINTENANCE, TASK, create).await?;
+        self.run(TASK, create).await?;
         Ok(copy)
     }
 
-    /// Makes a warm copy the tenant's, if there is one that nobody is at.
-    pub(super) async fn take_warm(
-        &self,
-        template: &Template,
-        database: &ObjectName,
-        owner_mark: &str,
-    ) -> Result<bool, AdminError> {
-        for copy in self.warm(template).await? {
-            match self.run(MAINTENANCE, TASK, hand_over(&copy, database, owner_mark)).await {
-                Ok(_) => return Ok(true),
-                Err(error) if error.is_missing_database() || error.is_in_use() => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(false)
-    }
-
-    /// Makes a copy the tenant's that was made just now; false if somebody else was faster.
-    pub(super) async fn take_copy(
-        &self,
-        copy: &ObjectName,
-        database: &ObjectName,
-        owner_mark: &str,
-    ) -> Result<bool, AdminError> {
-        match self.when_unused(&hand_over(copy, database, owner_mark)).await {
-            Ok(()) => Ok(true),
-            Err(error) if error.is_missing_database() => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
     /// A template's copies that nobody has, in any order, so that two who take one seldom take the same.
-    async fn warm(&self, template: &Template) -> Result<Vec<ObjectName>, AdminError> {
+    pub(super) async fn warm(&self, template: &Template) -> Result<Vec<ObjectName>, AdminError> {
         let copies = "SELECT datname::text FROM pg_database WHERE starts_with(datname, $1) ORDER BY random()";
         self.database_names(copies, &prefix(template)).await
     }
@@ -91,7 +56,11 @@ impl ServerAdmin {
         label: &str,
         current: &[Template],
     ) -> Result<usize, AdminError> {
-        let marked = "SELECT datname::text FROM pg_database WHERE shobj_description(oid, 'pg_database') = $1";
+        // By the description, which has no index on its text; but by name first: there are as many databases
+        // as tenants, and few templates.
+        let marked = "SELECT datname::text FROM pg_database
+            WHERE (starts_with(datname, 'tenantry_template_') OR starts_with(datname, 'tenantry_unfinished_'))
+                AND shobj_description(oid, 'pg_database') = $1";
         let mut kept = Vec::with_capacity(2 * current.len());
         for template in current {
             kept.extend([template.database.clone(), template.unfinished()?]);
@@ -122,7 +91,7 @@ impl ServerAdmin {
 
     /// Drops a template that nobody is building; false if somebody is.
     async fn drop_unfinished(&self, database: &ObjectName, hash: &str) -> Result<bool, AdminError> {
-        let mut connection = self.connection(MAINTENANCE, TASK).await?;
+        let mut connection = self.connection(TASK).await?;
         // The lock lives as long as its session.
         connection.close_on_drop();
         let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
@@ -136,17 +105,6 @@ impl ServerAdmin {
         }
         Ok(free)
     }
-
-    async fn database_names(&self, query: &'static str, param: &str) -> Result<Vec<ObjectName>, AdminError> {
-        let mut connection = self.connection(MAINTENANCE, TASK).await?;
-        let names: Vec<String> = sqlx::query_scalar(AssertSqlSafe(query))
-            .persistent(false)
-            .bind(param)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(|e| self.failed(TASK, e))?;
-        names.into_iter().map(name).collect()
-    }
 }
 
 const PREFIX: &str = "tenantry_warm_";
@@ -154,17 +112,4 @@ const PREFIX: &str = "tenantry_warm_";
 /// `tenantry_warm_<template's hash>_`.
 fn prefix(template: &Template) -> String {
     format!("{PREFIX}{}_", template.hash)
-}
-
-/// Gives a copy its tenant's mark and name, in one transaction.
-fn hand_over(copy: &ObjectName, database: &ObjectName, owner_mark: &str) -> String {
-    let (from, to, mark) = (copy.quoted(), database.quoted(), sql::literal(owner_mark));
-    // PostgreSQL copies contents, not the rights on the database itself.
-    format!(
-        "SELECT {copy_lock}; SELECT {lock}; REVOKE ALL ON DATABASE {from} FROM PUBLIC; COMMENT ON DATABASE {from} IS {mark}; \
-         ALTER DATABASE {from} CONNECTION LIMIT -1; ALTER DATABASE {from} RENAME TO {to}",
-        // Of two who want one copy the second finds it gone, instead of a row that is being changed.
-        copy_lock = database::lock(copy),
-        lock = database::lock(database)
-    )
 }

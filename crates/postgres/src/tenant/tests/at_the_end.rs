@@ -8,7 +8,7 @@ async fn terminated(bench: &Bench, tenant: &str) -> TenantConnection {
     let pid = ask(&mut connection, tenant, "SELECT pg_backend_pid()::text", &[]).await.unwrap();
     assert!(!connection.is_closed());
     let kill = format!("SELECT pg_terminate_backend({}, 10000)", pid.unwrap());
-    sqlx::raw_sql(sqlx::AssertSqlSafe(kill)).execute(&bench.admin.pool("postgres")).await.unwrap();
+    bench.admin.execute(&kill).await.unwrap();
     connection
 }
 
@@ -43,11 +43,10 @@ async fn a_server_that_ends_during_a_query_is_a_lost_connection() {
     // Who waits for lock 1 gets it once the query runs.
     let lock = "SELECT pg_backend_pid()::text FROM pg_advisory_lock(1)";
     let pid = ask(&mut connection, "tenant_midway", lock, &[]).await.unwrap().unwrap();
-    let admin = bench.admin.pool(bench.database.as_str());
     let kill = format!("SELECT pg_advisory_lock(1); SELECT pg_terminate_backend({pid})");
     let (answer, killed) = tokio::join!(
         ask(&mut connection, "tenant_midway", "SELECT pg_advisory_unlock(1)::text || pg_sleep(30)", &[]),
-        sqlx::raw_sql(sqlx::AssertSqlSafe(kill)).execute(&admin),
+        bench.admin.execute(&kill),
     );
     killed.unwrap();
     let error = answer.unwrap_err();

@@ -87,7 +87,7 @@ async fn a_server_that_only_reads_answers_requests_that_may_write() {
     let bench = Bench::new("standby").await;
     bench.tenant("tenant_standby", &notes()).await;
     let only = "ALTER ROLE login_standby SET default_transaction_read_only = on";
-    sqlx::raw_sql(only).execute(&bench.admin.pool("postgres")).await.unwrap();
+    bench.admin.execute(only).await.unwrap();
     let mut connection = bench.connect(&bench.database).await;
     assert_eq!(ask(&mut connection, "tenant_standby", "SELECT '1'", &[]).await.unwrap().unwrap(), "1");
     let insert = "INSERT INTO notes (word) VALUES ('word') RETURNING word";
@@ -113,7 +113,7 @@ async fn a_statement_that_is_dropped_is_closed_on_the_server() {
     assert_eq!(connection.outside(held).await, "1");
     // One that fails is dropped too: it goes along with the next request.
     let gone = "ALTER TABLE tenant_closed.notes RENAME TO letters";
-    sqlx::raw_sql(gone).execute(&bench.admin.pool(bench.database.as_str())).await.unwrap();
+    bench.admin.execute(gone).await.unwrap();
     let count = "SELECT /* dropped */ count(*)::text FROM notes";
     let error = ask(&mut connection, "tenant_closed", count, &[]).await.unwrap_err();
     assert_eq!(error.kind, QueryErrorKind::Gone, "{error}");

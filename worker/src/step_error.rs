@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use tenantry_domain::ids::ServerId;
 use tenantry_postgres::admin::AdminError;
-use tenantry_registry::{FencedError, LeaseLost, PlaceError, RegistryError};
+use tenantry_registry::{FencedError, LeaseLost, RegistryError};
 
 /// Why a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +21,17 @@ pub enum StepError {
     RegistryAway {
         /// For a person.
         message: String,
+    },
+    /// A tenant server cannot be reached. No try of the step either: the operation waits for the server,
+    /// without a worker.
+    #[error("{message}")]
+    ServerAway {
+        /// Which; none: any of several would do.
+        server: Option<ServerId>,
+        /// For a person.
+        message: String,
+        /// Nothing was done on the server.
+        unsent: bool,
     },
     /// Trying again will not help: undo.
     #[error("{message}")]
@@ -43,8 +55,22 @@ impl StepError {
         Self::Permanent { message: message.into() }
     }
 
-    pub(super) fn timed_out(after: Duration) -> Self {
+    pub(crate) fn timed_out(after: Duration) -> Self {
         Self::transient(format!("the step did not finish within {} s", after.as_secs()))
+    }
+
+    /// What a call on a server met.
+    pub(crate) fn on_server(server: ServerId, error: &AdminError) -> Self {
+        if matches!(error, AdminError::Fenced { .. }) {
+            return Self::LeaseLost;
+        }
+        let message = with_causes(error);
+        if error.is_unreachable() {
+            return Self::ServerAway { server: Some(server), message, unsent: error.is_unsent() };
+        }
+        // The admin login was refused: its password may just have been changed, and the next try reads it anew.
+        let refused_login = error.code().is_some_and(|code| code.starts_with("28"));
+        if error.is_transient() || refused_login { Self::Transient { message } } else { Self::Permanent { message } }
     }
 }
 
@@ -81,30 +107,6 @@ impl From<FencedError> for StepError {
         match error {
             FencedError::LeaseLost(lost) => lost.into(),
             FencedError::Registry(error) => error.into(),
-        }
-    }
-}
-
-impl From<PlaceError> for StepError {
-    fn from(error: PlaceError) -> Self {
-        match error {
-            PlaceError::LeaseLost(lost) => lost.into(),
-            PlaceError::Registry(error) => error.into(),
-            error @ PlaceError::NoRoom(_) => Self::permanent(error.to_string()),
-            error @ PlaceError::NoLogin(_) => Self::transient(error.to_string()),
-        }
-    }
-}
-
-impl From<AdminError> for StepError {
-    fn from(error: AdminError) -> Self {
-        let message = with_causes(&error);
-        // The admin login was refused: its password may just have been changed, and the next try reads it anew.
-        let refused_login = error.code().is_some_and(|code| code.starts_with("28"));
-        if error.is_transient() || refused_login {
-            Self::Transient { message }
-        } else {
-            Self::Permanent { message }
         }
     }
 }

@@ -1,0 +1,105 @@
+//! What each kind of operation is given.
+
+use serde::{Deserialize, Serialize};
+
+use super::OperationKind;
+use crate::tenant::TenantStatus;
+
+/// What an operation was asked to do. `was` is the tenant's status when it was asked for: what undoing
+/// goes back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum OperationInput {
+    /// See [`OperationKind::Provision`].
+    Provision,
+    /// See [`OperationKind::Suspend`].
+    Suspend {
+        /// See [`OperationInput`].
+        was: TenantStatus,
+    },
+    /// See [`OperationKind::Resume`].
+    Resume {
+        /// See [`OperationInput`].
+        was: TenantStatus,
+    },
+    /// See [`OperationKind::Deactivate`].
+    Deactivate {
+        /// See [`OperationInput`].
+        was: TenantStatus,
+        /// Days until the data is dropped, counted by the registry's clock.
+        retention_days: u16,
+    },
+    /// See [`OperationKind::Restore`].
+    Restore {
+        /// See [`OperationInput`].
+        was: TenantStatus,
+    },
+    /// See [`OperationKind::Purge`].
+    Purge {
+        /// See [`OperationInput`].
+        was: TenantStatus,
+        /// Why.
+        reason: PurgeReason,
+    },
+    /// See [`OperationKind::RemoveLostServer`].
+    RemoveLostServer,
+}
+
+/// Why a tenant's data is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PurgeReason {
+    /// Somebody asked for it now.
+    Asked,
+    /// Its retention is over; looked at again when the purge starts.
+    RetentionOver,
+}
+
+impl OperationInput {
+    /// The kind of operation.
+    pub const fn kind(&self) -> OperationKind {
+        match self {
+            Self::Provision => OperationKind::Provision,
+            Self::Suspend { .. } => OperationKind::Suspend,
+            Self::Resume { .. } => OperationKind::Resume,
+            Self::Deactivate { .. } => OperationKind::Deactivate,
+            Self::Restore { .. } => OperationKind::Restore,
+            Self::Purge { .. } => OperationKind::Purge,
+            Self::RemoveLostServer => OperationKind::RemoveLostServer,
+        }
+    }
+
+    /// The same with another status to go back to.
+    #[must_use]
+    pub const fn asked_when(self, status: TenantStatus) -> Self {
+        match self {
+            Self::Provision | Self::RemoveLostServer => self,
+            Self::Suspend { .. } => Self::Suspend { was: status },
+            Self::Resume { .. } => Self::Resume { was: status },
+            Self::Deactivate { retention_days, .. } => Self::Deactivate { was: status, retention_days },
+            Self::Restore { .. } => Self::Restore { was: status },
+            Self::Purge { reason, .. } => Self::Purge { was: status, reason },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    #[test]
+    fn an_input_is_stored_with_its_kind_and_read_back() {
+        let was = TenantStatus::Deactivated { purge_at: DateTime::UNIX_EPOCH };
+        for input in [
+            OperationInput::Provision,
+            OperationInput::Deactivate { was: TenantStatus::Active, retention_days: 30 },
+            OperationInput::Purge { was, reason: PurgeReason::RetentionOver },
+        ] {
+            let stored = serde_json::to_value(input).unwrap();
+            assert_eq!(stored["kind"], input.kind().as_str());
+            assert_eq!(serde_json::from_value::<OperationInput>(stored).unwrap(), input);
+        }
+    }
+}

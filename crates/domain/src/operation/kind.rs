@@ -1,0 +1,66 @@
+//! Kinds of operations, and the lanes they run in.
+
+use serde::{Deserialize, Serialize};
+
+/// What an operation does. One file each under `worker/src/operations/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationKind {
+    /// Makes a tenant's role, schema or database, tables and default data, and begins to serve it.
+    Provision,
+    /// Stops serving a tenant, keeps its data.
+    Suspend,
+    /// Serves a suspended tenant again.
+    Resume,
+    /// Deletes a tenant so that it can still be restored.
+    Deactivate,
+    /// Takes a deletion back.
+    Restore,
+    /// Drops a tenant's data for good.
+    Purge,
+    /// Removes a server that is lost for good, with the tenants it held.
+    RemoveLostServer,
+}
+
+crate::names_of! { OperationKind {
+    Provision = "provision", Suspend = "suspend", Resume = "resume", Deactivate = "deactivate",
+    Restore = "restore", Purge = "purge", RemoveLostServer = "remove_lost_server",
+} }
+
+impl OperationKind {
+    /// The queue that it waits in.
+    pub const fn lane(self) -> Lane {
+        match self {
+            Self::Provision | Self::Suspend | Self::Resume | Self::Deactivate | Self::Restore => {
+                Lane::Interactive
+            }
+            Self::Purge | Self::RemoveLostServer => Lane::Long,
+        }
+    }
+
+    /// Whether one of this kind gives way to an urgent one on the same subject: it is asked to stop.
+    pub const fn gives_way(self) -> bool {
+        matches!(self, Self::Provision | Self::Restore | Self::Resume)
+    }
+
+    /// Whether it may ask another one on its subject to stop.
+    pub const fn is_urgent(self) -> bool {
+        matches!(self, Self::Suspend | Self::Deactivate | Self::Purge)
+    }
+}
+
+/// A queue with a concurrency of its own, so that short work never waits behind long work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// What somebody waits for: sign-up, suspend, resume.
+    Interactive,
+    /// Purges, moves, calls of providers.
+    Long,
+    /// Rollouts.
+    Fleet,
+    /// Pools and sampling, when there is nothing else to do.
+    Idle,
+}
+
+crate::names_of! { Lane { Interactive = "interactive", Long = "long", Fleet = "fleet", Idle = "idle" } }

@@ -1,0 +1,133 @@
+//! The admin connections to one server, within a budget: a small pool to the shared database, and single
+//! sessions to others, which are closed after use. A fleet of tenants with a database each would otherwise
+//! hold a pool each.
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
+
+use sqlx::{
+    ConnectOptions, Connection, PgConnection, PgPool, Postgres,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{timeout, timeout_at},
+};
+
+use super::AdminLimits;
+
+/// See the module.
+pub(super) struct Connections {
+    connect: PgConnectOptions,
+    shared: PgPool,
+    sessions: Arc<Semaphore>,
+    limits: AdminLimits,
+}
+
+/// A connection that has been idle for longer is checked before it is used.
+const FRESH: Duration = Duration::from_millis(500);
+
+impl Connections {
+    pub(super) fn new(connect: PgConnectOptions, shared_database: &str, limits: AdminLimits) -> Self {
+        let shared = PgPoolOptions::new()
+            .max_connections(limits.shared_connections)
+            .acquire_timeout(limits.acquire_timeout)
+            .idle_timeout(limits.idle_timeout)
+            // One that was in use a moment ago is not asked again whether it is alive: a round trip.
+            .test_before_acquire(false)
+            .before_acquire(|connection, state| {
+                Box::pin(async move {
+                    if state.idle_for < FRESH {
+                        return Ok(true);
+                    }
+                    Ok(matches!(timeout(Duration::from_secs(2), connection.ping()).await, Ok(Ok(()))))
+                })
+            })
+            .connect_lazy_with(connect.clone().database(shared_database));
+        Self { connect, shared, sessions: Arc::new(Semaphore::new(limits.sessions)), limits }
+    }
+
+    /// A connection to the shared database.
+    pub(super) async fn shared(&self) -> Result<AdminConnection, sqlx::Error> {
+        Ok(AdminConnection::Pooled(self.shared.acquire().await?))
+    }
+
+    /// A session in any database, closed after use.
+    pub(super) async fn session(&self, database: &str) -> Result<AdminConnection, sqlx::Error> {
+        let deadline = tokio::time::Instant::now() + self.limits.acquire_timeout;
+        // Waiting for a place is not the server's fault, and has no limit of its own: the step has one.
+        let permit = Arc::clone(&self.sessions).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        let deadline = deadline.max(tokio::time::Instant::now() + self.limits.acquire_timeout);
+        let connected = timeout_at(deadline, self.connect.clone().database(database).connect()).await;
+        let connection = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
+        Ok(AdminConnection::Session(Some(connection), permit))
+    }
+
+    /// Whether the server lets somebody in and answers, on a connection of its own.
+    pub(super) async fn probe(&self, database: &str, limit: Duration) -> Result<(), sqlx::Error> {
+        let probe = async {
+            let mut connection = self.connect.clone().database(database).connect().await?;
+            connection.ping().await?;
+            // Not closed politely: that would wait for the server again.
+            connection.close_hard().await
+        };
+        timeout(limit, probe).await.map_err(|_| sqlx::Error::PoolTimedOut)?
+    }
+
+    pub(super) async fn close(&self) {
+        self.sessions.close();
+        // A server that hangs must not keep the worker.
+        let _ = timeout(Duration::from_secs(2), self.shared.close()).await;
+    }
+}
+
+/// An admin connection, of the pool or for this use alone.
+pub(super) enum AdminConnection {
+    Pooled(PoolConnection<Postgres>),
+    /// The permit is its place in the budget.
+    Session(Option<PgConnection>, #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
+}
+
+const OPEN: &str = "a session is taken out only when it is dropped";
+
+impl AdminConnection {
+    /// Ends the connection after this use.
+    pub(super) fn close_on_drop(&mut self) {
+        if let Self::Pooled(connection) = self {
+            connection.close_on_drop();
+        }
+    }
+}
+
+impl Deref for AdminConnection {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        match self {
+            Self::Pooled(connection) => connection,
+            Self::Session(connection, _) => connection.as_ref().expect(OPEN),
+        }
+    }
+}
+
+impl DerefMut for AdminConnection {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        match self {
+            Self::Pooled(connection) => connection,
+            Self::Session(connection, _) => connection.as_mut().expect(OPEN),
+        }
+    }
+}
+
+impl Drop for AdminConnection {
+    fn drop(&mut self) {
+        if let Self::Session(connection, _) = self {
+            // Dropping the socket ends the server's process too, only a moment later.
+            drop(connection.take());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Warm tenants of the shared database: finished, without a name. Signing a tenant up takes one and names it,
+//! which renames every object at once and costs a fraction of making it.
+
+use rand::Rng;
+use secrecy::SecretString;
+use tenantry_domain::{
+    app::{App, AppVersion},
+    names::{EXTENSIONS_SCHEMA, ObjectName},
+};
+
+use super::{AdminError, RoleSpec, ServerAdmin, fence, owner::Owner, schema};
+use crate::sql;
+
+/// What the names of all warm tenants' roles and schemas begin with.
+pub const WARM_TENANT_PREFIX: &str = "tenantry_warm_t_";
+
+/// What became of a warm tenant that was to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warmed {
+    /// It is there, with these tables.
+    Ready(ObjectName, AppVersion),
+    /// The app's objects hold the schema's name as text, so a name given later would not reach it; tenants of
+    /// this app are made one by one.
+    Unnamable,
+}
+
+/// The mark on what nobody has yet.
+fn mark(label: &str) -> String {
+    format!("tenantry:warm:{label}")
+}
+
+impl ServerAdmin {
+    /// Makes one warm tenant of an app at its newest version, in the shared database.
+    pub async fn add_warm_tenant(
+        &self,
+        app: &App,
+        label: &str,
+        login: &ObjectName,
+        secret: &SecretString,
+    ) -> Result<Warmed, AdminError> {
+        let task = "keep tenants ready";
+        let name = format!("{WARM_TENANT_PREFIX}{:016x}", rand::rng().next_u64());
+        let name = ObjectName::parse(&name).map_err(|reason| AdminError::Name { task, name, reason })?;
+        let mark = mark(label);
+        let owner = Owner { name: &name, mark: &mark, fence: None };
+        let role = RoleSpec { secret, login, connection_limit: None, may_log_in: false };
+        let report = self.create_schema(owner, &role, app).await?;
+        // Looked at where the schema comes first on the path, so that its own objects are printed bare.
+        let look = sql::block(
+            "",
+            &format!(
+                "SET LOCAL search_path = {}, {EXTENSIONS_SCHEMA};
+                IF {} THEN RAISE EXCEPTION USING ERRCODE = '{UNNAMABLE}', MESSAGE = 'holds its name'; END IF;",
+                name.quoted(),
+                schema::holds_its_name(&name)
+            ),
+        );
+        match self.run(task, look).await {
+            Ok(_) => {}
+            Err(error) if error.code() == Some(UNNAMABLE) => {
+                self.drop_warm_tenant(&name, label).await?;
+                return Ok(Warmed::Unnamable);
+            }
+            Err(error) => return Err(error),
+        }
+        match report.to {
+            Some(version) => Ok(Warmed::Ready(name, version)),
+            None => Ok(Warmed::Unnamable),
+        }
+    }
+
+    /// Makes a warm tenant the owner's, in one transaction under the fence: the names of schema and role, the
+    /// marks, and that it may log in. Where the owner has them already nothing changes. False if there is no
+    /// such warm tenant any more.
+    pub async fn name_warm_tenant(
+        &self,
+        owner: Owner<'_>,
+        warm: &ObjectName,
+        label: &str,
+    ) -> Result<bool, AdminError> {
+        let (from, to) = (warm.quoted(), owner.name.quoted());
+        let (mark, warm_mark) = (sql::literal(owner.mark), sql::literal(&mark(label)));
+        let body = format!(
+            "{look_at_role} {look_at_schema}
+            IF found_mark IS NOT NULL THEN RETURN; END IF;
+            IF (SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace
+                    WHERE nspname = {name}) IS DISTINCT FROM {warm_mark} THEN
+                RAISE EXCEPTION USING ERRCODE = '{GONE}', MESSAGE = 'no such warm tenant';
+            END IF;
+            ALTER SCHEMA {from} RENAME TO {to};
+            COMMENT ON SCHEMA {to} IS {mark};
+            ALTER ROLE {from} RENAME TO {to};
+            COMMENT ON ROLE {to} IS {mark};
+            ALTER ROLE {to} SET search_path = {to}, {EXTENSIONS_SCHEMA};
+            ALTER ROLE {to} LOGIN;",
+            look_at_role = owner.look_at_role(),
+            look_at_schema = owner.look_at_schema(),
+            name = sql::literal(warm.as_str()),
+        );
+        let block = fence::block(owner.fence, "found_mark text;", &body);
+        match self.run("name the tenant", block).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some(GONE) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Drops a warm tenant that nobody takes any more. Under a fence where an operation had taken it.
+    pub async fn drop_warm_tenant(&self, name: &ObjectName, label: &str) -> Result<(), AdminError> {
+        self.drop_taken_warm_tenant(name, label, None).await
+    }
+
+    /// As [`ServerAdmin::drop_warm_tenant`], of an operation that had taken it and did not name it.
+    pub async fn drop_taken_warm_tenant(
+        &self,
+        name: &ObjectName,
+        label: &str,
+        fence: Option<fence::Fence>,
+    ) -> Result<(), AdminError> {
+        let mark = mark(label);
+        let owner = Owner { name, mark: &mark, fence };
+        self.drop_schema(owner).await?;
+        self.drop_role(owner).await
+    }
+
+    /// The names of all warm tenants of a label on the server, whether the registry knows them or not.
+    pub async fn warm_tenants(&self, label: &str) -> Result<Vec<ObjectName>, AdminError> {
+        let task = "list warm tenants";
+        let mut connection = self.connection(task).await?;
+        let names: Vec<String> = sqlx::query_scalar(
+            "SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1)
+                 AND shobj_description(oid, 'pg_authid') = $2",
+        )
+        .persistent(false)
+        .bind(WARM_TENANT_PREFIX)
+        .bind(mark(label))
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(|e| self.failed(task, e))?;
+        names.into_iter().map(super::template::name).collect()
+    }
+}
+
+/// With which our own SQL says that a name given later would not reach everything.
+const UNNAMABLE: &str = "TNY03";
+
+/// With which our own SQL says that a warm tenant is gone.
+const GONE: &str = "TNY04";

@@ -1,0 +1,174 @@
+//! Table `warm_tenants`: finished, unnamed tenants that wait for a sign-up.
+
+use tenantry_domain::{
+    app::{AppName, AppVersion},
+    ids::ServerId,
+    names::ObjectName,
+    plan::Tier,
+};
+
+use crate::{FencedError, Lease, LeaseLost, Registry, RegistryError, error::Stored};
+
+/// A warm tenant.
+#[derive(Debug, Clone)]
+pub struct WarmTenant {
+    /// Its server.
+    pub server_id: ServerId,
+    /// The name of its role and schema until a tenant takes it.
+    pub name: ObjectName,
+    /// The data plane's login that may become its role.
+    pub login: ObjectName,
+    /// The role's password, sealed with the key-encryption key.
+    pub password: Vec<u8>,
+    /// The version of its tables.
+    pub version: AppVersion,
+}
+
+/// What warm tenants are alike in.
+#[derive(Debug, Clone, Copy)]
+pub struct WarmKind<'a> {
+    /// The app.
+    pub app: &'a AppName,
+    /// Differs when anything does that they are made from.
+    pub fingerprint: &'a str,
+    /// The tier.
+    pub tier: Tier,
+}
+
+impl Registry {
+    /// Takes a free warm tenant for an operation, on the emptiest server by share that can be reached. None
+    /// whose login an earlier tenant of the same slug had.
+    pub async fn warm_take(
+        &self,
+        lease: &Lease,
+        kind: WarmKind<'_>,
+    ) -> Result<Option<WarmTenant>, FencedError> {
+        let row = sqlx::query!(
+            r#"WITH fence AS MATERIALIZED (
+                   SELECT id, tenant_id FROM operations WHERE id = $1 AND fence = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE
+               ), free AS MATERIALIZED (
+                   SELECT warm_tenants.server_id, warm_tenants.name
+                   FROM warm_tenants JOIN servers ON servers.id = server_id, fence
+                   WHERE app = $3 AND fingerprint = $4 AND tier = $5 AND operation_id IS NULL
+                       AND servers.state = 'active' AND servers.tenants < capacity AND unreachable_since IS NULL
+                       AND login <> ALL (
+                           SELECT unnest(before.retired_logins) FROM tenants AS before
+                           JOIN tenants AS own ON own.slug = before.slug WHERE own.id = fence.tenant_id)
+                   ORDER BY servers.tenants::float8 / capacity, warm_tenants.created_at
+                   LIMIT 1 FOR UPDATE OF warm_tenants SKIP LOCKED
+               ), taken AS (
+                   UPDATE warm_tenants SET operation_id = fence.id FROM free, fence
+                   WHERE warm_tenants.server_id = free.server_id AND warm_tenants.name = free.name
+                   RETURNING warm_tenants.server_id, warm_tenants.name, login, password, version
+               )
+               SELECT server_id AS "server_id?", name AS "name?", login AS "login?", password AS "password?",
+                   version AS "version?"
+               FROM fence LEFT JOIN taken ON true"#,
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+            kind.app.as_str(),
+            kind.fingerprint,
+            kind.tier.as_str(),
+        )
+        .fetch_optional(&self.relaxed)
+        .await
+        .map_err(RegistryError::from)?
+        .ok_or(LeaseLost)?;
+        let (Some(server), Some(name), Some(login), Some(password), Some(version)) =
+            (row.server_id, row.name, row.login, row.password, row.version)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(WarmTenant {
+            server_id: ServerId::from_uuid(server),
+            name: ObjectName::parse(&name).stored("warm_tenants.name")?,
+            login: ObjectName::parse(&login).stored("warm_tenants.login")?,
+            password,
+            version: AppVersion::try_from(version).stored("warm_tenants.version")?,
+        }))
+    }
+
+    /// How many free warm tenants of a kind a server has.
+    pub async fn warm_count(&self, server: ServerId, kind: WarmKind<'_>) -> Result<usize, RegistryError> {
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM warm_tenants
+               WHERE server_id = $1 AND app = $2 AND fingerprint = $3 AND tier = $4 AND operation_id IS NULL"#,
+            server.as_uuid(),
+            kind.app.as_str(),
+            kind.fingerprint,
+            kind.tier.as_str(),
+        )
+        .fetch_one(&self.relaxed)
+        .await?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
+    /// Adds warm tenants that are finished.
+    pub async fn warm_add(&self, kind: WarmKind<'_>, warm: &[WarmTenant]) -> Result<(), RegistryError> {
+        let text = |value: fn(&WarmTenant) -> String| -> Vec<String> { warm.iter().map(value).collect() };
+        let servers: Vec<_> = warm.iter().map(|warm| warm.server_id.as_uuid()).collect();
+        let passwords: Vec<Vec<u8>> = warm.iter().map(|warm| warm.password.clone()).collect();
+        let versions: Vec<i64> = warm.iter().map(|warm| warm.version.number()).collect();
+        sqlx::query!(
+            "INSERT INTO warm_tenants (server_id, name, app, fingerprint, version, tier, login, password)
+             SELECT server_id, name, $1, $2, version, $3, login, password
+             FROM unnest($4::uuid[], $5::text[], $6::text[], $7::bytea[], $8::bigint[])
+                 AS warm (server_id, name, login, password, version)",
+            kind.app.as_str(),
+            kind.fingerprint,
+            kind.tier.as_str(),
+            &servers,
+            &text(|warm| warm.name.to_string()),
+            &text(|warm| warm.login.to_string()),
+            &passwords,
+            &versions,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// A data plane's login on a server with room for more tenants; the fullest, so that few are in use.
+    pub async fn warm_login(
+        &self,
+        server: ServerId,
+        tenants_per_login: u32,
+    ) -> Result<Option<ObjectName>, RegistryError> {
+        let limit = i32::try_from(tenants_per_login).unwrap_or(i32::MAX);
+        let name = sqlx::query_scalar!(
+            "SELECT name FROM server_logins WHERE server_id = $1 AND tenants < $2 ORDER BY tenants DESC, name LIMIT 1",
+            server.as_uuid(),
+            limit,
+        )
+        .fetch_optional(&self.relaxed)
+        .await?;
+        name.map(|name| ObjectName::parse(&name)).transpose().stored("server_logins.name")
+    }
+
+    /// Forgets free warm tenants of a server whose fingerprint is none of these, so that nobody takes them any
+    /// more, and answers their names: they are to be dropped.
+    pub async fn warm_forget_outdated(
+        &self,
+        server: ServerId,
+        current: &[String],
+    ) -> Result<Vec<ObjectName>, RegistryError> {
+        let names = sqlx::query_scalar!(
+            "DELETE FROM warm_tenants WHERE server_id = $1 AND fingerprint <> ALL ($2) AND operation_id IS NULL
+             RETURNING name",
+            server.as_uuid(),
+            current,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        names.iter().map(|name| ObjectName::parse(name).stored("warm_tenants.name")).collect()
+    }
+
+    /// The names of all warm tenants of a server, taken ones included.
+    pub async fn warm_names(&self, server: ServerId) -> Result<Vec<ObjectName>, RegistryError> {
+        let names = sqlx::query_scalar!("SELECT name FROM warm_tenants WHERE server_id = $1", server.as_uuid())
+            .fetch_all(&self.pool)
+            .await?;
+        names.iter().map(|name| ObjectName::parse(name).stored("warm_tenants.name")).collect()
+    }
+}

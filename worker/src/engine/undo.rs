@@ -1,0 +1,121 @@
+//! Undoing an operation: its steps are taken back, last first; then it ends.
+
+use std::time::Duration;
+
+use tenantry_domain::operation::OperationEventKind;
+use tenantry_registry::Transition;
+
+use super::{Executed, Moment, execution::Execution, record::Entry};
+use crate::step_error::StepError;
+
+/// How an operation ends when it is undone.
+pub(super) enum Ending {
+    Failed(String),
+    Cancelled,
+}
+
+impl Execution<'_> {
+    /// Takes back the first `count` steps, last first; then ends the operation.
+    pub(super) async fn undo(
+        &self,
+        count: usize,
+        ending: Ending,
+        retries: u32,
+    ) -> Result<Executed, StepError> {
+        // Recorded first: a crash from here on goes on undoing.
+        let mut entry = Entry::at(count);
+        entry.undoing = true;
+        entry.error = match &ending {
+            Ending::Failed(error) => Some(error.clone()),
+            Ending::Cancelled => None,
+        };
+        self.write(entry).await?;
+        let mut failures = retries;
+        for index in (0..count).rev() {
+            if let Some(released) = self.undo_step(index, failures).await? {
+                return Ok(released);
+            }
+            failures = 0;
+            self.emit(OperationEventKind::StepUndone, Some(index), index, "undone");
+            let mut entry = Entry::at(index);
+            entry.undoing = true;
+            self.write(entry).await?;
+        }
+        let (kind, message, transition) = match &ending {
+            Ending::Cancelled => {
+                (OperationEventKind::Cancelled, "cancelled and undone".to_owned(), Transition::Cancelled)
+            }
+            Ending::Failed(error) => {
+                (OperationEventKind::Failed, format!("failed and undone: {error}"), Transition::Failed)
+            }
+        };
+        self.emit(kind, None, 0, &message);
+        let mut entry = Entry::at(0);
+        entry.undoing = true;
+        entry.transition = transition;
+        entry.changes = Some(self.with_last_changes(false));
+        self.write(entry).await?;
+        tracing::warn!("{} ended: {message}", self.steps.kind());
+        Ok(Executed::Ended)
+    }
+
+    /// Takes a step back, again after errors, as often as the settings allow; then the operation is stuck.
+    /// Some: it was released, or ended, before the step is undone.
+    async fn undo_step(&self, index: usize, mut failures: u32) -> Result<Option<Executed>, StepError> {
+        let (settings, name) = (&self.engine.resources.settings, self.names[index]);
+        loop {
+            let undo = async {
+                for _ in 0..self.engine.probe.repetitions() {
+                    self.steps.undo(index).await?;
+                }
+                self.reached(index, Moment::Undone).await
+            };
+            let error = match self.guarded(index, undo).await {
+                Ok(()) => return Ok(None),
+                Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => return Err(error),
+                Err(StepError::ServerAway { server, message, .. }) => {
+                    self.note_away(server, &message).await;
+                    self.emit(OperationEventKind::Waiting, Some(index), index + 1, &message);
+                    let mut entry = Entry::at(index + 1);
+                    entry.undoing = true;
+                    entry.transition = Transition::Waiting(settings.away_pause, server);
+                    entry.message = Some(message);
+                    self.write(entry).await?;
+                    return Ok(Some(Executed::Released));
+                }
+                Err(error) => error,
+            };
+            self.forget_server();
+            failures += 1;
+            tracing::warn!(step.name = name, %error, "undoing step {name} failed: {error}");
+            if failures >= settings.step_tries {
+                return self.stick(index + 1, true, format!("undoing {name}: {error}")).await.map(Some);
+            }
+            let delay = self.backoff(failures);
+            let message = format!("undoing failed, to be tried again: {error}");
+            self.emit(OperationEventKind::Retrying, Some(index), index + 1, &message);
+            let mut entry = Entry::at(index + 1);
+            entry.undoing = true;
+            entry.retried = true;
+            let later = delay > settings.lease || self.engine.stop.is_cancelled();
+            if later {
+                entry.transition = Transition::Queued(delay);
+            }
+            self.write(entry).await?;
+            if later {
+                return Ok(Some(Executed::Released));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.heartbeat.lost.cancelled() => return Err(StepError::LeaseLost),
+                () = self.engine.stop.cancelled() => {
+                    let mut entry = Entry::at(index + 1);
+                    entry.undoing = true;
+                    entry.transition = Transition::Queued(Duration::ZERO);
+                    self.write(entry).await?;
+                    return Ok(Some(Executed::Released));
+                }
+            }
+        }
+    }
+}

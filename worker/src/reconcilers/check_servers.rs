@@ -1,0 +1,64 @@
+//! Looks at servers: often at those that cannot be reached, so that what waits for them goes on when they are
+//! back; now and then at the others, so that it is known when one goes away.
+
+use futures::{StreamExt, stream};
+use tenantry_domain::server::{Server, ServerState};
+
+use super::Reconciled;
+use crate::{Resources, step_error::StepError};
+
+/// Servers looked at at once.
+const AT_ONCE: usize = 16;
+
+/// Runs it once.
+pub async fn run(resources: &Resources) -> Reconciled {
+    let settings = &resources.settings;
+    let now = resources.registry.now().await?;
+    let due = resources.registry.server_list().await?.into_iter().filter(|server| {
+        let every = match server.health.unreachable {
+            Some(_) => settings.probe_away_every,
+            None => settings.probe_every,
+        };
+        let since = server.health.checked_at.map(|at| (now - at).to_std().unwrap_or_default());
+        server.state != ServerState::Lost && since.is_none_or(|since| since >= every)
+    });
+    let checks: Vec<Result<bool, StepError>> =
+        stream::iter(due).map(|server| check(resources, server)).buffer_unordered(AT_ONCE).collect().await;
+    let mut changed = 0;
+    for check in checks {
+        changed += u64::from(check?);
+    }
+    Ok(changed)
+}
+
+/// Looks at one; true if its health changed.
+async fn check(resources: &Resources, server: Server) -> Result<bool, StepError> {
+    let looked = async {
+        let access = resources.servers.unprepared(server.id, server.revision).await?;
+        access.admin.ping().await.map_err(|error| StepError::on_server(server.id, &error))
+    };
+    let away = server.health.unreachable.is_some();
+    metrics::gauge!("tenantry_server_reachable", "server" => server.name.to_string())
+        .set(if away { 0.0 } else { 1.0 });
+    match looked.await {
+        Ok(()) => {
+            let news = resources.registry.server_reachable(server.id).await?;
+            if news {
+                // What was prepared there may be gone.
+                resources.servers.forget(server.id);
+                tracing::info!(server.name = %server.name, "server {} can be reached again", server.name);
+            }
+            Ok(news)
+        }
+        Err(StepError::ServerAway { message, .. }) => {
+            resources.servers.forget(server.id);
+            resources.note_away(server.id, &message).await;
+            Ok(!away)
+        }
+        // It answers, and says no: that is for the operations on it to tell.
+        Err(StepError::Transient { .. } | StepError::Permanent { .. }) => {
+            Ok(resources.registry.server_reachable(server.id).await?)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,95 @@
+//! Keeps, on every server that takes tenants of tier `database`, a template of each app's promoted
+//! version and some warm copies of it, so that signing up waits for neither; drops those of other
+//! versions.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tenantry_domain::{
+    app::App,
+    plan::Tier,
+    server::{Server, ServerState},
+};
+use tenantry_postgres::admin::Template;
+
+use super::Reconciled;
+use crate::{Resources, step_error::StepError};
+
+/// After this an app whose template could not be made is tried again, if nobody promoted a version before.
+const PAUSE: Duration = Duration::from_mins(5);
+
+/// Runs it once.
+pub async fn run(resources: &Resources) -> Reconciled {
+    let mut changed = 0;
+    for server in resources.registry.server_list().await? {
+        if !may_be_filled(&server, Tier::Database) {
+            continue;
+        }
+        match fill_server(resources, &server).await {
+            Ok(count) => changed += count,
+            // The others are filled all the same.
+            Err(error) => tracing::warn!(
+                server.name = %server.name, %error, "warm databases on server {} are not filled: {error}", server.name
+            ),
+        }
+    }
+    Ok(changed)
+}
+
+/// Whether a server takes tenants of a tier and can be reached.
+pub(super) fn may_be_filled(server: &Server, tier: Tier) -> bool {
+    server.state == ServerState::Active
+        && server.tiers.contains(&tier)
+        && server.health.unreachable.is_none()
+        && server.tenants < server.capacity
+}
+
+async fn fill_server(resources: &Resources, server: &Server) -> Reconciled {
+    let settings = &resources.settings;
+    let access = resources.servers.get(server.id, server.revision).await?;
+    let admin = &access.admin;
+    // Read for each server, and what is outdated dropped at once: what another worker makes of a version
+    // that was promoted meanwhile is none of the outdated.
+    let apps = apps(resources).await?;
+    let current = apps
+        .iter()
+        .map(|app| Template::of(app, &settings.label))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| StepError::on_server(server.id, &error))?;
+    let outdated = admin.drop_outdated_templates(&settings.label, &current);
+    let mut changed = access.call(outdated).await? as u64;
+    for app in &apps {
+        let failed = (server.id, app.name.clone(), app.version(), "database");
+        if resources.failed_pools.is_recent(&failed, PAUSE) {
+            continue;
+        }
+        let fill = async {
+            let template = admin.ensure_template(app, &settings.label).await?;
+            admin.fill_warm_pool(&template, settings.warm_databases).await
+        };
+        match access.call(fill).await {
+            Ok(made) => changed += made as u64,
+            Err(error @ StepError::ServerAway { .. }) => return Err(error),
+            // One app's bad SQL must not keep the others from their templates.
+            Err(error) => {
+                tracing::warn!(
+                    app = %app.name, server.name = %server.name, %error,
+                    "app {} gets no template on server {}: {error}", app.name, server.name
+                );
+                resources.failed_pools.note(failed, Instant::now());
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// The apps that have tables to give.
+pub(super) async fn apps(resources: &Resources) -> Result<Vec<Arc<App>>, StepError> {
+    let mut apps = Vec::new();
+    for (name, _) in resources.registry.app_stamps().await? {
+        apps.extend(resources.apps.get(&name).await?.filter(|app| !app.migrations.is_empty()));
+    }
+    Ok(apps)
+}

@@ -1,0 +1,130 @@
+//! Keeps, in the shared database of every server that takes tenants of tier `schema`, some finished, unnamed
+//! tenants of each app's promoted version, so that signing up only names one; drops those of other versions,
+//! and those that the registry does not know.
+
+use std::time::{Duration, Instant};
+
+use tenantry_domain::{app::App, plan::Tier, purpose::Purpose, server::Server};
+use tenantry_postgres::admin::Warmed;
+use tenantry_registry::{WarmKind, WarmTenant};
+
+use secrecy::ExposeSecret;
+
+use super::{
+    Reconciled,
+    fill_warm_databases::{apps, may_be_filled},
+};
+use crate::{
+    Resources, password::password, servers::Server as ServerConnections, step_error::StepError,
+    warm_kind::fingerprint,
+};
+
+/// After this an app whose tenants could not be kept warm is tried again, if nobody promoted a version before.
+const PAUSE: Duration = Duration::from_mins(5);
+
+/// Runs it once.
+pub async fn run(resources: &Resources) -> Reconciled {
+    if resources.settings.warm_tenants == 0 {
+        return Ok(0);
+    }
+    let (apps, mut changed) = (apps(resources).await?, 0);
+    for server in resources.registry.server_list().await? {
+        if !may_be_filled(&server, Tier::Schema) {
+            continue;
+        }
+        match fill_server(resources, &server, &apps).await {
+            Ok(count) => changed += count,
+            // The others are filled all the same.
+            Err(error) => tracing::warn!(
+                server.name = %server.name, %error, "warm tenants on server {} are not filled: {error}", server.name
+            ),
+        }
+    }
+    Ok(changed)
+}
+
+async fn fill_server(resources: &Resources, server: &Server, apps: &[std::sync::Arc<App>]) -> Reconciled {
+    let (registry, settings) = (&resources.registry, &resources.settings);
+    let mut current = Vec::new();
+    let mut missing = Vec::new();
+    for app in apps {
+        let fingerprint = fingerprint(app, &settings.label)?;
+        let kind = WarmKind { app: &app.name, fingerprint: &fingerprint, tier: Tier::Schema };
+        let there = registry.warm_count(server.id, kind).await?;
+        let failed = (server.id, app.name.clone(), app.version(), "schema");
+        if there < settings.warm_tenants && !resources.failed_pools.is_recent(&failed, PAUSE) {
+            missing.push((app, fingerprint.clone(), settings.warm_tenants - there, failed));
+        }
+        current.push(fingerprint);
+    }
+    let outdated = registry.warm_forget_outdated(server.id, &current).await?;
+    // Nothing to do, nothing asked of the server.
+    if missing.is_empty() && outdated.is_empty() {
+        return Ok(0);
+    }
+    let access = resources.servers.get(server.id, server.revision).await?;
+    let mut changed = 0;
+    for name in outdated {
+        access.call(access.admin.drop_warm_tenant(&name, &settings.label)).await?;
+        changed += 1;
+    }
+    for (app, fingerprint, count, failed) in missing {
+        let kind = WarmKind { app: &app.name, fingerprint: &fingerprint, tier: Tier::Schema };
+        for _ in 0..count {
+            match add(resources, server, &access, app, kind).await {
+                Ok(true) => changed += 1,
+                Ok(false) => {
+                    tracing::info!(
+                        app = %app.name,
+                        "tenants of app {} are made when they sign up: its objects hold their schema's name as text",
+                        app.name
+                    );
+                    resources.failed_pools.note(failed, Instant::now());
+                    break;
+                }
+                Err(error @ StepError::ServerAway { .. }) => return Err(error),
+                // One app's bad SQL must not keep the others from being filled.
+                Err(error) => {
+                    tracing::warn!(
+                        app = %app.name, server.name = %server.name, %error,
+                        "no tenants of app {} are kept ready on server {}: {error}", app.name, server.name
+                    );
+                    resources.failed_pools.note(failed, Instant::now());
+                    break;
+                }
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Makes one warm tenant; false if a tenant of this app cannot be kept warm.
+async fn add(
+    resources: &Resources,
+    server: &Server,
+    access: &ServerConnections,
+    app: &App,
+    kind: WarmKind<'_>,
+) -> Result<bool, StepError> {
+    let (registry, settings) = (&resources.registry, &resources.settings);
+    let login = match registry.warm_login(server.id, settings.tenants_per_login).await? {
+        Some(login) => login,
+        None => resources.add_login(server.id).await?,
+    };
+    resources.ensure_login(access, &login).await?;
+    access
+        .call(access.admin.ensure_extensions(access.admin.shared_database(), &app.manifest.extensions))
+        .await?;
+    let secret = password();
+    match access.call(access.admin.add_warm_tenant(app, &settings.label, &login, &secret)).await? {
+        Warmed::Unnamable => Ok(false),
+        Warmed::Ready(name, version) => {
+            let purpose = Purpose::WarmRole(server.id, &name).to_string();
+            let password =
+                resources.kek.seal(&purpose, secret.expose_secret().as_bytes(), &mut rand::rng());
+            let warm = WarmTenant { server_id: server.id, name, login, password, version };
+            registry.warm_add(kind, &[warm]).await?;
+            Ok(true)
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Forgets ended operations with their events, and records of purged tenants, after a configured time.
+
+use super::Reconciled;
+use crate::Resources;
+
+/// Rows of each in one round: a round stays within seconds, and the next one is near.
+const ROUND: i64 = 5_000;
+
+/// Runs it once.
+pub async fn run(resources: &Resources) -> Reconciled {
+    let (registry, retention) = (&resources.registry, resources.settings.retention);
+    let operations = registry.operation_forget(retention.operations, ROUND).await?;
+    Ok(operations + registry.tenant_forget_purged(retention.purged_tenants, ROUND).await?)
+}
