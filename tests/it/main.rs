@@ -21,4 +21,5 @@ mod resolution;
 mod resource_api;
 mod signup;
 mod steps;
+mod versions;
 mod walkthroughs;

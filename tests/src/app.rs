@@ -20,12 +20,13 @@ use tenantry_worker::{
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{Answer, Api, server};
+use crate::{Answer, Api, server, versions::AdminLogin};
 
 /// How a test's Tenantry differs from the usual one.
 #[allow(missing_debug_implementations, reason = "closures and trait objects")]
 pub struct TestAppBuilder {
     server: Option<Arc<EmbeddedPostgres>>,
+    admin: Option<AdminLogin>,
     worker: bool,
     probe: Arc<dyn Probe>,
     resolver: Option<Arc<dyn TxtResolver>>,
@@ -82,6 +83,7 @@ impl Default for TestAppBuilder {
     fn default() -> Self {
         Self {
             server: None,
+            admin: None,
             worker: true,
             probe: Arc::new(Unobserved),
             resolver: None,
@@ -101,6 +103,13 @@ impl TestAppBuilder {
     #[must_use]
     pub fn on_server(mut self, server: Arc<EmbeddedPostgres>) -> Self {
         self.server = Some(server);
+        self
+    }
+
+    /// With another login than the superuser to administer the tenants' server.
+    #[must_use]
+    pub fn administered_by(mut self, admin: AdminLogin) -> Self {
+        self.admin = Some(admin);
         self
     }
 
@@ -253,7 +262,7 @@ impl TestAppBuilder {
             suffix,
         };
         app.load_apps(&self.apps).await;
-        app.register_server().await;
+        app.register_server(self.admin).await;
         if self.worker {
             let url = through(self.worker_registry_proxy);
             let mut settings = app.worker_settings();
@@ -403,11 +412,12 @@ impl TestApp {
         }
     }
 
-    async fn register_server(&self) {
+    async fn register_server(&self, admin: Option<AdminLogin>) {
         let server = self.server();
+        let admin = admin.unwrap_or_else(|| AdminLogin::superuser(server));
         let body = json!({
-            "name": "main", "host": server.host(), "port": server.port(), "adminUser": server.user(),
-            "adminPassword": server.password().expose_secret(), "sharedDatabase": self.shared_database,
+            "name": "main", "host": server.host(), "port": server.port(), "adminUser": admin.user,
+            "adminPassword": admin.password.expose_secret(), "sharedDatabase": self.shared_database,
             "tiers": ["schema", "database"], "capacity": 10_000, "maxConnections": 16, "region": "local",
             "provider": "static",
         });

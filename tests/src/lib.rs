@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod raw;
 pub mod report;
 pub mod server;
+pub mod versions;
 pub mod within;
 
 pub use api::{Answer, Api};

@@ -12,8 +12,8 @@ use tenantry_postgres::embedded::{Durability, EmbeddedConfig, EmbeddedPostgres, 
 use tenantry_registry::Registry;
 use tokio::{runtime::Runtime, sync::OnceCell};
 
-/// Outlives the runtimes of single tests, which the server's own tasks would die with.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+/// Outlives the runtimes of single tests, which a server's own tasks would die with.
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -53,11 +53,19 @@ pub async fn shared() -> &'static EmbeddedPostgres {
 /// # Errors
 /// PostgreSQL is not found or does not start.
 pub async fn start(durability: Durability) -> anyhow::Result<EmbeddedPostgres> {
+    start_from(search(), durability).await
+}
+
+/// The same with the programs of a folder.
+pub(crate) async fn start_from(
+    search: SearchPath,
+    durability: Durability,
+) -> anyhow::Result<EmbeddedPostgres> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let data_dir = std::env::temp_dir().join(format!("tenantry-tests-{}-{number}", std::process::id()));
     let config =
-        EmbeddedConfig { durability, max_connections: 600, ..EmbeddedConfig::throwaway(data_dir, search()) };
+        EmbeddedConfig { durability, max_connections: 600, ..EmbeddedConfig::throwaway(data_dir, search) };
     Ok(EmbeddedPostgres::start(config).await?)
 }
 

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use error::EmbeddedError;
-pub use find::SearchPath;
+pub use find::{SearchPath, installed};
 pub use user::is_root;
 
 use guard::Guard;

@@ -55,6 +55,12 @@ pub(super) async fn binaries(search: &SearchPath, home: &Path) -> Result<PathBuf
     })
 }
 
+/// The folders with PostgreSQL's programs on this machine, each with its major version: those on `PATH`, then
+/// where packages put them, newest first.
+pub fn installed(path: Option<&OsString>) -> Vec<(u32, PathBuf)> {
+    candidates(path).into_iter().filter_map(|dir| Some((version(&dir).ok()?, dir))).collect()
+}
+
 /// Folders on `PATH`, then where packages put them, newest first.
 fn candidates(path: Option<&OsString>) -> Vec<PathBuf> {
     let mut dirs: Vec<_> = path.map(|path| std::env::split_paths(path).collect()).unwrap_or_default();
