@@ -7,6 +7,7 @@ pub(crate) mod known_parameters;
 pub(crate) mod path;
 pub(crate) mod prefer;
 pub(crate) mod query;
+pub(crate) mod server_ref;
 pub(crate) mod tenant_ref;
 
 pub(crate) use body::JsonBody;
@@ -14,4 +15,5 @@ pub(crate) use fields::Fields;
 pub(crate) use path::InPath;
 pub(crate) use prefer::Prefer;
 pub(crate) use query::QueryParams;
+pub(crate) use server_ref::ServerRef;
 pub(crate) use tenant_ref::TenantRef;

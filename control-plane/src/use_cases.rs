@@ -8,7 +8,7 @@ use tenantry_domain::{ids::OperationId, operation::Operation};
 use tenantry_registry::{Registry, RegistryError, TenantDetails};
 
 use crate::{
-    idempotency::Claim,
+    claim::Claim,
     operation_watch::{OperationWatch, Subscription},
 };
 

@@ -8,7 +8,6 @@
 //! Several workers may run at once; any of them may die at any instant.
 
 mod apps;
-pub mod dns;
 pub mod engine;
 pub mod operations;
 mod queue;
@@ -22,6 +21,7 @@ use std::sync::Arc;
 
 use dns::{SystemResolver, TxtResolver};
 use engine::{Engine, Probe, Unobserved};
+pub use tenantry_dns as dns;
 use tenantry_domain::{Clock, envelope::Key};
 use tenantry_registry::Registry;
 use tokio::task::{JoinError, JoinSet};

@@ -1,4 +1,5 @@
-//! `/api/v1/apps`: the tables that tenants get, as manifests and versions.
+//! `/api/v1/apps`: the tables that tenants get, as manifests and versions. An app has no id: its name, which
+//! never changes, is its key.
 
 pub(crate) mod get;
 pub(crate) mod list;

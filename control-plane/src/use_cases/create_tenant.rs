@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
 use rand::RngExt;
 use serde_json::{Map, Value};
 use tenantry_domain::{
@@ -16,10 +15,7 @@ use tenantry_domain::{
 use tenantry_registry::{NewTenant, Registry, RegistryError, TenantCreateError, TenantDetails};
 
 use super::Begun;
-use crate::{
-    Settings, catalogue::Catalogue, idempotency::Claim, operation_watch::OperationWatch, state::ApiState,
-    vault::Vault,
-};
+use crate::{Settings, catalogue::Catalogue, claim::Claim, operation_watch::OperationWatch, vault::Vault};
 
 /// What a new tenant is to be.
 #[derive(Debug, Clone)]
@@ -78,25 +74,12 @@ impl From<TenantCreateError> for CreateTenantError {
 /// Signs tenants up.
 #[derive(Clone)]
 pub(crate) struct CreateTenant {
-    registry: Registry,
-    vault: Vault,
-    clock: Arc<dyn Clock>,
-    watch: OperationWatch,
-    catalogue: Catalogue,
-    settings: Arc<Settings>,
-}
-
-impl FromRef<ApiState> for CreateTenant {
-    fn from_ref(state: &ApiState) -> Self {
-        Self {
-            registry: state.registry.clone(),
-            vault: state.vault.clone(),
-            clock: Arc::clone(&state.clock),
-            watch: state.watch.clone(),
-            catalogue: state.catalogue.clone(),
-            settings: Arc::clone(&state.settings),
-        }
-    }
+    pub(crate) registry: Registry,
+    pub(crate) vault: Vault,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) watch: OperationWatch,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) settings: Arc<Settings>,
 }
 
 /// A token for the TXT record that proves a domain.

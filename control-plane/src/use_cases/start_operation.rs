@@ -2,33 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
 use chrono::{Days, SecondsFormat};
 use serde_json::{Map, Value};
 use tenantry_domain::{Clock, ids::OperationId, operation::OperationKind};
 use tenantry_registry::{NewOperation, OperationStartError, Registry, RetryError, TenantDetails};
 
 use super::Begun;
-use crate::{catalogue::Catalogue, idempotency::Claim, operation_watch::OperationWatch, state::ApiState};
+use crate::{catalogue::Catalogue, claim::Claim, operation_watch::OperationWatch};
 
 /// Starts operations.
 #[derive(Clone)]
 pub(crate) struct StartOperation {
-    registry: Registry,
-    clock: Arc<dyn Clock>,
-    watch: OperationWatch,
-    catalogue: Catalogue,
-}
-
-impl FromRef<ApiState> for StartOperation {
-    fn from_ref(state: &ApiState) -> Self {
-        Self {
-            registry: state.registry.clone(),
-            clock: Arc::clone(&state.clock),
-            watch: state.watch.clone(),
-            catalogue: state.catalogue.clone(),
-        }
-    }
+    pub(crate) registry: Registry,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) watch: OperationWatch,
+    pub(crate) catalogue: Catalogue,
 }
 
 impl StartOperation {

@@ -1,7 +1,5 @@
 //! From a request to the route of a tenant that may be served: resolve, look up, admit.
 
-use std::borrow::Cow;
-
 use axum::{
     extract::FromRequestParts,
     http::{Method, request::Parts},
@@ -94,13 +92,7 @@ fn agree(agreed: &mut Option<CachedRoute>, route: CachedRoute) -> Result<(), Pro
 }
 
 async fn find(plane: &DataPlane, name: &Name<'_>) -> Result<Option<CachedRoute>, Problem> {
-    let name = match name {
-        Name::Id(id) => RouteName::Id(*id),
-        Name::Label(label) => RouteName::Label(label),
-        Name::Domain(Cow::Borrowed(domain)) => RouteName::Domain(domain),
-        Name::Domain(Cow::Owned(domain)) => RouteName::Domain(domain),
-        Name::Nobody => return Ok(None),
-    };
+    let Some(name) = name.as_route_name() else { return Ok(None) };
     plane.0.routes.get(name).await.map_err(answers::routes_unavailable)
 }
 

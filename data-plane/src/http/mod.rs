@@ -6,6 +6,7 @@
 
 mod admitted;
 mod answers;
+mod ask;
 mod outcomes;
 mod reserved;
 mod resource;
@@ -13,6 +14,7 @@ mod router;
 mod statement;
 mod tenant;
 
+pub(crate) use ask::Asks;
 pub(crate) use outcomes::Outcomes;
 pub use router::openapi;
 pub(crate) use router::{cors, router};

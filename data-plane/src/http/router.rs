@@ -15,7 +15,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{reserved, resource, tenant};
+use super::{ask, reserved, resource, tenant};
 use crate::{DataPlane, resolve::Method};
 
 #[derive(OpenApi)]
@@ -44,6 +44,7 @@ impl Modify for Key {
 fn documented() -> (Router<DataPlane>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(tenant::tenant_get))
+        .routes(routes!(ask::ask))
         .route("/api/auth", any(reserved::auth))
         .route("/api/auth/{*rest}", any(reserved::auth))
         .routes(routes!(
@@ -121,7 +122,7 @@ mod tests {
     fn every_endpoint_is_documented() {
         let document = openapi();
         let paths: Vec<_> = document.paths.paths.keys().map(String::as_str).collect();
-        assert_eq!(paths, ["/api/tenant", "/api/{table}", "/api/{table}/{id}"]);
+        assert_eq!(paths, ["/.well-known/tenantry/ask", "/api/tenant", "/api/{table}", "/api/{table}/{id}"]);
         assert!(serde_json::to_string(&document).unwrap().contains("\"bearer\""));
     }
 }

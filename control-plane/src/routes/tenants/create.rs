@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{Authorized, scopes::TenantsWrite},
-    idempotency::Claim,
+    claim::Claim,
     input::{Fields, JsonBody, Prefer},
     refusal::Refusal,
     routes::operations::answer::{WorkView, answer},
@@ -138,7 +138,7 @@ impl From<CreateTenantError> for Refusal {
                 "subdomain",
                 "another tenant has this subdomain; choose another",
             ),
-            E::DomainTaken => Self::taken("domain_taken", "domain", "another tenant has this domain"),
+            E::DomainTaken => Self::taken("domain_taken", "domain", "another tenant has proven this domain"),
             E::Registry(error) => error.into(),
         }
     }
