@@ -9,7 +9,7 @@ mod writes;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use tenantry_tests::{Answer, Api, TestApp};
+use tenantry_tests::{Answer, Api};
 
 const OBJECT: &str = "application/vnd.pgrst.object+json";
 /// An id that no row has.

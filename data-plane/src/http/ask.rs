@@ -1,39 +1,25 @@
 //! `GET /.well-known/tenantry/ask`: whether a reverse proxy should get a certificate for a host name
 //! (Caddy's `on_demand_tls { ask ... }`).
 
-use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
-use governor::{DefaultDirectRateLimiter, Quota};
 use serde::{Deserialize, Serialize};
 use tenantry_http::Problem;
 use utoipa::{IntoParams, ToSchema};
 
 use super::answers;
 use crate::{
-    DataPlane,
     admit::{PhaseRefused, check_phase},
+    asks::TooMany,
     resolve,
     routes::RouteName,
+    state::Plane,
 };
-
-/// Questions about host names that are not in memory, per second and at once. Anybody may ask, and a
-/// certificate is worth a second's wait; the registry is not to pay for a scan.
-const PER_SECOND: NonZeroU32 = NonZeroU32::new(50).expect("not zero");
-const AT_ONCE: NonZeroU32 = NonZeroU32::new(200).expect("not zero");
-
-/// How many questions may still go to the registry.
-pub(crate) struct Asks(DefaultDirectRateLimiter);
-
-impl Asks {
-    pub(crate) fn new() -> Self {
-        Self(DefaultDirectRateLimiter::direct(Quota::per_second(PER_SECOND).allow_burst(AT_ONCE)))
-    }
-}
 
 /// What is asked.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -70,24 +56,24 @@ pub(super) struct AskView {
     security(())
 )]
 pub(super) async fn ask(
-    State(plane): State<DataPlane>,
+    State(plane): State<Arc<Plane>>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<AskView>, Problem> {
     let Ok(Query(Asked { domain })) = asked else {
         return Err(Problem::invalid("domain", "is required, and nothing else: `?domain=<host name>`"));
     };
-    let name = resolve::of_host(&domain, &plane.0.rules);
+    let name = resolve::of_host(&domain, &plane.rules);
     let Some(name) = name.as_ref().and_then(resolve::Name::as_route_name) else { return Err(nobody_s()) };
-    let route = match plane.0.routes.lookup(name) {
+    let route = match plane.routes.lookup(name) {
         Some(route) => Some(route),
         None => {
-            plane.0.asks.0.check().map_err(|_| too_many())?;
-            plane.0.routes.get(name).await.map_err(answers::routes_unavailable)?
+            plane.asks.admit().map_err(|TooMany| too_many())?;
+            plane.routes.get(name).await.map_err(answers::routes_unavailable)?
         }
     };
     let is_tenant_s = route.is_some_and(|route| {
         let served_here =
-            plane.0.rules.single_tenant().is_none_or(|slug| RouteName::Label(slug.as_str()).is_of(&route));
+            plane.rules.single_tenant().is_none_or(|slug| RouteName::Label(slug.as_str()).is_of(&route));
         served_here && check_phase(route.phase) != Err(PhaseRefused::Gone)
     });
     if is_tenant_s { Ok(Json(AskView { domain })) } else { Err(nobody_s()) }

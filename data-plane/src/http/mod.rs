@@ -7,15 +7,10 @@
 mod admitted;
 mod answers;
 mod ask;
-mod outcomes;
 mod reserved;
 mod resource;
 mod router;
-mod statement;
 mod tenant;
 
-pub(crate) use ask::Asks;
-pub(crate) use outcomes::Outcomes;
 pub use router::openapi;
 pub(crate) use router::{cors, router};
-pub(crate) use statement::Runner;
