@@ -1,6 +1,7 @@
 //! Reading requests strictly: what is not understood is refused, with the name of what is wrong.
 
 pub(crate) mod body;
+pub(crate) mod ceiling;
 pub(crate) mod cursor;
 pub(crate) mod fields;
 pub(crate) mod known_parameters;
@@ -11,6 +12,7 @@ pub(crate) mod server_ref;
 pub(crate) mod tenant_ref;
 
 pub(crate) use body::JsonBody;
+pub(crate) use ceiling::Ceiling;
 pub(crate) use fields::Fields;
 pub(crate) use path::InPath;
 pub(crate) use prefer::Prefer;

@@ -133,7 +133,7 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    /// Asked from 10.0.0.1, with 10.0.0.0/8 and fd00::/8 trusted.
+    /// Asked from 10.0.0.1, with 10.0.0.0/8 and `fd00::/8` trusted.
     fn seen(headers: &[(&'static str, &str)]) -> String {
         let mut map = HeaderMap::new();
         for (name, value) in headers {

@@ -1,5 +1,9 @@
 //! One request of a tenant, served: catalog, plan, connection, statement; and once more where a newer
 //! route says, if the placement turns out to be an old one. Knows neither axum nor problem documents.
+#![allow(
+    clippy::result_large_err,
+    reason = "a failure is made once per request; a box would be one more allocation"
+)]
 
 use std::sync::Arc;
 

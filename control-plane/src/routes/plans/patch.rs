@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 use tenantry_domain::{
     Clock,
@@ -17,7 +17,7 @@ use super::{body, change::change, view::PlanView};
 use crate::{
     auth::{Authorized, scopes::PlansWrite},
     catalogue::Catalogue,
-    input::{Fields, InPath, JsonBody, body::object},
+    input::{Ceiling, Fields, InPath, JsonBody, body::object},
     refusal::Refusal,
 };
 
@@ -46,22 +46,17 @@ pub(crate) struct PatchPlanBody {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PatchLimits {
     /// Users that a tenant may have.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<u32>)]
-    max_users: Option<Option<u32>>,
+    max_users: Ceiling<u32>,
     /// Bytes of data and files.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<u64>)]
-    max_storage: Option<Option<u64>>,
+    max_storage: Ceiling<u64>,
     /// Requests to the data plane per day.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default)]
     #[schema(value_type = Option<u64>)]
-    api_requests_per_day: Option<Option<u64>>,
-}
-
-/// Tells null from what is left out.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(value).map(Some)
+    api_requests_per_day: Ceiling<u64>,
 }
 
 impl PatchPlanBody {
@@ -76,12 +71,9 @@ impl PatchPlanBody {
             name: plan.name,
             tier: self.tier.unwrap_or(plan.tier),
             limits: Limits {
-                max_users: self.limits.max_users.unwrap_or(plan.limits.max_users),
-                max_storage_bytes: self.limits.max_storage.unwrap_or(plan.limits.max_storage_bytes),
-                api_requests_per_day: self
-                    .limits
-                    .api_requests_per_day
-                    .unwrap_or(plan.limits.api_requests_per_day),
+                max_users: self.limits.max_users.over(plan.limits.max_users),
+                max_storage_bytes: self.limits.max_storage.over(plan.limits.max_storage_bytes),
+                api_requests_per_day: self.limits.api_requests_per_day.over(plan.limits.api_requests_per_day),
             },
             features: self.features.unwrap_or(plan.features),
             default_config: self.default_config.unwrap_or(plan.default_config),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Extension, Json,
-    extract::State,
+    extract::{FromRef, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use super::repeat::{self, Again};
 use crate::{
+    Settings,
     claim::Claim,
     input::{Fields, JsonBody, Prefer},
     refusal::Refusal,
@@ -29,6 +30,7 @@ use crate::{
         tenants::{create::count_signup, domains::view::DomainView},
     },
     signup_gate::{SignupGate, Uncounted, network},
+    state::ApiState,
     use_cases::{
         create_tenant::{CreateTenant, CreateTenantError, Wanted},
         start_operation::StartOperation,
@@ -80,6 +82,30 @@ pub(crate) struct SignedUpTenant {
     host: String,
 }
 
+/// What signing up works with.
+#[derive(Clone)]
+pub(crate) struct SignUps {
+    gate: Option<Arc<SignupGate>>,
+    registry: Registry,
+    create: CreateTenant,
+    start: StartOperation,
+    clock: Arc<dyn Clock>,
+    settings: Arc<Settings>,
+}
+
+impl FromRef<ApiState> for SignUps {
+    fn from_ref(state: &ApiState) -> Self {
+        Self {
+            gate: state.signup.clone(),
+            registry: state.registry.clone(),
+            create: CreateTenant::from_ref(state),
+            start: StartOperation::from_ref(state),
+            clock: Arc::clone(&state.clock),
+            settings: Arc::clone(&state.settings),
+        }
+    }
+}
+
 /// Sign up, without a key
 ///
 /// Off unless the operator switched it on; limited per address. Plan and app are the operator's choice.
@@ -104,15 +130,11 @@ pub(crate) struct SignedUpTenant {
 pub(crate) async fn sign_up(
     prefer: Prefer,
     claim: Claim,
-    State(gate): State<Option<Arc<SignupGate>>>,
-    State(registry): State<Registry>,
-    State(create): State<CreateTenant>,
-    State(start): State<StartOperation>,
-    State(clock): State<Arc<dyn Clock>>,
-    State(settings): State<Arc<crate::Settings>>,
     visitor: Option<Extension<Visitor>>,
+    State(sign_ups): State<SignUps>,
     JsonBody(body): JsonBody<SignUpBody>,
 ) -> Result<Response, Refusal> {
+    let SignUps { gate, registry, create, start, clock, settings } = sign_ups;
     let gate = gate.ok_or_else(|| Refusal::not_found("endpoint"))?;
     let mut fields = Fields::default();
     let name = fields.take("name", DisplayName::parse(&body.name));
