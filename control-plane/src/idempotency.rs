@@ -12,17 +12,18 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tenantry_domain::{Clock, ids::uuid_v7};
-use tenantry_http::{PeerAddr, Problem, RequestId};
+use tenantry_http::{Problem, RequestId};
 use tenantry_registry::{IdempotencyClaim, IdempotentRequest, Registry, StoredAnswer};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::{auth::Caller, input::body, refusal::Refusal, state::ApiState, vault::Vault};
+pub(crate) use crate::claim::Claim;
+use crate::{auth::Caller, input::body, refusal::Refusal, state::ApiState, vault::Vault, visitor::Visitor};
 
 /// How long an answer is kept.
 const KEPT: TimeDelta = TimeDelta::hours(24);
@@ -49,26 +50,6 @@ pub(crate) struct Idempotency {
 impl FromRef<ApiState> for Idempotency {
     fn from_ref(state: &ApiState) -> Self {
         Self { registry: state.registry.clone(), vault: state.vault.clone(), clock: Arc::clone(&state.clock) }
-    }
-}
-
-/// The claim of the request at hand on its `Idempotency-Key`, if it has one. What the request makes
-/// takes its id from it: should the process die before the answer is kept, the repeat finds it.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Claim {
-    id: Option<Uuid>,
-    unanswered: bool,
-}
-
-impl Claim {
-    /// The id of what the request makes: the claim's, or a new one.
-    pub(crate) fn id_or_new(self, now: DateTime<Utc>) -> Uuid {
-        self.id.unwrap_or_else(|| uuid_v7(now, &mut rand::rng()))
-    }
-
-    /// The id of what the same request may have made before without being answered.
-    pub(crate) fn made_before(self) -> Option<Uuid> {
-        self.id.filter(|_| self.unanswered)
     }
 }
 
@@ -99,7 +80,7 @@ pub(crate) async fn replay(
     let claimed = idempotency.registry.idempotency_claim(&asked, now, now - KEPT, now - ABANDONED).await?;
     match claimed {
         IdempotencyClaim::Claimed { claim, unanswered } => {
-            request.extensions_mut().insert(Claim { id: Some(claim), unanswered });
+            request.extensions_mut().insert(Claim::new(claim, unanswered));
             idempotency.run(claim, request, next).await
         }
         IdempotencyClaim::Answered(answer) => {
@@ -134,12 +115,12 @@ fn read_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// Whose key space it is: the API key's, or without one the address's.
+/// Whose key space it is: the API key's, or without one the visitor's.
 fn caller_of(request: &Request) -> String {
     match request.extensions().get::<Caller>() {
         Some(Caller(key)) => format!("key:{}", key.id),
-        None => match request.extensions().get::<axum::extract::ConnectInfo<PeerAddr>>() {
-            Some(peer) => format!("address:{}", peer.0.0.ip()),
+        None => match request.extensions().get() {
+            Some(Visitor(address)) => format!("address:{address}"),
             None => "address:unknown".to_owned(),
         },
     }

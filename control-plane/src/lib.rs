@@ -5,6 +5,7 @@
 
 mod auth;
 mod catalogue;
+mod claim;
 mod document;
 mod idempotency;
 mod input;
@@ -14,9 +15,12 @@ mod refusal;
 mod routes;
 mod settings;
 mod short_lived;
+mod signup_gate;
 mod state;
+mod trusted_proxy;
 mod use_cases;
 mod vault;
+mod visitor;
 
 use std::{io, sync::Arc};
 
@@ -27,7 +31,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use document::openapi;
+pub use install::BootstrapKeyError;
 pub use settings::{Settings, SignupSettings};
+pub use trusted_proxy::{NotANetwork, TrustedProxy};
 
 use state::ApiState;
 

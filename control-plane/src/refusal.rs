@@ -88,7 +88,7 @@ impl From<RegistryError> for Refusal {
 impl From<OperationStartError> for Refusal {
     fn from(error: OperationStartError) -> Self {
         match error {
-            OperationStartError::UnknownTenant => Self::not_found("tenant"),
+            OperationStartError::UnknownSubject(kind) => Self::not_found(kind),
             OperationStartError::Refused(refused) => {
                 Problem::new(StatusCode::CONFLICT, "operation_refused", refused.to_string())
                     .with("kind", refused.kind.as_str())
@@ -98,7 +98,7 @@ impl From<OperationStartError> for Refusal {
             OperationStartError::Busy(id) => Problem::new(
                 StatusCode::CONFLICT,
                 "operation_in_progress",
-                "another operation of this tenant is not finished; wait for it, or cancel it",
+                "another operation on it is not finished; wait for it, or cancel it",
             )
             .with("operationId", id.to_string())
             .with_header(header::LOCATION, operation_path(id))

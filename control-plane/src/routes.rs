@@ -17,7 +17,9 @@ use utoipa_swagger_ui::SwaggerUi;
 use crate::{
     auth, document, idempotency,
     input::known_parameters::{self, KnownParameters},
+    signup_gate,
     state::ApiState,
+    visitor,
 };
 
 /// Every endpoint that needs a key.
@@ -39,18 +41,32 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::keys::delete::delete_tenant_key))
         .routes(routes!(tenants::domains::create::create_domain, tenants::domains::list::list_domains))
         .routes(routes!(tenants::domains::delete::delete_domain))
+        .routes(routes!(tenants::domains::verify::verify_domain))
         .routes(routes!(operations::list::list_operations))
         .routes(routes!(operations::get::get_operation))
         .routes(routes!(operations::events::operation_events))
         .routes(routes!(operations::retry::retry_operation))
         .routes(routes!(operations::cancel::cancel_operation))
+        .routes(routes!(operations::abandon::abandon_operation))
         .routes(routes!(plans::create::create_plan, plans::list::list_plans))
-        .routes(routes!(plans::get::get_plan, plans::put::put_plan, plans::delete::delete_plan))
+        .routes(routes!(
+            plans::get::get_plan,
+            plans::put::put_plan,
+            plans::patch::patch_plan,
+            plans::delete::delete_plan
+        ))
         .routes(routes!(servers::create::create_server, servers::list::list_servers))
-        .routes(routes!(servers::get::get_server, servers::put::put_server, servers::delete::delete_server))
+        .routes(routes!(
+            servers::get::get_server,
+            servers::put::put_server,
+            servers::patch::patch_server,
+            servers::delete::delete_server
+        ))
         .routes(routes!(apps::list::list_apps))
         .routes(routes!(apps::get::get_app, apps::put::put_app))
         .routes(routes!(apps::push_version::push_version))
+        .routes(routes!(apps::delete_version::delete_version))
+        .routes(routes!(apps::promote_version::promote_version))
         .routes(routes!(keys::create::create_key, keys::list::list_keys))
         .routes(routes!(keys::delete::delete_key))
 }
@@ -79,7 +95,8 @@ pub(crate) fn router(state: &ApiState) -> Router {
     let public = Router::from(public())
         .route_layer(replay())
         .route_layer(known_only())
-        .route_layer(middleware::from_fn_with_state(state.clone(), signup::limit));
+        .route_layer(middleware::from_fn_with_state(state.clone(), signup_gate::limit))
+        .route_layer(middleware::from_fn_with_state(state.clone(), visitor::identify));
     let router = authenticated
         .merge(public)
         .with_state(state.clone())

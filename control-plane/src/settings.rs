@@ -4,11 +4,15 @@ use std::num::NonZeroU32;
 
 use tenantry_domain::{app::AppName, plan::PlanName};
 
+use crate::trusted_proxy::TrustedProxy;
+
 /// How the control plane behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Public sign-up; off without it.
     pub signup: Option<SignupSettings>,
+    /// Proxies whose `Forwarded` and `X-Forwarded-For` are believed; without any, nobody's are.
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// Tenants are `<slug>.<base domain>`; custom domains within it are refused.
     pub base_domain: String,
     /// The app of tenants that name none. Without it, the only app there is.
@@ -26,6 +30,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             signup: None,
+            trusted_proxies: Vec::new(),
             base_domain: "localhost".to_owned(),
             default_app: None,
             max_body: Self::MAX_BODY,

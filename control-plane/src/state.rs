@@ -3,12 +3,18 @@
 use std::sync::Arc;
 
 use axum::extract::FromRef;
+use tenantry_dns::{SystemResolver, TxtResolver};
 use tenantry_domain::{Clock, envelope};
 use tenantry_registry::Registry;
 
 use crate::{
-    Settings, auth::KeyRing, catalogue::Catalogue, operation_watch::OperationWatch,
-    routes::signup::SignupGate, vault::Vault,
+    Settings,
+    auth::KeyRing,
+    catalogue::Catalogue,
+    operation_watch::OperationWatch,
+    signup_gate::SignupGate,
+    use_cases::{create_tenant::CreateTenant, start_operation::StartOperation},
+    vault::Vault,
 };
 
 /// Everything handlers may ask for, by its type.
@@ -22,6 +28,7 @@ pub(crate) struct ApiState {
     pub(crate) keys: KeyRing,
     pub(crate) settings: Arc<Settings>,
     pub(crate) signup: Option<Arc<SignupGate>>,
+    pub(crate) resolver: Arc<dyn TxtResolver>,
 }
 
 impl ApiState {
@@ -38,8 +45,35 @@ impl ApiState {
             keys: KeyRing::new(registry.clone(), Arc::clone(&clock)),
             signup: settings.signup.clone().map(|settings| Arc::new(SignupGate::new(settings))),
             settings: Arc::new(settings),
+            resolver: Arc::new(SystemResolver::default()),
             clock,
             registry,
+        }
+    }
+}
+
+// Here and not beside the use cases, which know nothing of axum.
+
+impl FromRef<ApiState> for CreateTenant {
+    fn from_ref(state: &ApiState) -> Self {
+        Self {
+            registry: state.registry.clone(),
+            vault: state.vault.clone(),
+            clock: Arc::clone(&state.clock),
+            watch: state.watch.clone(),
+            catalogue: state.catalogue.clone(),
+            settings: Arc::clone(&state.settings),
+        }
+    }
+}
+
+impl FromRef<ApiState> for StartOperation {
+    fn from_ref(state: &ApiState) -> Self {
+        Self {
+            registry: state.registry.clone(),
+            clock: Arc::clone(&state.clock),
+            watch: state.watch.clone(),
+            catalogue: state.catalogue.clone(),
         }
     }
 }

@@ -2,45 +2,46 @@
 
 pub(crate) mod await_operation;
 pub(crate) mod create_tenant;
+pub(crate) mod make_way;
 pub(crate) mod start_operation;
 
 use tenantry_domain::{ids::OperationId, operation::Operation};
 use tenantry_registry::{Registry, RegistryError, TenantDetails};
 
 use crate::{
-    idempotency::Claim,
+    claim::Claim,
     operation_watch::{OperationWatch, Subscription},
 };
 
-/// Work that was begun on a tenant.
-pub(crate) struct Begun {
-    /// The tenant, as it was then.
-    pub(crate) tenant: TenantDetails,
+/// Work that was started.
+pub(crate) struct Started {
+    /// The tenant that it is on, as it was then; none: it is on something else.
+    pub(crate) tenant: Option<TenantDetails>,
     /// The operation, queued.
     pub(crate) operation: Operation,
     /// A watch on it that has missed nothing.
     pub(crate) subscription: Subscription,
 }
 
-impl Begun {
-    /// Begins work, unless the same request has begun it before without being answered.
+impl Started {
+    /// Begins work, unless the same request has started it before without being answered.
     async fn once<E: From<RegistryError>>(
         claim: Claim,
         registry: &Registry,
         watch: &OperationWatch,
         work: impl Future<Output = Result<Self, E>>,
     ) -> Result<Self, E> {
-        if let Some(begun) = Self::before(claim, registry, watch).await? {
-            return Ok(begun);
+        if let Some(started) = Self::before(claim, registry, watch).await? {
+            return Ok(started);
         }
         match work.await {
             // The first request may have been at work until now, and be what is in the way.
             Err(refused) => Self::before(claim, registry, watch).await?.ok_or(refused),
-            begun => begun,
+            started => started,
         }
     }
 
-    /// What the same request has begun before without being answered.
+    /// What the same request has started before without being answered.
     async fn before(
         claim: Claim,
         registry: &Registry,
@@ -49,7 +50,18 @@ impl Begun {
         let Some(id) = claim.made_before().map(OperationId::from_uuid) else { return Ok(None) };
         let subscription = watch.subscribe(id);
         let Some(operation) = registry.operation_get(id).await? else { return Ok(None) };
-        let tenant = registry.tenant_get(operation.tenant_id).await?;
-        Ok(tenant.map(|tenant| Self { tenant, operation, subscription }))
+        let tenant = tenant_of(registry, &operation).await?;
+        Ok(Some(Self { tenant, operation, subscription }))
+    }
+}
+
+/// The tenant that an operation is on.
+pub(crate) async fn tenant_of(
+    registry: &Registry,
+    operation: &Operation,
+) -> Result<Option<TenantDetails>, RegistryError> {
+    match operation.subject.tenant() {
+        Some(tenant) => registry.tenant_get(tenant).await,
+        None => Ok(None),
     }
 }

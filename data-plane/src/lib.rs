@@ -1,17 +1,21 @@
 //! The data plane: tenant traffic.
 //!
 //! `resolve` says which tenant a request is for, `routes` knows where that tenant is, `admit`
-//! whether it may be served, `pool` has the connection, `http` answers. It reads routes from the
+//! whether it may be served, `serve` runs its statement, `pool` has the connection, `http` answers. It reads routes from the
 //! registry and appends usage to it, nothing else; and works on while the registry is down.
 
 mod admit;
+mod asks;
 mod branding;
 mod catalogs;
 mod http;
+mod outcomes;
 mod pool;
 mod resolve;
 mod routes;
+mod serve;
 mod settings;
+mod state;
 mod usage;
 
 use std::{io, sync::Arc, time::Duration};
@@ -23,12 +27,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    branding::Brandings,
-    catalogs::Catalogs,
-    http::{Outcomes, Runner},
-    pool::Pools,
-    resolve::Rules,
-    usage::Usage,
+    asks::Asks, branding::Brandings, catalogs::Catalogs, outcomes::Outcomes, pool::Pools, resolve::Rules,
+    serve::Runner, state::Plane, usage::Usage,
 };
 pub use crate::{
     http::openapi,
@@ -39,20 +39,7 @@ pub use crate::{
 
 /// A data plane. Cheap to clone. Make it after the metrics recorder is installed.
 #[derive(Clone)]
-pub struct DataPlane(Arc<Shared>);
-
-struct Shared {
-    rules: Rules,
-    routes: RouteCache,
-    runner: Runner,
-    branding: Brandings,
-    usage: Usage,
-    outcomes: Outcomes,
-    clock: Arc<dyn Clock>,
-    registry: Registry,
-    max_body: usize,
-    usage_interval: Duration,
-}
+pub struct DataPlane(Arc<Plane>);
 
 impl std::fmt::Debug for DataPlane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -76,9 +63,10 @@ impl DataPlane {
         );
         let limits =
             tenantry_query::Limits { max_rows: settings.max_rows, ..tenantry_query::Limits::default() };
-        Self(Arc::new(Shared {
+        Self(Arc::new(Plane {
             rules: Rules::new(&settings.base_domain, settings.methods, settings.single_tenant),
             runner: Runner {
+                routes: routes.clone(),
                 pools: Pools::new(registry.clone(), kek, settings.pool, settings.statement_timeout),
                 catalogs: Catalogs::default(),
                 limits,
@@ -87,6 +75,7 @@ impl DataPlane {
             routes,
             usage: Usage::new(),
             outcomes: Outcomes::new(),
+            asks: Asks::new(),
             clock,
             registry,
             max_body: settings.max_body,
@@ -97,7 +86,7 @@ impl DataPlane {
     /// The router, complete with its layers, `/docs` and `/openapi.json`.
     pub fn router(&self) -> Router {
         let clock = Arc::clone(&self.0.clock);
-        let (router, cors) = (http::router(self), http::cors());
+        let (router, cors) = (http::router(&self.0), http::cors());
         tenantry_http::with_standard_layers(router, "data", self.0.max_body, clock, Some(cors))
     }
 
@@ -134,7 +123,7 @@ impl DataPlane {
     }
 
     async fn report_usage(self, stop: CancellationToken) {
-        let Shared { usage, registry, clock, usage_interval, .. } = &*self.0;
+        let Plane { usage, registry, clock, usage_interval, .. } = &*self.0;
         usage.clone().report(registry.clone(), Arc::clone(clock), *usage_interval, stop).await;
     }
 

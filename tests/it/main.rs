@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "functions that tests share fail as tests do")]
 
+mod already_so;
 mod bad_input;
+mod bootstrap_key;
 mod crashes;
 mod dev;
 mod domains;
@@ -12,6 +14,7 @@ mod isolation;
 mod keys;
 mod lifecycle;
 mod operations;
+mod plan_changes;
 mod plans_servers_apps;
 mod postgrest_client;
 mod public_signup;

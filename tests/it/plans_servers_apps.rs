@@ -81,11 +81,8 @@ async fn a_changed_plan_holds_for_its_tenants_at_once() {
     tenant.data.get("/api/biometric_templates").await.expect_problem(403, "feature_disabled");
     let body = json!({ "tier": "schema", "features": { "biometric_auth": true } });
     app.api.put("/api/v1/plans/starter", body).await.expect(200);
-    let limit = std::time::Duration::from_secs(5);
-    tenantry_tests::within::within(limit, "the feature is on", async || {
-        tenant.data.get("/api/biometric_templates").await.status == 200
-    })
-    .await;
+    app.routes_caught_up().await;
+    tenant.data.get("/api/biometric_templates").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -387,4 +384,114 @@ async fn a_tenant_is_changed_and_goes_back_to_its_plan_s_limits() {
         app.api.get(&format!("/api/v1/tenants/{}", before["id"].as_str().unwrap())).await.json(),
         changed
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patch_of_a_plan_changes_what_is_given_and_nothing_else() {
+    let app = TestApp::build().without_worker().start().await;
+    app.api.post("/api/v1/plans", starter()).await.expect(201);
+    let patch = async |body: Value| app.api.patch("/api/v1/plans/starter", body).await;
+    assert_eq!(patch(json!({})).await.expect(200).json(), starter());
+    let mut expected = starter();
+    for (change, path, value) in [
+        (json!({ "retentionDays": 14 }), "/retentionDays", json!(14)),
+        (json!({ "limits": { "maxUsers": 20 } }), "/limits/maxUsers", json!(20)),
+        (json!({ "limits": { "maxStorage": null } }), "/limits/maxStorage", Value::Null),
+        (json!({ "features": { "x": true } }), "/features", json!({ "x": true })),
+        (json!({ "defaultConfig": {} }), "/defaultConfig", json!({})),
+        (json!({ "tier": "database" }), "/tier", json!("database")),
+    ] {
+        *expected.pointer_mut(path).unwrap() = value;
+        assert_eq!(patch(change).await.expect(200).json(), expected, "{path}");
+        assert_eq!(app.api.get("/api/v1/plans/starter").await.json(), expected);
+    }
+    for (change, field) in [
+        (json!({ "retentionDays": 3651 }), "retentionDays"),
+        (json!({ "name": "other" }), "name"),
+        (json!({ "limits": { "users": 1 } }), "limits.users"),
+        (json!({ "features": { "a b": true } }), "features.a b"),
+    ] {
+        assert_eq!(patch(change).await.expect(400).fields(), [field]);
+    }
+    let body = json!({ "name": "Acme", "slug": app.slug("acme"), "plan": "starter", "app": "crm" });
+    app.api.post("/api/v1/tenants", body).await.expect(202);
+    patch(json!({ "tier": "schema" })).await.expect_problem(409, "plan_in_use");
+    patch(json!({ "tier": "database" })).await.expect(200);
+    app.api.patch("/api/v1/plans/none", json!({})).await.expect_problem(404, "plan_not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_patches_at_once_do_not_undo_each_other() {
+    let app = TestApp::build().without_worker().start().await;
+    app.api.post("/api/v1/plans", starter()).await.expect(201);
+    for n in 1..=10 {
+        let (plan, server) = ("/api/v1/plans/starter", "/api/v1/servers/main");
+        let (a, b, c, d) = tokio::join!(
+            app.api.patch(plan, json!({ "retentionDays": n })),
+            app.api.patch(plan, json!({ "limits": { "maxUsers": n } })),
+            app.api.patch(server, json!({ "capacity": n })),
+            app.api.patch(server, json!({ "maxConnections": n })),
+        );
+        for answer in [a, b, c, d] {
+            answer.expect(200);
+        }
+        let (plan, server) = (app.api.get(plan).await.json(), app.api.get(server).await.json());
+        assert_eq!((&plan["retentionDays"], &plan["limits"]["maxUsers"]), (&json!(n), &json!(n)));
+        assert_eq!((&server["capacity"], &server["maxConnections"]), (&json!(n), &json!(n)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_answers_to_its_id_as_to_its_name_and_a_patch_changes_one_field() {
+    let app = TestApp::build().without_worker().start().await;
+    let body = json!({
+        "name": "eu-1", "host": "db-1.internal", "adminUser": "keeper", "adminPassword": "hunter2-hunter2",
+        "capacity": 10, "region": "eu-central", "port": 6432, "maxConnections": 7, "tiers": ["database"],
+    });
+    let made = app.api.post("/api/v1/servers", body).await.expect(201).json();
+    let by_id = format!("/api/v1/servers/{}", made["id"].as_str().unwrap());
+    assert_eq!(app.api.get(&by_id).await.expect(200).json(), made);
+    let mut expected = made.clone();
+    for (path, change, field) in [
+        (by_id.as_str(), json!({ "state": "cordoned" }), "state"),
+        ("/api/v1/servers/eu-1", json!({ "capacity": 20 }), "capacity"),
+        (&by_id, json!({ "host": "db-2.internal" }), "host"),
+        (&by_id, json!({ "region": "us" }), "region"),
+        (&by_id, json!({ "tiers": ["schema"] }), "tiers"),
+        (&by_id, json!({ "name": "eu-1", "port": 5432 }), "port"),
+    ] {
+        expected[field] = change[field].clone();
+        assert_eq!(app.api.patch(path, change).await.expect(200).json(), expected, "{field}");
+        assert_eq!(app.api.get("/api/v1/servers/eu-1").await.json(), expected);
+    }
+    let password = async || -> Vec<u8> {
+        let query = "SELECT admin_password FROM servers WHERE name = 'eu-1'";
+        sqlx::query_scalar(query).fetch_one(app.owner()).await.unwrap()
+    };
+    let before = password().await;
+    app.api.patch(&by_id, json!({ "adminPassword": "hunter3-hunter3" })).await.expect(200);
+    assert_ne!(password().await, before);
+    for (change, field) in [
+        (json!({ "name": "other" }), "name"),
+        (json!({ "sharedDatabase": "other" }), "sharedDatabase"),
+        (json!({ "adminUser": "other" }), "adminPassword"),
+        (json!({ "host": "a b" }), "host"),
+        (json!({ "port": 0 }), "port"),
+        (json!({ "tiers": [] }), "tiers"),
+        (json!({ "maxConnections": 0 }), "maxConnections"),
+    ] {
+        assert_eq!(app.api.patch(&by_id, change).await.expect(400).fields(), [field]);
+    }
+    // PUT replaces all of it, by id too.
+    let replaced =
+        app.api.put(&by_id, json!({ "host": "db-3.internal", "capacity": 1 })).await.expect(200).json();
+    assert_eq!((&replaced["name"], &replaced["region"]), (&json!("eu-1"), &json!("default")));
+    app.api.delete(&by_id).await.expect(204);
+    for path in
+        [by_id.as_str(), "/api/v1/servers/eu-1", "/api/v1/servers/019a0000-0000-7000-8000-000000000000"]
+    {
+        app.api.get(path).await.expect_problem(404, "server_not_found");
+        app.api.patch(path, json!({})).await.expect_problem(404, "server_not_found");
+        app.api.delete(path).await.expect_problem(404, "server_not_found");
+    }
 }

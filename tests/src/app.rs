@@ -11,13 +11,13 @@ use tenantry_control_plane::ControlPlane;
 use tenantry_data_plane::DataPlane;
 use tenantry_domain::{Clock, SystemClock, api_key::NewKey, app::App, envelope::Key};
 use tenantry_postgres::embedded::EmbeddedPostgres;
-use tenantry_registry::{Part, Registry};
+use tenantry_registry::{Part, Registry, feed::Change};
 use tenantry_worker::{
     Worker,
     dns::TxtResolver,
     engine::{Probe, Unobserved},
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::broadcast::error::RecvError, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{Answer, Api, server, versions::AdminLogin};
@@ -227,7 +227,10 @@ impl TestAppBuilder {
             Registry::connect_lazy(registry_url.expose_secret(), Part::ControlPlane, 12).expect("a URL");
         let mut settings = tenantry_control_plane::Settings::default();
         (self.control_plane)(&mut settings);
-        let control_plane = ControlPlane::new(registry, kek.clone(), Arc::clone(&self.clock), settings);
+        let mut control_plane = ControlPlane::new(registry, kek.clone(), Arc::clone(&self.clock), settings);
+        if let Some(resolver) = &self.resolver {
+            control_plane = control_plane.with_resolver(Arc::clone(resolver));
+        }
         control_plane.install_built_in_plans().await.expect("plans");
         control_plane.install_bootstrap_key(&key).await.expect("a key");
 
@@ -363,6 +366,42 @@ impl TestApp {
         // The stream ends after the operation's last event.
         self.api.get(&format!("/api/v1/operations/{id}/events")).await.expect(200);
         self.api.get(&format!("/api/v1/operations/{id}")).await.expect(200).json()
+    }
+
+    /// Waits until the data plane has applied every change that is committed in the registry by now: what it
+    /// announces it announces in the order of the commits.
+    pub async fn routes_caught_up(&self) {
+        let mut changes = self.data_plane.routes().changes();
+        let marker = format!("marker-{}", random_suffix());
+        let announce = async || {
+            let statement =
+                "INSERT INTO plans SELECT $1, tier, limits, features, default_config, retention_days, now()
+                             FROM plans WHERE name = 'basic'
+                             ON CONFLICT (name) DO UPDATE SET updated_at = now()";
+            sqlx::query(statement).bind(&marker).execute(&self.owner).await.expect("a marker");
+        };
+        // Made, which is no news, and changed, which is.
+        announce().await;
+        announce().await;
+        let caught_up = async {
+            loop {
+                match changes.recv().await {
+                    Ok(Change::Plan(plan)) if plan.as_str() == marker => return,
+                    // The feed began anew, or went too fast: the announcement may be lost.
+                    Ok(Change::Reconnected) | Err(RecvError::Lagged(_)) => announce().await,
+                    Ok(_) => {}
+                    Err(RecvError::Closed) => panic!("the data plane is gone"),
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), caught_up)
+            .await
+            .expect("the data plane hears of changes");
+        sqlx::query("DELETE FROM plans WHERE name = $1")
+            .bind(&marker)
+            .execute(&self.owner)
+            .await
+            .expect("gone");
     }
 
     /// Stops the worker of this process, which hands over its work.

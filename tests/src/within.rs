@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// The pause between two questions: long enough to leave a CPU to what is waited for.
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Asks again and again until it is so. What was asked before the limit counts, however long the answer took.
 pub async fn within(limit: Duration, what: &str, mut is_so: impl AsyncFnMut() -> bool) {
     let started = Instant::now();
@@ -11,5 +14,6 @@ pub async fn within(limit: Duration, what: &str, mut is_so: impl AsyncFnMut() ->
             return;
         }
         assert!(asked < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(PAUSE).await;
     }
 }

@@ -8,7 +8,6 @@
 //! Several workers may run at once; any of them may die at any instant.
 
 mod apps;
-pub mod dns;
 pub mod engine;
 pub mod operations;
 mod password;
@@ -36,6 +35,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 pub use resources::Resources;
+pub use tenantry_dns as dns;
+
 pub use settings::{Concurrency, Retention, Settings};
 pub use step_error::StepError;
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
-use tenantry_control_plane::{ControlPlane, Settings, SignupSettings};
+use tenantry_control_plane::{ControlPlane, Settings, SignupSettings, TrustedProxy};
 use tenantry_domain::{SystemClock, app::AppName, plan::PlanName};
 use tenantry_registry::{Part, Registry};
 
@@ -60,6 +60,11 @@ pub(crate) struct ApiArgs {
     /// Public sign-ups per minute from one address.
     #[arg(long, env = "TENANTRY_SIGNUP_RATE", default_value = "5", value_name = "COUNT")]
     signup_rate: NonZeroU32,
+
+    /// Proxies (addresses or CIDRs) whose `Forwarded` and `X-Forwarded-For` say who signs up; without any,
+    /// it is who connects.
+    #[arg(long, env = "TENANTRY_TRUSTED_PROXIES", value_delimiter = ',', value_name = "ADDRESS|CIDR,...")]
+    trusted_proxies: Vec<TrustedProxy>,
 }
 
 impl ApiArgs {
@@ -71,6 +76,7 @@ impl ApiArgs {
         });
         Settings {
             signup,
+            trusted_proxies: self.trusted_proxies.clone(),
             base_domain: base_domain.to_owned(),
             default_app: self.default_app.clone(),
             ..Settings::default()

@@ -35,7 +35,7 @@ pub(crate) mod scopes {
 
     scope_types! {
         TenantsRead, TenantsWrite, PlansRead, PlansWrite, ServersRead, ServersWrite, AppsRead, AppsWrite,
-        OperationsRead, OperationsWrite, KeysRead, KeysWrite,
+        OperationsRead, OperationsWrite, OperationsAbandon, KeysRead, KeysWrite,
     }
 }
 

@@ -6,14 +6,13 @@ use axum::{
     http::request::Parts,
 };
 use tenantry_domain::{
-    app::AppName,
+    app::{AppName, AppVersion},
     domain_name::DomainName,
     ids::{ApiKeyId, OperationId},
     plan::PlanName,
-    server::ServerName,
 };
 
-use super::TenantRef;
+use super::{ServerRef, TenantRef};
 use crate::refusal::Refusal;
 
 /// Something that a path names.
@@ -38,11 +37,19 @@ macro_rules! named {
 }
 
 named! {
-    PlanName = "plan", ServerName = "server", AppName = "app", OperationId = "operation", ApiKeyId = "key",
+    PlanName = "plan", AppName = "app", AppVersion = "version", OperationId = "operation", ApiKeyId = "key",
 }
 
 impl Named for TenantRef {
     const WHAT: &'static str = "tenant";
+
+    fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+}
+
+impl Named for ServerRef {
+    const WHAT: &'static str = "server";
 
     fn read(text: &str) -> Option<Self> {
         Self::parse(text)

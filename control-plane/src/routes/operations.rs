@@ -1,5 +1,6 @@
 //! `/api/v1/operations`: durable pieces of work, and how they go.
 
+pub(crate) mod abandon;
 pub(crate) mod answer;
 pub(crate) mod cancel;
 pub(crate) mod events;

@@ -1,9 +1,11 @@
 //! `/api/v1/servers`: PostgreSQL servers that hold tenants.
 
 pub(crate) mod body;
+mod change;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod patch;
 pub(crate) mod put;
 pub(crate) mod view;

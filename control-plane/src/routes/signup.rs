@@ -1,6 +1,4 @@
 //! `/api/v1/signup`: the one endpoint without a key. Off unless configured, limited per address.
 
 pub(crate) mod create;
-mod gate;
-
-pub(crate) use gate::{SignupGate, limit};
+mod repeat;

@@ -13,4 +13,5 @@ pub(crate) mod patch;
 pub(crate) mod restore;
 pub(crate) mod resume;
 pub(crate) mod suspend;
+pub(crate) mod transition;
 pub(crate) mod view;

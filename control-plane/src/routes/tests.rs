@@ -48,7 +48,8 @@ fn endpoints() -> Vec<(Method, String, Operation)> {
             .replace("{domain}", "a.example.com")
             .replace("{plan}", "basic")
             .replace("{server}", "main")
-            .replace("{app}", "crm");
+            .replace("{app}", "crm")
+            .replace("{version}", "20261120093000");
         operations(item).map(move |(method, operation)| (method, filled.clone(), operation.clone()))
     });
     all.collect()

@@ -11,7 +11,7 @@ use crate::operation_watch::{Subscription, Woken};
 /// News may be lost with a connection that looks alive: look again after this long without any.
 const WITHOUT_NEWS: Duration = Duration::from_secs(2);
 
-/// Waits until the operation is finished, at most `limit`; answers it as it was seen last, if at all.
+/// Waits until the operation is finished or stuck, at most `limit`; answers it as it was seen last, if at all.
 pub(crate) async fn await_operation(
     registry: &Registry,
     subscription: &mut Subscription,
@@ -30,7 +30,7 @@ pub(crate) async fn await_operation(
             }
             match registry.operation_get(subscription.id()).await {
                 Ok(operation) => {
-                    let finished = operation.as_ref().is_none_or(|operation| operation.state.is_finished());
+                    let finished = operation.as_ref().is_none_or(|operation| operation.state.is_at_rest());
                     seen = operation;
                     if finished {
                         return;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
 use rand::RngExt;
 use serde_json::{Map, Value};
 use tenantry_domain::{
@@ -15,15 +14,12 @@ use tenantry_domain::{
 };
 use tenantry_registry::{NewTenant, Registry, RegistryError, TenantCreateError, TenantDetails};
 
-use super::Begun;
-use crate::{
-    Settings, catalogue::Catalogue, idempotency::Claim, operation_watch::OperationWatch, state::ApiState,
-    vault::Vault,
-};
+use super::Started;
+use crate::{Settings, catalogue::Catalogue, claim::Claim, operation_watch::OperationWatch, vault::Vault};
 
 /// What a new tenant is to be.
 #[derive(Debug, Clone)]
-pub(crate) struct Wanted {
+pub(crate) struct TenantSpec {
     pub(crate) name: DisplayName,
     pub(crate) slug: Option<Slug>,
     pub(crate) plan: PlanName,
@@ -78,25 +74,12 @@ impl From<TenantCreateError> for CreateTenantError {
 /// Signs tenants up.
 #[derive(Clone)]
 pub(crate) struct CreateTenant {
-    registry: Registry,
-    vault: Vault,
-    clock: Arc<dyn Clock>,
-    watch: OperationWatch,
-    catalogue: Catalogue,
-    settings: Arc<Settings>,
-}
-
-impl FromRef<ApiState> for CreateTenant {
-    fn from_ref(state: &ApiState) -> Self {
-        Self {
-            registry: state.registry.clone(),
-            vault: state.vault.clone(),
-            clock: Arc::clone(&state.clock),
-            watch: state.watch.clone(),
-            catalogue: state.catalogue.clone(),
-            settings: Arc::clone(&state.settings),
-        }
-    }
+    pub(crate) registry: Registry,
+    pub(crate) vault: Vault,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) watch: OperationWatch,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) settings: Arc<Settings>,
 }
 
 /// A token for the TXT record that proves a domain.
@@ -106,11 +89,11 @@ pub(crate) fn domain_token() -> String {
 
 impl CreateTenant {
     /// Signs a tenant up; its data is made by a worker afterwards.
-    pub(crate) async fn run(&self, wanted: Wanted, claim: Claim) -> Result<Begun, CreateTenantError> {
-        Begun::once(claim, &self.registry, &self.watch, self.create(wanted, claim)).await
+    pub(crate) async fn run(&self, wanted: TenantSpec, claim: Claim) -> Result<Started, CreateTenantError> {
+        Started::once(claim, &self.registry, &self.watch, self.create(wanted, claim)).await
     }
 
-    async fn create(&self, wanted: Wanted, claim: Claim) -> Result<Begun, CreateTenantError> {
+    async fn create(&self, wanted: TenantSpec, claim: Claim) -> Result<Started, CreateTenantError> {
         let slug = match wanted.slug {
             Some(slug) => slug,
             None => Slug::derive(wanted.name.as_str()).map_err(CreateTenantError::NoSlug)?,
@@ -154,7 +137,7 @@ impl CreateTenant {
         let subscription = self.watch.subscribe(operation_id);
         let operation = self.registry.tenant_create(&new).await?;
         let tenant = TenantDetails { tenant: new.tenant, placement: None, server: None };
-        Ok(Begun { tenant, operation, subscription })
+        Ok(Started { tenant: Some(tenant), operation, subscription })
     }
 
     /// The app that the tenant gets, which must have something to give.

@@ -1,88 +1,131 @@
-//! Starting an operation on a tenant that is there, or an operation that failed once more.
+//! Starting an operation on a tenant or server that is there, or an operation that failed once more.
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
-use chrono::{Days, SecondsFormat};
-use serde_json::{Map, Value};
-use tenantry_domain::{Clock, ids::OperationId, operation::OperationKind};
+use tenantry_domain::{
+    Clock,
+    ids::OperationId,
+    operation::{OperationInput, PurgeReason, Subject},
+    server::Server,
+    tenant::TenantPhase,
+};
 use tenantry_registry::{NewOperation, OperationStartError, Registry, RetryError, TenantDetails};
 
-use super::Begun;
-use crate::{catalogue::Catalogue, idempotency::Claim, operation_watch::OperationWatch, state::ApiState};
+use super::{Started, make_way::make_way, tenant_of};
+use crate::{catalogue::Catalogue, claim::Claim, operation_watch::OperationWatch};
 
 /// Starts operations.
 #[derive(Clone)]
 pub(crate) struct StartOperation {
-    registry: Registry,
-    clock: Arc<dyn Clock>,
-    watch: OperationWatch,
-    catalogue: Catalogue,
-}
-
-impl FromRef<ApiState> for StartOperation {
-    fn from_ref(state: &ApiState) -> Self {
-        Self {
-            registry: state.registry.clone(),
-            clock: Arc::clone(&state.clock),
-            watch: state.watch.clone(),
-            catalogue: state.catalogue.clone(),
-        }
-    }
+    pub(crate) registry: Registry,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) watch: OperationWatch,
+    pub(crate) catalogue: Catalogue,
 }
 
 impl StartOperation {
-    /// Starts an operation of a kind that needs no input.
-    pub(crate) async fn run(
+    /// Stops serving a tenant.
+    pub(crate) async fn suspend(
         &self,
         tenant: TenantDetails,
-        kind: OperationKind,
         claim: Claim,
-    ) -> Result<Begun, OperationStartError> {
-        let begin = self.with_input(tenant, kind, Map::new(), claim);
-        Begun::once(claim, &self.registry, &self.watch, begin).await
+    ) -> Result<Started, OperationStartError> {
+        let was = tenant.tenant.status;
+        self.on_tenant(tenant, OperationInput::Suspend { was }, claim).await
     }
 
-    /// Starts a deletion that can be taken back for as long as the tenant's plan says.
-    pub(crate) async fn deactivate(&self, tenant: TenantDetails) -> Result<Begun, OperationStartError> {
+    /// Serves a suspended tenant again.
+    pub(crate) async fn resume(
+        &self,
+        tenant: TenantDetails,
+        claim: Claim,
+    ) -> Result<Started, OperationStartError> {
+        let was = tenant.tenant.status;
+        self.on_tenant(tenant, OperationInput::Resume { was }, claim).await
+    }
+
+    /// Takes a deletion back.
+    pub(crate) async fn restore(
+        &self,
+        tenant: TenantDetails,
+        claim: Claim,
+    ) -> Result<Started, OperationStartError> {
+        let was = tenant.tenant.status;
+        self.on_tenant(tenant, OperationInput::Restore { was }, claim).await
+    }
+
+    /// Starts a deletion that can be taken back for as long as the tenant's plan says. A tenant whose
+    /// provisioning failed has nothing to take back: it is purged.
+    pub(crate) async fn deactivate(&self, tenant: TenantDetails) -> Result<Started, OperationStartError> {
+        if tenant.tenant.status.phase() == TenantPhase::Failed {
+            return self.purge(tenant).await;
+        }
         let plan = self.catalogue.plan(&tenant.tenant.plan).await?;
         // The foreign key keeps the plan there for as long as a tenant has it.
-        let days = plan.map_or(0, |plan| plan.retention_days);
-        let now = self.clock.now();
-        let purge_at = now.checked_add_days(Days::new(days.into())).unwrap_or(now);
-        let purge_at = purge_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-        let input = Map::from_iter([("purgeAt".to_owned(), purge_at.into())]);
-        self.with_input(tenant, OperationKind::Deactivate, input, Claim::default()).await
+        let retention_days = plan.map_or(0, |plan| plan.retention_days);
+        let was = tenant.tenant.status;
+        let input = OperationInput::Deactivate { was, retention_days };
+        self.on_tenant(tenant, input, Claim::default()).await
     }
 
-    async fn with_input(
+    /// Drops a tenant's data now.
+    pub(crate) async fn purge(&self, tenant: TenantDetails) -> Result<Started, OperationStartError> {
+        let input = OperationInput::Purge { was: tenant.tenant.status, reason: PurgeReason::Asked };
+        self.on_tenant(tenant, input, Claim::default()).await
+    }
+
+    /// Removes a server that is lost for good, with what it held.
+    pub(crate) async fn remove_lost_server(&self, server: &Server) -> Result<Started, OperationStartError> {
+        let subject = Subject::Server(server.id);
+        self.start(
+            None,
+            subject,
+            server.name.to_string(),
+            OperationInput::RemoveLostServer,
+            Claim::default(),
+        )
+        .await
+    }
+
+    async fn on_tenant(
         &self,
         tenant: TenantDetails,
-        kind: OperationKind,
-        input: Map<String, Value>,
+        input: OperationInput,
         claim: Claim,
-    ) -> Result<Begun, OperationStartError> {
+    ) -> Result<Started, OperationStartError> {
+        let subject = Subject::Tenant(tenant.tenant.id);
+        let slug = tenant.tenant.slug.to_string();
+        let start = self.start(Some(tenant), subject, slug, input, claim);
+        Started::once(claim, &self.registry, &self.watch, start).await
+    }
+
+    async fn start(
+        &self,
+        tenant: Option<TenantDetails>,
+        subject: Subject,
+        subject_name: String,
+        input: OperationInput,
+        claim: Claim,
+    ) -> Result<Started, OperationStartError> {
         let now = self.clock.now();
         let id = OperationId::from_uuid(claim.id_or_new(now));
         let subscription = self.watch.subscribe(id);
-        let new = NewOperation {
-            id,
-            tenant_id: tenant.tenant.id,
-            kind,
-            input: Value::Object(input),
-            created_at: now,
+        let new = NewOperation { id, subject, subject_name, input, created_at: now };
+        let started = self.registry.operation_start(new.clone()).await;
+        let operation = match started {
+            Err(refused) if make_way(&self.registry, &self.watch, &new, &refused).await? => {
+                self.registry.operation_start(new).await?
+            }
+            started => started?,
         };
-        let operation = self.registry.operation_start(new).await?;
-        Ok(Begun { tenant, operation, subscription })
+        Ok(Started { tenant, operation, subscription })
     }
 
-    /// Starts a failed or cancelled operation again.
-    pub(crate) async fn again(&self, id: OperationId) -> Result<Begun, RetryError> {
+    /// Starts a failed, cancelled or stuck operation again.
+    pub(crate) async fn again(&self, id: OperationId) -> Result<Started, RetryError> {
         let subscription = self.watch.subscribe(id);
         let operation = self.registry.operation_retry(id, self.clock.now()).await?;
-        let tenant =
-            self.registry.tenant_get(operation.tenant_id).await.map_err(OperationStartError::from)?;
-        let tenant = tenant.ok_or(RetryError::Start(OperationStartError::UnknownTenant))?;
-        Ok(Begun { tenant, operation, subscription })
+        let tenant = tenant_of(&self.registry, &operation).await.map_err(OperationStartError::from)?;
+        Ok(Started { tenant, operation, subscription })
     }
 }

@@ -48,6 +48,9 @@ pub enum Scope {
     /// Retry and cancel operations.
     #[serde(rename = "operations:write")]
     OperationsWrite,
+    /// Abandon operations that are stuck.
+    #[serde(rename = "operations:abandon")]
+    OperationsAbandon,
     /// Read keys.
     #[serde(rename = "keys:read")]
     KeysRead,
@@ -68,6 +71,7 @@ crate::names_of! { Scope {
     ServersRead = "servers:read", ServersWrite = "servers:write",
     AppsRead = "apps:read", AppsWrite = "apps:write",
     OperationsRead = "operations:read", OperationsWrite = "operations:write",
+    OperationsAbandon = "operations:abandon",
     KeysRead = "keys:read", KeysWrite = "keys:write",
     DataRead = "data:read", DataWrite = "data:write",
 } }
@@ -126,6 +130,28 @@ pub struct NewKey {
     pub hash: KeyHash,
 }
 
+/// A key that somebody chose cannot be used. A plain hash of it is stored (see [`KeyHash`]), so it must be
+/// as hard to guess as a random one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WeakKey {
+    /// It has this many characters.
+    #[error("it has {0} characters and must have at least {min}; make one with `openssl rand -hex 32`", min = Self::MIN_LEN)]
+    Short(usize),
+    /// It repeats a few characters.
+    #[error("it repeats a few characters; make one with `openssl rand -hex 32`")]
+    Repetitive,
+    /// It holds spaces, control characters or letters that are not ASCII.
+    #[error("it must be of visible ASCII characters without spaces, to be sent in a header")]
+    Unsendable,
+}
+
+impl WeakKey {
+    /// 32 hexadecimal digits hold 128 random bits.
+    const MIN_LEN: usize = 32;
+    /// 32 random hexadecimal digits have fewer than this once in millions of keys.
+    const MIN_DIFFERENT: usize = 6;
+}
+
 /// How every key of Tenantry begins, so that secret scanners can find a leaked one.
 const PREFIX: &str = "tnt_";
 
@@ -141,8 +167,21 @@ impl NewKey {
     }
 
     /// A key that somebody chose (the bootstrap key).
-    pub fn given(key: &SecretString) -> Self {
-        Self { hash: KeyHash::of(key.expose_secret()), key: key.clone() }
+    ///
+    /// # Errors
+    /// It could be guessed, or cannot be sent in a header.
+    pub fn given(key: &SecretString) -> Result<Self, WeakKey> {
+        let text = key.expose_secret();
+        if text.len() < WeakKey::MIN_LEN {
+            return Err(WeakKey::Short(text.len()));
+        }
+        if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(WeakKey::Unsendable);
+        }
+        if text.bytes().collect::<BTreeSet<u8>>().len() < WeakKey::MIN_DIFFERENT {
+            return Err(WeakKey::Repetitive);
+        }
+        Ok(Self { hash: KeyHash::of(text), key: key.clone() })
     }
 
     fn from_text(text: String) -> Self {
@@ -201,6 +240,18 @@ mod tests {
         for text in ["", "tnt_", "tnt_é", "x"] {
             assert_eq!(claimed_tenant(text), None);
         }
+    }
+
+    #[test]
+    fn a_chosen_key_must_be_as_hard_to_guess_as_a_made_one() {
+        let given = |text: &str| NewKey::given(&text.to_owned().into()).map(|_| ());
+        assert_eq!(given("abc"), Err(WeakKey::Short(3)));
+        assert_eq!(given(&"a".repeat(64)), Err(WeakKey::Repetitive));
+        assert_eq!(given("0123456789abcdef 0123456789abcdef"), Err(WeakKey::Unsendable));
+        assert_eq!(given("0123456789abcdef0123456789abcdef"), Ok(()));
+        let made = NewKey::operator(&mut rand::rng());
+        assert_eq!(given(made.key.expose_secret()), Ok(()));
+        assert!(WeakKey::Short(3).to_string().contains("openssl rand"));
     }
 
     #[test]

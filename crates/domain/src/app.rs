@@ -39,6 +39,14 @@ impl TryFrom<i64> for AppVersion {
     }
 }
 
+impl std::str::FromStr for AppVersion {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        text.parse::<i64>().map_err(|_| Invalid::because("must be a positive integer"))?.try_into()
+    }
+}
+
 impl From<AppVersion> for i64 {
     fn from(version: AppVersion) -> Self {
         version.0

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 
 /// Where the time comes from. Tests pass one that they move by hand.
 pub trait Clock: Send + Sync + std::fmt::Debug {
@@ -24,6 +24,7 @@ impl SystemClock {
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
     fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        // As the registry keeps it: what is answered now is the same when it is read later.
+        Utc::now().trunc_subsecs(6)
     }
 }

@@ -1,4 +1,5 @@
-//! Table `domains`: custom domains and their proof.
+//! Table `domains`: custom domains and their proof. Several tenants may claim one; whoever proves it
+//! first has it.
 
 use chrono::{DateTime, Utc};
 use tenantry_domain::{domain_name::DomainName, ids::TenantId};
@@ -29,13 +30,16 @@ pub struct TenantDomain {
 /// A domain cannot be added.
 #[derive(Debug, thiserror::Error)]
 pub enum DomainAddError {
-    /// A tenant has it.
+    /// Another tenant has proven it.
     #[error("the domain is taken")]
     Taken,
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
 }
+
+/// The index, and the trigger before it, that give a domain to one tenant.
+const PROVEN: &str = "domains_proven";
 
 struct DomainRow {
     name: String,
@@ -62,16 +66,21 @@ impl TryFrom<DomainRow> for TenantDomain {
 }
 
 impl Registry {
-    /// Adds a domain that is to be proven.
+    /// Adds a domain that is to be proven with a token. One that the tenant has already stays as it is, with
+    /// the token that it has.
     pub async fn domain_add(
         &self,
         tenant: TenantId,
         name: &DomainName,
         token: &str,
         now: DateTime<Utc>,
-    ) -> Result<(), DomainAddError> {
+    ) -> Result<TenantDomain, DomainAddError> {
+        if let Some(own) = self.domain_get(tenant, name).await? {
+            return Ok(own);
+        }
         let added = sqlx::query!(
-            "INSERT INTO domains (name, tenant_id, token, created_at) VALUES ($1, $2, $3, $4)",
+            "INSERT INTO domains (name, tenant_id, token, created_at) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (name, tenant_id) DO NOTHING",
             name.as_str(),
             tenant.as_uuid(),
             token,
@@ -80,10 +89,28 @@ impl Registry {
         .execute(&self.pool)
         .await;
         match added {
-            Ok(_) => Ok(()),
-            Err(error) if broken_constraint(&error) == Some("domains_pkey") => Err(DomainAddError::Taken),
+            Ok(_) => Ok(self.domain_get(tenant, name).await?.ok_or(DomainAddError::Taken)?),
+            Err(error) if broken_constraint(&error) == Some(PROVEN) => Err(DomainAddError::Taken),
             Err(error) => Err(DomainAddError::Registry(error.into())),
         }
+    }
+
+    /// One domain of a tenant.
+    pub async fn domain_get(
+        &self,
+        tenant: TenantId,
+        name: &DomainName,
+    ) -> Result<Option<TenantDomain>, RegistryError> {
+        let row = sqlx::query_as!(
+            DomainRow,
+            "SELECT name, tenant_id, token, verified_at, checked_at, created_at FROM domains
+             WHERE name = $1 AND tenant_id = $2",
+            name.as_str(),
+            tenant.as_uuid()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(TenantDomain::try_from).transpose()
     }
 
     /// A tenant's domains, by name.
@@ -124,7 +151,8 @@ impl Registry {
         rows.into_iter().map(TenantDomain::try_from).collect()
     }
 
-    /// Notes that a domain's record was looked for, and whether it was there.
+    /// Notes that a domain's record was looked for, and whether it was there. A proof ends the claims of
+    /// other tenants; a claim whose domain another tenant has proven meanwhile ends itself.
     pub async fn domain_checked(
         &self,
         name: &DomainName,
@@ -132,17 +160,35 @@ impl Registry {
         proven: bool,
         now: DateTime<Utc>,
     ) -> Result<(), RegistryError> {
-        sqlx::query!(
-            "UPDATE domains SET checked_at = $3, verified_at = CASE WHEN $4 THEN $3::timestamptz END
-             WHERE name = $1 AND token = $2 AND verified_at IS NULL",
+        let checked = sqlx::query!(
+            "WITH checked AS (
+                 UPDATE domains SET checked_at = $3, verified_at = CASE WHEN $4 THEN $3::timestamptz END
+                 WHERE name = $1 AND token = $2 AND verified_at IS NULL
+                 RETURNING name, token
+             )
+             DELETE FROM domains USING checked
+             WHERE $4 AND domains.name = checked.name AND domains.token <> checked.token AND verified_at IS NULL",
             name.as_str(),
             token,
             now,
             proven
         )
         .execute(&self.pool)
-        .await?;
-        Ok(())
+        .await;
+        match checked {
+            Ok(_) => Ok(()),
+            Err(error) if broken_constraint(&error) == Some(PROVEN) => {
+                sqlx::query!(
+                    "DELETE FROM domains WHERE name = $1 AND token = $2 AND verified_at IS NULL",
+                    name.as_str(),
+                    token
+                )
+                .execute(&self.pool)
+                .await?;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Forgets domains that were added before a time and not proven since; answers how many.

@@ -88,13 +88,42 @@ impl Registry {
         Ok(done.rows_affected() == 1)
     }
 
-    /// Replaces a plan; false if there is none of that name.
-    pub async fn plan_replace(&self, plan: &Plan, now: DateTime<Utc>) -> Result<bool, RegistryError> {
-        let done = sqlx::query!(
+    /// Changes a plan, which nobody else changes meanwhile and no sign-up takes; none if there is none of
+    /// that name. `change` is told whether tenants have the plan, and may refuse.
+    ///
+    /// # Errors
+    /// `change` refuses, or the registry fails; the plan is as it was.
+    pub async fn plan_change<E: From<RegistryError>>(
+        &self,
+        name: &PlanName,
+        now: DateTime<Utc>,
+        change: impl FnOnce(Plan, bool) -> Result<Plan, E>,
+    ) -> Result<Option<Plan>, E> {
+        let failed = |error: sqlx::Error| E::from(RegistryError::from(error));
+        let mut tx = self.pool.begin().await.map_err(failed)?;
+        let row = sqlx::query_as!(
+            PlanRow,
+            "SELECT name, tier, limits, features, default_config, retention_days FROM plans
+             WHERE name = $1 FOR UPDATE",
+            name.as_str()
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(failed)?;
+        let Some(row) = row else { return Ok(None) };
+        let in_use = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM tenants WHERE plan = $1 AND status <> 'purged') AS "in_use!""#,
+            name.as_str()
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(failed)?;
+        let plan = change(Plan::try_from(row)?, in_use)?;
+        sqlx::query!(
             "UPDATE plans SET tier = $2, limits = $3, features = $4, default_config = $5, retention_days = $6,
                  updated_at = $7
              WHERE name = $1",
-            plan.name.as_str(),
+            name.as_str(),
             plan.tier.as_str(),
             to_json(&plan.limits),
             to_json(&plan.features),
@@ -102,9 +131,11 @@ impl Registry {
             plan.retention_days.cast_signed(),
             now,
         )
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected() == 1)
+        .execute(&mut *tx)
+        .await
+        .map_err(failed)?;
+        tx.commit().await.map_err(failed)?;
+        Ok(Some(plan))
     }
 
     /// Deletes a plan that nobody has. A purged tenant's record keeps its plan's row alive.

@@ -1,17 +1,21 @@
 //! Routes: what data planes read. Uses only what the database role `tenantry_data_plane` may see.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     hash::Hash,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde_json::Value;
 use tenantry_domain::{
     Slug,
     api_key::{KeyHash, Scope},
-    app::{AppName, AppVersion},
+    app::{AppName, AppVersion, Manifest},
     domain_name::DomainName,
     ids::{ServerId, TenantId},
     names::ObjectName,
@@ -38,6 +42,7 @@ pub enum RouteKeyRef<'a> {
 #[derive(Debug)]
 pub struct RouteReader {
     registry: Registry,
+    reads: AtomicU64,
     apps: Shared<RouteApp>,
     servers: Shared<RouteServer>,
     names: Shared<ObjectName>,
@@ -101,6 +106,7 @@ impl RouteReader {
     pub fn new(registry: Registry) -> Self {
         Self {
             registry,
+            reads: AtomicU64::new(0),
             apps: Shared::new(),
             servers: Shared::new(),
             names: Shared::new(),
@@ -113,14 +119,30 @@ impl RouteReader {
         &self.registry
     }
 
-    /// The route of a tenant; none if there is no such tenant, or it is purged.
-    pub async fn route_get(&self, key: RouteKeyRef<'_>) -> Result<Option<Route>, RegistryError> {
-        let (id, label, domain) = match key {
-            RouteKeyRef::Id(id) => (Some(id.as_uuid()), None, None),
-            RouteKeyRef::Label(label) => (None, Some(label.as_str()), None),
-            RouteKeyRef::Domain(domain) => (None, None, Some(domain.as_str())),
-        };
-        let row = sqlx::query_as!(
+    /// How often routes were read, however many at a time: for whoever bounds it.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// The routes of tenants, read at once, in the order of the keys; none for a key that is no tenant's,
+    /// or a purged one's. One that cannot be read does not keep the others.
+    ///
+    /// # Errors
+    /// The registry does not answer; or, for one key, what it holds of the tenant is invalid.
+    pub async fn routes_get(
+        &self,
+        keys: &[RouteKeyRef<'_>],
+    ) -> Result<Vec<Result<Option<Route>, RegistryError>>, RegistryError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let (mut ids, mut labels, mut domains) = (Vec::new(), Vec::new(), Vec::new());
+        for key in keys {
+            match key {
+                RouteKeyRef::Id(id) => ids.push(id.as_uuid()),
+                RouteKeyRef::Label(label) => labels.push(label.as_str().to_owned()),
+                RouteKeyRef::Domain(domain) => domains.push(domain.as_str().to_owned()),
+            }
+        }
+        let rows = sqlx::query_as!(
             RouteRow,
             r#"SELECT tenants.id, slug, subdomain, tenants.name, status, plan,
                    plans.limits AS plan_limits, plans.features AS plan_features,
@@ -143,16 +165,35 @@ impl RouteReader {
                        array_agg(expires_at) AS ends
                    FROM api_keys WHERE api_keys.tenant_id = tenants.id
                ) AS keys ON true
-               WHERE status <> 'purged' AND tenants.id = coalesce($1,
-                   (SELECT tenant_id FROM tenant_labels WHERE label = $2),
-                   (SELECT tenant_id FROM domains WHERE domains.name = $3 AND verified_at IS NOT NULL))"#,
-            id,
-            label,
-            domain,
+               WHERE status <> 'purged' AND tenants.id = ANY($1::uuid[]
+                   || ARRAY(SELECT tenant_id FROM tenant_labels WHERE label = ANY($2::text[]))
+                   || ARRAY(SELECT tenant_id FROM domains
+                            WHERE domains.name = ANY($3::text[]) AND verified_at IS NOT NULL))"#,
+            &ids,
+            &labels,
+            &domains,
         )
-        .fetch_optional(&self.registry.pool)
+        .fetch_all(&self.registry.pool)
         .await?;
-        row.map(|row| self.route(row)).transpose()
+        let by_id: HashMap<Uuid, &RouteRow> = rows.iter().map(|row| (row.id, row)).collect();
+        let by_label: HashMap<&str, &RouteRow> = rows
+            .iter()
+            .flat_map(|row| [Some(&row.slug), row.subdomain.as_ref()].map(|label| (label, row)))
+            .filter_map(|(label, row)| label.map(|label| (label.as_str(), row)))
+            .collect();
+        let by_domain: HashMap<&str, &RouteRow> = rows
+            .iter()
+            .flat_map(|row| row.domains.iter().map(move |domain| (domain.as_str(), row)))
+            .collect();
+        let route_of = |key: &RouteKeyRef<'_>| {
+            let row = match key {
+                RouteKeyRef::Id(id) => by_id.get(&id.as_uuid()),
+                RouteKeyRef::Label(label) => by_label.get(label.as_str()),
+                RouteKeyRef::Domain(domain) => by_domain.get(domain.as_str()),
+            };
+            row.map(|row| self.route(row)).transpose()
+        };
+        Ok(keys.iter().map(route_of).collect())
     }
 
     /// The `branding` of a tenant's settings, which routes leave out for its size.
@@ -164,16 +205,16 @@ impl RouteReader {
         Ok(branding.flatten())
     }
 
-    fn route(&self, row: RouteRow) -> Result<Route, RegistryError> {
+    fn route(&self, row: &RouteRow) -> Result<Route, RegistryError> {
         let label = |text: &str| Slug::parse(text);
-        let plan_limits: Limits = serde_json::from_value(row.plan_limits).stored("plans.limits")?;
-        let own_limits: LimitOverrides = serde_json::from_value(row.limits).stored("tenants.limits")?;
-        let mut features: Features = serde_json::from_value(row.plan_features).stored("plans.features")?;
-        let own: Features = serde_json::from_value(row.features).stored("tenants.features")?;
+        let plan_limits = Limits::deserialize(&row.plan_limits).stored("plans.limits")?;
+        let own_limits = LimitOverrides::deserialize(&row.limits).stored("tenants.limits")?;
+        let mut features = Features::deserialize(&row.plan_features).stored("plans.features")?;
+        let own = Features::deserialize(&row.features).stored("tenants.features")?;
         features.extend(own);
         let app = RouteApp {
             name: AppName::parse(&row.app).stored("tenants.app")?,
-            manifest: serde_json::from_value(row.manifest).stored("apps.manifest")?,
+            manifest: Manifest::deserialize(&row.manifest).stored("apps.manifest")?,
         };
         let keys = row
             .key_hashes
@@ -193,12 +234,12 @@ impl RouteReader {
         let domains = row.domains.iter().map(|name| DomainName::parse(name));
         let placement = match (
             row.epoch,
-            row.database,
-            row.schema,
-            row.login,
+            &row.database,
+            &row.schema,
+            &row.login,
             row.schema_version,
             row.server_id,
-            row.host,
+            &row.host,
             row.port,
             row.max_connections,
         ) {
@@ -216,13 +257,13 @@ impl RouteReader {
                 epoch: Epoch::from_stored(epoch),
                 server: self.servers.get(RouteServer {
                     id: ServerId::from_uuid(server_id),
-                    host,
+                    host: host.clone(),
                     port: u16::try_from(port).stored("servers.port")?,
                     max_connections: u32::try_from(max_connections).stored("servers.max_connections")?,
                 }),
-                database: self.names.get(ObjectName::parse(&database).stored("placements.database")?),
-                login: self.names.get(ObjectName::parse(&login).stored("placements.login")?),
-                schema: ObjectName::parse(&schema).stored("placements.schema")?,
+                database: self.names.get(ObjectName::parse(database).stored("placements.database")?),
+                login: self.names.get(ObjectName::parse(login).stored("placements.login")?),
+                schema: ObjectName::parse(schema).stored("placements.schema")?,
                 schema_version: AppVersion::try_from(version).stored("placements.schema_version")?,
             }),
             _ => None,
@@ -232,7 +273,7 @@ impl RouteReader {
             slug: label(&row.slug).stored("tenants.slug")?,
             subdomain: row.subdomain.as_deref().map(label).transpose().stored("tenants.subdomain")?,
             domains: domains.collect::<Result<_, _>>().stored("domains.name")?,
-            name: row.name.into(),
+            name: row.name.as_str().into(),
             phase: row.status.parse().stored("tenants.status")?,
             plan: PlanName::parse(&row.plan).stored("tenants.plan")?,
             limits: own_limits.over(plan_limits),

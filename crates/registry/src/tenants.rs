@@ -284,7 +284,7 @@ impl Registry {
             Err(error) => {
                 return Err(match broken_constraint(&error) {
                     Some("tenant_labels_pkey") => TenantCreateError::SlugTaken,
-                    Some("domains_pkey") => TenantCreateError::DomainTaken,
+                    Some("domains_proven") => TenantCreateError::DomainTaken,
                     Some("tenants_plan_fkey") => TenantCreateError::UnknownPlan,
                     Some("tenants_app_fkey") => TenantCreateError::UnknownApp,
                     _ => TenantCreateError::Registry(error.into()),

@@ -1,6 +1,6 @@
 //! From a request to the route of a tenant that may be served: resolve, look up, admit.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
@@ -11,10 +11,10 @@ use tenantry_http::Problem;
 
 use super::answers;
 use crate::{
-    DataPlane,
     admit::{KeyRefused, PhaseRefused, check_key, check_phase},
     resolve::{self, Asked, Name},
     routes::{CachedRoute, RouteName},
+    state::Plane,
 };
 
 /// A request that may go on.
@@ -25,16 +25,16 @@ pub(crate) struct Admitted {
     pub(crate) query: Option<String>,
 }
 
-impl FromRequestParts<DataPlane> for Admitted {
+impl FromRequestParts<Arc<Plane>> for Admitted {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, plane: &DataPlane) -> Result<Self, Problem> {
-        admitted(parts, plane).await.inspect_err(|problem| plane.0.outcomes.refused(problem))
+    async fn from_request_parts(parts: &mut Parts, plane: &Arc<Plane>) -> Result<Self, Problem> {
+        admitted(parts, plane).await.inspect_err(|problem| plane.outcomes.refused(problem.code()))
     }
 }
 
-async fn admitted(parts: &Parts, plane: &DataPlane) -> Result<Admitted, Problem> {
-    let asked = resolve::identify(parts, &plane.0.rules).map_err(answers::unresolved)?;
+async fn admitted(parts: &Parts, plane: &Plane) -> Result<Admitted, Problem> {
+    let asked = resolve::identify(parts, &plane.rules).map_err(answers::unresolved)?;
     let route = tenant_of(plane, &asked).await?;
     let span = tracing::Span::current();
     if !span.is_disabled() {
@@ -50,7 +50,7 @@ fn scope_of(method: &Method) -> Scope {
 }
 
 /// The one tenant that everything in the request names.
-async fn tenant_of(plane: &DataPlane, asked: &Asked<'_>) -> Result<CachedRoute, Problem> {
+async fn tenant_of(plane: &Plane, asked: &Asked<'_>) -> Result<CachedRoute, Problem> {
     let mut agreed: Option<CachedRoute> = None;
     let mut nobody = false;
     for name in &asked.names {
@@ -78,7 +78,7 @@ async fn tenant_of(plane: &DataPlane, asked: &Asked<'_>) -> Result<CachedRoute, 
         None => match asked.key_tenant.filter(|_| asked.key_names) {
             Some(id) => find_by_id(plane, id).await?.ok_or_else(|| answers::key_refused(KeyRefused::Invalid)),
             None if foreign_host_is_nobody_s => Err(answers::tenant_not_found()),
-            None => Err(answers::tenant_required(&plane.0.rules)),
+            None => Err(answers::tenant_required(&plane.rules)),
         },
     }
 }
@@ -93,19 +93,13 @@ fn agree(agreed: &mut Option<CachedRoute>, route: CachedRoute) -> Result<(), Pro
     }
 }
 
-async fn find(plane: &DataPlane, name: &Name<'_>) -> Result<Option<CachedRoute>, Problem> {
-    let name = match name {
-        Name::Id(id) => RouteName::Id(*id),
-        Name::Label(label) => RouteName::Label(label),
-        Name::Domain(Cow::Borrowed(domain)) => RouteName::Domain(domain),
-        Name::Domain(Cow::Owned(domain)) => RouteName::Domain(domain),
-        Name::Nobody => return Ok(None),
-    };
-    plane.0.routes.get(name).await.map_err(answers::routes_unavailable)
+async fn find(plane: &Plane, name: &Name<'_>) -> Result<Option<CachedRoute>, Problem> {
+    let Some(name) = name.as_route_name() else { return Ok(None) };
+    plane.routes.get(name).await.map_err(answers::routes_unavailable)
 }
 
-async fn find_by_id(plane: &DataPlane, id: TenantId) -> Result<Option<CachedRoute>, Problem> {
-    plane.0.routes.get(RouteName::Id(id)).await.map_err(answers::routes_unavailable)
+async fn find_by_id(plane: &Plane, id: TenantId) -> Result<Option<CachedRoute>, Problem> {
+    plane.routes.get(RouteName::Id(id)).await.map_err(answers::routes_unavailable)
 }
 
 enum Refused {
@@ -116,7 +110,7 @@ enum Refused {
 /// A refusal is checked against the registry before it is given: the change that would have made it
 /// unnecessary (a new key, the end of provisioning) may be on its way.
 async fn admit(
-    plane: &DataPlane,
+    plane: &Plane,
     route: CachedRoute,
     asked: &Asked<'_>,
     scope: Scope,
@@ -124,7 +118,7 @@ async fn admit(
     let check = |route: &CachedRoute| match check_phase(route.phase) {
         // As good as not there, whoever asks.
         Err(gone @ PhaseRefused::Gone) => Err(Refused::Phase(gone)),
-        phase => check_key(route, asked.key, asked.key_tenant, scope, plane.0.clock.now())
+        phase => check_key(route, asked.key, asked.key_tenant, scope, plane.clock.now())
             .map_err(Refused::Key)
             .and(phase.map_err(Refused::Phase)),
     };
@@ -133,7 +127,7 @@ async fn admit(
         Err(refused) => refused,
     };
     let may_have_changed = !matches!(refused, Refused::Key(KeyRefused::Missing | KeyRefused::OtherTenant));
-    let newer = if may_have_changed { plane.0.routes.recheck(&route).await } else { None };
+    let newer = if may_have_changed { plane.routes.recheck(&route).await } else { None };
     let refused = match newer {
         Some(newer) => match check(&newer) {
             Ok(()) => return Ok(newer),

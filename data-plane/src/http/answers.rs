@@ -11,6 +11,7 @@ use crate::{
     pool::PoolError,
     resolve::{Method, ResolveError, Rules},
     routes::RoutesUnavailable,
+    serve::Failure,
 };
 
 pub(super) fn unresolved(error: ResolveError) -> Problem {
@@ -112,7 +113,27 @@ pub(super) fn phase_refused(refused: PhaseRefused) -> Problem {
     }
 }
 
-pub(super) fn feature_disabled(feature: &str, table: &str) -> Problem {
+/// Why a request was not served; `table` is what it was for.
+pub(super) fn failed(failure: Failure, table: &str) -> Problem {
+    match failure {
+        Failure::Query(error) => query_refused(error),
+        Failure::Range(error, range) => {
+            let problem = query_refused(error);
+            match range.and_then(|range| range.parse().ok()) {
+                Some(range) => problem.with_header(header::CONTENT_RANGE, range),
+                None => problem,
+            }
+        }
+        Failure::FeatureDisabled(feature) => feature_disabled(&feature, table),
+        Failure::Phase(refused) => phase_refused(refused),
+        Failure::Pool(error) => pool_failed(&error),
+        Failure::Statement { error, may_have_written } => statement_failed(error, may_have_written),
+        Failure::Unavailable => tenant_unavailable(),
+        Failure::Internal => Problem::internal(),
+    }
+}
+
+fn feature_disabled(feature: &str, table: &str) -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "feature_disabled",
@@ -122,7 +143,7 @@ pub(super) fn feature_disabled(feature: &str, table: &str) -> Problem {
 }
 
 /// The placement does not serve the tenant, and the registry knows no other.
-pub(super) fn tenant_unavailable() -> Problem {
+fn tenant_unavailable() -> Problem {
     Problem::unavailable(
         "tenant_unavailable",
         "the tenant's data cannot be reached at the moment; try again",
@@ -140,7 +161,7 @@ pub(super) fn path_not_text() -> Problem {
 
 /// What the query language refuses. `code`, `message`, `details` and `hint` are where clients of
 /// `PostgREST` look.
-pub(super) fn query_refused(error: QueryError) -> Problem {
+fn query_refused(error: QueryError) -> Problem {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
     let problem = Problem::new(status, error.code, error.detail.clone())
         .with("message", error.detail.clone())
@@ -152,7 +173,7 @@ pub(super) fn query_refused(error: QueryError) -> Problem {
     }
 }
 
-pub(super) fn pool_failed(error: &PoolError) -> Problem {
+fn pool_failed(error: &PoolError) -> Problem {
     match error {
         PoolError::Exhausted => server_busy(),
         PoolError::Connect(ConnectError::Busy { .. }) => {
@@ -188,7 +209,7 @@ fn server_unavailable(detail: &'static str) -> Problem {
 }
 
 /// What PostgreSQL refuses. `may_have_written` when a lost connection leaves that open.
-pub(super) fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem {
+fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem {
     let sqlstate = error.code.as_deref().unwrap_or_default();
     match error.kind {
         QueryErrorKind::Data => data_refused(error),

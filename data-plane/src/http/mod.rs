@@ -6,14 +6,11 @@
 
 mod admitted;
 mod answers;
-mod outcomes;
+mod ask;
 mod reserved;
 mod resource;
 mod router;
-mod statement;
 mod tenant;
 
-pub(crate) use outcomes::Outcomes;
 pub use router::openapi;
 pub(crate) use router::{cors, router};
-pub(crate) use statement::Runner;

@@ -3,7 +3,7 @@
 //! One function behind all of them: what differs between methods is decided by `tenantry_query`.
 //! The small functions around it are there for the OpenAPI document.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     body::{Body, to_bytes},
@@ -16,13 +16,8 @@ use percent_encoding::percent_decode_str;
 use tenantry_http::Problem;
 use tenantry_query::{HttpRequest, Method};
 
-use super::{
-    admitted::Admitted,
-    answers,
-    statement::{Answer, Failed, version_of},
-    tenant::X_TENANT,
-};
-use crate::{DataPlane, admit::check_phase, routes::CachedRoute};
+use super::{admitted::Admitted, answers, tenant::X_TENANT};
+use crate::{serve::Answer, state::Plane};
 
 macro_rules! endpoint {
     ($name:ident, $method:ident, $path:literal, $summary:literal, $($response:tt)*) => {
@@ -38,7 +33,7 @@ macro_rules! endpoint {
             responses($($response)*, (status = "4XX", description = "Refused", body = Problem)),
             security(("key" = []))
         )]
-        pub(super) async fn $name(state: State<DataPlane>, admitted: Admitted, request: Request) -> Response {
+        pub(super) async fn $name(state: State<Arc<Plane>>, admitted: Admitted, request: Request) -> Response {
             resource(state, admitted, request).await
         }
     };
@@ -100,7 +95,7 @@ macro_rules! row_endpoint {
             responses($($response)*, (status = "4XX", description = "Refused", body = Problem)),
             security(("key" = []))
         )]
-        pub(super) async fn $name(state: State<DataPlane>, admitted: Admitted, request: Request) -> Response {
+        pub(super) async fn $name(state: State<Arc<Plane>>, admitted: Admitted, request: Request) -> Response {
             resource(state, admitted, request).await
         }
     };
@@ -130,22 +125,22 @@ row_endpoint!(
     (status = 204, description = "Deleted")
 );
 
-async fn resource(State(plane): State<DataPlane>, admitted: Admitted, request: Request) -> Response {
+async fn resource(State(plane): State<Arc<Plane>>, admitted: Admitted, request: Request) -> Response {
     let tenant = admitted.route.tenant_id;
     let name = HeaderValue::from_str(admitted.route.slug.as_str());
     let mut bytes_in = 0;
     let answer = answer(&plane, admitted, request, &mut bytes_in).await;
     let (mut response, bytes_out) = match answer {
         Ok((response, bytes_out)) => {
-            plane.0.outcomes.ok();
+            plane.outcomes.ok();
             (response, bytes_out)
         }
         Err(problem) => {
-            plane.0.outcomes.refused(&problem);
+            plane.outcomes.refused(problem.code());
             (problem.into_response(), 0)
         }
     };
-    plane.0.usage.count(tenant, bytes_in, bytes_out);
+    plane.usage.count(tenant, bytes_in, bytes_out);
     if let Ok(name) = name {
         response.headers_mut().insert(X_TENANT.clone(), name);
     }
@@ -153,7 +148,7 @@ async fn resource(State(plane): State<DataPlane>, admitted: Admitted, request: R
 }
 
 async fn answer(
-    plane: &DataPlane,
+    plane: &Plane,
     admitted: Admitted,
     request: Request,
     bytes_in: &mut usize,
@@ -162,7 +157,7 @@ async fn answer(
     let method = method_of(&parts.method);
     let Segments { base, table, id } = segments(parts.uri.path())?;
     let body = match method {
-        Method::Post | Method::Patch | Method::Put => read(body, &parts.headers, plane.0.max_body).await?,
+        Method::Post | Method::Patch | Method::Put => read(body, &parts.headers, plane.max_body).await?,
         Method::Get | Method::Head | Method::Delete => Bytes::new(),
     };
     *bytes_in = body.len();
@@ -180,28 +175,9 @@ async fn answer(
         content_type: text(header::CONTENT_TYPE),
         body: &body,
     };
-    let answer = run(plane, admitted.route, &query).await?;
+    let answer = plane.runner.serve(&admitted.route, &query).await;
+    let answer = answer.map_err(|failure| answers::failed(failure, &table))?;
     Ok(respond(answer, base))
-}
-
-/// Runs it where the route says; and once more where a newer route says, if the placement turns out
-/// to be an old one.
-async fn run(plane: &DataPlane, route: CachedRoute, query: &HttpRequest<'_>) -> Result<Answer, Problem> {
-    let problem = match plane.0.runner.run(&route, query).await {
-        Ok(answer) => return Ok(answer),
-        Err(Failed::Problem(problem)) => return Err(problem),
-        Err(Failed::Misplaced(problem)) => problem,
-    };
-    let Some(newer) = plane.0.routes.recheck(&route).await else { return Err(problem) };
-    check_phase(newer.phase).map_err(answers::phase_refused)?;
-    let (old, new) = (version_of(route.placement.as_ref()), version_of(newer.placement.as_ref()));
-    if new <= old {
-        return Err(problem);
-    }
-    match plane.0.runner.run(&newer, query).await {
-        Ok(answer) => Ok(answer),
-        Err(Failed::Problem(problem) | Failed::Misplaced(problem)) => Err(problem),
-    }
 }
 
 fn method_of(method: &HttpMethod) -> Method {

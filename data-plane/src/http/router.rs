@@ -1,6 +1,6 @@
 //! All endpoints, with `/docs` and `/openapi.json`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -15,8 +15,8 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{reserved, resource, tenant};
-use crate::{DataPlane, resolve::Method};
+use super::{ask, reserved, resource, tenant};
+use crate::{resolve::Method, state::Plane};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -41,9 +41,10 @@ impl Modify for Key {
 }
 
 // Whole paths instead of nested routers, which would hide from handlers what stands in front.
-fn documented() -> (Router<DataPlane>, utoipa::openapi::OpenApi) {
+fn documented() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(tenant::tenant_get))
+        .routes(routes!(ask::ask))
         .route("/api/auth", any(reserved::auth))
         .route("/api/auth/{*rest}", any(reserved::auth))
         .routes(routes!(
@@ -58,7 +59,7 @@ fn documented() -> (Router<DataPlane>, utoipa::openapi::OpenApi) {
 }
 
 /// The same endpoints with the tenant in the path.
-fn by_path() -> Router<DataPlane> {
+fn by_path() -> Router<Arc<Plane>> {
     Router::new()
         .route("/t/{slug}/api/tenant", get(tenant::tenant_get))
         .route("/t/{slug}/api/auth", any(reserved::auth))
@@ -86,12 +87,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// The router of a data plane, without the layers that every plane has.
-pub(crate) fn router(plane: &DataPlane) -> Router {
+pub(crate) fn router(plane: &Arc<Plane>) -> Router {
     let (mut router, document) = documented();
-    if plane.0.rules.has(Method::Path) {
+    if plane.rules.has(Method::Path) {
         router = router.merge(by_path());
     }
-    router.with_state(plane.clone()).merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+    router.with_state(Arc::clone(plane)).merge(SwaggerUi::new("/docs").url("/openapi.json", document))
 }
 
 /// Browsers of any origin may call; what they may see is the key's business. To go around everything,
@@ -121,7 +122,7 @@ mod tests {
     fn every_endpoint_is_documented() {
         let document = openapi();
         let paths: Vec<_> = document.paths.paths.keys().map(String::as_str).collect();
-        assert_eq!(paths, ["/api/tenant", "/api/{table}", "/api/{table}/{id}"]);
+        assert_eq!(paths, ["/.well-known/tenantry/ask", "/api/tenant", "/api/{table}", "/api/{table}/{id}"]);
         assert!(serde_json::to_string(&document).unwrap().contains("\"bearer\""));
     }
 }

@@ -1,5 +1,7 @@
 //! `GET /api/tenant`: the tenant as its users see it.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::State,
@@ -13,7 +15,7 @@ use tenantry_http::Problem;
 use utoipa::ToSchema;
 
 use super::admitted::Admitted;
-use crate::DataPlane;
+use crate::state::Plane;
 
 /// The tenant that was served, on every answer of its own.
 pub(super) static X_TENANT: HeaderName = HeaderName::from_static("x-tenant");
@@ -49,7 +51,7 @@ pub(super) struct TenantView {
     responses((status = 200, body = TenantView), (status = "4XX", description = "Refused", body = Problem)),
     security(("key" = []))
 )]
-pub(super) async fn tenant_get(State(plane): State<DataPlane>, admitted: Admitted) -> Response {
+pub(super) async fn tenant_get(State(plane): State<Arc<Plane>>, admitted: Admitted) -> Response {
     let route = admitted.route;
     let view = TenantView {
         id: route.tenant_id,
@@ -58,10 +60,10 @@ pub(super) async fn tenant_get(State(plane): State<DataPlane>, admitted: Admitte
         plan: route.plan.to_string(),
         app: route.app.name.to_string(),
         features: (*route.features).clone(),
-        branding: plane.0.branding.get(&route).await,
+        branding: plane.branding.get(&route).await,
     };
-    plane.0.outcomes.ok();
-    plane.0.usage.count(route.tenant_id, 0, 0);
+    plane.outcomes.ok();
+    plane.usage.count(route.tenant_id, 0, 0);
     let mut response = Json(view).into_response();
     if let Ok(slug) = HeaderValue::from_str(route.slug.as_str()) {
         response.headers_mut().insert(X_TENANT.clone(), slug);

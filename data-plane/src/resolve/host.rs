@@ -33,7 +33,7 @@ pub(super) fn of_request<'r>(parts: &'r Parts, base_domain: &str) -> Result<Host
     }
 }
 
-fn read<'r>(authority: &'r str, base_domain: &str) -> Result<Host<'r>, Invalid> {
+pub(super) fn read<'r>(authority: &'r str, base_domain: &str) -> Result<Host<'r>, Invalid> {
     let Some(host) = without_port(authority)? else { return Ok(Host::Nobody) };
     let host = host.strip_suffix('.').unwrap_or(host);
     if host.is_empty() {

@@ -16,6 +16,7 @@ use axum::http::{self, HeaderMap, HeaderName, request::Parts};
 use tenantry_domain::{Invalid, Slug, ids::TenantId};
 
 use self::host::Host;
+use crate::routes::RouteName;
 
 /// By what a request may name its tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,6 +75,11 @@ impl Rules {
         Self { base_domain: base_domain.trim_matches('.').to_ascii_lowercase(), methods, single_tenant }
     }
 
+    /// The one tenant that is served, if it is one.
+    pub(crate) fn single_tenant(&self) -> Option<&Slug> {
+        self.single_tenant.as_ref()
+    }
+
     pub(crate) fn has(&self, method: Method) -> bool {
         self.methods.has(method)
     }
@@ -90,6 +96,27 @@ pub(crate) enum Name<'r> {
     Domain(Cow<'r, str>),
     /// Well formed and certainly nobody's, such as two labels below the base domain.
     Nobody,
+}
+
+impl Name<'_> {
+    /// The name by which to look the route up; none for what is nobody's.
+    pub(crate) fn as_route_name(&self) -> Option<RouteName<'_>> {
+        match self {
+            Self::Id(id) => Some(RouteName::Id(*id)),
+            Self::Label(label) => Some(RouteName::Label(label)),
+            Self::Domain(domain) => Some(RouteName::Domain(domain)),
+            Self::Nobody => None,
+        }
+    }
+}
+
+/// What a host name by itself names; none if it can be no tenant's here.
+pub(crate) fn of_host<'r>(host: &'r str, rules: &Rules) -> Option<Name<'r>> {
+    match host::read(host, &rules.base_domain).ok()? {
+        Host::Below(left) if rules.has(Method::Subdomain) => Some(subdomain::name(left)),
+        Host::Foreign(host) if rules.has(Method::CustomDomain) => custom_domain::name(host),
+        _ => None,
+    }
 }
 
 /// What a request says of its tenant.

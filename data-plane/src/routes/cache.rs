@@ -1,7 +1,8 @@
 //! The route cache: what is in memory, and loading what is not.
 //!
 //! One load per name at a time, in a task of its own, so that a client that hangs up takes nothing
-//! from those who wait with it. While the registry is down, what is in memory is served as it is:
+//! from those who wait with it; loads of the same moment are read together ([`super::reads`]). A change
+//! of what many routes share reads nothing: each is read again before it is next used. While the registry is down, what is in memory is served as it is:
 //! a stale route is harmless, because the placement it names refuses what it must not serve (a move
 //! fences it; after a purge its login is no member of the slug's next role, see ADR 5).
 
@@ -19,11 +20,14 @@ use futures::{
     future::{BoxFuture, Shared},
 };
 use metrics::{Counter, Gauge, Histogram};
-use tenantry_domain::{Slug, domain_name::DomainName, ids::TenantId, route::Route};
-use tenantry_registry::{Registry, RegistryError, RouteKeyRef, RouteReader};
-use tokio::sync::Semaphore;
+use tenantry_domain::{ids::TenantId, route::Route};
+use tenantry_registry::{Registry, RegistryError, RouteReader, feed::Change};
+use tokio::sync::broadcast;
 
-use super::store::{CachedRoute, Found, OwnedName, RouteName, Snapshot, Standing, Store};
+use super::{
+    reads::{NoAnswer, Reads, TIMEOUT},
+    store::{CachedRoute, Found, OwnedName, RouteName, Snapshot, Standing, Store},
+};
 
 /// How a [`RouteCache`] behaves; see [`crate::Settings`].
 #[derive(Debug, Clone, Copy)]
@@ -46,15 +50,16 @@ pub struct RoutesUnavailable;
 pub struct RouteCache(Arc<Inner>);
 
 struct Inner {
-    store: Store,
-    reader: RouteReader,
+    store: Arc<Store>,
+    reader: Arc<RouteReader>,
+    reads: Arc<Reads>,
     flights: Mutex<HashMap<OwnedName, Flight>>,
     flight_numbers: AtomicU64,
-    /// Loads at a time: a change of everything must not take all connections of the registry.
-    slots: Semaphore,
     outage: Outage,
     /// Until when a tenant's share of checked refusals is used up.
     rechecked: quick_cache::sync::Cache<TenantId, Instant>,
+    /// Changes, after they were applied.
+    applied: broadcast::Sender<Change>,
     metrics: CacheMetrics,
 }
 
@@ -100,11 +105,8 @@ impl CacheMetrics {
     }
 }
 
-/// A load may take this long, its repetitions included.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(2);
-/// Connections that died with a restarted registry are found out one by one.
-const LOAD_ATTEMPTS: usize = 4;
-const LOADS_AT_A_TIME: usize = 8;
+/// Changes that a listener may be behind.
+const APPLIED_KEPT: usize = 1024;
 /// A refusal is checked against the registry at most this often per tenant, in the long run.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// So many may come at once: whoever makes a few keys and uses each must not be told that they are none.
@@ -113,14 +115,17 @@ const RECHECK_BURST: u32 = 8;
 impl RouteCache {
     /// An empty cache on a registry.
     pub fn new(registry: Registry, settings: RouteCacheSettings) -> Self {
+        let store = Arc::new(Store::new(settings.max_routes, settings.ttl, settings.unknown_ttl));
+        let reader = Arc::new(RouteReader::new(registry));
         Self(Arc::new(Inner {
-            store: Store::new(settings.max_routes, settings.ttl, settings.unknown_ttl),
-            reader: RouteReader::new(registry),
+            reads: Arc::new(Reads::new(Arc::clone(&reader), Arc::clone(&store))),
+            store,
+            reader,
             flights: Mutex::new(HashMap::new()),
             flight_numbers: AtomicU64::new(0),
-            slots: Semaphore::new(LOADS_AT_A_TIME),
             outage: Outage::new(),
             rechecked: quick_cache::sync::Cache::new(4096),
+            applied: broadcast::Sender::new(APPLIED_KEPT),
             metrics: CacheMetrics::new(),
         }))
     }
@@ -289,6 +294,21 @@ impl RouteCache {
         self.0.outage.end();
     }
 
+    /// The registry's changes, each after it was applied to what is in memory.
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.0.applied.subscribe()
+    }
+
+    pub(super) fn applied(&self, change: Change) {
+        // An error says that nobody listens.
+        let _ = self.0.applied.send(change);
+    }
+
+    /// How often the registry was asked for routes, however many at a time.
+    pub fn registry_reads(&self) -> u64 {
+        self.0.reader.reads()
+    }
+
     /// Whether the registry is down, as far as the last load knows.
     pub(crate) fn is_in_outage(&self) -> bool {
         self.0.outage.is_on()
@@ -300,21 +320,23 @@ impl RouteCache {
 }
 
 impl Inner {
-    async fn fetch(&self, name: RouteName<'_>, began: &OnceLock<u32>) -> Loaded {
+    async fn fetch(&self, name: RouteName<'_>, began: &Arc<OnceLock<u32>>) -> Loaded {
         let started = Instant::now();
-        let reading = tokio::time::timeout(LOAD_TIMEOUT, async {
-            let _slot = self.slots.acquire().await;
-            let before = self.store.snapshot(name);
-            let _ = began.set(self.store.mark_of(name));
-            self.read(name).await.map(|route| (route, before))
-        });
-        let read = reading.await.unwrap_or(Err(RoutesUnavailable));
+        let read = tokio::time::timeout(TIMEOUT, self.reads.read(name, began)).await;
         self.metrics.load_seconds.record(started.elapsed().as_secs_f64());
         let (route, before) = match read {
-            Ok(read) => read,
-            Err(unavailable) => {
+            Ok(Ok(Ok(read))) => read,
+            Ok(Ok(Err(error))) => {
+                self.report(name, &error);
+                // One route that cannot be read says nothing of the others.
+                if error.is_unavailable() {
+                    self.outage.begin();
+                }
+                return Err(RoutesUnavailable);
+            }
+            Ok(Err(NoAnswer)) | Err(_) => {
                 self.outage.begin();
-                return Err(unavailable);
+                return Err(RoutesUnavailable);
             }
         };
         self.outage.end();
@@ -330,40 +352,6 @@ impl Inner {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         self.metrics.routes.set(self.store.len() as f64);
         kept
-    }
-
-    async fn read(&self, name: RouteName<'_>) -> Result<Option<Route>, RoutesUnavailable> {
-        let label;
-        let domain;
-        let key = match name {
-            RouteName::Id(id) => RouteKeyRef::Id(id),
-            RouteName::Label(text) => match Slug::parse(text) {
-                Ok(slug) => {
-                    label = slug;
-                    RouteKeyRef::Label(&label)
-                }
-                // A reserved word: nobody has it.
-                Err(_) => return Ok(None),
-            },
-            RouteName::Domain(text) => match DomainName::parse(text) {
-                Ok(name) => {
-                    domain = name;
-                    RouteKeyRef::Domain(&domain)
-                }
-                Err(_) => return Ok(None),
-            },
-        };
-        let mut attempt = 1;
-        loop {
-            match self.reader.route_get(key).await {
-                Ok(route) => return Ok(route),
-                Err(error) if error.is_unavailable() && attempt < LOAD_ATTEMPTS => attempt += 1,
-                Err(error) => {
-                    self.report(name, &error);
-                    return Err(RoutesUnavailable);
-                }
-            }
-        }
     }
 
     fn report(&self, name: RouteName<'_>, error: &RegistryError) {
@@ -461,9 +449,8 @@ mod tests {
     async fn an_outage_that_is_known_costs_nobody_any_waiting() {
         let cache = cache();
         cache.0.outage.begin();
-        let started = Instant::now();
         assert!(cache.get(RouteName::Label("globex")).await.is_err());
-        assert!(started.elapsed() < Duration::from_millis(100));
+        assert_eq!(cache.registry_reads(), 0, "nobody waited for an answer");
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ pub(crate) async fn follow(
         }
         heard.increment(1);
         apply(&change, &routes, &catalogs);
+        routes.applied(change);
     }
 }
 

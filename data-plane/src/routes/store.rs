@@ -64,7 +64,7 @@ impl RouteName<'_> {
     }
 
     /// Whether the tenant has this name. A mapping that says so may be out of date.
-    pub(super) fn is_of(self, route: &Route) -> bool {
+    pub(crate) fn is_of(self, route: &Route) -> bool {
         match self {
             Self::Id(id) => route.tenant_id == id,
             Self::Label(label) => {

@@ -124,12 +124,10 @@ async fn features_decide_between_the_dental_and_the_manufacturing_tables() {
 
     // A feature that is switched on opens its tables, and off closes them.
     let path = format!("/api/v1/tenants/{}", factory_id.replace('_', "-"));
-    let limit = std::time::Duration::from_secs(5);
     app.api.patch(&path, json!({ "features": { "patient_management": true } })).await.expect(200);
-    tenantry_tests::within::within(limit, "the features are switched", async || {
-        factory.get("/api/patients").await.status == 200 && factory.get("/api/materials").await.status == 403
-    })
-    .await;
+    app.routes_caught_up().await;
+    factory.get("/api/patients").await.expect(200);
+    factory.get("/api/materials").await.expect_problem(403, "feature_disabled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

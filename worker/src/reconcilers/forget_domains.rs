@@ -1,5 +1,5 @@
-//! Forgets custom domains that were not proven within a week: until then their names are taken, and
-//! whoever really has one must get it.
+//! Forgets claims on custom domains that were not proven within a week, so that they are not looked for
+//! for ever.
 
 use chrono::TimeDelta;
 

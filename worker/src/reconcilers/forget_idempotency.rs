@@ -1,4 +1,4 @@
-//! Forgets answers that were kept for repeated requests, after a day.
+//! Forgets answers that were kept for repeated requests, and who asked for public sign-ups, after a day.
 
 use super::Reconciled;
 use crate::Resources;
@@ -6,5 +6,6 @@ use crate::Resources;
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
     let before = resources.clock.now() - chrono::Duration::hours(24);
-    Ok(resources.registry.idempotency_forget(before).await?)
+    let answers = resources.registry.idempotency_forget(before).await?;
+    Ok(answers + resources.registry.public_signup_forget(before).await?)
 }

@@ -1,7 +1,7 @@
 //! Looks for the TXT records of custom domains that are not proven yet.
 
 use futures::{StreamExt, stream};
-use tenantry_domain::domain_name::challenge_text;
+use tenantry_dns::{Proof, look_for_proof};
 use tenantry_registry::TenantDomain;
 
 use super::Reconciled;
@@ -27,8 +27,8 @@ pub async fn run(resources: &Resources) -> Reconciled {
 }
 
 async fn check(resources: &Resources, domain: TenantDomain) -> Result<bool, crate::StepError> {
-    let proven = match resources.resolver.txt(&domain.name.challenge_name()).await {
-        Ok(texts) => texts.iter().any(|text| *text == challenge_text(&domain.token)),
+    let proven = match look_for_proof(&*resources.resolver, &domain.name, &domain.token).await {
+        Ok(proof) => proof == Proof::Found,
         Err(error) => {
             tracing::debug!(domain = %domain.name, %error, "the record of {} cannot be looked up", domain.name);
             false

@@ -13,12 +13,15 @@ use crate::client::{
 #[derive(Debug, Subcommand)]
 #[command(after_help = "Examples:
   tenantry tenants domains add acme-inc app.acme.com
+  tenantry tenants domains verify acme-inc app.acme.com
   tenantry tenants domains list acme-inc")]
 pub(in crate::client) enum DomainsCommand {
     /// List a tenant's domains and the TXT records that prove them.
     List(DomainListArgs),
     /// Add a domain. It is served once the TXT record that this prints is seen.
     Add(DomainArgs),
+    /// Look for a domain's TXT record now, and say what is there.
+    Verify(DomainArgs),
     /// Remove a domain; it is no longer served.
     Remove(DomainArgs),
 }
@@ -73,6 +76,11 @@ pub(super) async fn run(client: &Client, command: DomainsCommand) -> anyhow::Res
                 ));
             }
             client.output.one(&domain, RECORD)
+        }
+        DomainsCommand::Verify(args) => {
+            let path = ["tenants", &args.tenant.tenant, "domains", &args.domain, "verify"];
+            let domain = client.api.post(&path, None).await?;
+            client.output.done(&domain, &format!("{} is proven, and served", args.domain))
         }
         DomainsCommand::Remove(args) => {
             let path = ["tenants", &args.tenant.tenant, "domains", &args.domain];

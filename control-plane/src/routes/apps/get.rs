@@ -24,8 +24,10 @@ pub(crate) struct AppView {
     manifest: ManifestView,
     /// Default data of a new tenant, as SQL.
     seed: Option<String>,
-    /// The last version, which new tenants get; null if there is none.
+    /// The last version; null if there is none.
     latest_version: Option<i64>,
+    /// The version that new tenants get; null if there is none.
+    promoted_version: Option<i64>,
     /// All versions, in order, without their SQL.
     versions: Vec<VersionView>,
 }
@@ -66,6 +68,7 @@ impl From<App> for AppView {
     fn from(app: App) -> Self {
         Self {
             latest_version: app.version().map(AppVersion::number),
+            promoted_version: app.promoted.map(AppVersion::number),
             versions: app.migrations.iter().map(VersionView::from).collect(),
             name: app.name.to_string(),
             manifest: app.manifest.into(),

@@ -24,9 +24,12 @@ pub(crate) struct AppSummaryView {
     manifest: ManifestView,
     /// How many versions it has.
     versions: i64,
-    /// The last of them, which new tenants get; null if it has none.
+    /// The last of them; null if it has none.
     #[schema(example = 20_261_120_093_000_i64)]
     latest_version: Option<i64>,
+    /// The one that new tenants get; null if it has none.
+    #[schema(example = 20_261_120_093_000_i64)]
+    promoted_version: Option<i64>,
     /// How many tenants have it.
     tenants: i64,
 }
@@ -38,6 +41,7 @@ impl From<AppSummary> for AppSummaryView {
             manifest: app.manifest.into(),
             versions: app.versions,
             latest_version: app.latest.map(AppVersion::number),
+            promoted_version: app.promoted.map(AppVersion::number),
             tenants: app.tenants,
         }
     }

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::view::{CreatedKeyView, expiry};
 use crate::{
     auth::{Authorized, require, scopes::KeysWrite},
-    idempotency::Claim,
+    claim::Claim,
     input::{Fields, JsonBody, fields},
     refusal::Refusal,
 };

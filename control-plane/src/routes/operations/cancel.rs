@@ -5,13 +5,13 @@ use tenantry_domain::ids::OperationId;
 use tenantry_http::Problem;
 use tenantry_registry::{CancelError, Registry};
 
-use super::answer::{Standing, WorkView, answer_with, stand};
+use super::answer::{Outcome, WorkView, answer_with, wait};
 use crate::{
     auth::{Authorized, scopes::OperationsWrite},
     input::{InPath, Prefer},
     operation_watch::OperationWatch,
     refusal::Refusal,
-    use_cases::Begun,
+    use_cases::{Started, tenant_of},
 };
 
 /// Ask an operation to stop and undo what it did
@@ -45,10 +45,9 @@ pub(crate) async fn cancel_operation(
         CancelError::PastNoReturn => Refusal::conflict("operation_past_no_return", error.to_string()),
         CancelError::Registry(error) => error.into(),
     })?;
-    let tenant =
-        registry.tenant_get(operation.tenant_id).await?.ok_or_else(|| Refusal::not_found("tenant"))?;
-    let Standing { tenant, operation } =
-        stand(&registry, Begun { tenant, operation, subscription }, prefer).await?;
+    let tenant = tenant_of(&registry, &operation).await?;
+    let Outcome { tenant, operation } =
+        wait(&registry, Started { tenant, operation, subscription }, prefer).await?;
     let status = if operation.state.is_finished() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok(answer_with(status, tenant, operation))
 }

@@ -15,7 +15,7 @@ use futures::{Stream, stream};
 use serde::Serialize;
 use tenantry_domain::{
     ids::OperationId,
-    operation::{OperationEvent, OperationEventKind},
+    operation::OperationEvent,
 };
 use tenantry_http::Problem;
 use tenantry_registry::{Registry, RegistryError};
@@ -46,7 +46,8 @@ pub(crate) struct EventView {
     id: i64,
     /// The operation.
     operation_id: Uuid,
-    /// queued, started, `step_started`, `step_finished`, retrying, `step_undone`, succeeded, failed or cancelled.
+    /// queued, started, `step_started`, `step_finished`, retrying, waiting, `step_undone`, stuck, succeeded,
+    /// failed or cancelled.
     #[schema(example = "step_finished")]
     kind: &'static str,
     /// The step it is about.
@@ -101,7 +102,7 @@ pub(crate) async fn operation_events(
     let operation = registry.operation_get(id).await?.ok_or_else(|| Refusal::not_found("operation"))?;
     let mut story = Story { registry, subscription, after, unsent: VecDeque::new(), ended: false };
     story.read().await?;
-    if story.unsent.is_empty() && operation.state.is_finished() {
+    if story.unsent.is_empty() && operation.state.is_at_rest() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let events = Sse::new(story.events()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
@@ -134,7 +135,7 @@ impl Story {
             let Some(last) = events.last() else { return Ok(()) };
             self.after = last.id;
             // A failed operation may have been queued again: only the very last event ends the story.
-            self.ended = is_final(last.kind);
+            self.ended = last.kind.is_final();
             let full = i64::try_from(events.len()).is_ok_and(|count| count == BATCH);
             self.unsent.extend(events);
             if !full {
@@ -173,11 +174,6 @@ impl Story {
             Some((Ok(sent(event)), story))
         })
     }
-}
-
-fn is_final(kind: OperationEventKind) -> bool {
-    use OperationEventKind as K;
-    matches!(kind, K::Succeeded | K::Failed | K::Cancelled)
 }
 
 fn sent(event: OperationEvent) -> Event {

@@ -1,6 +1,7 @@
 //! `GET /api/v1/operations`
 
 use axum::{Json, extract::State};
+use tenantry_domain::operation::Subject;
 use tenantry_registry::{OperationFilter, Registry};
 
 use super::view::OperationView;
@@ -15,8 +16,8 @@ use crate::{
     get, path = "/api/v1/operations", tag = "operations",
     params(
         ("tenant" = Option<String>, Query, description = "Of this tenant (id or slug)"),
-        ("state" = Option<String>, Query, description = "queued, running, undoing, succeeded, failed or cancelled"),
-        ("kind" = Option<String>, Query, description = "provision, suspend, resume, deactivate, restore or purge"),
+        ("state" = Option<String>, Query, description = "queued, running, waiting, undoing, stuck, succeeded, failed or cancelled"),
+        ("kind" = Option<String>, Query, description = "provision, suspend, resume, deactivate, restore, purge or remove_lost_server"),
         ("limit" = Option<u16>, Query, description = "1 to 200; 50 if not given"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),
@@ -30,13 +31,13 @@ pub(crate) async fn list_operations(
 ) -> Result<Json<Listing<OperationView>>, Refusal> {
     let tenant: Option<String> = query.take("tenant");
     let mut filter =
-        OperationFilter { tenant_id: None, state: query.take("state"), kind: query.take("kind") };
+        OperationFilter { subject: None, state: query.take("state"), kind: query.take("kind") };
     let window = query.window();
     query.finish()?;
     let page = window.by_id()?;
     if let Some(tenant) = tenant {
         let tenant = TenantRef::parse(&tenant).ok_or_else(|| Refusal::not_found("tenant"))?;
-        filter.tenant_id = Some(tenant.find(&registry).await?.tenant.id);
+        filter.subject = Some(Subject::Tenant(tenant.find(&registry).await?.tenant.id));
     }
     let operations = registry.operation_list(&filter, page).await?;
     Ok(Json(Listing::of(operations, window.size(), |row| row.id.to_string(), OperationView::from)))

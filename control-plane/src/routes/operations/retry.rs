@@ -13,7 +13,9 @@ use crate::{
     use_cases::start_operation::StartOperation,
 };
 
-/// Try a failed or cancelled operation again
+/// Try a failed, cancelled or stuck operation again
+///
+/// One that is stuck goes on where it is; the others begin anew.
 #[utoipa::path(
     post, path = "/api/v1/operations/{id}/retry", tag = "operations",
     params(
@@ -35,10 +37,10 @@ pub(crate) async fn retry_operation(
     State(registry): State<Registry>,
     State(start): State<StartOperation>,
 ) -> Result<Response, Refusal> {
-    let begun = start.again(id).await.map_err(|error| match error {
+    let started = start.again(id).await.map_err(|error| match error {
         RetryError::NotFound => Refusal::not_found("operation"),
         RetryError::NotFailed(_) => Refusal::conflict("operation_not_failed", error.to_string()),
         RetryError::Start(error) => error.into(),
     })?;
-    answer(&registry, begun, prefer, StatusCode::OK).await
+    answer(&registry, started, prefer, StatusCode::OK).await
 }

@@ -2,29 +2,53 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tenantry_domain::operation::Operation;
+use tenantry_domain::{ids::TenantId, operation::Operation};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-/// One durable piece of work on a tenant.
+/// What an operation works on.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SubjectView {
+    /// tenant, server or rollout.
+    #[schema(example = "tenant")]
+    kind: &'static str,
+    /// Its id.
+    id: Uuid,
+    /// A tenant's slug, a server's name.
+    #[schema(example = "my-org")]
+    name: String,
+}
+
+/// One durable piece of work.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OperationView {
     /// Its id.
     id: Uuid,
-    /// The tenant.
-    tenant_id: Uuid,
-    /// What it does: provision, suspend, resume, deactivate, restore or purge.
+    /// What it works on.
+    subject: SubjectView,
+    /// The tenant; null unless it works on one.
+    tenant_id: Option<Uuid>,
+    /// What it does: provision, suspend, resume, deactivate, restore, purge or `remove_lost_server`.
     #[schema(example = "provision")]
     kind: &'static str,
-    /// queued, running, undoing, succeeded, failed or cancelled.
+    /// The queue that it waits in: interactive, long, fleet or idle.
+    #[schema(example = "interactive")]
+    lane: &'static str,
+    /// queued, running, waiting, undoing, stuck, succeeded, failed or cancelled.
     #[schema(example = "running")]
     state: &'static str,
     /// The step that is running or ran last.
     step: Option<String>,
+    /// The names of its steps, in order; none before a worker first took it.
+    #[schema(example = json!(["place", "create_schema"]))]
+    steps: Vec<String>,
     /// Share of the work that is done, 0 to 1.
     #[schema(example = 0.5)]
     progress: f64,
+    /// What it does now, or waits for.
+    message: Option<String>,
     /// What went wrong last.
     error: Option<String>,
     /// How often a worker has begun or resumed it.
@@ -48,11 +72,19 @@ impl From<Operation> for OperationView {
     fn from(operation: Operation) -> Self {
         Self {
             id: operation.id.as_uuid(),
-            tenant_id: operation.tenant_id.as_uuid(),
-            kind: operation.kind.as_str(),
+            tenant_id: operation.subject.tenant().map(TenantId::as_uuid),
+            kind: operation.kind().as_str(),
+            lane: operation.kind().lane().as_str(),
+            subject: SubjectView {
+                kind: operation.subject.kind().as_str(),
+                id: operation.subject.as_uuid(),
+                name: operation.subject_name,
+            },
             state: operation.state.as_str(),
             step: operation.step,
+            steps: operation.steps,
             progress: share(operation.progress),
+            message: operation.message,
             error: operation.error,
             attempts: operation.attempts,
             cancel_requested: operation.cancel_requested,

@@ -51,16 +51,29 @@ const fn thirty() -> u16 {
     30
 }
 
+/// Notes what is wrong with the parts of a plan that are given.
+pub(super) fn check(
+    fields: &mut Fields,
+    features: Option<&BTreeMap<String, bool>>,
+    default_config: Option<&BTreeMap<String, Value>>,
+    retention_days: Option<u16>,
+) {
+    if let Some(features) = features {
+        feature_names(fields, features);
+    }
+    for key in default_config.into_iter().flat_map(BTreeMap::keys) {
+        let fits = (1..=255).contains(&key.chars().count()) && !key.chars().any(char::is_control);
+        fields.check(&format!("defaultConfig.{key}"), fits, "must have a key of 1 to 255 characters");
+    }
+    let fits = retention_days.is_none_or(|days| days <= MAX_RETENTION_DAYS);
+    fields.check("retentionDays", fits, "must be from 0 to 3650");
+}
+
 impl PlanBody {
     /// The plan; `named` is the name in the path, if it has one.
     pub(super) fn read(self, named: Option<PlanName>) -> Result<Plan, Refusal> {
         let mut fields = Fields::default();
-        feature_names(&mut fields, &self.features);
-        for key in self.default_config.keys() {
-            let fits = (1..=255).contains(&key.chars().count()) && !key.chars().any(char::is_control);
-            fields.check(&format!("defaultConfig.{key}"), fits, "must have a key of 1 to 255 characters");
-        }
-        fields.check("retentionDays", self.retention_days <= MAX_RETENTION_DAYS, "must be from 0 to 3650");
+        check(&mut fields, Some(&self.features), Some(&self.default_config), Some(self.retention_days));
         let differs = matches!((&self.name, &named), (Some(own), Some(named)) if own != named);
         fields.check("name", !differs, "must be the one in the path, or left out");
         let name = named.or(self.name);

@@ -28,14 +28,20 @@ pub(crate) async fn delete_plan(
     State(registry): State<Registry>,
     State(catalogue): State<Catalogue>,
 ) -> Result<StatusCode, Refusal> {
-    registry.plan_delete(&name).await.map_err(|error| match error {
-        PlanDeleteError::NotFound => Refusal::not_found("plan"),
-        PlanDeleteError::InUse => Refusal::conflict(
-            "plan_in_use",
-            "tenants have this plan, or had it: a purged tenant's record keeps it too",
-        ),
-        PlanDeleteError::Registry(error) => error.into(),
-    })?;
+    registry.plan_delete(&name).await?;
     catalogue.forget_plan(&name);
     Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<PlanDeleteError> for Refusal {
+    fn from(error: PlanDeleteError) -> Self {
+        match error {
+            PlanDeleteError::NotFound => Self::not_found("plan"),
+            PlanDeleteError::InUse => Self::conflict(
+                "plan_in_use",
+                "tenants have this plan, or had it: a purged tenant's record keeps it too",
+            ),
+            PlanDeleteError::Registry(error) => error.into(),
+        }
+    }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::{Json, extract::State};
 use tenantry_domain::{Clock, plan::PlanName};
 use tenantry_http::Problem;
-use tenantry_registry::{Page, Registry, TenantFilter};
+use tenantry_registry::Registry;
 
-use super::{body::PlanBody, view::PlanView};
+use super::{body::PlanBody, change::change, view::PlanView};
 use crate::{
     auth::{Authorized, scopes::PlansWrite},
     catalogue::Catalogue,
@@ -37,20 +37,6 @@ pub(crate) async fn put_plan(
     State(clock): State<Arc<dyn Clock>>,
     JsonBody(body): JsonBody<PlanBody>,
 ) -> Result<Json<PlanView>, Refusal> {
-    let plan = body.read(Some(name))?;
-    let before = registry.plan_get(&plan.name).await?.ok_or_else(|| Refusal::not_found("plan"))?;
-    if before.tier != plan.tier {
-        let filter = TenantFilter { plan: Some(plan.name.clone()), ..TenantFilter::default() };
-        if !registry.tenant_list(&filter, Page { after: None, limit: 1 }).await?.is_empty() {
-            return Err(Refusal::conflict(
-                "plan_in_use",
-                "tenants have this plan, so its tier cannot change; make another plan",
-            ));
-        }
-    }
-    if !registry.plan_replace(&plan, clock.now()).await? {
-        return Err(Refusal::not_found("plan"));
-    }
-    catalogue.forget_plan(&plan.name);
-    Ok(Json(plan.into()))
+    let plan = body.read(Some(name.clone()))?;
+    change(&registry, &catalogue, &*clock, &name, |_| Ok(plan)).await
 }

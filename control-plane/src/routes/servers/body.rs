@@ -8,11 +8,12 @@ use serde::Deserialize;
 use tenantry_domain::{
     ids::ServerId,
     plan::Tier,
-    server::{Provider, Server, ServerName, ServerState},
+    server::{Provider, Server, ServerHealth, ServerName, ServerState},
 };
 use tenantry_registry::ServerCreateError;
 use utoipa::ToSchema;
 
+use super::patch::PatchServerBody;
 use crate::{
     input::{Fields, fields},
     refusal::Refusal,
@@ -22,7 +23,7 @@ use crate::{
 const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
 
 /// What may change on a server.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({
     "region": "eu-central", "host": "10.0.0.5", "port": 5432, "adminUser": "postgres", "adminPassword": "…",
@@ -102,27 +103,53 @@ fn is_host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(label))
 }
 
-impl ServerBody {
-    /// Notes what is wrong with the parts that every server has.
+impl PatchServerBody {
+    /// Notes what is wrong with the parts that are given.
     pub(super) fn check(&self, fields: &mut Fields) {
-        fields.take("region", fields::label(&self.region));
-        fields.check("host", is_host(&self.host), "must be a host name or an address, without a port");
-        fields.check("port", self.port != 0, "must be from 1 to 65535");
-        fields.check("tiers", !self.tiers.is_empty(), "must name at least one tier");
-        fields.check("capacity", self.capacity <= MAX_COUNT, "must be at most 2147483647");
-        let connections = (1..=MAX_COUNT).contains(&self.max_connections);
-        fields.check("maxConnections", connections, "must be from 1 to 2147483647");
+        fields.take_some("region", self.region.as_deref().map(fields::label));
+        let mut check = |field: &str, ok: bool, message: &str| fields.check(field, ok, message);
+        let host = self.host.as_deref().is_none_or(is_host);
+        check("host", host, "must be a host name or an address, without a port");
+        check("port", self.port != Some(0), "must be from 1 to 65535");
+        let tiers = self.tiers.as_ref().is_none_or(|tiers| !tiers.is_empty());
+        check("tiers", tiers, "must name at least one tier");
+        let capacity = self.capacity.is_none_or(|capacity| capacity <= MAX_COUNT);
+        check("capacity", capacity, "must be at most 2147483647");
+        let connections = self.max_connections.is_none_or(|count| (1..=MAX_COUNT).contains(&count));
+        check("maxConnections", connections, "must be from 1 to 2147483647");
         if let Some(user) = &self.admin_user {
             let fits = (1..=63).contains(&user.len()) && !user.chars().any(char::is_control);
-            fields.check("adminUser", fits, "must have 1 to 63 bytes without control characters");
+            check("adminUser", fits, "must have 1 to 63 bytes without control characters");
         }
         if let Some(password) = &self.admin_password {
             let length = password.expose_secret().len();
-            fields.check("adminPassword", (1..=1024).contains(&length), "must have 1 to 1024 bytes");
+            check("adminPassword", (1..=1024).contains(&length), "must have 1 to 1024 bytes");
         }
     }
+}
 
-    /// The server, once [`ServerBody::check`] found nothing wrong.
+/// Everything of a server: a change of all that may change.
+impl From<ServerBody> for PatchServerBody {
+    fn from(body: ServerBody) -> Self {
+        Self {
+            name: body.name,
+            region: Some(body.region),
+            host: Some(body.host),
+            port: Some(body.port),
+            admin_user: body.admin_user,
+            admin_password: body.admin_password,
+            shared_database: body.shared_database,
+            state: Some(body.state),
+            provider: Some(body.provider),
+            tiers: Some(body.tiers),
+            capacity: Some(body.capacity),
+            max_connections: Some(body.max_connections),
+        }
+    }
+}
+
+impl ServerBody {
+    /// The server, once nothing was found wrong.
     pub(super) fn server(self, id: ServerId, name: ServerName, created_at: DateTime<Utc>) -> Server {
         let mut tiers = self.tiers;
         tiers.sort_unstable();
@@ -139,6 +166,8 @@ impl ServerBody {
             capacity: self.capacity,
             tenants: 0,
             max_connections: self.max_connections,
+            revision: 1,
+            health: ServerHealth::default(),
             created_at,
         }
     }

@@ -12,7 +12,7 @@ use tenantry_domain::{Clock, ids::ServerId, names::ObjectName};
 use tenantry_http::Problem;
 use tenantry_registry::{NewServer, Registry};
 
-use super::{body::ServerBody, view::ServerView};
+use super::{body::ServerBody, patch::PatchServerBody, view::ServerView};
 use crate::{
     auth::{Authorized, scopes::ServersWrite},
     input::{Fields, JsonBody},
@@ -47,7 +47,7 @@ pub(crate) async fn create_server(
     let admin_user = body.admin_user.clone().ok_or_else(|| Refusal::missing("adminUser"))?;
     let password = body.admin_password.clone().ok_or_else(|| Refusal::missing("adminPassword"))?;
     let mut fields = Fields::default();
-    body.check(&mut fields);
+    PatchServerBody::from(body.clone()).check(&mut fields);
     let shared = body.shared_database.take().unwrap_or_else(|| SHARED_DATABASE.to_owned());
     let shared_database = fields.take("sharedDatabase", ObjectName::parse(&shared));
     fields.finish()?;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tenantry_domain::server::Server;
+use tenantry_domain::server::{Server, ServerHealth};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ pub(crate) struct ServerView {
     /// TCP port.
     #[schema(example = 5432)]
     port: u16,
-    /// active, cordoned or draining.
+    /// active, cordoned, draining or lost.
     #[schema(example = "active")]
     state: &'static str,
     /// static, local, rds or kubernetes.
@@ -41,8 +41,36 @@ pub(crate) struct ServerView {
     /// Connections that one data plane may open to it.
     #[schema(example = 50)]
     max_connections: u32,
+    /// Whether workers reach it.
+    health: HealthView,
     /// When it was registered.
     created_at: DateTime<Utc>,
+}
+
+/// Whether workers reach a server, as they found out last.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct HealthView {
+    /// False: nothing is placed on it, and what works on it waits.
+    reachable: bool,
+    /// Since when nobody reaches it.
+    unreachable_since: Option<DateTime<Utc>>,
+    /// What a worker met.
+    error: Option<String>,
+    /// When a worker last looked.
+    checked_at: Option<DateTime<Utc>>,
+}
+
+impl From<ServerHealth> for HealthView {
+    fn from(health: ServerHealth) -> Self {
+        let (since, error) = health.unreachable.map(|away| (away.since, away.error)).unzip();
+        Self {
+            reachable: since.is_none(),
+            unreachable_since: since,
+            error,
+            checked_at: health.checked_at,
+        }
+    }
 }
 
 impl From<Server> for ServerView {
@@ -59,6 +87,7 @@ impl From<Server> for ServerView {
             capacity: server.capacity,
             tenants: server.tenants,
             max_connections: server.max_connections,
+            health: server.health.into(),
             created_at: server.created_at,
         }
     }

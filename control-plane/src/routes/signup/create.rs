@@ -2,25 +2,40 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{
+    Extension, Json,
+    extract::{FromRef, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
-use tenantry_domain::{Slug, domain_name::DomainName, plan::LimitOverrides, tenant::DisplayName};
+use tenantry_domain::{
+    Clock, Slug, domain_name::DomainName, ids::OperationId, operation::OperationState, plan::LimitOverrides,
+    tenant::DisplayName,
+};
 use tenantry_http::Problem;
 use tenantry_registry::Registry;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::SignupGate;
+use super::repeat::{self, Again};
 use crate::{
-    idempotency::Claim,
+    Settings,
+    claim::Claim,
     input::{Fields, JsonBody, Prefer},
     refusal::Refusal,
     routes::{
-        operations::answer::{Standing, stand, verdict},
+        operations::answer::{Outcome, verdict, wait},
         tenants::{create::count_signup, domains::view::DomainView},
     },
-    use_cases::create_tenant::{CreateTenant, Wanted},
+    signup_gate::{SignupGate, Uncounted, network},
+    state::ApiState,
+    use_cases::{
+        create_tenant::{CreateTenant, CreateTenantError, TenantSpec},
+        start_operation::StartOperation,
+    },
+    visitor::Visitor,
 };
 
 /// Who signs up.
@@ -67,9 +82,34 @@ pub(crate) struct SignedUpTenant {
     host: String,
 }
 
+/// What signing up works with.
+#[derive(Clone)]
+pub(crate) struct SignUps {
+    gate: Option<Arc<SignupGate>>,
+    registry: Registry,
+    create: CreateTenant,
+    start: StartOperation,
+    clock: Arc<dyn Clock>,
+    settings: Arc<Settings>,
+}
+
+impl FromRef<ApiState> for SignUps {
+    fn from_ref(state: &ApiState) -> Self {
+        Self {
+            gate: state.signup.clone(),
+            registry: state.registry.clone(),
+            create: CreateTenant::from_ref(state),
+            start: StartOperation::from_ref(state),
+            clock: Arc::clone(&state.clock),
+            settings: Arc::clone(&state.settings),
+        }
+    }
+}
+
 /// Sign up, without a key
 ///
 /// Off unless the operator switched it on; limited per address. Plan and app are the operator's choice.
+/// A sign-up that failed on our side does not count, and the same visitor takes it up by sending it again.
 #[utoipa::path(
     post, path = "/api/v1/signup", tag = "signup",
     params(
@@ -83,25 +123,25 @@ pub(crate) struct SignedUpTenant {
         (status = 404, description = "`signup_disabled`", body = Problem),
         (status = 409, description = "`slug_taken` or `domain_taken`", body = Problem),
         (status = 429, description = "`too_many_signups`, with `Retry-After`", body = Problem),
+        (status = 503, description = "`signup_failed`: on our side; send it again", body = Problem),
     ),
     security(()),
 )]
 pub(crate) async fn sign_up(
     prefer: Prefer,
     claim: Claim,
-    State(gate): State<Option<Arc<SignupGate>>>,
-    State(registry): State<Registry>,
-    State(create): State<CreateTenant>,
-    State(settings): State<Arc<crate::Settings>>,
+    visitor: Option<Extension<Visitor>>,
+    State(sign_ups): State<SignUps>,
     JsonBody(body): JsonBody<SignUpBody>,
-) -> Result<impl IntoResponse, Refusal> {
+) -> Result<Response, Refusal> {
+    let SignUps { gate, registry, create, start, clock, settings } = sign_ups;
     let gate = gate.ok_or_else(|| Refusal::not_found("endpoint"))?;
     let mut fields = Fields::default();
     let name = fields.take("name", DisplayName::parse(&body.name));
     let slug = fields.take_some("slug", body.slug.as_deref().map(Slug::parse));
     let domain = fields.take_some("domain", body.domain.as_deref().map(DomainName::parse));
     fields.finish()?;
-    let wanted = Wanted {
+    let wanted = TenantSpec {
         name: name.ok_or_else(|| Refusal::missing("name"))?,
         slug,
         plan: gate.settings.plan.clone(),
@@ -112,13 +152,35 @@ pub(crate) async fn sign_up(
         settings: Map::new(),
         limits: LimitOverrides::default(),
     };
-    let with_domain = wanted.domain.is_some();
+    let (name, domain) = (wanted.name.clone(), wanted.domain.clone());
+    let slug = wanted.slug.clone().or_else(|| Slug::derive(name.as_str()).ok());
+    let visitor =
+        visitor.map_or_else(String::new, |Extension(Visitor(address))| network(address).to_string());
+    // Settled now, so that who asked is noted before anything is made.
+    let (now, claim) = (clock.now(), claim.settled(clock.now()));
+    registry.public_signup_note(OperationId::from_uuid(claim.id_or_new(now)), &visitor, now).await?;
     let created = create.run(wanted, claim).await;
     count_signup(gate.settings.plan.as_str(), created.as_ref().err());
-    let Standing { tenant, operation } = stand(&registry, created?, prefer).await?;
+    let mut repeated = false;
+    let started = match (created, slug) {
+        // The same request was sent before, and failed.
+        (Ok(started), _) if started.operation.state == OperationState::Failed => {
+            repeated = true;
+            repeat::run_again(&start, started.operation.id).await?
+        }
+        (Err(CreateTenantError::SlugTaken), Some(slug)) => {
+            let again = Again { slug: &slug, name: &name, domain: domain.as_ref(), visitor: &visitor };
+            let taken_up = repeat::take_up(&registry, &start, &*clock, &again).await?;
+            repeated = true;
+            taken_up.ok_or(CreateTenantError::SlugTaken)?
+        }
+        (created, _) => created?,
+    };
+    let Outcome { tenant, operation } = wait(&registry, started, prefer).await?;
+    let tenant = tenant.ok_or_else(|| Refusal::not_found("tenant"))?;
     let status =
         if verdict(&operation).map_err(|_| failed())? { StatusCode::CREATED } else { StatusCode::ACCEPTED };
-    let domain = if with_domain {
+    let domain = if domain.is_some() {
         registry.domain_list(tenant.tenant.id).await?.into_iter().next().map(DomainView::from)
     } else {
         None
@@ -135,11 +197,16 @@ pub(crate) async fn sign_up(
         state: operation.state.as_str(),
         domain,
     };
-    Ok((status, Json(view)))
+    let mut response = (status, Json(view)).into_response();
+    if repeated {
+        response.extensions_mut().insert(Uncounted);
+    }
+    Ok(response)
 }
 
 /// A stranger hears that it failed, not why: the reason names servers.
 fn failed() -> Problem {
-    let detail = "the sign-up could not be completed; the operator can see why";
-    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "operation_failed", detail)
+    let detail =
+        "the sign-up could not be completed on our side; send it again in a moment, or ask the operator";
+    Problem::unavailable("signup_failed", detail, 5)
 }

@@ -73,7 +73,7 @@ pub(crate) async fn tenant_connection(
     let placement = details.placement.ok_or_else(nowhere)?;
     let server = registry.server_get(placement.server_id).await?.ok_or_else(nowhere)?.server;
     let password = if reveal {
-        let credentials = registry.placement_credentials(id).await?.ok_or_else(nowhere)?;
+        let credentials = registry.placement_credentials(id, placement.epoch).await?.ok_or_else(nowhere)?;
         let password = vault.role_password(id, &credentials).map_err(|error| Refusal::internal(&error))?;
         tracing::info!(
             tenant.id = %id, key.id = %caller.key().id, "the database password of tenant {id} was revealed"

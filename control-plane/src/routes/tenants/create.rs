@@ -18,11 +18,11 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{Authorized, scopes::TenantsWrite},
-    idempotency::Claim,
+    claim::Claim,
     input::{Fields, JsonBody, Prefer},
     refusal::Refusal,
     routes::operations::answer::{WorkView, answer},
-    use_cases::create_tenant::{CreateTenant, CreateTenantError, Wanted},
+    use_cases::create_tenant::{CreateTenant, CreateTenantError, TenantSpec},
 };
 
 /// A tenant to sign up.
@@ -60,7 +60,7 @@ pub(crate) struct CreateTenantBody {
 }
 
 impl CreateTenantBody {
-    fn read(self) -> Result<Wanted, Refusal> {
+    fn read(self) -> Result<TenantSpec, Refusal> {
         let mut fields = Fields::default();
         let name = fields.take("name", DisplayName::parse(&self.name));
         let plan = fields.take("plan", PlanName::parse(&self.plan));
@@ -70,7 +70,7 @@ impl CreateTenantBody {
         let subdomain = fields.take_some("subdomain", self.subdomain.as_deref().map(Slug::parse));
         feature_names(&mut fields, &self.features);
         fields.finish()?;
-        Ok(Wanted {
+        Ok(TenantSpec {
             // What has no value was found wrong, so these cannot be missing here.
             name: name.ok_or_else(|| Refusal::missing("name"))?,
             plan: plan.ok_or_else(|| Refusal::missing("plan"))?,
@@ -138,7 +138,7 @@ impl From<CreateTenantError> for Refusal {
                 "subdomain",
                 "another tenant has this subdomain; choose another",
             ),
-            E::DomainTaken => Self::taken("domain_taken", "domain", "another tenant has this domain"),
+            E::DomainTaken => Self::taken("domain_taken", "domain", "another tenant has proven this domain"),
             E::Registry(error) => error.into(),
         }
     }
@@ -197,7 +197,9 @@ pub(crate) async fn create_tenant(
     let plan = wanted.plan.clone();
     let created = create.run(wanted, claim).await;
     count_signup(plan.as_str(), created.as_ref().err());
-    let begun = created?;
-    tracing::Span::current().record("tenant.id", tracing::field::display(begun.tenant.tenant.id));
-    answer(&registry, begun, prefer, StatusCode::CREATED).await
+    let started = created?;
+    if let Some(tenant) = started.operation.subject.tenant() {
+        tracing::Span::current().record("tenant.id", tracing::field::display(tenant));
+    }
+    answer(&registry, started, prefer, StatusCode::CREATED).await
 }

@@ -2,17 +2,15 @@
 
 use std::str::FromStr;
 
-use axum::{extract::State, http::StatusCode, response::Response};
-use tenantry_domain::{Invalid, operation::OperationKind};
-use tenantry_http::Problem;
+use axum::{extract::State, response::Response};
+use tenantry_domain::{Invalid, tenant::TenantPhase};
 use tenantry_registry::Registry;
 
+use super::transition::{OfTenant, TransitionAnswers, conclude};
 use crate::{
     auth::{Authorized, scopes::TenantsWrite},
-    idempotency::Claim,
     input::{InPath, Prefer, QueryParams, TenantRef},
     refusal::Refusal,
-    routes::operations::answer::{WorkView, answer},
     use_cases::start_operation::StartOperation,
 };
 
@@ -31,19 +29,16 @@ impl FromStr for Now {
 /// Delete a tenant
 ///
 /// It is no longer served; its data is dropped after the plan's retention, and can be restored until
-/// then. With `purge=now` the data is dropped at once.
+/// then. With `purge=now` the data is dropped at once. One that is deleted (or, with `purge=now`, purged) is
+/// answered as it is: its time of purge stays.
 #[utoipa::path(
     delete, path = "/api/v1/tenants/{tenant}", tag = "tenants",
     params(
-        ("tenant" = String, Path, description = "Id or slug", example = "my-org"),
+        OfTenant,
         ("purge" = Option<String>, Query, description = "`now`: drop the data at once, for good", example = "now"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it is done, at most N seconds later", example = "wait=10"),
     ),
-    responses(
-        (status = 202, description = "It is queued", body = WorkView),
-        (status = 200, description = "It was done within the wait", body = WorkView),
-        (status = 409, description = "`operation_refused` or `operation_in_progress`", body = Problem),
-    ),
+    responses(TransitionAnswers),
     security(("apiKey" = ["tenants:write"])),
 )]
 pub(crate) async fn delete_tenant(
@@ -57,9 +52,10 @@ pub(crate) async fn delete_tenant(
     let purge: Option<Now> = query.take("purge");
     query.finish()?;
     let tenant = tenant.find(&registry).await?;
-    let begun = match purge {
-        Some(Now) => start.run(tenant, OperationKind::Purge, Claim::default()).await?,
-        None => start.deactivate(tenant).await?,
+    let id = tenant.tenant.id;
+    let (started, goal) = match purge {
+        Some(Now) => (start.purge(tenant).await, TenantPhase::Purged),
+        None => (start.deactivate(tenant).await, TenantPhase::Deactivated),
     };
-    answer(&registry, begun, prefer, StatusCode::OK).await
+    conclude(&registry, id, started, goal, prefer).await
 }

@@ -1,6 +1,7 @@
 //! `GET /api/v1/tenants/{tenant}/operations`
 
 use axum::{Json, extract::State};
+use tenantry_domain::operation::Subject;
 use tenantry_registry::{OperationFilter, Registry};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     get, path = "/api/v1/tenants/{tenant}/operations", tag = "tenants",
     params(
         ("tenant" = String, Path, description = "Id or slug", example = "my-org"),
-        ("state" = Option<String>, Query, description = "queued, running, undoing, succeeded, failed or cancelled"),
+        ("state" = Option<String>, Query, description = "queued, running, waiting, undoing, stuck, succeeded, failed or cancelled"),
         ("kind" = Option<String>, Query, description = "provision, suspend, resume, deactivate, restore or purge"),
         ("limit" = Option<u16>, Query, description = "1 to 200; 50 if not given"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
@@ -34,7 +35,7 @@ pub(crate) async fn tenant_operations(
     query.finish()?;
     let page = window.by_id()?;
     let tenant = tenant.find(&registry).await?.tenant.id;
-    let filter = OperationFilter { tenant_id: Some(tenant), state, kind };
+    let filter = OperationFilter { subject: Some(Subject::Tenant(tenant)), state, kind };
     let operations = registry.operation_list(&filter, page).await?;
     Ok(Json(Listing::of(operations, window.size(), |row| row.id.to_string(), OperationView::from)))
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::{Map, Value};
 use tenantry_domain::{Clock, plan::LimitOverrides, tenant::DisplayName};
 use tenantry_http::Problem;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::{create::feature_names, view::TenantView};
 use crate::{
     auth::{Authorized, scopes::TenantsWrite},
-    input::{Fields, InPath, JsonBody, TenantRef},
+    input::{Ceiling, Fields, InPath, JsonBody, TenantRef},
     refusal::Refusal,
 };
 
@@ -37,31 +37,6 @@ pub(crate) struct PatchTenantBody {
     #[serde(default)]
     #[schema(value_type = Option<u64>)]
     max_storage: Ceiling<u64>,
-}
-
-/// A ceiling of the tenant's own: left as it is, given up, or set.
-#[derive(Debug, Default)]
-enum Ceiling<T> {
-    #[default]
-    Unchanged,
-    AsThePlan,
-    Own(T),
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ceiling<T> {
-    fn deserialize<D: Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
-        Ok(Option::deserialize(value)?.map_or(Self::AsThePlan, Self::Own))
-    }
-}
-
-impl<T> Ceiling<T> {
-    fn over(self, current: Option<T>) -> Option<T> {
-        match self {
-            Self::Unchanged => current,
-            Self::AsThePlan => None,
-            Self::Own(ceiling) => Some(ceiling),
-        }
-    }
 }
 
 impl PatchTenantBody {

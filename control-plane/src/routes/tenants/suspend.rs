@@ -1,34 +1,25 @@
 //! `POST /api/v1/tenants/{tenant}/suspend`
 
-use axum::{extract::State, http::StatusCode, response::Response};
-use tenantry_domain::operation::OperationKind;
-use tenantry_http::Problem;
+use axum::{extract::State, response::Response};
+use tenantry_domain::tenant::TenantPhase;
 use tenantry_registry::Registry;
 
+use super::transition::{OfTenant, TransitionAnswers, WorkHeaders, conclude};
 use crate::{
     auth::{Authorized, scopes::TenantsWrite},
-    idempotency::Claim,
+    claim::Claim,
     input::{InPath, Prefer, TenantRef},
     refusal::Refusal,
-    routes::operations::answer::{WorkView, answer},
     use_cases::start_operation::StartOperation,
 };
 
 /// Stop serving a tenant; its data is kept
 ///
-/// Its traffic gets 403 `tenant_suspended` from then on.
+/// Its traffic gets 403 `tenant_suspended` from then on. One that is suspended is answered as it is.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenant}/suspend", tag = "tenants",
-    params(
-        ("tenant" = String, Path, description = "Id or slug", example = "my-org"),
-        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it is done, at most N seconds later", example = "wait=10"),
-        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same answer for 24 h"),
-    ),
-    responses(
-        (status = 202, description = "It is queued", body = WorkView),
-        (status = 200, description = "It was done within the wait", body = WorkView),
-        (status = 409, description = "`operation_refused` or `operation_in_progress`", body = Problem),
-    ),
+    params(OfTenant, WorkHeaders),
+    responses(TransitionAnswers),
     security(("apiKey" = ["tenants:write"])),
 )]
 pub(crate) async fn suspend_tenant(
@@ -40,6 +31,7 @@ pub(crate) async fn suspend_tenant(
     State(start): State<StartOperation>,
 ) -> Result<Response, Refusal> {
     let tenant = tenant.find(&registry).await?;
-    let begun = start.run(tenant, OperationKind::Suspend, claim).await?;
-    answer(&registry, begun, prefer, StatusCode::OK).await
+    let id = tenant.tenant.id;
+    let started = start.suspend(tenant, claim).await;
+    conclude(&registry, id, started, TenantPhase::Suspended, prefer).await
 }

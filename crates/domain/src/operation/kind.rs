@@ -38,14 +38,13 @@ impl OperationKind {
         }
     }
 
-    /// Whether one of this kind gives way to an urgent one on the same subject: it is asked to stop.
-    pub const fn gives_way(self) -> bool {
-        matches!(self, Self::Provision | Self::Restore | Self::Resume)
-    }
-
-    /// Whether it may ask another one on its subject to stop.
-    pub const fn is_urgent(self) -> bool {
-        matches!(self, Self::Suspend | Self::Deactivate | Self::Purge)
+    /// Whether one of this kind is asked to stop by a more urgent one on the same subject.
+    pub const fn gives_way_to(self, urgent: Self) -> bool {
+        match self {
+            Self::Provision => matches!(urgent, Self::Deactivate | Self::Purge),
+            Self::Resume | Self::Restore => matches!(urgent, Self::Suspend | Self::Deactivate | Self::Purge),
+            _ => false,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use serde::Deserialize;
 use tenantry_domain::{Clock, domain_name::DomainName};
 use tenantry_http::Problem;
-use tenantry_registry::{DomainAddError, Registry, TenantDomain};
+use tenantry_registry::{DomainAddError, Registry};
 use utoipa::ToSchema;
 
 use super::view::DomainView;
@@ -31,7 +31,8 @@ pub(crate) struct CreateDomainBody {
 /// Add a custom domain
 ///
 /// It is served once the TXT record in the answer is seen; Tenantry looks for it every few seconds, and
-/// forgets a domain whose record does not appear within a week.
+/// forgets a domain whose record does not appear within a week. Several tenants may add the same domain:
+/// whoever proves it first has it. One that the tenant has already is answered as it is.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenant}/domains", tag = "tenants",
     params(
@@ -41,7 +42,7 @@ pub(crate) struct CreateDomainBody {
     request_body = CreateDomainBody,
     responses(
         (status = 201, description = "It is to be proven", body = DomainView),
-        (status = 409, description = "`domain_taken` or `tenant_purged`", body = Problem),
+        (status = 409, description = "`domain_taken`: another tenant has proven it; or `tenant_purged`", body = Problem),
     ),
     security(("apiKey" = ["tenants:write"])),
 )]
@@ -58,17 +59,10 @@ pub(crate) async fn create_domain(
     }
     let tenant_id = tenant.find_kept(&registry).await?.tenant.id;
     let (token, now) = (domain_token(), clock.now());
-    registry.domain_add(tenant_id, &body.domain, &token, now).await.map_err(|error| match error {
+    let added = registry.domain_add(tenant_id, &body.domain, &token, now).await;
+    let domain = added.map_err(|error| match error {
         DomainAddError::Taken => CreateTenantError::DomainTaken,
         DomainAddError::Registry(error) => CreateTenantError::Registry(error),
     })?;
-    let domain = TenantDomain {
-        name: body.domain,
-        tenant_id,
-        token,
-        verified_at: None,
-        checked_at: None,
-        created_at: now,
-    };
     Ok((StatusCode::CREATED, Json(DomainView::from(domain))))
 }

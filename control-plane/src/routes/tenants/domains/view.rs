@@ -35,10 +35,10 @@ pub(crate) struct RecordView {
     kind: &'static str,
     /// The record's name.
     #[schema(example = "_tenantry.events.customersite.com")]
-    name: String,
+    pub(super) name: String,
     /// The record's text.
     #[schema(example = "tenantry-verification=5f0c…")]
-    value: String,
+    pub(super) value: String,
 }
 
 impl RecordView {

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::{
     auth::{Authorized, scopes::KeysWrite},
-    idempotency::Claim,
+    claim::Claim,
     input::{Fields, InPath, JsonBody, TenantRef, fields},
     refusal::Refusal,
     routes::keys::{

@@ -1,4 +1,4 @@
-//! Looking up TXT records, injectable for tests.
+//! Looking up TXT records.
 
 use async_trait::async_trait;
 use hickory_resolver::{TokioResolver, proto::rr::RData};

@@ -1,57 +1,111 @@
-//! One request against one placement: catalog, plan, connection, statement. Knows what a failure
-//! says of the placement, so that the caller can look for a newer one.
+//! One request of a tenant, served: catalog, plan, connection, statement; and once more where a newer
+//! route says, if the placement turns out to be an old one. Knows neither axum nor problem documents.
+#![allow(
+    clippy::result_large_err,
+    reason = "a failure is made once per request; a box would be one more allocation"
+)]
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
 use bytes::Bytes;
-use tenantry_domain::{app::AppVersion, app::JsonCase, placement::Epoch, route::RoutePlacement};
-use tenantry_http::Problem;
+use tenantry_domain::{
+    app::{AppVersion, JsonCase},
+    placement::Epoch,
+    route::RoutePlacement,
+};
 use tenantry_postgres::tenant::{Access, ConnectError, QueryErrorKind, QueryRow, TenantQueryError};
 use tenantry_query::{
     Catalog, HttpRequest, Limits, Method, Planned, QueryError, ResponseHead, ResponseShape, plan,
     rows_instead_of_one,
 };
 
-use super::answers;
 use crate::{
-    admit::missing_feature,
+    admit::{PhaseRefused, check_phase, missing_feature},
     catalogs::{Catalogs, CatalogsError},
     pool::{Lease, PoolError, Pools},
-    routes::CachedRoute,
+    routes::{CachedRoute, RouteCache},
 };
 
 /// What came back.
-pub(super) struct Answer {
-    pub(super) head: ResponseHead,
-    pub(super) shape: ResponseShape,
-    pub(super) body: Option<Bytes>,
+pub(crate) struct Answer {
+    pub(crate) head: ResponseHead,
+    pub(crate) shape: ResponseShape,
+    pub(crate) body: Option<Bytes>,
 }
 
 /// Why there is no answer.
-pub(super) enum Failed {
-    /// For the client.
-    Problem(Problem),
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The query language refuses the request.
+    Query(QueryError),
+    /// The range that is asked for is not there; what `Content-Range` is to say.
+    Range(QueryError, Option<String>),
+    /// The table belongs to a feature that the tenant does not have.
+    FeatureDisabled(String),
+    /// The tenant is not served any more.
+    Phase(PhaseRefused),
+    /// There is no connection.
+    Pool(PoolError),
+    /// PostgreSQL refuses the statement.
+    Statement {
+        error: TenantQueryError,
+        /// A lost connection leaves open whether it was done.
+        may_have_written: bool,
+    },
+    /// No placement that is known serves the tenant.
+    Unavailable,
+    /// It is our fault, and logged.
+    Internal,
+}
+
+/// Why there is no answer from one placement.
+enum Failed {
+    /// Another placement would fail in the same way.
+    Finally(Failure),
     /// The placement does not serve the tenant (any more). What to say if there is no newer one.
-    Misplaced(Problem),
+    StalePlacement(Failure),
 }
 
 /// A placement, as far as it matters whether another one is newer.
-pub(super) fn version_of(placement: Option<&RoutePlacement>) -> Option<(Epoch, AppVersion)> {
+fn version_of(placement: Option<&RoutePlacement>) -> Option<(Epoch, AppVersion)> {
     placement.map(|placement| (placement.epoch, placement.schema_version))
 }
 
+/// Serves requests.
 #[derive(Clone)]
 pub(crate) struct Runner {
+    pub(crate) routes: RouteCache,
     pub(crate) pools: Pools,
     pub(crate) catalogs: Catalogs,
     pub(crate) limits: Limits,
 }
 
 impl Runner {
-    pub(super) async fn run(&self, route: &CachedRoute, request: &HttpRequest<'_>) -> Result<Answer, Failed> {
+    /// Runs a request where the route says; and once more where a newer route says, if the placement turns
+    /// out to be an old one.
+    pub(crate) async fn serve(
+        &self,
+        route: &CachedRoute,
+        request: &HttpRequest<'_>,
+    ) -> Result<Answer, Failure> {
+        let failure = match self.run(route, request).await {
+            Ok(answer) => return Ok(answer),
+            Err(Failed::Finally(failure)) => return Err(failure),
+            Err(Failed::StalePlacement(failure)) => failure,
+        };
+        let Some(newer) = self.routes.recheck(route).await else { return Err(failure) };
+        check_phase(newer.phase).map_err(Failure::Phase)?;
+        if version_of(newer.placement.as_ref()) <= version_of(route.placement.as_ref()) {
+            return Err(failure);
+        }
+        self.run(&newer, request).await.map_err(|failed| match failed {
+            Failed::Finally(failure) | Failed::StalePlacement(failure) => failure,
+        })
+    }
+
+    async fn run(&self, route: &CachedRoute, request: &HttpRequest<'_>) -> Result<Answer, Failed> {
         let Some(placement) = &route.placement else {
-            return Err(Failed::Misplaced(answers::tenant_unavailable()));
+            return Err(Failed::StalePlacement(Failure::Unavailable));
         };
         // In the common case the plan is made before a connection is taken, and a bad request takes none.
         let mut lease = None;
@@ -61,11 +115,11 @@ impl Runner {
         };
         let planned = match self.plan(route, placement, &catalog, request) {
             Ok(planned) => planned,
-            Err(problem) => {
+            Err(failure) => {
                 if let Some(lease) = lease {
                     lease.release();
                 }
-                return Err(Failed::Problem(problem));
+                return Err(Failed::Finally(failure));
             }
         };
         let lease = match lease {
@@ -76,7 +130,7 @@ impl Runner {
         let shape = planned.response;
         let head = shape.head(row.page_count, row.total_count).map_err(|error| {
             let range = (error.status == 416).then(|| shape.content_range(row.page_count, row.total_count));
-            Failed::Problem(with_range(answers::query_refused(error), range.flatten()))
+            Failed::Finally(Failure::Range(error, range.flatten()))
         })?;
         Ok(Answer { head, shape, body: row.body })
     }
@@ -87,15 +141,15 @@ impl Runner {
         placement: &RoutePlacement,
         catalog: &Catalog,
         request: &HttpRequest<'_>,
-    ) -> Result<Planned, Problem> {
+    ) -> Result<Planned, Failure> {
         let case = match route.app.manifest.json_case {
             JsonCase::Snake => tenantry_query::JsonCase::Snake,
             JsonCase::Camel => tenantry_query::JsonCase::Camel,
         };
         plan(catalog, case, placement.schema.as_str(), request, &self.limits).map_err(|error: QueryError| {
             match missing_feature(route, request.table) {
-                Some(feature) if error.status == 404 => answers::feature_disabled(feature, request.table),
-                _ => answers::query_refused(error),
+                Some(feature) if error.status == 404 => Failure::FeatureDisabled(feature.to_owned()),
+                _ => Failure::Query(error),
             }
         })
     }
@@ -126,7 +180,7 @@ impl Runner {
             }
             Err(CatalogsError::Empty) => {
                 lease.release();
-                Err(Failed::Misplaced(answers::tenant_unavailable()))
+                Err(Failed::StalePlacement(Failure::Unavailable))
             }
             Err(CatalogsError::Catalog(error)) => {
                 lease.release();
@@ -134,7 +188,7 @@ impl Runner {
                     error = &error as &dyn std::error::Error,
                     "a catalog cannot be read: {error}"
                 );
-                Err(Failed::Problem(Problem::internal()))
+                Err(Failed::Finally(Failure::Internal))
             }
         }
     }
@@ -178,9 +232,9 @@ fn connect_failed(error: PoolError) -> Failed {
                 error = &error as &dyn std::error::Error,
                 "a placement cannot be entered: {error}"
             );
-            Failed::Misplaced(answers::tenant_unavailable())
+            Failed::StalePlacement(Failure::Unavailable)
         }
-        error => Failed::Problem(answers::pool_failed(&error)),
+        error => Failed::Finally(Failure::Pool(error)),
     }
 }
 
@@ -188,7 +242,7 @@ fn statement_failed(error: TenantQueryError, must_affect_one: bool, access: Acce
     if must_affect_one
         && let Some(rows) = rows_instead_of_one(error.code.as_deref().unwrap_or_default(), &error.message)
     {
-        return Failed::Problem(answers::query_refused(ResponseShape::not_singular(rows)));
+        return Failed::Finally(Failure::Query(ResponseShape::not_singular(rows)));
     }
     match error.kind {
         QueryErrorKind::Gone => {
@@ -198,27 +252,22 @@ fn statement_failed(error: TenantQueryError, must_affect_one: bool, access: Acce
                 "a placement does not hold the tenant: {}",
                 error.message
             );
-            Failed::Misplaced(answers::tenant_unavailable())
+            Failed::StalePlacement(Failure::Unavailable)
         }
         // Of a table: the app's own grants, or a fence. Of anything else: the placement is not the tenant's any more.
         QueryErrorKind::Permission => {
             let of_table = ["table ", "view ", "materialized view ", "sequence ", "column ", "function "]
                 .iter()
                 .any(|what| error.message.starts_with(&format!("permission denied for {what}")));
-            Failed::Misplaced(if of_table {
-                answers::statement_failed(error, false)
+            Failed::StalePlacement(if of_table {
+                Failure::Statement { error, may_have_written: false }
             } else {
-                answers::tenant_unavailable()
+                Failure::Unavailable
             })
         }
-        _ => Failed::Problem(answers::statement_failed(error, access == Access::ReadWrite)),
-    }
-}
-
-fn with_range(problem: Problem, range: Option<String>) -> Problem {
-    debug_assert!(range.is_none() || problem.status() == StatusCode::RANGE_NOT_SATISFIABLE);
-    match range.and_then(|range| range.parse().ok()) {
-        Some(range) => problem.with_header(axum::http::header::CONTENT_RANGE, range),
-        None => problem,
+        _ => {
+            let may_have_written = access == Access::ReadWrite;
+            Failed::Finally(Failure::Statement { error, may_have_written })
+        }
     }
 }

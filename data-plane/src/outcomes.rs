@@ -1,7 +1,6 @@
 //! Counts of answers by what became of the request.
 
 use metrics::Counter;
-use tenantry_http::Problem;
 
 /// Counters, looked up once where they are hot.
 pub(crate) struct Outcomes {
@@ -19,9 +18,9 @@ impl Outcomes {
         self.ok.increment(1);
     }
 
-    /// By the problem's code, of which there is a fixed number.
+    /// By the code of the refusal, of which there is a fixed number.
     #[expect(clippy::unused_self, reason = "one way to count")]
-    pub(crate) fn refused(&self, problem: &Problem) {
-        metrics::counter!(NAME, "outcome" => problem.code().to_owned()).increment(1);
+    pub(crate) fn refused(&self, code: &str) {
+        metrics::counter!(NAME, "outcome" => code.to_owned()).increment(1);
     }
 }

@@ -1,0 +1,109 @@
+//! `PATCH /api/v1/plans/{plan}`
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use serde_json::Value;
+use tenantry_domain::{
+    Clock,
+    plan::{Limits, Plan, PlanName, Tier},
+};
+use tenantry_http::Problem;
+use tenantry_registry::Registry;
+use utoipa::ToSchema;
+
+use super::{body, change::change, view::PlanView};
+use crate::{
+    auth::{Authorized, scopes::PlansWrite},
+    catalogue::Catalogue,
+    input::{Ceiling, Fields, InPath, JsonBody, body::object},
+    refusal::Refusal,
+};
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "limits": { "maxUsers": 200 }, "retentionDays": 14 }))]
+pub(crate) struct PatchPlanBody {
+    /// Where its tenants' data goes: schema, database or instance.
+    #[schema(value_type = Option<String>)]
+    tier: Option<Tier>,
+    /// The ceilings that change; null lifts one.
+    #[serde(default, deserialize_with = "object")]
+    limits: PatchLimits,
+    /// Replaces its features.
+    features: Option<BTreeMap<String, bool>>,
+    /// Replaces its default configuration.
+    #[schema(value_type = Option<Object>)]
+    default_config: Option<BTreeMap<String, Value>>,
+    /// Days between a tenant's deletion and the purge of its data, up to 3650.
+    retention_days: Option<u16>,
+}
+
+/// Ceilings to change: left out stays, null is unlimited from now on.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PatchLimits {
+    /// Users that a tenant may have.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    max_users: Ceiling<u32>,
+    /// Bytes of data and files.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    max_storage: Ceiling<u64>,
+    /// Requests to the data plane per day.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    api_requests_per_day: Ceiling<u64>,
+}
+
+impl PatchPlanBody {
+    fn check(&self) -> Result<(), Refusal> {
+        let mut fields = Fields::default();
+        body::check(&mut fields, self.features.as_ref(), self.default_config.as_ref(), self.retention_days);
+        fields.finish()
+    }
+
+    fn over(self, plan: Plan) -> Plan {
+        Plan {
+            name: plan.name,
+            tier: self.tier.unwrap_or(plan.tier),
+            limits: Limits {
+                max_users: self.limits.max_users.over(plan.limits.max_users),
+                max_storage_bytes: self.limits.max_storage.over(plan.limits.max_storage_bytes),
+                api_requests_per_day: self.limits.api_requests_per_day.over(plan.limits.api_requests_per_day),
+            },
+            features: self.features.unwrap_or(plan.features),
+            default_config: self.default_config.unwrap_or(plan.default_config),
+            retention_days: self.retention_days.unwrap_or(plan.retention_days),
+        }
+    }
+}
+
+/// Change a plan
+///
+/// Only what is given. Limits and features hold for its tenants at once; its tier cannot change while
+/// tenants have it.
+#[utoipa::path(
+    patch, path = "/api/v1/plans/{plan}", tag = "plans",
+    params(("plan" = String, Path, description = "Its name", example = "premium")),
+    request_body = PatchPlanBody,
+    responses(
+        (status = 200, description = "The plan as it is now", body = PlanView),
+        (status = 409, description = "`plan_in_use`: another tier, and tenants have it", body = Problem),
+    ),
+    security(("apiKey" = ["plans:write"])),
+)]
+pub(crate) async fn patch_plan(
+    _: Authorized<PlansWrite>,
+    InPath(name): InPath<PlanName>,
+    State(registry): State<Registry>,
+    State(catalogue): State<Catalogue>,
+    State(clock): State<Arc<dyn Clock>>,
+    JsonBody(body): JsonBody<PatchPlanBody>,
+) -> Result<Json<PlanView>, Refusal> {
+    body.check()?;
+    change(&registry, &catalogue, &*clock, &name, |plan| Ok(body.over(plan))).await
+}

@@ -1,0 +1,103 @@
+//! `PATCH /api/v1/servers/{server}`
+
+use axum::{Json, extract::State};
+use secrecy::SecretString;
+use serde::Deserialize;
+use tenantry_domain::{
+    plan::Tier,
+    server::{Provider, ServerName, ServerState},
+};
+use tenantry_http::Problem;
+use tenantry_registry::{Registry, ServerEdit};
+use utoipa::ToSchema;
+
+use super::{change::change, view::ServerView};
+use crate::{
+    auth::{Authorized, scopes::ServersWrite},
+    input::{InPath, JsonBody, ServerRef},
+    refusal::Refusal,
+    vault::Vault,
+};
+
+/// What is to change; what is left out stays.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({ "state": "cordoned" }))]
+pub(crate) struct PatchServerBody {
+    /// Its name, which stays.
+    #[schema(value_type = Option<String>)]
+    pub(super) name: Option<ServerName>,
+    /// Where it runs.
+    pub(super) region: Option<String>,
+    /// Host name or address.
+    pub(super) host: Option<String>,
+    /// TCP port.
+    pub(super) port: Option<u16>,
+    /// The login with which workers administer it; never shown. With its password.
+    #[schema(write_only)]
+    pub(super) admin_user: Option<String>,
+    /// Its password; never shown.
+    #[schema(write_only, value_type = Option<String>)]
+    pub(super) admin_password: Option<SecretString>,
+    /// The database that tenants of tier `schema` share, which stays.
+    pub(super) shared_database: Option<String>,
+    /// active, cordoned or draining.
+    #[schema(value_type = Option<String>)]
+    pub(super) state: Option<ServerState>,
+    /// static, local, rds or kubernetes.
+    #[schema(value_type = Option<String>)]
+    pub(super) provider: Option<Provider>,
+    /// The tiers that it may hold.
+    #[schema(value_type = Option<Vec<String>>)]
+    pub(super) tiers: Option<Vec<Tier>>,
+    /// How many tenants it may hold.
+    pub(super) capacity: Option<u32>,
+    /// Connections that one data plane may open to it.
+    pub(super) max_connections: Option<u32>,
+}
+
+impl PatchServerBody {
+    /// The change, once nothing was found wrong, with the sealed password.
+    pub(super) fn edit(self, admin_password: Option<Vec<u8>>) -> ServerEdit {
+        ServerEdit {
+            region: self.region.map(|region| region.trim().to_owned()),
+            host: self.host.map(|host| host.to_ascii_lowercase()),
+            port: self.port,
+            state: self.state,
+            provider: self.provider,
+            tiers: self.tiers.map(|mut tiers| {
+                tiers.sort_unstable();
+                tiers.dedup();
+                tiers
+            }),
+            capacity: self.capacity,
+            max_connections: self.max_connections,
+            admin_user: self.admin_user,
+            admin_password,
+        }
+    }
+}
+
+/// Change a server
+///
+/// Only what is given.
+#[utoipa::path(
+    patch, path = "/api/v1/servers/{server}", tag = "servers",
+    params(("server" = String, Path, description = "Id or name", example = "eu-1")),
+    request_body = PatchServerBody,
+    responses(
+        (status = 200, description = "The server as it is now", body = ServerView),
+        (status = 409, description = "`server_address_taken`", body = Problem),
+    ),
+    security(("apiKey" = ["servers:write"])),
+)]
+pub(crate) async fn patch_server(
+    _: Authorized<ServersWrite>,
+    InPath(server): InPath<ServerRef>,
+    State(registry): State<Registry>,
+    State(vault): State<Vault>,
+    JsonBody(body): JsonBody<PatchServerBody>,
+) -> Result<Json<ServerView>, Refusal> {
+    let before = server.find(&registry).await?;
+    change(&registry, &vault, &before, body).await
+}

@@ -1,0 +1,26 @@
+//! What requests and background tasks of a data plane share.
+
+use std::{sync::Arc, time::Duration};
+
+use tenantry_domain::Clock;
+use tenantry_registry::Registry;
+
+use crate::{
+    asks::Asks, branding::Brandings, outcomes::Outcomes, resolve::Rules, routes::RouteCache, serve::Runner,
+    usage::Usage,
+};
+
+/// One for all requests.
+pub(crate) struct Plane {
+    pub(crate) rules: Rules,
+    pub(crate) routes: RouteCache,
+    pub(crate) runner: Runner,
+    pub(crate) branding: Brandings,
+    pub(crate) usage: Usage,
+    pub(crate) outcomes: Outcomes,
+    pub(crate) asks: Asks,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) registry: Registry,
+    pub(crate) max_body: usize,
+    pub(crate) usage_interval: Duration,
+}
