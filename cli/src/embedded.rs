@@ -10,11 +10,10 @@ use std::{
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
+use tenantry_control_plane::TenantServer;
 use tenantry_domain::{api_key::NewKey, envelope::Key};
 use tenantry_postgres::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use tenantry_registry::Registry;
-
-use crate::platform::TenantServer;
 
 /// The registry's database on the embedded server.
 const REGISTRY_DATABASE: &str = "tenantry";

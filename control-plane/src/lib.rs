@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use document::openapi;
+pub use install::{LoadAppError, RegisterServerError, TenantServer};
 pub use settings::{Settings, SignupSettings};
 
 use state::ApiState;

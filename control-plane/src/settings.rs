@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use tenantry_domain::{app::AppName, plan::PlanName};
+use tenantry_http::AccessLog;
 
 /// How the control plane behaves.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub struct Settings {
     pub default_app: Option<AppName>,
     /// The largest request body, in bytes.
     pub max_body: usize,
+    /// Which requests are logged.
+    pub access_log: AccessLog,
 }
 
 impl Settings {
@@ -29,6 +32,7 @@ impl Default for Settings {
             base_domain: "localhost".to_owned(),
             default_app: None,
             max_body: Self::MAX_BODY,
+            access_log: AccessLog::Off,
         }
     }
 }

@@ -6,18 +6,24 @@ use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tenantry_cli::{app_folder, embedded::database_url};
-use tenantry_control_plane::ControlPlane;
+use tenantry_cli::{
+    app_folder,
+    compose::{
+        self, Patience, Process, RegistryConfig, control_plane::ControlPlaneConfig,
+        data_plane::DataPlaneConfig, worker::WorkerConfig,
+    },
+    embedded::database_url,
+};
 use tenantry_data_plane::DataPlane;
 use tenantry_domain::{Clock, SystemClock, api_key::NewKey, app::App, envelope::Key};
 use tenantry_postgres::embedded::EmbeddedPostgres;
-use tenantry_registry::{Part, Registry};
+use tenantry_registry::{ConnectSettings, Part, Registry};
 use tenantry_worker::{
     Worker,
     dns::TxtResolver,
     engine::{Probe, Unobserved},
 };
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{Answer, Api, server};
@@ -32,6 +38,8 @@ pub struct TestAppBuilder {
     clock: Arc<dyn Clock>,
     registry_proxy: Option<SocketAddr>,
     worker_registry_proxy: Option<SocketAddr>,
+    control_plane_registry_proxy: Option<SocketAddr>,
+    registry_timeout: Duration,
     control_plane: Box<dyn FnOnce(&mut tenantry_control_plane::Settings) + Send>,
     data_plane: Box<dyn FnOnce(&mut tenantry_data_plane::Settings) + Send>,
     worker_settings: Box<dyn FnOnce(&mut tenantry_worker::Settings) + Send>,
@@ -62,7 +70,8 @@ pub struct TestApp {
     shared_database: String,
     stop: CancellationToken,
     worker_stop: CancellationToken,
-    worker_task: Option<JoinHandle<()>>,
+    worker_task: Option<JoinHandle<anyhow::Result<()>>>,
+    process: Process,
 }
 
 /// A tenant that was signed up, and how to reach its data.
@@ -88,6 +97,8 @@ impl Default for TestAppBuilder {
             clock: SystemClock::shared(),
             registry_proxy: None,
             worker_registry_proxy: None,
+            control_plane_registry_proxy: None,
+            registry_timeout: ConnectSettings::default().answer_timeout,
             control_plane: Box::new(|_| {}),
             data_plane: Box::new(|_| {}),
             worker_settings: Box::new(|_| {}),
@@ -153,6 +164,20 @@ impl TestAppBuilder {
         self
     }
 
+    /// The control plane reaches the registry through a proxy.
+    #[must_use]
+    pub fn with_control_plane_registry_proxy(mut self, proxy: SocketAddr) -> Self {
+        self.control_plane_registry_proxy = Some(proxy);
+        self
+    }
+
+    /// With less patience for a registry that does not answer.
+    #[must_use]
+    pub fn with_registry_timeout(mut self, limit: Duration) -> Self {
+        self.registry_timeout = limit;
+        self
+    }
+
     /// With other settings of the control plane.
     #[must_use]
     pub fn control_plane(
@@ -214,34 +239,47 @@ impl TestAppBuilder {
         };
 
         let (kek, key) = (Key::generate(&mut rand::rng()), NewKey::operator(&mut rand::rng()).key);
-        let registry =
-            Registry::connect_lazy(registry_url.expose_secret(), Part::ControlPlane, 12).expect("a URL");
+        let answer_timeout = self.registry_timeout;
+        let registry = |url: String, max_connections| RegistryConfig {
+            url: url.into(),
+            connect: ConnectSettings { max_connections, answer_timeout },
+        };
+        let process = Process::new(Arc::clone(&self.clock), Patience::Once).expect("a recorder of metrics");
+        let stop = CancellationToken::new();
+
         let mut settings = tenantry_control_plane::Settings::default();
         (self.control_plane)(&mut settings);
-        let control_plane = ControlPlane::new(registry, kek.clone(), Arc::clone(&self.clock), settings);
-        control_plane.install_built_in_plans().await.expect("plans");
-        control_plane.install_bootstrap_key(&key).await.expect("a key");
+        let config = ControlPlaneConfig {
+            registry: registry(through(self.control_plane_registry_proxy), 12),
+            kek: kek.clone(),
+            addr: any_port(),
+            api_key: Some(key.clone()),
+            apps: Vec::new(),
+            tenant_server: None,
+            settings,
+        };
+        let control_plane =
+            compose::control_plane::start(&process, config, stop.clone()).await.expect("a control plane");
 
-        let data_registry =
-            Registry::connect_lazy(&through(self.registry_proxy), Part::DataPlane, 4).expect("a URL");
         let mut settings = tenantry_data_plane::Settings::default();
         (self.data_plane)(&mut settings);
-        let data_plane = DataPlane::new(data_registry, kek.clone(), Arc::clone(&self.clock), settings);
-
-        let stop = CancellationToken::new();
-        let (control_listener, data_listener) = (listener().await, listener().await);
-        let api = Api::new(control_listener.local_addr().expect("an address")).with_key(key.clone());
-        let data = Api::new(data_listener.local_addr().expect("an address"));
-        tokio::spawn(control_plane.clone().serve(control_listener, stop.clone()));
-        tokio::spawn(data_plane.clone().serve(data_listener, stop.clone()));
+        let config = DataPlaneConfig {
+            registry: registry(through(self.registry_proxy), 4),
+            kek: kek.clone(),
+            addr: any_port(),
+            settings,
+        };
+        let data_plane =
+            compose::data_plane::start(&process, config, stop.clone()).await.expect("a data plane");
 
         let mut app = TestApp {
-            api,
-            data,
+            api: Api::new(control_plane.address).with_key(key.clone()),
+            data: Api::new(data_plane.address),
             kek,
             key,
             worker: None,
-            data_plane,
+            data_plane: data_plane.role,
+            process,
             owner,
             shared_server,
             own_server: self.server,
@@ -255,15 +293,17 @@ impl TestAppBuilder {
         app.load_apps(&self.apps).await;
         app.register_server().await;
         if self.worker {
-            let url = through(self.worker_registry_proxy);
             let mut settings = app.worker_settings();
             (self.worker_settings)(&mut settings);
-            let registry = Registry::connect_lazy(&url, Part::Worker, 12).expect("a URL");
-            let resolver =
-                self.resolver.unwrap_or_else(|| Arc::new(tenantry_worker::dns::SystemResolver::default()));
-            let worker = Worker::with(registry, app.kek.clone(), self.clock, resolver, self.probe, settings);
-            app.worker = Some(worker.clone());
-            app.worker_task = Some(tokio::spawn(worker.run(app.worker_stop.clone())));
+            let registry = registry(through(self.worker_registry_proxy), 12);
+            let mut config = WorkerConfig::new(registry, app.kek.clone(), settings);
+            config.probe = self.probe;
+            config.resolver = self.resolver.unwrap_or(config.resolver);
+            let worker = compose::worker::start(&app.process, config, app.worker_stop.clone())
+                .await
+                .expect("a worker");
+            app.worker = Some(worker.role);
+            app.worker_task = Some(worker.task);
         }
         app
     }
@@ -360,7 +400,7 @@ impl TestApp {
     pub async fn stop_worker(&mut self) {
         self.worker_stop.cancel();
         if let Some(task) = self.worker_task.take() {
-            task.await.expect("the worker does not panic");
+            task.await.expect("the worker does not panic").expect("the worker ends well");
         }
     }
 
@@ -441,8 +481,8 @@ pub fn random_suffix() -> String {
     bytes.iter().map(|byte| char::from(b'a' + byte % 26)).collect()
 }
 
-async fn listener() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.expect("a free port")
+fn any_port() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
 }
 
 fn begin_logging() {

@@ -18,6 +18,8 @@ pub enum Purpose<'a> {
     ServerLogin(ServerId, &'a ObjectName),
     /// An answer kept for a repeated request, which may show a key that was just made.
     IdempotentAnswer,
+    /// The known text that tells the right key-encryption key from a wrong one.
+    KeyCheck,
 }
 
 impl std::fmt::Display for Purpose<'_> {
@@ -28,6 +30,7 @@ impl std::fmt::Display for Purpose<'_> {
             Self::ServerAdmin(server) => write!(f, "server:{server}:admin"),
             Self::ServerLogin(server, login) => write!(f, "server:{server}:login:{login}"),
             Self::IdempotentAnswer => f.write_str("idempotency"),
+            Self::KeyCheck => f.write_str("key-check"),
         }
     }
 }

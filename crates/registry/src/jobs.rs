@@ -5,10 +5,9 @@
 use apalis::prelude::TaskBuilder;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use tenantry_domain::ids::OperationId;
 
-use crate::{Registry, RegistryError};
+use crate::{Registry, RegistryError, TimedConnection};
 
 /// The apalis queue that workers consume.
 pub const OPERATIONS_QUEUE: &str = "tenantry-operations";
@@ -24,7 +23,10 @@ pub struct OperationJob {
 ///
 /// # Errors
 /// The database refuses or is gone.
-pub async fn enqueue_in_tx(conn: &mut PgConnection, operations: &[OperationId]) -> Result<(), RegistryError> {
+pub async fn enqueue_in_tx(
+    conn: &mut TimedConnection,
+    operations: &[OperationId],
+) -> Result<(), RegistryError> {
     let tasks = operations
         .iter()
         .map(|operation_id| {
@@ -43,14 +45,14 @@ impl Registry {
             "DELETE FROM apalis.jobs WHERE status IN ('Done', 'Failed', 'Killed') AND done_at < $1",
         )
         .bind(before)
-        .execute(&self.relaxed)
+        .execute(&self.housekeeping)
         .await?;
         sqlx::query(
             "DELETE FROM apalis.workers WHERE last_seen < $1
                  AND NOT EXISTS (SELECT 1 FROM apalis.jobs WHERE lock_by = workers.id)",
         )
         .bind(before)
-        .execute(&self.relaxed)
+        .execute(&self.housekeeping)
         .await?;
         Ok(done.rows_affected())
     }

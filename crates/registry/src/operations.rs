@@ -3,7 +3,6 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
 use tenantry_domain::{
     ids::{OperationId, TenantId},
     operation::{Operation, OperationKind, OperationState},
@@ -15,6 +14,7 @@ use crate::{
     Page, Registry, RegistryError,
     error::{Stored, broken_constraint},
     jobs,
+    timed::TimedConnection,
 };
 
 /// An operation to start.
@@ -243,7 +243,7 @@ impl Registry {
     }
 
     async fn operation_start_in_tx(
-        tx: &mut PgConnection,
+        tx: &mut TimedConnection,
         new: NewOperation,
     ) -> Result<Operation, OperationStartError> {
         let status = Self::tenant_status_for_update(tx, new.tenant_id).await?;
@@ -271,7 +271,7 @@ impl Registry {
     }
 
     async fn tenant_status_for_update(
-        tx: &mut PgConnection,
+        tx: &mut TimedConnection,
         id: TenantId,
     ) -> Result<TenantStatus, OperationStartError> {
         let row = sqlx::query!("SELECT status, purge_at FROM tenants WHERE id = $1 FOR UPDATE", id.as_uuid())
