@@ -33,6 +33,7 @@ impl Embedded {
     /// # Errors
     /// PostgreSQL is not found or does not start; the message says what to do.
     pub async fn start(config: EmbeddedConfig) -> anyhow::Result<Self> {
+        let config = EmbeddedConfig { on_fetch: say_that_it_takes_a_while, ..config };
         let postgres = EmbeddedPostgres::start(config).await?;
         let registry_url = database_url(&postgres, REGISTRY_DATABASE);
         Registry::create_database(registry_url.expose_secret()).await?;
@@ -51,6 +52,11 @@ impl Embedded {
             max_connections: 60,
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "the user waits for it")]
+fn say_that_it_takes_a_while(folder: &Path) {
+    eprintln!("No PostgreSQL on this machine: fetching one into {} (once) ...", folder.display());
 }
 
 /// The URL of a database on an embedded server.

@@ -55,6 +55,8 @@ pub struct TestApp {
     pub api: Api,
     /// The data plane, without a key.
     pub data: Api,
+    /// The admin port.
+    pub admin: Api,
     /// The key-encryption key.
     pub kek: Key,
     /// The operator's key.
@@ -246,6 +248,7 @@ impl TestAppBuilder {
         };
         let process = Process::new(Arc::clone(&self.clock), Patience::Once).expect("a recorder of metrics");
         let stop = CancellationToken::new();
+        let admin = process.serve_admin(any_port(), stop.clone()).await.expect("a free port");
 
         let mut settings = tenantry_control_plane::Settings::default();
         (self.control_plane)(&mut settings);
@@ -275,6 +278,7 @@ impl TestAppBuilder {
         let mut app = TestApp {
             api: Api::new(control_plane.address).with_key(key.clone()),
             data: Api::new(data_plane.address),
+            admin: Api::new(admin),
             kek,
             key,
             worker: None,
@@ -407,7 +411,10 @@ impl TestApp {
     /// Another worker on this registry, that ends when the guard is dropped.
     pub fn second_worker(&self) -> DropGuard {
         let stop = self.stop.child_token();
-        tokio::spawn(self.idle_worker(SystemClock::shared()).run(stop.clone()));
+        let registry = RegistryConfig { url: self.registry_url.clone(), connect: ConnectSettings::default() };
+        let config = WorkerConfig::new(registry, self.kek.clone(), self.worker_settings());
+        let (process, until) = (self.process.clone(), stop.clone());
+        tokio::spawn(async move { compose::worker::start(&process, config, until).await });
         stop.drop_guard()
     }
 

@@ -74,6 +74,7 @@ impl Process {
     /// Another process has the address.
     pub async fn serve_admin(&self, addr: SocketAddr, stop: CancellationToken) -> anyhow::Result<SocketAddr> {
         let (listener, addr) = bind(addr, "admin port").await?;
+        tracing::info!("the admin port listens on http://{addr}");
         let metrics = self.metrics.clone();
         let router = admin::router(Arc::new(move || metrics.render()), self.readiness.clone());
         tokio::spawn(tenantry_http::serve(listener, router, stop));

@@ -57,6 +57,7 @@ pub(crate) struct RegistryArgs {
 
 impl RegistryArgs {
     pub(crate) fn config(&self) -> anyhow::Result<RegistryConfig> {
+        anyhow::ensure!(self.registry_timeout > 0.0, "--registry-timeout must be more than 0");
         let connect = ConnectSettings {
             max_connections: self.registry_connections,
             answer_timeout: seconds("registry-timeout", self.registry_timeout)?,

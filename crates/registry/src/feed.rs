@@ -105,6 +105,7 @@ impl Registry {
         }
         impl<T> State<T> {
             fn lose(&mut self) {
+                // Its parting word may wait for the operating system to give the connection up.
                 self.listener = None;
                 // What cut this connection has most likely cut idle ones of the pools.
                 self.registry.health.note_broken();
