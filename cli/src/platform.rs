@@ -69,7 +69,7 @@ impl Platform {
     /// Says what could not be started.
     pub async fn start(config: PlatformConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let process = Process::new(clock, Patience::Once)?;
-        Registry::migrate(config.registry_url.expose_secret())
+        Box::pin(Registry::migrate(config.registry_url.expose_secret()))
             .await
             .context("the registry cannot be migrated")?;
         let registry = |max_connections| RegistryConfig {
@@ -86,17 +86,17 @@ impl Platform {
             tenant_server: config.tenant_server,
             settings: config.control_plane,
         };
-        let control_plane = control_plane::start(&process, control_plane, stop.clone()).await?;
+        let control_plane = Box::pin(control_plane::start(&process, control_plane, stop.clone())).await?;
         let data_plane = DataPlaneConfig {
             registry: registry(DATA_PLANE_CONNECTIONS),
             kek: config.kek.clone(),
             addr: config.data_plane_addr,
             settings: config.data_plane,
         };
-        let data_plane = data_plane::start(&process, data_plane, stop.clone()).await?;
+        let data_plane = Box::pin(data_plane::start(&process, data_plane, stop.clone())).await?;
         let admin = process.serve_admin(config.admin_addr, stop.clone()).await?;
         let worker = WorkerConfig::new(registry(WORKER_CONNECTIONS), config.kek, config.worker);
-        let worker = worker::start(&process, worker, stop.clone()).await?;
+        let worker = Box::pin(worker::start(&process, worker, stop.clone())).await?;
 
         let mut tasks = JoinSet::new();
         for task in [control_plane.task, data_plane.task, worker.task] {

@@ -30,7 +30,7 @@ async fn no_request_after_a_restart_of_the_registry_meets_a_dead_connection() {
         settings: tenantry_control_plane::Settings::default(),
     };
     let stop = CancellationToken::new();
-    let plane = compose::control_plane::start(&process, config, stop.clone()).await.unwrap();
+    let plane = Box::pin(compose::control_plane::start(&process, config, stop.clone())).await.unwrap();
     let api = Api::new(plane.address).with_key(key);
     let get_twelve =
         async || join_all((0..12).map(async |_| api.get("/api/v1/tenants").await.status.as_u16())).await;

@@ -100,7 +100,8 @@ impl Default for TestAppBuilder {
             registry_proxy: None,
             worker_registry_proxy: None,
             control_plane_registry_proxy: None,
-            registry_timeout: ConnectSettings::default().answer_timeout,
+            // A machine that is busy with other tests is not a registry that hangs.
+            registry_timeout: Duration::from_secs(30),
             control_plane: Box::new(|_| {}),
             data_plane: Box::new(|_| {}),
             worker_settings: Box::new(|_| {}),
@@ -261,8 +262,9 @@ impl TestAppBuilder {
             tenant_server: None,
             settings,
         };
-        let control_plane =
-            compose::control_plane::start(&process, config, stop.clone()).await.expect("a control plane");
+        let control_plane = Box::pin(compose::control_plane::start(&process, config, stop.clone()))
+            .await
+            .expect("a control plane");
 
         let mut settings = tenantry_data_plane::Settings::default();
         (self.data_plane)(&mut settings);
@@ -273,7 +275,7 @@ impl TestAppBuilder {
             settings,
         };
         let data_plane =
-            compose::data_plane::start(&process, config, stop.clone()).await.expect("a data plane");
+            Box::pin(compose::data_plane::start(&process, config, stop.clone())).await.expect("a data plane");
 
         let mut app = TestApp {
             api: Api::new(control_plane.address).with_key(key.clone()),
@@ -303,7 +305,7 @@ impl TestAppBuilder {
             let mut config = WorkerConfig::new(registry, app.kek.clone(), settings);
             config.probe = self.probe;
             config.resolver = self.resolver.unwrap_or(config.resolver);
-            let worker = compose::worker::start(&app.process, config, app.worker_stop.clone())
+            let worker = Box::pin(compose::worker::start(&app.process, config, app.worker_stop.clone()))
                 .await
                 .expect("a worker");
             app.worker = Some(worker.role);

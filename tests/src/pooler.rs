@@ -1,4 +1,4 @@
-//! A stand-in for a connection pooler (PgBouncer with `ignore_startup_parameters = options`): forwards
+//! A stand-in for a connection pooler (`PgBouncer` with `ignore_startup_parameters = options`): forwards
 //! connections, and drops the options with which a session wants to begin.
 
 use std::net::SocketAddr;

@@ -14,7 +14,7 @@ use tokio::{
 use crate::Api;
 
 /// How long a process may take to say what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The environment variable that names the point at which the worker stops.
 pub const STOP_AT: &str = "TENANTRY_TEST_STOP_AT";

@@ -4,10 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use tenantry_domain::{
-    envelope::Key,
-    key_check::{KeyCheck, WrongKey},
-};
+use tenantry_domain::{envelope::Key, key_check::KeyCheck};
 use tenantry_http::Check;
 use tenantry_registry::{Part, Registry, SchemaVersion};
 
@@ -52,7 +49,7 @@ impl<'a> Checks<'a> {
     pub(super) async fn pass(&self, registry: &Registry, kek: &Key) -> anyhow::Result<()> {
         let mut told = String::new();
         loop {
-            let Err(error) = self.try_pass(registry, kek).await else { return Ok(()) };
+            let Err(error) = Box::pin(self.try_pass(registry, kek)).await else { return Ok(()) };
             if self.process.patience == Patience::Once {
                 return Err(error);
             }
@@ -97,7 +94,7 @@ impl<'a> Checks<'a> {
         registry.key_check_create(&check, self.process.clock.now()).await?;
         // Another process may have been faster, with another key.
         let kept = registry.key_check_get().await?.context("the key's check value was removed")?;
-        Ok(kept.verify(kek).map_err(|wrong: WrongKey| wrong)?)
+        Ok(kept.verify(kek)?)
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) async fn run(args: DataPlaneArgs) -> anyhow::Result<()> {
     let ended = CancellationToken::new();
     let _admin = ended.clone().drop_guard();
     process.serve_admin(args.admin.admin_addr, ended).await?;
-    let starting = compose::data_plane::start(&process, config, stop.clone());
+    let starting = Box::pin(compose::data_plane::start(&process, config, stop.clone()));
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
     let started = started?;
     tracing::info!("the data plane listens on http://{}", started.address);

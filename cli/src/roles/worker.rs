@@ -65,7 +65,7 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
     let ended = CancellationToken::new();
     let _admin = ended.clone().drop_guard();
     process.serve_admin(args.admin.admin_addr, ended).await?;
-    let starting = compose::worker::start(&process, WorkerConfig { probe, ..config }, stop.clone());
+    let starting = Box::pin(compose::worker::start(&process, WorkerConfig { probe, ..config }, stop.clone()));
     let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
     started?.task.await?
 }
