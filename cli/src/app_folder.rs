@@ -23,6 +23,11 @@ pub fn read_all(folder: &Path) -> anyhow::Result<Vec<App>> {
     Ok(apps)
 }
 
+/// As [`read_all`]; none without a folder.
+pub(crate) fn read_all_of(folder: Option<&Path>) -> anyhow::Result<Vec<App>> {
+    folder.map_or_else(|| Ok(Vec::new()), read_all)
+}
+
 /// Reads one app; the folder's name is the app's.
 ///
 /// # Errors

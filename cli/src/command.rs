@@ -52,7 +52,7 @@ impl Cli {
     pub(crate) async fn run(self, probe: Arc<dyn Probe>) -> anyhow::Result<()> {
         match self.command {
             Command::Dev(args) => {
-                telemetry::log(&self.log, "warn,apalis_core=off")?;
+                telemetry::log(&self.log, "warn,apalis_core=off,tenantry::access=info")?;
                 dev::run(*args).await
             }
             Command::Demo(args) => {

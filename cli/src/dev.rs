@@ -6,12 +6,15 @@ use anyhow::Context;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::SystemClock;
+use tenantry_http::AccessLog;
 use tenantry_postgres::embedded::EmbeddedConfig;
 
 use crate::{
+    app_folder,
+    compose::worker::unique_name,
     embedded::{Embedded, KeptSecrets},
-    platform::{Platform, PlatformConfig, apps_in},
-    roles::{control_plane::ApiArgs, data_plane::ServingArgs, worker::unique_name},
+    platform::{Platform, PlatformConfig},
+    roles::{control_plane::ApiArgs, data_plane::ServingArgs},
     settings::{AdminArgs, DomainArgs, EmbeddedArgs, KekArgs, default_data_dir},
     shutdown,
 };
@@ -43,6 +46,10 @@ pub struct DevArgs {
     /// A folder of apps to load. [default: migrations/tenant, if it is there]
     #[arg(long, env = "TENANTRY_APPS_DIR", value_name = "DIR")]
     apps_dir: Option<PathBuf>,
+
+    /// Which requests to log, one line each: off, all, or one in N as 1/N.
+    #[arg(long, env = "TENANTRY_ACCESS_LOG", default_value_t = AccessLog::Off, value_name = "WHICH")]
+    access_log: AccessLog,
 
     #[command(flatten)]
     admin: AdminArgs,
@@ -89,10 +96,10 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
             control_plane_addr: args.control_plane_addr,
             data_plane_addr: args.data_plane_addr,
             admin_addr: args.admin.admin_addr,
-            apps: apps_in(apps_dir)?,
+            apps: app_folder::read_all_of(apps_dir.as_deref())?,
             tenant_server: embedded.as_ref().map(Embedded::tenant_server),
-            control_plane: args.api.settings(&args.domain.base_domain),
-            data_plane: args.serving.settings(&args.domain.base_domain),
+            control_plane: args.api.settings(&args.domain.base_domain, args.access_log),
+            data_plane: args.serving.settings(&args.domain.base_domain, args.access_log),
             worker: tenantry_worker::Settings { name: unique_name(), ..Default::default() },
         },
         SystemClock::shared(),

@@ -10,11 +10,10 @@ use std::{
 
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
+use tenantry_control_plane::TenantServer;
 use tenantry_domain::{api_key::NewKey, envelope::Key};
 use tenantry_postgres::embedded::{EmbeddedConfig, EmbeddedPostgres};
 use tenantry_registry::Registry;
-
-use crate::platform::TenantServer;
 
 /// The registry's database on the embedded server.
 const REGISTRY_DATABASE: &str = "tenantry";
@@ -34,6 +33,7 @@ impl Embedded {
     /// # Errors
     /// PostgreSQL is not found or does not start; the message says what to do.
     pub async fn start(config: EmbeddedConfig) -> anyhow::Result<Self> {
+        let config = EmbeddedConfig { on_fetch: say_that_it_takes_a_while, ..config };
         let postgres = EmbeddedPostgres::start(config).await?;
         let registry_url = database_url(&postgres, REGISTRY_DATABASE);
         Registry::create_database(registry_url.expose_secret()).await?;
@@ -52,6 +52,11 @@ impl Embedded {
             max_connections: 60,
         }
     }
+}
+
+#[expect(clippy::print_stderr, reason = "the user waits for it")]
+fn say_that_it_takes_a_while(folder: &Path) {
+    eprintln!("No PostgreSQL on this machine: fetching one into {} (once) ...", folder.display());
 }
 
 /// The URL of a database on an embedded server.

@@ -6,6 +6,7 @@
 pub mod app_folder;
 mod client;
 mod command;
+pub mod compose;
 mod demo;
 mod dev;
 pub mod embedded;

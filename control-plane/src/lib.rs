@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use document::openapi;
 pub use install::BootstrapKeyError;
+pub use install::{LoadAppError, RegisterServerError, TenantServer};
 pub use settings::{Settings, SignupSettings};
 pub use trusted_proxy::{NotANetwork, TrustedProxy};
 

@@ -11,6 +11,7 @@ pub(crate) mod tenants;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
+use tenantry_http::Edge;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
@@ -101,8 +102,14 @@ pub(crate) fn router(state: &ApiState) -> Router {
         .merge(public)
         .with_state(state.clone())
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document));
-    let clock = Arc::clone(&state.clock);
-    tenantry_http::with_standard_layers(router, "control", state.settings.max_body, clock, None)
+    let edge = Edge {
+        plane: "control",
+        max_body: state.settings.max_body,
+        clock: Arc::clone(&state.clock),
+        cors: None,
+        access_log: state.settings.access_log,
+    };
+    tenantry_http::with_standard_layers(router, edge)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use tenantry_domain::{app::AppName, plan::PlanName};
+use tenantry_http::AccessLog;
 
 use crate::trusted_proxy::TrustedProxy;
 
@@ -19,6 +20,8 @@ pub struct Settings {
     pub default_app: Option<AppName>,
     /// The largest request body, in bytes.
     pub max_body: usize,
+    /// Which requests are logged.
+    pub access_log: AccessLog,
 }
 
 impl Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
             base_domain: "localhost".to_owned(),
             default_app: None,
             max_body: Self::MAX_BODY,
+            access_log: AccessLog::Off,
         }
     }
 }

@@ -22,6 +22,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use axum::Router;
 use tenantry_domain::{Clock, envelope};
+use tenantry_http::Edge;
 use tenantry_registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -80,14 +81,20 @@ impl DataPlane {
             registry,
             max_body: settings.max_body,
             usage_interval: settings.usage_interval,
+            access_log: settings.access_log,
         }))
     }
 
     /// The router, complete with its layers, `/docs` and `/openapi.json`.
     pub fn router(&self) -> Router {
-        let clock = Arc::clone(&self.0.clock);
-        let (router, cors) = (http::router(&self.0), http::cors());
-        tenantry_http::with_standard_layers(router, "data", self.0.max_body, clock, Some(cors))
+        let edge = Edge {
+            plane: "data",
+            max_body: self.0.max_body,
+            clock: Arc::clone(&self.0.clock),
+            cors: Some(http::cors()),
+            access_log: self.0.access_log,
+        };
+        tenantry_http::with_standard_layers(http::router(&self.0), edge)
     }
 
     /// The routes in memory.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tenantry_domain::Slug;
+use tenantry_http::AccessLog;
 
 use crate::resolve::Methods;
 
@@ -31,6 +32,8 @@ pub struct Settings {
     pub max_rows: u64,
     /// How often usage goes to the registry.
     pub usage_interval: Duration,
+    /// Which requests are logged.
+    pub access_log: AccessLog,
 }
 
 impl Default for Settings {
@@ -47,6 +50,7 @@ impl Default for Settings {
             statement_timeout: Duration::from_secs(15),
             max_rows: 1000,
             usage_interval: Duration::from_secs(10),
+            access_log: AccessLog::Off,
         }
     }
 }

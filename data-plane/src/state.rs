@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tenantry_domain::Clock;
+use tenantry_http::AccessLog;
 use tenantry_registry::Registry;
 
 use crate::{
@@ -23,4 +24,5 @@ pub(crate) struct Plane {
     pub(crate) registry: Registry,
     pub(crate) max_body: usize,
     pub(crate) usage_interval: Duration,
+    pub(crate) access_log: AccessLog,
 }

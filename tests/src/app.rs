@@ -6,18 +6,24 @@ use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tenantry_cli::{app_folder, embedded::database_url};
-use tenantry_control_plane::ControlPlane;
+use tenantry_cli::{
+    app_folder,
+    compose::{
+        self, Patience, Process, RegistryConfig, control_plane::ControlPlaneConfig,
+        data_plane::DataPlaneConfig, worker::WorkerConfig,
+    },
+    embedded::database_url,
+};
 use tenantry_data_plane::DataPlane;
 use tenantry_domain::{Clock, SystemClock, api_key::NewKey, app::App, envelope::Key};
 use tenantry_postgres::embedded::EmbeddedPostgres;
-use tenantry_registry::{Part, Registry, feed::Change};
+use tenantry_registry::{ConnectSettings, Part, Registry, feed::Change};
 use tenantry_worker::{
     Worker,
     dns::TxtResolver,
     engine::{Probe, Unobserved},
 };
-use tokio::{net::TcpListener, sync::broadcast::error::RecvError, task::JoinHandle};
+use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{Answer, Api, server, versions::AdminLogin};
@@ -33,6 +39,8 @@ pub struct TestAppBuilder {
     clock: Arc<dyn Clock>,
     registry_proxy: Option<SocketAddr>,
     worker_registry_proxy: Option<SocketAddr>,
+    control_plane_registry_proxy: Option<SocketAddr>,
+    registry_timeout: Duration,
     control_plane: Box<dyn FnOnce(&mut tenantry_control_plane::Settings) + Send>,
     data_plane: Box<dyn FnOnce(&mut tenantry_data_plane::Settings) + Send>,
     worker_settings: Box<dyn FnOnce(&mut tenantry_worker::Settings) + Send>,
@@ -48,6 +56,8 @@ pub struct TestApp {
     pub api: Api,
     /// The data plane, without a key.
     pub data: Api,
+    /// The admin port.
+    pub admin: Api,
     /// The key-encryption key.
     pub kek: Key,
     /// The operator's key.
@@ -63,7 +73,8 @@ pub struct TestApp {
     shared_database: String,
     stop: CancellationToken,
     worker_stop: CancellationToken,
-    worker_task: Option<JoinHandle<()>>,
+    worker_task: Option<JoinHandle<anyhow::Result<()>>>,
+    process: Process,
 }
 
 /// A tenant that was signed up, and how to reach its data.
@@ -90,6 +101,9 @@ impl Default for TestAppBuilder {
             clock: SystemClock::shared(),
             registry_proxy: None,
             worker_registry_proxy: None,
+            control_plane_registry_proxy: None,
+            // A machine that is busy with other tests is not a registry that hangs.
+            registry_timeout: Duration::from_secs(30),
             control_plane: Box::new(|_| {}),
             data_plane: Box::new(|_| {}),
             worker_settings: Box::new(|_| {}),
@@ -162,6 +176,20 @@ impl TestAppBuilder {
         self
     }
 
+    /// The control plane reaches the registry through a proxy.
+    #[must_use]
+    pub fn with_control_plane_registry_proxy(mut self, proxy: SocketAddr) -> Self {
+        self.control_plane_registry_proxy = Some(proxy);
+        self
+    }
+
+    /// With less patience for a registry that does not answer.
+    #[must_use]
+    pub fn with_registry_timeout(mut self, limit: Duration) -> Self {
+        self.registry_timeout = limit;
+        self
+    }
+
     /// With other settings of the control plane.
     #[must_use]
     pub fn control_plane(
@@ -223,37 +251,51 @@ impl TestAppBuilder {
         };
 
         let (kek, key) = (Key::generate(&mut rand::rng()), NewKey::operator(&mut rand::rng()).key);
-        let registry =
-            Registry::connect_lazy(registry_url.expose_secret(), Part::ControlPlane, 12).expect("a URL");
+        let answer_timeout = self.registry_timeout;
+        let registry = |url: String, max_connections| RegistryConfig {
+            url: url.into(),
+            connect: ConnectSettings { max_connections, answer_timeout },
+        };
+        let process = Process::new(Arc::clone(&self.clock), Patience::Once).expect("a recorder of metrics");
+        let stop = CancellationToken::new();
+        let admin = process.serve_admin(any_port(), stop.clone()).await.expect("a free port");
+
         let mut settings = tenantry_control_plane::Settings::default();
         (self.control_plane)(&mut settings);
-        let mut control_plane = ControlPlane::new(registry, kek.clone(), Arc::clone(&self.clock), settings);
-        if let Some(resolver) = &self.resolver {
-            control_plane = control_plane.with_resolver(Arc::clone(resolver));
-        }
-        control_plane.install_built_in_plans().await.expect("plans");
-        control_plane.install_bootstrap_key(&key).await.expect("a key");
+        let config = ControlPlaneConfig {
+            registry: registry(through(self.control_plane_registry_proxy), 12),
+            kek: kek.clone(),
+            addr: any_port(),
+            api_key: Some(key.clone()),
+            apps: Vec::new(),
+            tenant_server: None,
+            settings,
+            resolver: self.resolver.clone(),
+        };
+        let control_plane = Box::pin(compose::control_plane::start(&process, config, stop.clone()))
+            .await
+            .expect("a control plane");
 
-        let data_registry =
-            Registry::connect_lazy(&through(self.registry_proxy), Part::DataPlane, 4).expect("a URL");
         let mut settings = tenantry_data_plane::Settings::default();
         (self.data_plane)(&mut settings);
-        let data_plane = DataPlane::new(data_registry, kek.clone(), Arc::clone(&self.clock), settings);
-
-        let stop = CancellationToken::new();
-        let (control_listener, data_listener) = (listener().await, listener().await);
-        let api = Api::new(control_listener.local_addr().expect("an address")).with_key(key.clone());
-        let data = Api::new(data_listener.local_addr().expect("an address"));
-        tokio::spawn(control_plane.clone().serve(control_listener, stop.clone()));
-        tokio::spawn(data_plane.clone().serve(data_listener, stop.clone()));
+        let config = DataPlaneConfig {
+            registry: registry(through(self.registry_proxy), 4),
+            kek: kek.clone(),
+            addr: any_port(),
+            settings,
+        };
+        let data_plane =
+            Box::pin(compose::data_plane::start(&process, config, stop.clone())).await.expect("a data plane");
 
         let mut app = TestApp {
-            api,
-            data,
+            api: Api::new(control_plane.address).with_key(key.clone()),
+            data: Api::new(data_plane.address),
+            admin: Api::new(admin),
             kek,
             key,
             worker: None,
-            data_plane,
+            data_plane: data_plane.role,
+            process,
             owner,
             shared_server,
             own_server: self.server,
@@ -267,15 +309,17 @@ impl TestAppBuilder {
         app.load_apps(&self.apps).await;
         app.register_server(self.admin).await;
         if self.worker {
-            let url = through(self.worker_registry_proxy);
             let mut settings = app.worker_settings();
             (self.worker_settings)(&mut settings);
-            let registry = Registry::connect_lazy(&url, Part::Worker, 12).expect("a URL");
-            let resolver =
-                self.resolver.unwrap_or_else(|| Arc::new(tenantry_worker::dns::SystemResolver::default()));
-            let worker = Worker::with(registry, app.kek.clone(), self.clock, resolver, self.probe, settings);
-            app.worker = Some(worker.clone());
-            app.worker_task = Some(tokio::spawn(worker.run(app.worker_stop.clone())));
+            let registry = registry(through(self.worker_registry_proxy), 12);
+            let mut config = WorkerConfig::new(registry, app.kek.clone(), settings);
+            config.probe = self.probe;
+            config.resolver = self.resolver.unwrap_or(config.resolver);
+            let worker = Box::pin(compose::worker::start(&app.process, config, app.worker_stop.clone()))
+                .await
+                .expect("a worker");
+            app.worker = Some(worker.role);
+            app.worker_task = Some(worker.task);
         }
         app
     }
@@ -408,14 +452,17 @@ impl TestApp {
     pub async fn stop_worker(&mut self) {
         self.worker_stop.cancel();
         if let Some(task) = self.worker_task.take() {
-            task.await.expect("the worker does not panic");
+            task.await.expect("the worker does not panic").expect("the worker ends well");
         }
     }
 
     /// Another worker on this registry, that ends when the guard is dropped.
     pub fn second_worker(&self) -> DropGuard {
         let stop = self.stop.child_token();
-        tokio::spawn(self.idle_worker(SystemClock::shared()).run(stop.clone()));
+        let registry = RegistryConfig { url: self.registry_url.clone(), connect: ConnectSettings::default() };
+        let config = WorkerConfig::new(registry, self.kek.clone(), self.worker_settings());
+        let (process, until) = (self.process.clone(), stop.clone());
+        tokio::spawn(async move { compose::worker::start(&process, config, until).await });
         stop.drop_guard()
     }
 
@@ -490,8 +537,8 @@ pub fn random_suffix() -> String {
     bytes.iter().map(|byte| char::from(b'a' + byte % 26)).collect()
 }
 
-async fn listener() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").await.expect("a free port")
+fn any_port() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
 }
 
 fn begin_logging() {

@@ -5,8 +5,10 @@
 
 pub mod api;
 pub mod app;
+pub mod balancer;
 pub mod clock;
 pub mod leftovers;
+pub mod pooler;
 pub mod probe;
 pub mod process;
 pub mod proxy;

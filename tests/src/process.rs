@@ -1,13 +1,20 @@
-//! Workers as processes of their own, to be killed.
+//! Roles as processes of their own: workers to be killed, planes to be restarted.
 
-use std::process::Stdio;
+use std::{net::SocketAddr, process::Stdio, time::Duration};
 
 use secrecy::ExposeSecret;
 use tenantry_domain::envelope::Key;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
+    sync::watch,
+    time::timeout,
 };
+
+use crate::Api;
+
+/// How long a process may take to say what a test waits for.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The environment variable that names the point at which the worker stops.
 pub const STOP_AT: &str = "TENANTRY_TEST_STOP_AT";
@@ -55,4 +62,82 @@ impl WorkerProcess {
     pub async fn kill(mut self) {
         self.child.kill().await.expect("the worker is killed");
     }
+}
+
+/// A role as a process of its own, with its log. Killed when dropped.
+#[derive(Debug)]
+pub struct RoleProcess {
+    child: Child,
+    log: watch::Receiver<Vec<String>>,
+    /// Its admin port.
+    pub admin: Api,
+}
+
+impl RoleProcess {
+    /// Starts a role on a registry, with further arguments, on free ports.
+    pub async fn start(binary: &str, role: &str, registry_url: &str, kek: &Key, args: &[&str]) -> Self {
+        let mut command = Command::new(binary);
+        command
+            .args([role, "--admin-addr", "127.0.0.1:0"])
+            .args(args)
+            .env("TENANTRY_DATABASE_URL", registry_url)
+            .env("TENANTRY_KEK", kek.to_base64().expose_secret())
+            .env("TENANTRY_LOG", "info")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        match role {
+            "control-plane" => command.args(["--control-plane-addr", "127.0.0.1:0"]),
+            "data-plane" => command.args(["--data-plane-addr", "127.0.0.1:0"]),
+            _ => &mut command,
+        };
+        let mut child = command.spawn().expect("the binary under test");
+        let mut lines = BufReader::new(child.stderr.take().expect("its log is piped")).lines();
+        let (write, mut log) = watch::channel(Vec::new());
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                write.send_modify(|log| log.push(line));
+            }
+        });
+        let admin = listening(&mut log, "the admin port").await;
+        Self { child, log, admin: Api::new(admin) }
+    }
+
+    /// Waits until it serves; where.
+    pub async fn serving(&mut self) -> SocketAddr {
+        listening(&mut self.log, "plane").await
+    }
+
+    /// Waits for a line of its log that contains a text.
+    pub async fn logged(&mut self, text: &str) -> String {
+        line(&mut self.log, &[text]).await
+    }
+
+    /// Its log until now.
+    pub fn log(&self) -> Vec<String> {
+        self.log.borrow().clone()
+    }
+
+    /// Tells it to stop (SIGTERM).
+    pub async fn terminate(&self) {
+        let pid = self.child.id().expect("it runs").to_string();
+        Command::new("kill").args(["-s", "TERM", &pid]).status().await.expect("kill runs");
+    }
+
+    /// Waits for its end, which must be a good one.
+    pub async fn ended(mut self) {
+        let status = self.child.wait().await.expect("its end");
+        assert!(status.success(), "{status}: {:#?}", *self.log.borrow());
+    }
+}
+
+async fn line(log: &mut watch::Receiver<Vec<String>>, texts: &[&str]) -> String {
+    let fits = |line: &&String| texts.iter().all(|text| line.contains(text));
+    let found = timeout(PATIENCE, log.wait_for(|log| log.iter().any(|line| fits(&line)))).await;
+    let found = found.ok().and_then(|found| found.ok()?.iter().find(fits).cloned());
+    found.unwrap_or_else(|| panic!("no line with {texts:?} within {PATIENCE:?}: {:#?}", *log.borrow()))
+}
+
+async fn listening(log: &mut watch::Receiver<Vec<String>>, what: &str) -> SocketAddr {
+    let line = line(log, &[what, "listens on http://"]).await;
+    line.rsplit("http://").next().and_then(|address| address.trim().parse().ok()).expect("an address")
 }

@@ -1,9 +1,9 @@
-//! A TCP proxy that cuts connections when it is told to.
+//! A TCP proxy that cuts connections when it is told to, or lets them hang.
 
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -23,7 +23,20 @@ pub struct Proxy {
 #[derive(Debug)]
 struct State {
     open: AtomicBool,
-    cut: std::sync::Mutex<CancellationToken>,
+    connections: Mutex<Connections>,
+}
+
+/// What ends the connections of now.
+#[derive(Debug, Clone, Default)]
+struct Connections {
+    cut: CancellationToken,
+    silence: CancellationToken,
+}
+
+impl State {
+    fn connections(&self) -> std::sync::MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Proxy {
@@ -31,21 +44,16 @@ impl Proxy {
     pub async fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let state = Arc::new(State { open: AtomicBool::new(true), cut: std::sync::Mutex::default() });
+        let state = Arc::new(State { open: AtomicBool::new(true), connections: Mutex::default() });
         let stop = CancellationToken::new();
         let (shared, until) = (Arc::clone(&state), stop.clone());
         tokio::spawn(async move {
-            while let Some(Ok((mut client, _))) = until.run_until_cancelled(listener.accept()).await {
+            while let Some(Ok((client, _))) = until.run_until_cancelled(listener.accept()).await {
                 if !shared.open.load(Ordering::SeqCst) {
                     continue;
                 }
-                let cut = shared.cut.lock().expect("no panic under this lock").clone();
-                tokio::spawn(async move {
-                    let Ok(mut server) = TcpStream::connect(target).await else { return };
-                    // Small packets must not wait: the proxy is not to change what is measured.
-                    let _ = (client.set_nodelay(true), server.set_nodelay(true));
-                    cut.run_until_cancelled(tokio::io::copy_bidirectional(&mut client, &mut server)).await;
-                });
+                let connections = shared.connections().clone();
+                tokio::spawn(forward(client, target, connections, until.clone()));
             }
         });
         Self { address, state, stop }
@@ -54,13 +62,34 @@ impl Proxy {
     /// Cuts all connections; new ones are taken and closed at once until [`Proxy::mend`].
     pub fn cut(&self) {
         self.state.open.store(false, Ordering::SeqCst);
-        std::mem::take(&mut *self.state.cut.lock().expect("no panic under this lock")).cancel();
+        std::mem::take(&mut *self.state.connections()).cut.cancel();
     }
 
     /// Lets connections through again.
     pub fn mend(&self) {
         self.state.open.store(true, Ordering::SeqCst);
     }
+
+    /// Stops forwarding on the connections of now without closing them: neither end hears of it. New ones
+    /// work.
+    pub fn silence(&self) {
+        std::mem::take(&mut *self.state.connections()).silence.cancel();
+    }
+}
+
+async fn forward(mut client: TcpStream, target: SocketAddr, of: Connections, until: CancellationToken) {
+    let Ok(mut server) = TcpStream::connect(target).await else { return };
+    // Small packets must not wait: the proxy is not to change what is measured.
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let forwarded = async {
+        let copied =
+            of.silence.run_until_cancelled(tokio::io::copy_bidirectional(&mut client, &mut server)).await;
+        if copied.is_none() {
+            // Held open, and nothing read.
+            until.cancelled().await;
+        }
+    };
+    of.cut.run_until_cancelled(forwarded).await;
 }
 
 impl Drop for Proxy {

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app_folder,
+    compose::worker::unique_name,
     embedded::Embedded,
     platform::{Platform, PlatformConfig},
-    roles::worker::unique_name,
     settings::EmbeddedArgs,
     shutdown,
 };

@@ -3,15 +3,16 @@
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use clap::Args;
-use secrecy::{ExposeSecret, SecretString};
-use tenantry_control_plane::{ControlPlane, Settings, SignupSettings, TrustedProxy};
+use secrecy::SecretString;
+use tenantry_control_plane::{Settings, SignupSettings, TrustedProxy};
 use tenantry_domain::{SystemClock, app::AppName, plan::PlanName};
-use tenantry_registry::{Part, Registry};
+use tenantry_http::AccessLog;
+use tokio_util::sync::CancellationToken;
 
-use super::serve_admin;
 use crate::{
-    platform::{apps_in, bind, load_apps, registry_check},
-    settings::{AdminArgs, DomainArgs, KekArgs, RegistryArgs},
+    app_folder,
+    compose::{self, Patience, Process, control_plane::ControlPlaneConfig},
+    settings::{AdminArgs, DomainArgs, EdgeArgs, KekArgs, RegistryArgs},
     shutdown,
 };
 
@@ -28,6 +29,8 @@ pub struct ControlPlaneArgs {
     domain: DomainArgs,
     #[command(flatten)]
     api: ApiArgs,
+    #[command(flatten)]
+    edge: EdgeArgs,
 
     /// Where the API listens; port 0 picks a free one.
     #[arg(long, env = "TENANTRY_CONTROL_PLANE_ADDR", default_value = "127.0.0.1:8080", value_name = "ADDR")]
@@ -68,7 +71,7 @@ pub(crate) struct ApiArgs {
 }
 
 impl ApiArgs {
-    pub(crate) fn settings(&self, base_domain: &str) -> Settings {
+    pub(crate) fn settings(&self, base_domain: &str, access_log: AccessLog) -> Settings {
         let signup = self.signup_plan.clone().map(|plan| SignupSettings {
             per_minute: self.signup_rate,
             plan,
@@ -79,25 +82,31 @@ impl ApiArgs {
             trusted_proxies: self.trusted_proxies.clone(),
             base_domain: base_domain.to_owned(),
             default_app: self.default_app.clone(),
+            access_log,
             ..Settings::default()
         }
     }
 }
 
 pub(crate) async fn run(args: ControlPlaneArgs) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal()?;
-    let clock = SystemClock::shared();
-    let url = args.registry.database_url.expose_secret();
-    let registry = Registry::connect_lazy(url, Part::ControlPlane, args.registry.registry_connections)?;
-    let settings = args.api.settings(&args.domain.base_domain);
-    let plane = ControlPlane::new(registry.clone(), args.kek.required()?, clock.clone(), settings);
-    plane.install_built_in_plans().await?;
-    if let Some(key) = &args.bootstrap_key {
-        plane.install_bootstrap_key(key).await?;
-    }
-    load_apps(&registry, &apps_in(args.apps_dir)?, &*clock).await?;
-    serve_admin(args.admin.admin_addr, vec![registry_check(registry)], stop.clone()).await?;
-    let (listener, addr) = bind(args.control_plane_addr, "control plane").await?;
-    tracing::info!("the control plane listens on http://{addr}");
-    Ok(plane.serve(listener, stop).await?)
+    let told = shutdown::on_signal()?;
+    let config = ControlPlaneConfig {
+        registry: args.registry.config()?,
+        kek: args.kek.required()?,
+        addr: args.control_plane_addr,
+        api_key: args.bootstrap_key,
+        apps: app_folder::read_all_of(args.apps_dir.as_deref())?,
+        tenant_server: None,
+        settings: args.api.settings(&args.domain.base_domain, args.edge.access_log),
+    };
+    let process = Process::new(SystemClock::shared(), Patience::UntilReady)?;
+    let stop = process.stop_after(told, args.edge.drain()?);
+    let ended = CancellationToken::new();
+    let _admin = ended.clone().drop_guard();
+    process.serve_admin(args.admin.admin_addr, ended).await?;
+    let starting = Box::pin(compose::control_plane::start(&process, config, stop.clone()));
+    let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
+    let started = started?;
+    tracing::info!("the control plane listens on http://{}", started.address);
+    started.task.await?
 }

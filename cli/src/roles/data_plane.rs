@@ -3,15 +3,14 @@
 use std::net::SocketAddr;
 
 use clap::Args;
-use secrecy::ExposeSecret;
-use tenantry_data_plane::{DataPlane, Settings};
+use tenantry_data_plane::Settings;
 use tenantry_domain::{Slug, SystemClock};
-use tenantry_registry::{Part, Registry};
+use tenantry_http::AccessLog;
+use tokio_util::sync::CancellationToken;
 
-use super::serve_admin;
 use crate::{
-    platform::bind,
-    settings::{AdminArgs, DomainArgs, KekArgs, RegistryArgs},
+    compose::{self, Patience, Process, data_plane::DataPlaneConfig},
+    settings::{AdminArgs, DomainArgs, EdgeArgs, KekArgs, RegistryArgs},
     shutdown,
 };
 
@@ -28,6 +27,8 @@ pub struct DataPlaneArgs {
     domain: DomainArgs,
     #[command(flatten)]
     serving: ServingArgs,
+    #[command(flatten)]
+    edge: EdgeArgs,
 
     /// Where tenants' data is served; port 0 picks a free one.
     #[arg(long, env = "TENANTRY_DATA_PLANE_ADDR", default_value = "127.0.0.1:8081", value_name = "ADDR")]
@@ -43,25 +44,32 @@ pub(crate) struct ServingArgs {
 }
 
 impl ServingArgs {
-    pub(crate) fn settings(&self, base_domain: &str) -> Settings {
+    pub(crate) fn settings(&self, base_domain: &str, access_log: AccessLog) -> Settings {
         Settings {
             base_domain: base_domain.to_owned(),
             single_tenant: self.single_tenant.clone(),
+            access_log,
             ..Settings::default()
         }
     }
 }
 
 pub(crate) async fn run(args: DataPlaneArgs) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal()?;
-    let url = args.registry.database_url.expose_secret();
-    let registry = Registry::connect_lazy(url, Part::DataPlane, args.registry.registry_connections)?;
-    let settings = args.serving.settings(&args.domain.base_domain);
-    // First: metrics that are made before the recorder go nowhere. It is ready without the registry:
-    // it serves the tenants that it knows while the registry is down.
-    serve_admin(args.admin.admin_addr, Vec::new(), stop.clone()).await?;
-    let plane = DataPlane::new(registry, args.kek.required()?, SystemClock::shared(), settings);
-    let (listener, addr) = bind(args.data_plane_addr, "data plane").await?;
-    tracing::info!("the data plane listens on http://{addr}");
-    Ok(plane.serve(listener, stop).await?)
+    let told = shutdown::on_signal()?;
+    let config = DataPlaneConfig {
+        registry: args.registry.config()?,
+        kek: args.kek.required()?,
+        addr: args.data_plane_addr,
+        settings: args.serving.settings(&args.domain.base_domain, args.edge.access_log),
+    };
+    let process = Process::new(SystemClock::shared(), Patience::UntilReady)?;
+    let stop = process.stop_after(told, args.edge.drain()?);
+    let ended = CancellationToken::new();
+    let _admin = ended.clone().drop_guard();
+    process.serve_admin(args.admin.admin_addr, ended).await?;
+    let starting = Box::pin(compose::data_plane::start(&process, config, stop.clone()));
+    let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
+    let started = started?;
+    tracing::info!("the data plane listens on http://{}", started.address);
+    started.task.await?
 }

@@ -1,17 +1,17 @@
 //! `tenantry worker`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use clap::Args;
-use rand::Rng;
-use secrecy::ExposeSecret;
 use tenantry_domain::SystemClock;
-use tenantry_registry::{Part, Registry};
-use tenantry_worker::{Settings, Worker, dns::SystemResolver, engine::Probe};
+use tenantry_worker::{Settings, engine::Probe};
+use tokio_util::sync::CancellationToken;
 
-use super::serve_admin;
 use crate::{
-    platform::registry_check,
+    compose::{
+        self, Patience, Process,
+        worker::{WorkerConfig, unique_name},
+    },
     settings::{AdminArgs, KekArgs, RegistryArgs},
     shutdown,
 };
@@ -48,29 +48,24 @@ pub struct WorkerArgs {
     label: String,
 }
 
-/// A name that no other worker has.
-pub(crate) fn unique_name() -> String {
-    let mut random = [0u8; 4];
-    rand::rng().fill_bytes(&mut random);
-    format!("worker-{}-{:08x}", std::process::id(), u32::from_be_bytes(random))
-}
-
 pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal()?;
-    let url = args.registry.database_url.expose_secret();
-    let registry = Registry::connect_lazy(url, Part::Worker, args.registry.registry_connections)?;
+    let told = shutdown::on_signal()?;
     let settings = Settings {
         name: args.worker_name.unwrap_or_else(unique_name),
         concurrency: args.worker_concurrency,
-        lease: std::time::Duration::try_from_secs_f64(args.worker_lease)?,
+        lease: Duration::try_from_secs_f64(args.worker_lease)?,
         warm_databases: args.warm_databases,
         label: args.label,
         ..Settings::default()
     };
-    serve_admin(args.admin.admin_addr, vec![registry_check(registry.clone())], stop.clone()).await?;
-    let resolver = Arc::new(SystemResolver::default());
-    Worker::with(registry, args.kek.required()?, SystemClock::shared(), resolver, probe, settings)
-        .run(stop)
-        .await;
-    Ok(())
+    let config = WorkerConfig::new(args.registry.config()?, args.kek.required()?, settings);
+    let process = Process::new(SystemClock::shared(), Patience::UntilReady)?;
+    // Nobody sends a worker requests: it need not wait for anybody to look away.
+    let stop = process.stop_after(told, Duration::ZERO);
+    let ended = CancellationToken::new();
+    let _admin = ended.clone().drop_guard();
+    process.serve_admin(args.admin.admin_addr, ended).await?;
+    let starting = Box::pin(compose::worker::start(&process, WorkerConfig { probe, ..config }, stop.clone()));
+    let Some(started) = stop.run_until_cancelled(starting).await else { return Ok(()) };
+    started?.task.await?
 }

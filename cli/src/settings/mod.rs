@@ -3,12 +3,16 @@
 mod file;
 mod reference;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 use tenantry_domain::envelope::Key;
+use tenantry_http::AccessLog;
+use tenantry_registry::ConnectSettings;
+
+use crate::compose::RegistryConfig;
 
 pub(crate) use file::parse;
 pub(crate) use reference::markdown;
@@ -45,6 +49,44 @@ pub(crate) struct RegistryArgs {
     /// Connections to the registry that this process may open, twice (durable and relaxed commits).
     #[arg(long, env = "TENANTRY_REGISTRY_CONNECTIONS", default_value_t = 16, value_name = "COUNT")]
     pub(crate) registry_connections: u32,
+
+    /// Seconds that the registry may take to answer a statement; after them it counts as unavailable.
+    #[arg(long, env = "TENANTRY_REGISTRY_TIMEOUT", default_value_t = 5.0, value_name = "SECONDS")]
+    pub(crate) registry_timeout: f64,
+}
+
+impl RegistryArgs {
+    pub(crate) fn config(&self) -> anyhow::Result<RegistryConfig> {
+        anyhow::ensure!(self.registry_timeout > 0.0, "--registry-timeout must be more than 0");
+        let connect = ConnectSettings {
+            max_connections: self.registry_connections,
+            answer_timeout: seconds("registry-timeout", self.registry_timeout)?,
+        };
+        Ok(RegistryConfig { url: self.database_url.clone(), connect })
+    }
+}
+
+/// What both planes share.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct EdgeArgs {
+    /// Seconds between being told to stop and taking no more requests: unready meanwhile, so that load
+    /// balancers look away first.
+    #[arg(long, env = "TENANTRY_DRAIN", default_value_t = 5.0, value_name = "SECONDS")]
+    drain: f64,
+
+    /// Which requests to log, one line each: off, all, or one in N as 1/N.
+    #[arg(long, env = "TENANTRY_ACCESS_LOG", default_value_t = AccessLog::Off, value_name = "WHICH")]
+    pub(crate) access_log: AccessLog,
+}
+
+impl EdgeArgs {
+    pub(crate) fn drain(&self) -> anyhow::Result<Duration> {
+        seconds("drain", self.drain)
+    }
+}
+
+fn seconds(setting: &str, value: f64) -> anyhow::Result<Duration> {
+    Duration::try_from_secs_f64(value).with_context(|| format!("--{setting} is no number of seconds"))
 }
 
 /// The admin port.

@@ -30,7 +30,7 @@ impl TenantRef {
             Self::Label(label) => registry.tenant_find(label).await?,
         };
         let details = found.ok_or_else(|| Refusal::not_found("tenant"))?;
-        tracing::Span::current().record("tenant.id", tracing::field::display(details.tenant.id));
+        tenantry_http::note_tenant(details.tenant.id);
         Ok(details)
     }
 

@@ -11,6 +11,7 @@ use aes_gcm::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rand::Rng;
 use secrecy::{ExposeSecret, ExposeSecretMut, SecretBox};
+use sha2::{Digest, Sha256};
 
 use crate::Invalid;
 
@@ -28,6 +29,28 @@ impl std::fmt::Debug for Key {
 impl Clone for Key {
     fn clone(&self) -> Self {
         Self::from_bytes(self.0.expose_secret())
+    }
+}
+
+/// A few letters by which a key can be told from others, and not be found out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFingerprint(String);
+
+impl KeyFingerprint {
+    /// A fingerprint as it is stored.
+    pub(crate) fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The fingerprint, in hexadecimal.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for KeyFingerprint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -58,6 +81,15 @@ impl Key {
     /// The key in base64, to keep it in a file.
     pub fn to_base64(&self) -> secrecy::SecretString {
         STANDARD.encode(self.0.expose_secret()).into()
+    }
+
+    /// The first 48 bits of a hash of the key.
+    pub fn fingerprint(&self) -> KeyFingerprint {
+        let hash = Sha256::new()
+            .chain_update(b"tenantry key fingerprint")
+            .chain_update(self.0.expose_secret())
+            .finalize();
+        KeyFingerprint(hash.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
     }
 
     fn from_bytes(bytes: &[u8; 32]) -> Self {

@@ -20,6 +20,8 @@ pub enum Purpose<'a> {
     WarmRole(ServerId, &'a ObjectName),
     /// An answer kept for a repeated request, which may show a key that was just made.
     IdempotentAnswer,
+    /// The known text that tells the right key-encryption key from a wrong one.
+    KeyCheck,
 }
 
 impl std::fmt::Display for Purpose<'_> {
@@ -31,6 +33,7 @@ impl std::fmt::Display for Purpose<'_> {
             Self::ServerLogin(server, login) => write!(f, "server:{server}:login:{login}"),
             Self::WarmRole(server, name) => write!(f, "server:{server}:warm:{name}"),
             Self::IdempotentAnswer => f.write_str("idempotency"),
+            Self::KeyCheck => f.write_str("key-check"),
         }
     }
 }

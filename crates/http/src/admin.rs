@@ -1,6 +1,6 @@
 //! The admin port: `/livez`, `/readyz`, `/metrics`. Not for the public.
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -9,53 +9,39 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
-use futures::future::{BoxFuture, join_all};
-use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Map, Value, json};
 
-/// One thing that must work for the process to be of use, e.g. `registry`; answers what is wrong.
-#[derive(Clone)]
-pub struct Check {
-    name: &'static str,
-    run: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
-}
+use crate::Readiness;
 
-impl Check {
-    /// A check and how to run it.
-    pub fn new<F>(name: &'static str, run: impl Fn() -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = Result<(), String>> + Send + 'static,
-    {
-        Self { name, run: Arc::new(move || Box::pin(run())) }
-    }
-}
+/// Gives the process's metrics in Prometheus' text format.
+pub type Metrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 #[derive(Clone)]
 struct Admin {
-    metrics: PrometheusHandle,
-    checks: Arc<[Check]>,
+    metrics: Metrics,
+    readiness: Readiness,
 }
 
 /// The admin port's router.
-pub fn router(metrics: PrometheusHandle, checks: Vec<Check>) -> Router {
+pub fn router(metrics: Metrics, readiness: Readiness) -> Router {
     Router::new()
         .route("/livez", get(async || "ok"))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .with_state(Admin { metrics, checks: checks.into() })
+        .with_state(Admin { metrics, readiness })
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    let results = join_all(admin.checks.iter().map(async |check| (check.name, (check.run)().await))).await;
-    let ok = results.iter().all(|(_, result)| result.is_ok());
-    let checks: Map<String, Value> = results
+    let checks = admin.readiness.checks();
+    let ready = checks.iter().all(|(_, state)| state.is_ok());
+    let checks: Map<String, Value> = checks
         .into_iter()
-        .map(|(name, result)| (name.to_owned(), result.map_or_else(Value::String, |()| Value::Bool(true))))
+        .map(|(name, state)| (name, state.map_or_else(Value::String, |()| Value::Bool(true))))
         .collect();
-    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": ok, "checks": checks })))
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": ready, "checks": checks })))
 }
 
 async fn render(State(admin): State<Admin>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], admin.metrics.render())
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], (admin.metrics)())
 }

@@ -21,19 +21,33 @@ use tower::ServiceBuilder;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use tracing::Instrument;
 
-use crate::{Problem, RequestId};
+use crate::{
+    Problem, RequestId,
+    access_log::{AccessLog, AccessLogger},
+};
 
-/// Puts a router behind request id, log line, metrics, a limit for bodies (bytes) and a net for panics.
-/// Answers of axum itself (404, 405, 413) become problem documents. `plane` labels the metrics; with
-/// `cors` browsers may call it from other origins.
-pub fn with_standard_layers(
-    router: Router,
-    plane: &'static str,
-    max_body: usize,
-    clock: Arc<dyn Clock>,
-    cors: Option<CorsLayer>,
-) -> Router {
-    let edge = Arc::new(Edge { plane, max_body, clock, durations: Durations::default() });
+/// What goes around the requests of a plane.
+#[derive(Clone)]
+#[allow(missing_debug_implementations, reason = "holds the clock")]
+pub struct Edge {
+    /// Labels the metrics.
+    pub plane: &'static str,
+    /// The largest body, in bytes.
+    pub max_body: usize,
+    /// Makes request ids.
+    pub clock: Arc<dyn Clock>,
+    /// With it browsers may call the plane from other origins.
+    pub cors: Option<CorsLayer>,
+    /// Which requests are logged.
+    pub access_log: AccessLog,
+}
+
+/// Puts a router behind request id, log line, metrics, a limit for bodies and a net for panics.
+/// Answers of axum itself (404, 405, 413) become problem documents.
+pub fn with_standard_layers(router: Router, edge: Edge) -> Router {
+    let Edge { plane, max_body, clock, cors, access_log } = edge;
+    let access_log = AccessLogger::new(access_log);
+    let edge = Arc::new(Around { plane, max_body, clock, access_log, durations: Durations::default() });
     // All in one layer of the router, which boxes each request anew for every layer that it has.
     let layers = ServiceBuilder::new()
         .option_layer(cors)
@@ -55,16 +69,24 @@ pub fn with_standard_layers(
 }
 
 /// What goes around every request of a plane.
-struct Edge {
+struct Around {
     plane: &'static str,
     max_body: usize,
     clock: Arc<dyn Clock>,
+    access_log: AccessLogger,
     durations: Durations,
 }
 
-async fn around(edge: Arc<Edge>, mut request: Request, next: Next) -> Response {
+async fn around(edge: Arc<Around>, mut request: Request, next: Next) -> Response {
     let id = RequestId::assign(&mut request, &*edge.clock);
-    let response = observe(&edge, &id, request, next).await;
+    let response = match edge.access_log.choose(request.method(), request.uri().path()) {
+        None => observe(&edge, &id, request, next).await,
+        Some(asked) => {
+            let started = Instant::now();
+            let outcome = |response: &Response| (response.status(), started.elapsed());
+            asked.log(&id, observe(&edge, &id, request, next), outcome).await
+        }
+    };
     id.put_on(response)
 }
 
@@ -109,7 +131,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
 }
 
 /// One log line and one measurement for each request.
-async fn observe(edge: &Edge, id: &RequestId, request: Request, next: Next) -> Response {
+async fn observe(edge: &Around, id: &RequestId, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let path = request.extensions().get::<MatchedPath>().cloned();

@@ -1,13 +1,17 @@
 //! What every HTTP listener of Tenantry shares: problem documents, request ids, the layers around
-//! a router, serving until told to stop, and the admin port. No routes of either plane, no SQL.
+//! a router, serving until told to stop, readiness and the admin port. No routes of either plane, no SQL.
 
+pub mod access_log;
 pub mod admin;
 mod layers;
 mod problem;
+mod readiness;
 mod request_id;
 mod serve;
 
-pub use layers::with_standard_layers;
+pub use access_log::{AccessLog, note_tenant};
+pub use layers::{Edge, with_standard_layers};
 pub use problem::{FieldError, Problem};
+pub use readiness::{Check, Readiness};
 pub use request_id::RequestId;
 pub use serve::{PeerAddr, serve};

@@ -12,7 +12,7 @@ mod layout;
 mod server;
 mod user;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -55,6 +55,8 @@ pub struct EmbeddedConfig {
     pub ephemeral: bool,
     /// `max_connections` of the server.
     pub max_connections: u32,
+    /// Told the folder that PostgreSQL is fetched into, before a download that takes a while begins.
+    pub on_fetch: fn(&Path),
 }
 
 impl EmbeddedConfig {
@@ -67,6 +69,7 @@ impl EmbeddedConfig {
             durability: Durability::default(),
             ephemeral: false,
             max_connections: 200,
+            on_fetch: |_| {},
         }
     }
 
@@ -98,7 +101,7 @@ impl EmbeddedPostgres {
     pub async fn start(config: EmbeddedConfig) -> Result<Self, EmbeddedError> {
         let home = std::path::absolute(&config.data_dir)
             .map_err(|e| EmbeddedError::io("resolve", &config.data_dir, e))?;
-        let binaries = find::binaries(&config.search, &home).await?;
+        let binaries = find::binaries(&config.search, &home, config.on_fetch).await?;
         let run_as = user::unprivileged()?;
         if let Some(user) = &run_as {
             user.can_enter(&binaries)?;

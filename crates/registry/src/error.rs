@@ -7,6 +7,14 @@ pub enum RegistryError {
     /// The database refused a statement or could not be reached.
     #[error("the registry's database failed")]
     Database(#[from] sqlx::Error),
+    /// There is no connection, at the start of a process.
+    #[error("cannot reach PostgreSQL at {address}: {reason}")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A migration of the registry itself failed.
     #[error("a migration of the registry failed")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -26,7 +34,9 @@ pub enum RegistryError {
 impl RegistryError {
     /// Whether the registry could not be reached, so that trying later makes sense.
     pub fn is_unavailable(&self) -> bool {
-        let Self::Database(error) = self else { return matches!(self, Self::Queue(_)) };
+        let Self::Database(error) = self else {
+            return matches!(self, Self::Queue(_) | Self::Unreachable { .. });
+        };
         match error {
             sqlx::Error::Protocol(_)
             | sqlx::Error::Io(_)

@@ -6,10 +6,7 @@
 use std::{pin::Pin, time::Duration};
 
 use futures::{Stream, StreamExt};
-use sqlx::{
-    ConnectOptions, Connection,
-    postgres::{PgListener, PgPoolOptions},
-};
+use sqlx::{ConnectOptions, Connection, Executor, postgres::PgListener};
 use tenantry_domain::{
     app::AppName,
     domain_name::DomainName,
@@ -19,7 +16,13 @@ use tenantry_domain::{
     slug::Slug,
 };
 
+use tokio::time::timeout;
+
 use crate::{Registry, RegistryError};
+
+/// A feed that has heard nothing for this long asks the registry for a sign of life: nothing else tells a
+/// quiet registry from a connection that is dead without having been closed.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// Something changed that routes are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +103,14 @@ impl Registry {
             listener: Option<PgListener>,
             reconnected: T,
         }
+        impl<T> State<T> {
+            fn lose(&mut self) {
+                // Its parting word may wait for the operating system to give the connection up.
+                self.listener = None;
+                // What cut this connection has most likely cut idle ones of the pools.
+                self.registry.health.note_broken();
+            }
+        }
         let state = State { registry: self.clone(), listener: None, reconnected };
         let batches = futures::stream::unfold(state, move |mut state| async move {
             loop {
@@ -117,13 +128,22 @@ impl Registry {
                         }
                     }
                 };
-                match listener.try_recv().await {
+                let limit = state.registry.health.limit();
+                let Ok(heard) = timeout(QUIET.min(limit), listener.try_recv()).await else {
+                    let answered = timeout(limit, listener.execute("SELECT 1")).await;
+                    if !matches!(answered, Ok(Ok(_))) {
+                        tracing::warn!(channel, "the change feed's connection is dead; beginning anew");
+                        state.lose();
+                    }
+                    continue;
+                };
+                match heard {
                     Ok(Some(notification)) => {
                         let news = parse(notification.payload());
                         return Some((news, state));
                     }
                     // The connection was lost; notifications may have been too.
-                    Ok(None) | Err(_) => state.listener = None,
+                    Ok(None) | Err(_) => state.lose(),
                 }
             }
         });
@@ -131,20 +151,16 @@ impl Registry {
     }
 
     async fn listen(&self, channel: &str) -> Result<PgListener, RegistryError> {
-        let options = self.pool.connect_options();
-        // The pool below would back off while the registry is down, and notice late that it is back.
-        options.connect().await?.close().await?;
-        // A connection of its own: a listener would keep one of the registry's pool for ever.
-        let own = PgPoolOptions::new()
-            .max_connections(1)
-            .max_lifetime(None)
-            .idle_timeout(None)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_lazy_with((*options).clone());
-        let mut listener = PgListener::connect_with(&own).await?;
-        listener.eager_reconnect(false);
-        listener.listen(channel).await?;
-        Ok(listener)
+        let connect = async {
+            // The pool below would back off while the registry is down, and notice late that it is back.
+            self.options.connect().await?.close().await?;
+            let own = self.listener_options().connect_lazy_with(self.options.clone());
+            let mut listener = PgListener::connect_with(&own).await?;
+            listener.eager_reconnect(false);
+            listener.listen(channel).await?;
+            Ok(listener)
+        };
+        timeout(self.health.limit(), connect).await.unwrap_or(Err(sqlx::Error::PoolTimedOut.into()))
     }
 }
 

@@ -130,7 +130,7 @@ impl Registry {
     /// Forgets old records; answers how many.
     pub async fn idempotency_forget(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
         let done = sqlx::query!("DELETE FROM idempotency_records WHERE created_at < $1", before)
-            .execute(&self.pool)
+            .execute(&self.housekeeping)
             .await?;
         Ok(done.rows_affected())
     }

@@ -5,10 +5,9 @@
 use apalis::prelude::TaskBuilder;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use tenantry_domain::{ids::OperationId, operation::Lane};
 
-use crate::{Registry, RegistryError};
+use crate::{Registry, RegistryError, TimedConnection};
 
 /// The apalis queue of a lane.
 pub const fn queue_of(lane: Lane) -> &'static str {
@@ -32,7 +31,7 @@ pub struct OperationJob {
 /// # Errors
 /// The database refuses or is gone.
 pub async fn enqueue_in_tx(
-    conn: &mut PgConnection,
+    conn: &mut TimedConnection,
     lane: Lane,
     operations: &[OperationId],
 ) -> Result<(), RegistryError> {
@@ -52,14 +51,14 @@ impl Registry {
     pub async fn job_forget(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
         let done = sqlx::query("DELETE FROM apalis.jobs WHERE done_at < $1")
             .bind(before)
-            .execute(&self.relaxed)
+            .execute(&self.housekeeping)
             .await?;
         sqlx::query(
             "DELETE FROM apalis.workers WHERE last_seen < $1
                  AND NOT EXISTS (SELECT 1 FROM apalis.jobs WHERE lock_by = workers.id)",
         )
         .bind(before)
-        .execute(&self.relaxed)
+        .execute(&self.housekeeping)
         .await?;
         Ok(done.rows_affected())
     }

@@ -2,7 +2,6 @@
 //! in [`crate::operation_control`], what workers do in [`crate::operation_leases`].
 
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
 use tenantry_domain::{
     ids::{OperationId, TenantId},
     operation::{Operation, OperationInput, OperationKind, OperationState, Subject},
@@ -14,6 +13,7 @@ use crate::{
     error::{Stored, broken_constraint, to_json},
     jobs,
     operation_rows::OperationRow,
+    timed::TimedConnection,
 };
 
 /// An operation to start.
@@ -149,7 +149,7 @@ impl Registry {
 
     /// As [`Registry::operation_start`], on the caller's transaction.
     pub async fn operation_start_in_tx(
-        tx: &mut PgConnection,
+        tx: &mut TimedConnection,
         mut new: NewOperation,
     ) -> Result<Operation, OperationStartError> {
         if let Subject::Tenant(tenant) = new.subject {
@@ -196,7 +196,7 @@ impl Registry {
     }
 
     pub(crate) async fn tenant_status_for_update(
-        tx: &mut PgConnection,
+        tx: &mut TimedConnection,
         id: TenantId,
     ) -> Result<TenantStatus, OperationStartError> {
         let row = sqlx::query!("SELECT status, purge_at FROM tenants WHERE id = $1 FOR UPDATE", id.as_uuid())

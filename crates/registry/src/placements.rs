@@ -7,10 +7,10 @@ use tenantry_domain::{
     placement::{Epoch, Placement},
     plan::Tier,
 };
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{
+    TimedConnection,
     Lease, LeaseLost, LeftBehind, Registry, RegistryError,
     error::{Stored, broken_constraint},
     operation_leases::FencedError,
@@ -242,7 +242,7 @@ impl Registry {
 
     /// What a tenant's placements have on their servers.
     pub(crate) async fn placements_left_in_tx(
-        tx: &mut PgConnection,
+        tx: &mut TimedConnection,
         tenant: TenantId,
     ) -> Result<Vec<LeftBehind>, RegistryError> {
         let rows = sqlx::query!(
@@ -267,7 +267,7 @@ impl Registry {
 
     /// Forgets all placements of a tenant that is given up, and sets its status.
     pub(crate) async fn placements_forget_in_tx(
-        tx: &mut PgConnection,
+        tx: &mut TimedConnection,
         tenant: TenantId,
         status: &str,
     ) -> Result<(), RegistryError> {

@@ -40,15 +40,6 @@ pub struct ServerAccess {
     pub shared_database: ObjectName,
 }
 
-/// Replaces what may change on a registered server. `None` leaves it as it is.
-#[derive(Debug, Clone)]
-pub struct ServerChange {
-    /// What operators see; `id`, `tenants`, `revision`, `health` and `created_at` are ignored.
-    pub server: Server,
-    /// Another admin login and its sealed password.
-    pub admin: Option<(String, Vec<u8>)>,
-}
-
 /// A server cannot be registered or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerCreateError {
@@ -220,37 +211,6 @@ impl Registry {
         .fetch_optional(&self.pool)
         .await?;
         row.map(ServerAccess::try_from).transpose()
-    }
-
-    /// Changes a server; false if there is none of that name.
-    pub async fn server_change(&self, change: &ServerChange) -> Result<bool, ServerCreateError> {
-        let server = &change.server;
-        let (user, password) =
-            change.admin.as_ref().map(|(user, password)| (user.as_str(), password.as_slice())).unzip();
-        let done = sqlx::query!(
-            "UPDATE servers SET region = $2, host = $3, port = $4, state = $5, provider = $6, tiers = $7,
-                 capacity = $8, max_connections = $9, admin_user = coalesce($10, admin_user),
-                 admin_password = coalesce($11, admin_password),
-                 revision = revision + CASE WHEN (host, port) = ($3, $4) AND $10::text IS NULL THEN 0 ELSE 1 END,
-                 unreachable_since = CASE WHEN (host, port) = ($3, $4) THEN unreachable_since END,
-                 unreachable_error = CASE WHEN (host, port) = ($3, $4) THEN unreachable_error END
-             WHERE name = $1 AND state <> 'lost'",
-            server.name.as_str(),
-            server.region,
-            server.host,
-            i32::from(server.port),
-            server.state.as_str(),
-            server.provider.as_str(),
-            &tier_names(server),
-            integer(server.capacity),
-            integer(server.max_connections),
-            user,
-            password,
-        )
-        .execute(&self.pool)
-        .await
-        .map_err(refusal)?;
-        Ok(done.rows_affected() == 1)
     }
 
     /// Forgets a server that holds no tenant.

@@ -81,8 +81,9 @@ impl Registry {
 
     /// Forgets samples from before a time; answers how many.
     pub async fn storage_forget(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
-        let forgotten =
-            sqlx::query!("DELETE FROM storage_samples WHERE at < $1", before).execute(&self.relaxed).await?;
+        let forgotten = sqlx::query!("DELETE FROM storage_samples WHERE at < $1", before)
+            .execute(&self.housekeeping)
+            .await?;
         Ok(forgotten.rows_affected())
     }
 }

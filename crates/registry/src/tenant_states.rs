@@ -1,10 +1,10 @@
 //! Table `tenants`, the workers' side: what a purge leaves of a tenant. Its status changes with the records of
 //! an operation, see [`crate::Record`].
 
-use sqlx::PgConnection;
 use tenantry_domain::ids::TenantId;
 
-use crate::{FencedError, Lease, LeaseLost, Registry, RegistryError};
+use crate::{
+    TimedConnection,FencedError, Lease, LeaseLost, Registry, RegistryError};
 
 impl Registry {
     /// Whether a tenant that was deleted is to be purged now, by the registry's clock.
@@ -40,7 +40,7 @@ impl Registry {
 
     /// As [`Registry::tenant_forget`], on the caller's transaction. Run again it changes nothing.
     pub(crate) async fn tenant_forget_in_tx(
-        tx: &mut PgConnection,
+        tx: &mut TimedConnection,
         tenant: TenantId,
     ) -> Result<(), RegistryError> {
         Self::placements_forget_in_tx(tx, tenant, "purged").await?;

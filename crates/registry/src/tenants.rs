@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::PgConnection;
 use tenantry_domain::{
     Slug,
     app::AppName,
@@ -21,6 +20,7 @@ use crate::{
     error::{Stored, broken_constraint, to_json},
     jobs,
     plans::PlanRow,
+    timed::TimedConnection,
 };
 
 /// A sign-up: everything that is written at once.
@@ -212,7 +212,7 @@ impl Registry {
 
     /// As [`Registry::tenant_create`], on the caller's transaction. Of two taken labels it always names the slug.
     pub async fn tenant_create_in_tx(
-        tx: &mut PgConnection,
+        tx: &mut TimedConnection,
         new: &NewTenant,
     ) -> Result<Operation, TenantCreateError> {
         let Tenant {

@@ -66,7 +66,7 @@ impl Registry {
             before,
             limit,
         )
-        .fetch_one(&self.relaxed)
+        .fetch_one(&self.housekeeping)
         .await?;
         Ok(merged.cast_unsigned())
     }
@@ -74,7 +74,7 @@ impl Registry {
     /// Forgets hours from before a time; answers how many samples.
     pub async fn usage_forget(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
         let forgotten = sqlx::query!("DELETE FROM usage_samples WHERE hourly AND at < $1", before)
-            .execute(&self.relaxed)
+            .execute(&self.housekeeping)
             .await?;
         Ok(forgotten.rows_affected())
     }

@@ -36,10 +36,7 @@ impl FromRequestParts<Arc<Plane>> for Admitted {
 async fn admitted(parts: &Parts, plane: &Plane) -> Result<Admitted, Problem> {
     let asked = resolve::identify(parts, &plane.rules).map_err(answers::unresolved)?;
     let route = tenant_of(plane, &asked).await?;
-    let span = tracing::Span::current();
-    if !span.is_disabled() {
-        span.record("tenant.id", tracing::field::display(route.tenant_id));
-    }
+    tenantry_http::note_tenant(route.tenant_id);
     let scope = scope_of(&parts.method);
     let route = admit(plane, route, &asked, scope).await?;
     Ok(Admitted { route, query: asked.query })

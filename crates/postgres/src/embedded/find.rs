@@ -29,7 +29,11 @@ pub struct SearchPath {
 }
 
 /// The folder with `postgres`, `initdb` and `pg_ctl`.
-pub(super) async fn binaries(search: &SearchPath, home: &Path) -> Result<PathBuf, EmbeddedError> {
+pub(super) async fn binaries(
+    search: &SearchPath,
+    home: &Path,
+    on_fetch: fn(&Path),
+) -> Result<PathBuf, EmbeddedError> {
     if let Some(dir) = &search.bin_dir {
         return match version(dir) {
             Ok(number) if number >= OLDEST => Ok(dir.clone()),
@@ -49,6 +53,7 @@ pub(super) async fn binaries(search: &SearchPath, home: &Path) -> Result<PathBuf
         }
     }
     let store = home.parent().unwrap_or(home).join("postgresql-binaries");
+    on_fetch(&store);
     fetch(&store).await.map_err(|reason| {
         tried.push(format!("downloading one failed: {reason}"));
         EmbeddedError::NotFound { tried: tried.join("; ") }
@@ -139,7 +144,7 @@ mod tests {
     async fn a_wrong_folder_is_refused_with_what_to_do() {
         let empty = tempfile::tempdir().unwrap();
         let search = SearchPath { bin_dir: Some(empty.path().into()), path: None };
-        let error = binaries(&search, empty.path()).await.unwrap_err().to_string();
+        let error = binaries(&search, empty.path(), |_| {}).await.unwrap_err().to_string();
         assert!(error.contains("holds no `postgres`") && error.contains("TENANTRY_POSTGRES_BIN"), "{error}");
     }
 }

@@ -1,10 +1,14 @@
 //! Logs and metrics of the process.
 
+mod descriptions;
+mod metrics;
+
 use std::io::IsTerminal;
 
 use anyhow::Context;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
+
+pub(crate) use metrics::Metrics;
 
 use crate::settings::{LogArgs, LogFormat};
 
@@ -21,21 +25,4 @@ pub(crate) fn log(args: &LogArgs, default: &str) -> anyhow::Result<()> {
             .try_init(),
     }
     .context("logging has begun already")
-}
-
-/// Seconds; from a cached read to a long copy.
-const BUCKETS: &[f64] =
-    &[0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
-
-/// The process's metrics, to be rendered on the admin port. May be called again: a process has one recorder.
-pub(crate) fn metrics() -> anyhow::Result<PrometheusHandle> {
-    static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
-        return Ok(handle.clone());
-    }
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), BUCKETS)?
-        .install_recorder()
-        .context("the metrics recorder cannot be installed")?;
-    Ok(HANDLE.get_or_init(|| handle).clone())
 }
