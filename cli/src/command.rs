@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use tenantry_worker::engine::Probe;
 
-use crate::{client, demo, dev, roles, settings::LogArgs, telemetry};
+use crate::{client, completions, demo, dev, roles, settings::LogArgs, telemetry};
 
 /// Gives every customer of a SaaS its own PostgreSQL: a schema, a database or a server, by plan.
 #[derive(Debug, Parser)]
@@ -41,6 +41,9 @@ pub enum Command {
     /// Talk to a control plane.
     #[command(flatten)]
     Client(client::ClientCommand),
+
+    /// Print a script that completes commands and flags in a shell.
+    Completions(completions::CompletionsArgs),
 }
 
 /// What roles log. apalis reports as an error each tick of a schedule that comes a fraction of a
@@ -79,6 +82,7 @@ impl Cli {
                 telemetry::log(&self.log, "warn")?;
                 client::run(command).await
             }
+            Command::Completions(args) => completions::run(&args),
         }
     }
 }

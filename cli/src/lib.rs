@@ -6,6 +6,7 @@
 pub mod app_folder;
 mod client;
 mod command;
+mod completions;
 mod demo;
 mod dev;
 pub mod embedded;
@@ -55,7 +56,10 @@ pub fn choose_cryptography() {
 
 #[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    match error.downcast_ref::<client::ErrorDocument>() {
+        Some(document) => eprintln!("{document}"),
+        None => eprintln!("error: {error:#}"),
+    }
     ExitCode::FAILURE
 }
 

@@ -7,18 +7,23 @@
 mod apps;
 mod confirm;
 mod connection;
+mod failure;
 mod http;
 mod human;
 mod keys;
 mod list;
+mod login;
 mod operations;
 mod output;
 mod plans;
 mod problem;
+mod profiles;
 mod progress;
 mod servers;
 mod tenants;
 mod values;
+mod watch;
+mod wording;
 
 use anyhow::Context;
 use clap::Subcommand;
@@ -27,14 +32,21 @@ use serde_json::Value;
 use connection::ConnectionArgs;
 use http::Api;
 use output::Output;
+use profiles::Profiles;
+
+pub(crate) use failure::ErrorDocument;
 
 /// Commands that talk to a control plane.
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
+    /// Keep a control plane's address and key, for the commands below.
+    Login(Box<login::LoginArgs>),
+    /// Forget what `login` kept.
+    Logout(Box<login::LogoutArgs>),
     /// Sign tenants up, look at them, stop, restore and delete them.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Tenants(Box<tenants::TenantsArgs>),
-    /// Look at the work on tenants, follow it, retry or cancel it.
+    /// Look at the work on tenants and servers, follow it, retry or cancel it.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Operations(Box<operations::OperationsArgs>),
     /// What tenants buy: tier, limits, features.
@@ -51,32 +63,42 @@ pub enum ClientCommand {
     Keys(Box<keys::KeysArgs>),
 }
 
+impl ClientCommand {
+    fn connection(&self) -> &ConnectionArgs {
+        match self {
+            Self::Login(args) => &args.connection,
+            Self::Logout(args) => &args.connection,
+            Self::Tenants(args) => &args.connection,
+            Self::Operations(args) => &args.connection,
+            Self::Plans(args) => &args.connection,
+            Self::Servers(args) => &args.connection,
+            Self::Apps(args) => &args.connection,
+            Self::Keys(args) => &args.connection,
+        }
+    }
+}
+
+/// Runs a command; with `--output json` its error is an [`ErrorDocument`].
 pub(crate) async fn run(command: ClientCommand) -> anyhow::Result<()> {
+    let output = command.connection().output();
+    dispatch(command)
+        .await
+        .map_err(|error| if output.is_json() { ErrorDocument::of(&error).into() } else { error })
+}
+
+async fn dispatch(command: ClientCommand) -> anyhow::Result<()> {
     match command {
-        ClientCommand::Tenants(args) => {
-            let client = Client::new(&args.connection)?;
-            tenants::run(&client, args.command).await
-        }
+        ClientCommand::Login(args) => login::login(&args.connection).await,
+        ClientCommand::Logout(args) => login::logout(&args.connection),
+        ClientCommand::Tenants(args) => tenants::run(&Client::new(&args.connection)?, args.command).await,
         ClientCommand::Operations(args) => {
-            let client = Client::new(&args.connection)?;
-            operations::run(&client, args.command).await
+            operations::run(&Client::new(&args.connection)?, args.command).await
         }
-        ClientCommand::Plans(args) => {
-            let client = Client::new(&args.connection)?;
-            plans::run(&client, args.command).await
-        }
-        ClientCommand::Servers(args) => {
-            let client = Client::new(&args.connection)?;
-            servers::run(&client, args.command).await
-        }
-        ClientCommand::Apps(args) => {
-            let client = Client::new(&args.connection)?;
-            apps::run(&client, args.command).await
-        }
-        ClientCommand::Keys(args) => {
-            let client = Client::new(&args.connection)?;
-            keys::run(&client, args.command).await
-        }
+        ClientCommand::Plans(args) => plans::run(&Client::new(&args.connection)?, args.command).await,
+        ClientCommand::Servers(args) => servers::run(&Client::new(&args.connection)?, args.command).await,
+        // Some of these need no control plane.
+        ClientCommand::Apps(args) => apps::run(&args.connection, args.command).await,
+        ClientCommand::Keys(args) => keys::run(&Client::new(&args.connection)?, args.command).await,
     }
 }
 
@@ -89,7 +111,11 @@ struct Client {
 
 impl Client {
     fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
-        Ok(Self { api: args.api()?, output: args.output() })
+        let profiles = Profiles::load()?;
+        let profile = profiles.chosen(args.profile())?;
+        let url = args.url(profile);
+        let key = args.api_key(&url, profile);
+        Ok(Self { api: Api::new(url, key)?, output: args.output() })
     }
 }
 

@@ -128,3 +128,12 @@ pub(crate) fn default_data_dir() -> PathBuf {
         .unwrap_or_else(std::env::temp_dir)
         .join("tenantry")
 }
+
+/// Where the client keeps its profiles.
+pub(crate) fn config_dir() -> anyhow::Result<PathBuf> {
+    let given = |name: &str| std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    given("XDG_CONFIG_HOME")
+        .or_else(|| given("HOME").map(|home| home.join(".config")))
+        .map(|dir| dir.join("tenantry"))
+        .context("there is no folder for profiles: set XDG_CONFIG_HOME or HOME")
+}
