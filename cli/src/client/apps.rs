@@ -68,7 +68,7 @@ pub(super) struct VersionArgs {
 
     /// The version's number, as `tenantry apps show` lists it.
     #[arg(value_name = "VERSION")]
-    version: u64,
+    number: u64,
 }
 
 const COLUMNS: &[Column] = &[
@@ -120,13 +120,13 @@ async fn show(client: &Client, app: &str) -> anyhow::Result<()> {
 }
 
 async fn promote(client: &Client, args: &VersionArgs) -> anyhow::Result<()> {
-    let (app, version) = (&args.app.app, args.version.to_string());
+    let (app, version) = (&args.app.app, args.number.to_string());
     let answer = client.api.post(&["apps", app, "versions", &version, "promote"], None).await?;
     client.output.done(&answer, &format!("new tenants of {app} get version {version}"))
 }
 
 async fn delete_version(client: &Client, args: &VersionArgs) -> anyhow::Result<()> {
-    let (app, version) = (&args.app.app, args.version.to_string());
+    let (app, version) = (&args.app.app, args.number.to_string());
     let answer = client.api.delete(&["apps", app, "versions", &version], &[]).await?;
     client.output.done(&answer, &format!("version {version} of {app} is deleted"))
 }

@@ -9,7 +9,7 @@ use tenantry_domain::app::{App, AppName, Migration};
 
 use crate::{
     app_folder,
-    client::{Client, output::note, problem::Problem},
+    client::{Client, human::text, output::note, problem::Problem},
 };
 
 /// What to push.
@@ -17,6 +17,7 @@ use crate::{
 #[command(after_help = "Examples:
   tenantry apps push inventory
   tenantry apps push inventory --dry-run
+  tenantry apps push inventory --promote
   tenantry apps push . --app-name inventory
 
 Versions never change once they are pushed: mend one with a new one.")]
@@ -32,6 +33,10 @@ pub(in crate::client) struct PushArgs {
     /// Only try the next new version on the server; nothing is kept.
     #[arg(long)]
     dry_run: bool,
+
+    /// Give new tenants the last version at once, as `tenantry apps promote` does.
+    #[arg(long, conflicts_with = "dry_run")]
+    promote: bool,
 }
 
 pub(super) async fn run(client: &Client, args: PushArgs) -> anyhow::Result<()> {
@@ -60,8 +65,20 @@ async fn push(client: &Client, args: &PushArgs, app: &App) -> anyhow::Result<()>
             }
         }
     }
-    let after = client.api.get(&["apps", name], &[]).await?;
+    let mut after = client.api.get(&["apps", name], &[]).await?;
+    if let Some(version) = unpromoted(&after).filter(|_| args.promote) {
+        let path = ["apps", name, "versions", &version.to_string(), "promote"];
+        after = client.api.post(&path, None).await?;
+    }
     client.output.done(&after, &pushed(name, new, &after))
+}
+
+/// The last version, if new tenants do not get it.
+fn unpromoted(app: &Value) -> Option<i64> {
+    let latest = app["latestVersion"].as_i64();
+    latest.filter(|latest| {
+        app.get("promotedVersion").is_some_and(|promoted| promoted.as_i64() != Some(*latest))
+    })
 }
 
 /// Tries the first version that is new. Those after it build on it, and are tried when it is pushed.
@@ -97,21 +114,19 @@ fn refused(args: &PushArgs, migration: &Migration, error: anyhow::Error) -> anyh
 }
 
 fn pushed(name: &str, new: usize, app: &Value) -> String {
-    if new == 0 {
-        return format!("{name} is as it was, apart from its manifest and seed, which were replaced");
-    }
-    let versions = if new == 1 { "1 new version".to_owned() } else { format!("{new} new versions") };
-    let latest = &app["latestVersion"];
-    match app.get("promotedVersion") {
-        Some(promoted) if promoted != latest => {
-            let current = if promoted.is_null() { "none".into() } else { promoted.to_string() };
-            format!(
-                "{name} has {versions}; new tenants still get {current}\n  \
-                 -> give them the new one: tenantry apps promote {name} {latest}"
-            )
-        }
-        _ => format!("{name} has {versions}; new tenants get {latest}"),
-    }
+    let versions = match new {
+        0 => "no new version; its manifest and seed were replaced".to_owned(),
+        1 => "1 new version".to_owned(),
+        new => format!("{new} new versions"),
+    };
+    let Some(latest) = unpromoted(app) else {
+        return format!("{name} has {versions}; new tenants get {}", text(&app["latestVersion"]));
+    };
+    format!(
+        "{name} has {versions}; new tenants still get {}\n  \
+         -> give them the last one: tenantry apps promote {name} {latest}",
+        text(&app["promotedVersion"])
+    )
 }
 
 fn versions_of(app: &Value) -> BTreeSet<i64> {
@@ -174,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_version_that_is_refused_is_named_by_file_and_line() {
-        let args = PushArgs { folder: "apps/crm".into(), app_name: None, dry_run: false };
+        let args = PushArgs { folder: "apps/crm".into(), app_name: None, dry_run: false, promote: false };
         let problem: Problem = serde_json::from_value(json!({
             "title": "Unprocessable Entity", "code": "version_invalid", "version": 7, "line": 12,
             "detail": "syntax error at end of input",
@@ -194,7 +209,7 @@ mod tests {
         assert_eq!(
             pushed("crm", 1, &app),
             "crm has 1 new version; new tenants still get 6\n  \
-             -> give them the new one: tenantry apps promote crm 7"
+             -> give them the last one: tenantry apps promote crm 7"
         );
         assert_eq!(
             pushed("crm", 2, &json!({"latestVersion": 7, "promotedVersion": 7})),

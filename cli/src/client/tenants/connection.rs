@@ -2,9 +2,10 @@
 
 use anyhow::Context;
 use clap::Args;
-use secrecy::SecretString;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use url::{Host, Url};
+use serde_json::json;
 
 use super::TenantArg;
 use crate::client::{
@@ -42,21 +43,24 @@ pub(super) struct Connection {
 
 impl Connection {
     /// As a connection URI. The role has its schema as search path, so that none is named.
-    fn uri(&self) -> anyhow::Result<Url> {
-        use secrecy::ExposeSecret;
-        let mut uri = Url::parse("postgres://host").expect("a URL");
+    fn uri(&self) -> String {
+        let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
+        let password =
+            self.password.as_ref().map(|password| format!(":{}", escaped(password.expose_secret())));
         // An IPv6 address stands in brackets.
-        let host =
-            self.host.parse().map_or_else(|_| self.host.clone(), |v6| Host::<&str>::Ipv6(v6).to_string());
-        uri.set_host(Some(&host)).with_context(|| format!("{host} is no host"))?;
-        uri.set_path(&self.database);
-        let set = |done: Result<(), ()>| done.ok().context("the connection is no URI");
-        set(uri.set_port(Some(self.port)))?;
-        set(uri.set_username(&self.role))?;
-        set(uri.set_password(self.password.as_ref().map(ExposeSecret::expose_secret)))?;
-        Ok(uri)
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!(
+            "postgres://{}{}@{host}:{}/{}",
+            escaped(&self.role),
+            password.unwrap_or_default(),
+            self.port,
+            escaped(&self.database)
+        )
     }
 }
+
+/// All but what a URI never gives a meaning to (RFC 3986, 2.3).
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 const LINES: &[Column] = &[
     ("host", Shown::Text("/host")),
@@ -74,8 +78,8 @@ pub(super) async fn run(client: &Client, args: &ConnectionOfArgs) -> anyhow::Res
         return client.output.one(&answer, LINES);
     }
     let connection = Connection::deserialize(&answer).context("the answer is no connection")?;
-    let uri = connection.uri()?;
-    client.output.done(&serde_json::json!({ "uri": uri }), uri.as_str())
+    let uri = connection.uri();
+    client.output.done(&json!({ "uri": uri }), &uri)
 }
 
 #[cfg(test)]
@@ -90,7 +94,7 @@ mod tests {
             role: "tenant_acme".into(),
             password: password.map(|password| password.to_owned().into()),
         };
-        connection.uri().unwrap().into()
+        connection.uri()
     }
 
     #[test]
