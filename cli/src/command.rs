@@ -9,7 +9,7 @@ use crate::{client, completions, demo, dev, roles, settings::LogArgs, telemetry}
 
 /// Gives every customer of a SaaS its own PostgreSQL: a schema, a database or a server, by plan.
 #[derive(Debug, Parser)]
-#[command(name = "tenantry", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "tenantry", version, max_term_width = 110)]
 pub struct Cli {
     #[command(flatten)]
     log: LogArgs,

@@ -17,9 +17,12 @@ async fn an_error_is_told_in_commands_and_flags() {
     let unknown = cli.run(&["tenants", "create", "Acme", "--plan", "no-such-plan"]).await.failed();
     assert!(unknown.contains("`tenantry plans list`") && unknown.contains("--plan: "), "{unknown}");
     let add = ["servers", "add", "x", "--host", "h", "--capacity", "1", "--max-connections", "0"];
-    let wrong = cli.run(&add).await.failed();
+    let missing = cli.run(&add).await.failed();
+    assert!(missing.contains("--admin-user: is required"), "{missing}");
+    let login = ["--admin-user", "u", "--admin-password", "p"];
+    let wrong = cli.run(&[&add[..], &login].concat()).await.failed();
     assert!(wrong.contains("--max-connections: must be from 1"), "{wrong}");
-    for text in [unknown, wrong] {
+    for text in [unknown, missing, wrong] {
         for word in ["GET /", "maxConnections", "adminUser", "/api/v1"] {
             assert!(!text.contains(word), "{text}");
         }

@@ -14,7 +14,7 @@ use super::{
 #[command(next_help_heading = "Control plane")]
 pub(crate) struct ConnectionArgs {
     /// Where the control plane is; `http://` may be left out. [default: the profile's, or else
-    /// <http://127.0.0.1:8080>]
+    /// `http://127.0.0.1:8080`]
     #[arg(long, env = "TENANTRY_URL", value_name = "URL", value_parser = base_url, global = true)]
     url: Option<Url>,
 

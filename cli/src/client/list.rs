@@ -17,15 +17,15 @@ const SHOWN: usize = 50;
 /// How much of a list to show.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ListArgs {
-    /// Show at most so many. [default: 50]
+    /// Show at most this many. [default: 50]
     #[arg(long, value_name = "COUNT", conflicts_with = "all")]
     limit: Option<usize>,
 
-    /// Show all.
+    /// Show all of them.
     #[arg(long)]
     all: bool,
 
-    /// Go on after an earlier list: its `nextCursor`.
+    /// Continue an earlier list: the `nextCursor` that it printed with --output json.
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
 }

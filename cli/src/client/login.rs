@@ -19,7 +19,7 @@ use super::{
 #[command(after_help = "Examples:
   tenantry login
   tenantry login --url control.internal:8080 --profile staging
-  tenantry --profile staging tenants list
+  tenantry tenants list --profile staging
   printf %s \"$KEY\" | tenantry login
 
 The key is asked for, or read from standard input; it is tried before it is kept. Profiles are in

@@ -39,26 +39,26 @@ pub(crate) use failure::ErrorDocument;
 /// Commands that talk to a control plane.
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
-    /// Keep a control plane's address and key, for the commands below.
+    /// Keep a control plane's address and key for later commands.
     Login(Box<login::LoginArgs>),
     /// Forget what `login` kept.
     Logout(Box<login::LogoutArgs>),
-    /// Sign tenants up, look at them, stop, restore and delete them.
+    /// Sign tenants up, list, suspend, restore and delete them.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Tenants(Box<tenants::TenantsArgs>),
-    /// Look at the work on tenants and servers, follow it, retry or cancel it.
+    /// Follow, retry, cancel or abandon the work on tenants and servers.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Operations(Box<operations::OperationsArgs>),
-    /// What tenants buy: tier, limits, features.
+    /// Manage plans: the tier, limits and features that tenants buy.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Plans(Box<plans::PlansArgs>),
-    /// The PostgreSQL servers that hold tenants.
+    /// Manage the PostgreSQL servers that hold tenants.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Servers(Box<servers::ServersArgs>),
-    /// The applications whose tables tenants get.
+    /// Manage apps: the tables that tenants get.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Apps(Box<apps::AppsArgs>),
-    /// The API keys of operators and SaaS back ends.
+    /// Manage the API keys of operators and SaaS back ends.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Keys(Box<keys::KeysArgs>),
 }

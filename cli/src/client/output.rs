@@ -15,9 +15,9 @@ use super::human;
 /// How answers are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people.
+    // For people. No doc comments here: clap would show each value in a paragraph of its own.
     Table,
-    /// What the API answered, for programs.
+    // What the API answered, for programs.
     Json,
 }
 

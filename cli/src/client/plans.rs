@@ -49,7 +49,7 @@ pub(super) enum PlansCommand {
 /// One plan.
 #[derive(Debug, Args)]
 pub(super) struct PlanArg {
-    /// The plan's name; for one that exists, its id too.
+    /// The plan's name, or the id of one that exists.
     #[arg(value_name = "PLAN")]
     plan: String,
 }
@@ -120,11 +120,8 @@ fn storage(text: &str) -> Result<Ceiling, String> {
 
 impl PlanChangeArgs {
     /// A whole plan: what the file says, and the flags over it.
-    fn whole(&self) -> anyhow::Result<Value> {
-        let base = self.file.as_deref().map_or_else(|| Ok(Map::new()), read)?;
-        let mut plan = self.over(base)?;
-        plan.insert("name".into(), self.plan.plan.clone().into());
-        Ok(plan.into())
+    fn whole(&self) -> anyhow::Result<Map<String, Value>> {
+        self.over(self.file.as_deref().map_or_else(|| Ok(Map::new()), read)?)
     }
 
     /// The members that the flags change. Limits, features and default configuration are whole: the API
@@ -227,14 +224,19 @@ pub(super) async fn run(client: &Client, command: PlansCommand) -> anyhow::Resul
             client.output.one(&plan, LINES)
         }
         PlansCommand::Create(args) => {
-            let plan = client.api.post(&["plans"], Some(&args.whole()?)).await?;
+            let mut plan = args.whole()?;
+            plan.insert("name".into(), args.plan.plan.clone().into());
+            let plan = client.api.post(&["plans"], Some(&plan.into())).await?;
             client.output.one(&plan, LINES)
         }
         PlansCommand::Update(args) => {
             ensure!(args.changes_something(), "nothing to change was given; see --help");
             let path = ["plans", &args.plan.plan];
             let plan = if args.file.is_some() {
-                client.api.put(&path, &args.whole()?).await?
+                let mut plan = args.whole()?;
+                // The file may be another plan's; the path names the one that is meant.
+                plan.remove("name");
+                client.api.put(&path, &plan.into()).await?
             } else {
                 let before = client.api.get(&path, &[]).await?;
                 client.api.patch(&path, &args.change(&before)?).await?
@@ -283,8 +285,8 @@ mod tests {
         std::fs::write(file.path(), r#"{"name": "old", "tier": "schema", "features": {"x": true}}"#).unwrap();
         let args = args(&["p", "--file", file.path().to_str().unwrap(), "--tier=database", "--feature=y"]);
         assert_eq!(
-            args.whole().unwrap(),
-            json!({"name": "p", "tier": "database", "features": {"x": true, "y": true}})
+            Value::from(args.whole().unwrap()),
+            json!({"name": "old", "tier": "database", "features": {"x": true, "y": true}})
         );
     }
 

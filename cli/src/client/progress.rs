@@ -22,7 +22,7 @@ use super::{
 /// Whether to wait for the work that a command begins.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WaitArgs {
-    /// Come back at once instead of waiting until the work is done.
+    /// Do not wait until the work is done.
     #[arg(long)]
     no_wait: bool,
 }

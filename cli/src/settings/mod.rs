@@ -29,9 +29,9 @@ pub(crate) struct LogArgs {
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
+    // For people. No doc comments here: clap would show each value in a paragraph of its own.
     Pretty,
-    /// For machines: one JSON object per line.
+    // For machines: one JSON object per line.
     Json,
 }
 

@@ -10,19 +10,19 @@ use serde_json::{Map, Value};
 /// What a server is to be.
 #[derive(Debug, Args)]
 pub(super) struct ServerChangeArgs {
-    /// Host name or address, without a port.
+    /// Host name or address, without a port; a new server needs one.
     #[arg(long, value_name = "HOST")]
     host: Option<String>,
 
-    /// TCP port. [default of a new one: 5432]
+    /// TCP port. [default for a new server: 5432]
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
 
-    /// Where it runs, e.g. eu-central. [default of a new one: default]
+    /// Where it runs, e.g. eu-central. [default for a new server: default]
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
 
-    /// A login that may create roles and databases.
+    /// A login that may create roles and databases; a new server needs one.
     #[arg(long, value_name = "USER")]
     admin_user: Option<String>,
 
@@ -34,15 +34,15 @@ pub(super) struct ServerChangeArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "admin_password")]
     admin_password_file: Option<PathBuf>,
 
-    /// A tier that it may hold; may be given several times. [default of a new one: schema and database]
+    /// A tier that it may hold; may be given several times. [default for a new server: schema and database]
     #[arg(long = "tier", value_name = "TIER")]
     tiers: Vec<String>,
 
-    /// How many tenants it may hold.
+    /// How many tenants it may hold; a new server needs it.
     #[arg(long, value_name = "COUNT")]
     capacity: Option<u32>,
 
-    /// Connections that one data plane may open to it. [default of a new one: 50]
+    /// Connections that one data plane may open to it. [default for a new server: 50]
     #[arg(long, value_name = "COUNT")]
     max_connections: Option<u32>,
 }
