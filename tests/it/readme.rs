@@ -30,6 +30,17 @@ fn shell_blocks(document: &str, heading: Option<&str>) -> String {
     script
 }
 
+#[test]
+fn comments_do_no_harm_in_a_shell_that_takes_them_for_commands() {
+    // As zsh does with what is pasted, by default.
+    for document in ["README.md", "docs/your-own-app.md"] {
+        let lines = shell_blocks(document, None);
+        for comment in lines.lines().filter(|line| line.starts_with('#')) {
+            assert!(!comment.contains(['\'', '"', '`', ';', '(', '<', '>', '&', '|', '$']), "{comment}");
+        }
+    }
+}
+
 /// As many ports in a row that are free, below those that the system gives out by itself.
 async fn free_ports(count: u16) -> Range<u16> {
     loop {
@@ -78,14 +89,16 @@ async fn the_lines_of_in_production_work_as_printed() {
     let script = format!("{END_THE_ROLES_ANYWAY}{lines}\n{END_THE_ROLES}");
     let ran = cli.script(&script).output().await.unwrap();
     let (out, err) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
-    assert!(ran.status.success(), "{out}\n{err}");
-    assert!(out.contains("ada@example.com"), "{out}\n{err}");
-    assert!(out.ends_with("all roles ended\n"), "{out}\n{err}");
+    let logs = ["control-plane", "worker", "data-plane"]
+        .map(|role| std::fs::read_to_string(cli.home().join(role).with_extension("log")).unwrap_or_default());
+    assert!(ran.status.success(), "{out}\n{err}\n{logs:#?}");
+    assert!(out.contains("ada@example.com"), "{out}\n{err}\n{logs:#?}");
+    assert!(out.ends_with("all roles ended\n"), "{out}\n{err}\n{logs:#?}");
 
     // Pasted again, the key-encryption key stays what it was.
     let kek = std::fs::read_to_string(cli.home().join("tenantry.kek")).unwrap();
     let step: String =
-        lines.lines().filter(|line| line.contains("KEK_FILE")).map(|line| format!("{line}\n")).collect();
+        lines.lines().filter(|line| line.contains("KEK_FILE")).flat_map(|line| [line, "\n"]).collect();
     assert!(cli.script(&step).status().await.unwrap().success());
     assert_eq!(std::fs::read_to_string(cli.home().join("tenantry.kek")).unwrap(), kek);
 }

@@ -102,7 +102,7 @@ fn statements(tokens: &[Token]) -> Vec<&[Token]> {
     for (at, token) in tokens.iter().enumerate() {
         match (&token.kind, depth) {
             (Kind::Word(word), 0) if word == "begin" && word_at(tokens, at + 1) == Some("atomic") => {
-                depth = 1
+                depth = 1;
             }
             (Kind::Word(word), 1..) if word == "case" => depth += 1,
             (Kind::Word(word), 1..) if word == "end" => depth -= 1,

@@ -61,6 +61,11 @@ impl ConnectionArgs {
         self.api_key.clone().filter(|key| !key.expose_secret().is_empty())
     }
 
+    /// Whether a profile is asked for, or could add something.
+    pub(crate) fn needs_profile(&self) -> bool {
+        self.profile.is_some() || self.url.is_none() || self.given_key().is_none()
+    }
+
     pub(crate) fn profile(&self) -> Option<&ProfileName> {
         self.profile.as_ref()
     }

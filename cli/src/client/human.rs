@@ -77,6 +77,11 @@ pub(crate) fn in_words(thing: &Value) -> String {
     }
 }
 
+/// Lines below a sentence, indented.
+pub(crate) fn indented(lines: impl Iterator<Item = String>) -> String {
+    lines.fold(String::new(), |text, line| text + "\n  " + &line)
+}
+
 /// Switches, on and off: `x on, y off`.
 pub(crate) fn switches(value: &Value) -> String {
     let Some(members) = value.as_object().filter(|members| !members.is_empty()) else { return "-".into() };

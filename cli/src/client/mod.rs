@@ -25,6 +25,9 @@ mod values;
 mod watch;
 mod wording;
 
+#[cfg(test)]
+mod requests;
+
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::Value;
@@ -111,8 +114,10 @@ struct Client {
 
 impl Client {
     fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
-        let profiles = Profiles::load()?;
-        let profile = profiles.chosen(args.profile())?;
+        // Who gives everything needs no profile, nor a home to keep it in.
+        let profiles = if args.needs_profile() { Some(Profiles::load()?) } else { None };
+        let profile =
+            profiles.as_ref().map(|profiles| profiles.chosen(args.profile())).transpose()?.flatten();
         let url = args.url(profile);
         let key = args.api_key(&url, profile);
         Ok(Self { api: Api::new(url, key)?, output: args.output() })

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Client,
     connection::ConnectionArgs,
-    human::{in_words, text},
+    human::{in_words, indented, text},
     list::{self, ListArgs},
     output::{Column, Shown},
     progress::{WaitArgs, finish_after, follow, last_event, subject, verdict, work},
@@ -192,8 +192,7 @@ fn abandoned(answer: &Value) -> String {
     if left.is_empty() {
         return format!("{work} is given up; it leaves nothing behind");
     }
-    let left: String = left.iter().map(|thing| format!("\n  {}", in_words(thing))).collect();
-    format!("{work} is given up; it leaves behind:{left}")
+    format!("{work} is given up; it leaves behind:{}", indented(left.iter().map(in_words)))
 }
 
 #[cfg(test)]

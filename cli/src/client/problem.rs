@@ -12,6 +12,9 @@ use super::{
     wording::{flag, in_commands},
 };
 
+/// The version of this command line.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The control plane does not answer.
 #[derive(Debug)]
 pub(crate) struct Unreachable {
@@ -101,6 +104,11 @@ impl Problem {
         self.status == 404 && !self.code.is_empty()
     }
 
+    /// Whether there is no such endpoint, or only an older one: nothing that the user typed is wrong.
+    fn is_about_the_endpoint(&self) -> bool {
+        matches!(self.code.as_str(), "no_such_endpoint" | "method_not_allowed" | "unknown_parameter")
+    }
+
     /// Whether the detail is no more than the one field error, which has a line of its own.
     fn is_said_by_field(&self) -> bool {
         matches!(&self.errors[..], [only] if self.detail == format!("`{}` {}", only.field, only.message))
@@ -142,10 +150,15 @@ impl fmt::Display for Problem {
         } else {
             write!(f, " ({})", one_line(&self.code))?;
         }
-        if !self.detail.is_empty() && !self.is_said_by_field() {
+        if self.is_about_the_endpoint() {
+            write!(
+                f,
+                ": the control plane does not know this command; is it of another version than tenantry {VERSION}?"
+            )?;
+        } else if !self.detail.is_empty() && !self.is_said_by_field() {
             write!(f, ": {}", in_commands(&self.detail))?;
         }
-        for error in &self.errors {
+        for error in self.errors.iter().filter(|_| !self.is_about_the_endpoint()) {
             write!(f, "\n  {}: {}", flag(&error.field), in_commands(&error.message))?;
         }
         if let Some(advice) = self.advice() {
@@ -196,6 +209,14 @@ mod tests {
     fn an_operation_in_the_way_can_be_watched() {
         let body = r#"{"title": "Conflict", "code": "operation_in_progress", "detail": "wait", "operationId": "0199"}"#;
         assert!(parse(StatusCode::CONFLICT, body).to_string().contains("tenantry operations watch 0199"));
+    }
+
+    #[test]
+    fn an_older_control_plane_is_named_as_one() {
+        let body = r#"{"title": "Method Not Allowed", "code": "method_not_allowed",
+            "detail": "this endpoint has other methods; see /docs"}"#;
+        let shown = parse(StatusCode::METHOD_NOT_ALLOWED, body).to_string();
+        assert!(shown.contains("does not know this command") && !shown.contains("endpoint"), "{shown}");
     }
 
     #[test]

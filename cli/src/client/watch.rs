@@ -108,7 +108,7 @@ fn frame(body: &str, (rows, columns): (u16, u16), interval: Duration, now: DateT
     // The last row stays empty: a line's end there would scroll.
     let lines = lines.take(rows.saturating_sub(1)).map(|line| truncate_str(line, columns, "…"));
     // Home; each line with the rest of its row cleared; all rows below cleared.
-    let drawn: String = lines.map(|line| format!("{line}\x1b[K\r\n")).collect();
+    let drawn: String = lines.flat_map(|line| [line, "\x1b[K\r\n".into()]).collect();
     format!("\x1b[H{drawn}\x1b[J")
 }
 
@@ -153,7 +153,7 @@ impl<'a> Changes<'a> {
         if self.output.is_json() {
             return item.to_string();
         }
-        let mut line = now.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let mut cells = vec![now.to_rfc3339_opts(SecondsFormat::Secs, true)];
         for ((_, shown), width) in self.columns.iter().zip(&mut self.widths) {
             // A line is read later: a time in it is absolute.
             let cell = match shown {
@@ -161,9 +161,9 @@ impl<'a> Changes<'a> {
                 other => other.of(item, now),
             };
             *width = cell.chars().count().max(*width);
-            line += &format!("  {cell:<width$}");
+            cells.push(format!("{cell:<width$}"));
         }
-        line.trim_end().to_owned()
+        cells.join("  ").trim_end().to_owned()
     }
 }
 

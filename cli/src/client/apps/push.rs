@@ -81,7 +81,7 @@ fn unpromoted(app: &Value) -> Option<i64> {
     })
 }
 
-/// Tries the first version that is new. Those after it build on it, and are tried when it is pushed.
+/// Tries the first version that is new. Those after it build on it, and can be tried once it is there.
 async fn dry_run(client: &Client, args: &PushArgs, app: &App) -> anyhow::Result<()> {
     let name = app.name.as_str();
     let known = match client.api.get(&["apps", name], &[]).await {
@@ -91,18 +91,20 @@ async fn dry_run(client: &Client, args: &PushArgs, app: &App) -> anyhow::Result<
     };
     let mut new = app.migrations.iter().filter(|migration| !known.contains(&migration.version.number()));
     let Some(first) = new.next() else {
-        return client.output.done(&Value::Null, &format!("{name} has no new version"));
+        let answer = json!({ "app": name, "tried": null, "notTried": [] });
+        return client.output.done(&answer, &format!("{name} has no new version"));
     };
     let query = [("dryRun", "true".to_owned())];
     let tried = client.api.post_with(&["apps", name, "versions"], &query, Some(&version_body(first))).await;
-    let answer = tried.map_err(|error| refused(args, first, error))?;
-    let more = match new.count() {
+    tried.map_err(|error| refused(args, first, error))?;
+    let later: Vec<_> = new.map(|migration| migration.version).collect();
+    let more = match later.len() {
         0 => String::new(),
-        1 => "; the one after it is tried when this is pushed".to_owned(),
-        more => format!("; the {more} after it are tried when this is pushed"),
+        1 => "; the one after it is tried when it is pushed".to_owned(),
+        more => format!("; the {more} after it are tried when they are pushed"),
     };
     let sentence = format!("version {} ({}) of {name} can be pushed{more}", first.version, first.name);
-    client.output.done(&answer, &sentence)
+    client.output.done(&json!({ "app": name, "tried": first.version, "notTried": later }), &sentence)
 }
 
 /// Why a version was refused, with the file and, where PostgreSQL names one, the line.

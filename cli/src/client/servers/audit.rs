@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use crate::client::{Client, human::in_words};
+use crate::client::{
+    Client,
+    human::{in_words, indented},
+};
 
 /// What the parts of an audit mean.
 const PARTS: [(&str, &str); 3] = [
@@ -19,8 +22,7 @@ pub(super) async fn run(client: &Client, server: &str) -> anyhow::Result<()> {
 fn report(server: &str, audit: &Value) -> String {
     let parts = PARTS.iter().filter_map(|(member, title)| {
         let things = audit[*member].as_array().filter(|things| !things.is_empty())?;
-        let lines: String = things.iter().map(|thing| format!("\n  {}", in_words(thing))).collect();
-        Some(format!("{title}{lines}"))
+        Some(format!("{title}{}", indented(things.iter().map(in_words))))
     });
     let parts: Vec<_> = parts.collect();
     if parts.is_empty() {

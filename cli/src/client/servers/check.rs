@@ -3,7 +3,10 @@
 use anyhow::bail;
 use serde_json::Value;
 
-use crate::client::{Client, human::text};
+use crate::client::{
+    Client,
+    human::{indented, text},
+};
 
 pub(super) async fn run(client: &Client, server: &str) -> anyhow::Result<()> {
     let answer = client.api.post(&["servers", server, "check"], None).await?;
@@ -21,11 +24,9 @@ fn found(server: &str, answer: &Value) -> Result<String, String> {
         return Ok(format!("the server {server} can hold tenants{version}"));
     }
     let problems = answer["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let problems: String = problems
-        .iter()
-        .map(|problem| format!("\n  {} ({})", text(&problem["message"]), text(&problem["code"])))
-        .collect();
-    Err(format!("the server {server}{version} cannot hold tenants as it is:{problems}"))
+    let problems =
+        problems.iter().map(|problem| format!("{} ({})", text(&problem["message"]), text(&problem["code"])));
+    Err(format!("the server {server}{version} cannot hold tenants as it is:{}", indented(problems)))
 }
 
 #[cfg(test)]
