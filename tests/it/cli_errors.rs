@@ -48,6 +48,9 @@ async fn with_output_json_an_error_is_one_object_on_standard_error() {
     // What the control plane never saw has the same shape.
     let nothing = document(&["plans", "update", "basic", "-o", "json"]).await;
     assert_eq!(nothing["code"], "command_failed");
+    let misspelt = document(&["plans", "lisst", "-o", "json"]).await;
+    assert_eq!(misspelt["code"], "usage");
+    assert!(misspelt["detail"].as_str().unwrap().contains("lisst"), "{misspelt}");
     let away = document(&["plans", "list", "--url", "127.0.0.1:1", "-o", "json"]).await;
     assert_eq!(away["code"], "unreachable");
     assert!(away["detail"].as_str().unwrap().contains("127.0.0.1:1"), "{away}");

@@ -61,7 +61,7 @@ pub(crate) fn lint(folder: &Path) -> anyhow::Result<Vec<Finding>> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(folder).with_context(failed)? {
         let entry = entry.with_context(failed)?;
-        if entry.file_type().with_context(failed)?.is_file()
+        if entry.path().is_file()
             && let Some(name) = entry.file_name().to_str()
         {
             names.insert(name.to_owned());

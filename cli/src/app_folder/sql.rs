@@ -379,6 +379,21 @@ mod tests {
     }
 
     #[test]
+    fn what_postgresql_reads_can_be_read() {
+        for sql in [
+            "SELECT a->>'x', a #>> '{b,c}', a @> '{}', a ? 'k', a ?| ARRAY['k'], a ?& b, a @? '$.x', a @@ '$.y';",
+            "SELECT a <-> b, a <=> b, a <@ b, a && b, a || b, a ~* 'x', a !~ 'y', a % b, a ^ 2, |/ 25, @ -5;",
+            "SELECT a OPERATOR(pg_catalog.+) b, x[1:2], (r).f, '1'::numeric(4,2), 1e10, .5, 1_000, 0x1F;",
+            "SELECT E'\\x41\\'', U&'d\\0061t', B'01', X'1F', N'n', 'a' 'b', 'it''s', $1, $tag$ $$ $tag$;",
+            "SELECT f(a => 1, b := 2), ARRAY(SELECT 1), CAST(a AS text) COLLATE \"C\", interval '1 day';",
+            "CREATE INDEX ON a USING gin (name gin_trgm_ops) WHERE (b IS NOT NULL);",
+            "CREATE TABLE a (id uuid DEFAULT gen_random_uuid(), t tsvector GENERATED ALWAYS AS (f(x)) STORED);",
+        ] {
+            assert_eq!(flaws(sql), [], "{sql}");
+        }
+    }
+
+    #[test]
     fn comments_are_nothing() {
         assert!(is_empty(" \n-- a\n/* b /* c */ */\n"));
         assert!(!is_empty("SELECT 1"));

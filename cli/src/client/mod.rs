@@ -37,7 +37,7 @@ use http::Api;
 use output::Output;
 use profiles::Profiles;
 
-pub(crate) use failure::ErrorDocument;
+pub(crate) use failure::{ErrorDocument, of_usage};
 
 /// Commands that talk to a control plane.
 #[derive(Debug, Subcommand)]

@@ -45,6 +45,8 @@ pub(crate) struct Problem {
     /// Stable, for programs.
     pub(crate) code: String,
     errors: Vec<FieldError>,
+    /// All that is wrong with a server.
+    problems: Vec<ServerProblem>,
     request_id: Option<String>,
     /// The unfinished operation that is in the way.
     operation_id: Option<String>,
@@ -53,6 +55,12 @@ pub(crate) struct Problem {
     /// As it was received, for programs.
     #[serde(skip)]
     document: Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServerProblem {
+    message: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -161,6 +169,9 @@ impl fmt::Display for Problem {
         for error in self.errors.iter().filter(|_| !self.is_about_the_endpoint()) {
             write!(f, "\n  {}: {}", flag(&error.field), in_commands(&error.message))?;
         }
+        for problem in &self.problems {
+            write!(f, "\n  {}", in_commands(&problem.message))?;
+        }
         if let Some(advice) = self.advice() {
             write!(f, "\n  -> {advice}")?;
         }
@@ -189,6 +200,14 @@ mod tests {
              request id: r-1"
         );
         assert_eq!(problem.document(), serde_json::from_str::<Value>(body).unwrap());
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_server_is_named() {
+        let body = r#"{"title": "Unprocessable Entity", "code": "server_unusable", "detail": "it cannot hold tenants",
+            "problems": [{"code": "wal_level", "message": "wal_level is replica"}, {"code": "x", "message": "y"}]}"#;
+        let shown = parse(StatusCode::UNPROCESSABLE_ENTITY, body).to_string();
+        assert!(shown.ends_with("it cannot hold tenants\n  wal_level is replica\n  y"), "{shown}");
     }
 
     #[test]
