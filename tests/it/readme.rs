@@ -60,7 +60,8 @@ async fn free_ports(count: u16) -> Range<u16> {
 const END_THE_ROLES: &str = "
 jobs -p > pids
 trap - EXIT
-for pid in $(cat pids); do kill \"$pid\"; wait \"$pid\" || { echo \"role ended with $?\"; exit 1; }; done
+kill $(cat pids)
+for pid in $(cat pids); do wait \"$pid\" || { echo \"role ended with $?\"; exit 1; }; done
 echo 'all roles ended'
 ";
 /// The same where a line fails.

@@ -47,6 +47,8 @@ pub(crate) struct Problem {
     errors: Vec<FieldError>,
     /// All that is wrong with a server.
     problems: Vec<ServerProblem>,
+    /// The texts that DNS has instead of a domain's proof.
+    found: Vec<String>,
     request_id: Option<String>,
     /// The unfinished operation that is in the way.
     operation_id: Option<String>,
@@ -172,6 +174,9 @@ impl fmt::Display for Problem {
         for problem in &self.problems {
             write!(f, "\n  {}", in_commands(&problem.message))?;
         }
+        for text in &self.found {
+            write!(f, "\n  found: {}", one_line(text))?;
+        }
         if let Some(advice) = self.advice() {
             write!(f, "\n  -> {advice}")?;
         }
@@ -208,6 +213,14 @@ mod tests {
             "problems": [{"code": "wal_level", "message": "wal_level is replica"}, {"code": "x", "message": "y"}]}"#;
         let shown = parse(StatusCode::UNPROCESSABLE_ENTITY, body).to_string();
         assert!(shown.ends_with("it cannot hold tenants\n  wal_level is replica\n  y"), "{shown}");
+    }
+
+    #[test]
+    fn what_dns_has_instead_of_a_proof_is_shown() {
+        let body = r#"{"title": "Unprocessable Entity", "code": "domain_unproven", "detail": "there is no such record",
+            "found": ["tenantry-verification=old"]}"#;
+        let shown = parse(StatusCode::UNPROCESSABLE_ENTITY, body).to_string();
+        assert!(shown.ends_with("there is no such record\n  found: tenantry-verification=old"), "{shown}");
     }
 
     #[test]

@@ -48,6 +48,10 @@ pub(crate) async fn finish_after(
     wait: &WaitArgs,
     after: String,
 ) -> anyhow::Result<Option<Value>> {
+    if begun["operation"].is_null() {
+        // It was so already.
+        return Ok(Some(begun));
+    }
     let id = member(&begun, "/operation/id")?;
     let subject = subject(&begun["operation"], &begun["tenant"]);
     if wait.no_wait {
