@@ -1,9 +1,18 @@
 //! Apps as folders: `<app>/manifest.toml`, `<version>_<name>.up.sql`, `.down.sql`, `seed.sql`.
 
+pub(crate) mod lint;
+mod sql;
+pub(crate) mod starter;
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, bail, ensure};
 use tenantry_domain::app::{App, AppName, AppVersion, Manifest, Migration};
+
+/// The manifest's file.
+const MANIFEST: &str = "manifest.toml";
+/// The default data's file.
+const SEED: &str = "seed.sql";
 
 /// Reads every app below a folder.
 ///
@@ -15,7 +24,7 @@ pub fn read_all(folder: &Path) -> anyhow::Result<Vec<App>> {
     let mut apps = Vec::new();
     for entry in entries {
         let path = entry?.path();
-        if path.join("manifest.toml").is_file() {
+        if path.join(MANIFEST).is_file() {
             apps.push(read(&path)?);
         }
     }
@@ -35,7 +44,7 @@ pub(crate) fn read_all_of(folder: Option<&Path>) -> anyhow::Result<Vec<App>> {
 pub fn read(folder: &Path) -> anyhow::Result<App> {
     let name = folder.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let name = AppName::parse(name).with_context(|| format!("{} is no name of an app", folder.display()))?;
-    let manifest_file = folder.join("manifest.toml");
+    let manifest_file = folder.join(MANIFEST);
     let manifest: Manifest = toml::from_str(&text(&manifest_file)?)
         .with_context(|| format!("{} is not a manifest", manifest_file.display()))?;
     manifest.validate().with_context(|| manifest_file.display().to_string())?;
@@ -46,16 +55,20 @@ pub fn read(folder: &Path) -> anyhow::Result<App> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let Some(file) = path.file_name().and_then(|name| name.to_str()) else { continue };
-        if file == "seed.sql" {
-            seed = Some(text(&path)?);
-        } else if let Some(stem) = file.strip_suffix(".up.sql") {
-            let (version, name) = versioned(stem, &path)?;
-            let migration = Migration { version, name: name.to_owned(), up: text(&path)?, down: None };
-            if let Some(other) = migrations.insert(version, migration) {
-                bail!("{}: version {version} is there twice ({})", path.display(), other.name);
+        match AppFile::of(file) {
+            AppFile::Seed => seed = Some(text(&path)?),
+            AppFile::Up(stem) => {
+                let (version, name) = versioned(stem).with_context(|| path.display().to_string())?;
+                let migration = Migration { version, name: name.to_owned(), up: text(&path)?, down: None };
+                if let Some(other) = migrations.insert(version, migration) {
+                    bail!("{}: version {version} is there twice ({})", path.display(), other.name);
+                }
             }
-        } else if let Some(stem) = file.strip_suffix(".down.sql") {
-            downs.insert(versioned(stem, &path)?.0, text(&path)?);
+            AppFile::Down(stem) => {
+                let (version, _) = versioned(stem).with_context(|| path.display().to_string())?;
+                downs.insert(version, text(&path)?);
+            }
+            AppFile::Manifest | AppFile::OtherSql | AppFile::Other => {}
         }
     }
     for (version, down) in downs {
@@ -65,15 +78,55 @@ pub fn read(folder: &Path) -> anyhow::Result<App> {
             .down = Some(down);
     }
     ensure!(!migrations.is_empty(), "{} holds no <version>_<name>.up.sql", folder.display());
-    Ok(App { name, manifest, seed, migrations: migrations.into_values().collect() })
+    Ok(App { name, manifest, seed, migrations: migrations.into_values().collect(), promoted: None })
 }
 
-fn versioned<'a>(stem: &'a str, path: &Path) -> anyhow::Result<(AppVersion, &'a str)> {
+/// The name of the file with a migration's SQL.
+pub(crate) fn up_file(migration: &Migration) -> String {
+    format!("{}_{}.up.sql", migration.version, migration.name)
+}
+
+/// What a file of an app is for, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AppFile<'a> {
+    Manifest,
+    Seed,
+    /// `<stem>.up.sql`
+    Up(&'a str),
+    /// `<stem>.down.sql`
+    Down(&'a str),
+    /// SQL that nobody reads.
+    OtherSql,
+    /// A text, say.
+    Other,
+}
+
+impl<'a> AppFile<'a> {
+    fn of(name: &'a str) -> Self {
+        if let Some(stem) = name.strip_suffix(".up.sql") {
+            return Self::Up(stem);
+        }
+        if let Some(stem) = name.strip_suffix(".down.sql") {
+            return Self::Down(stem);
+        }
+        match name {
+            MANIFEST => Self::Manifest,
+            SEED => Self::Seed,
+            _ if Path::new(name).extension().is_some_and(|ext| ext.eq_ignore_ascii_case("sql")) => {
+                Self::OtherSql
+            }
+            _ => Self::Other,
+        }
+    }
+}
+
+/// The version and the name in `<version>_<name>`.
+fn versioned(stem: &str) -> anyhow::Result<(AppVersion, &str)> {
     let (version, name) =
-        stem.split_once('_').with_context(|| format!("{}: wants <version>_<name>", path.display()))?;
+        stem.split_once('_').context("the file's name must be <version>_<name>.up.sql or .down.sql")?;
     let version: i64 =
-        version.parse().with_context(|| format!("{}: the version is no number", path.display()))?;
-    Ok((AppVersion::try_from(version).with_context(|| path.display().to_string())?, name))
+        version.parse().ok().with_context(|| format!("`{version}` is no number of a version"))?;
+    Ok((AppVersion::try_from(version)?, name))
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use tenantry_worker::engine::Probe;
 
-use crate::{client, demo, dev, roles, settings::LogArgs, telemetry};
+use crate::{client, completions, demo, dev, roles, settings::LogArgs, telemetry};
 
 /// Gives every customer of a SaaS its own PostgreSQL: a schema, a database or a server, by plan.
 #[derive(Debug, Parser)]
-#[command(name = "tenantry", version, propagate_version = true, max_term_width = 110)]
+#[command(name = "tenantry", version, max_term_width = 110)]
 pub struct Cli {
     #[command(flatten)]
     log: LogArgs,
@@ -41,6 +41,9 @@ pub enum Command {
     /// Talk to a control plane.
     #[command(flatten)]
     Client(client::ClientCommand),
+
+    /// Print a script that completes commands and flags in a shell.
+    Completions(completions::CompletionsArgs),
 }
 
 /// What roles log. apalis reports as an error each tick of a schedule that comes a fraction of a
@@ -79,6 +82,7 @@ impl Cli {
                 telemetry::log(&self.log, "warn")?;
                 client::run(command).await
             }
+            Command::Completions(args) => completions::run(&args),
         }
     }
 }

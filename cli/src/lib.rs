@@ -6,6 +6,7 @@
 pub mod app_folder;
 mod client;
 mod command;
+mod completions;
 pub mod compose;
 mod demo;
 mod dev;
@@ -30,9 +31,16 @@ pub fn main() -> ExitCode {
 /// As [`main`], with a probe in `tenantry worker`: for tests that stop it at a chosen point.
 pub fn main_observed(probe: Arc<dyn Probe>) -> ExitCode {
     choose_cryptography();
-    let cli = match settings::parse(std::env::args_os()) {
+    let args: Vec<_> = std::env::args_os().collect();
+    let cli = match settings::parse(args.iter().cloned()) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => match client::of_usage(&error, &args, std::env::var_os("TENANTRY_OUTPUT")) {
+            Some(document) => {
+                failed(&document.into());
+                return ExitCode::from(2);
+            }
+            None => error.exit(),
+        },
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -56,7 +64,10 @@ pub fn choose_cryptography() {
 
 #[expect(clippy::print_stderr, reason = "the last word of a command that failed")]
 fn failed(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    match error.downcast_ref::<client::ErrorDocument>() {
+        Some(document) => eprintln!("{document}"),
+        None => eprintln!("error: {error:#}"),
+    }
     ExitCode::FAILURE
 }
 

@@ -85,6 +85,7 @@ impl Platform {
             apps: config.apps,
             tenant_server: config.tenant_server,
             settings: config.control_plane,
+            resolver: None,
         };
         let control_plane = Box::pin(control_plane::start(&process, control_plane, stop.clone())).await?;
         let data_plane = DataPlaneConfig {

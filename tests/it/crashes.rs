@@ -5,19 +5,26 @@ use std::sync::Arc;
 use futures::{StreamExt, stream};
 use secrecy::ExposeSecret;
 use serde_json::json;
-use tenantry_domain::operation::OperationKind;
+use tenantry_domain::{operation::OperationKind, plan::Tier};
 use tenantry_tests::{
     TestApp,
     probe::{Gate, Notebook, crash_points, point_to_text},
     process::WorkerProcess,
     proxy::Proxy,
 };
+use tenantry_worker::operations::outlines;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_tenantry-under-test");
 
-const PROVISION_SCHEMA: &[&str] = &["place", "create_role", "create_schema", "migrate", "seed"];
-const PROVISION_DATABASE: &[&str] = &["place", "create_role", "create_database", "adopt_schema"];
-const PURGE: &[&str] = &["close_route", "close_login", "drop_data", "drop_role", "forget"];
+/// The steps of a kind of operation, for a tenant of a plan.
+fn steps(kind: OperationKind, plan: &str) -> Vec<&'static str> {
+    let tier = if plan == "basic" { Tier::Schema } else { Tier::Database };
+    outlines()
+        .into_iter()
+        .find(|(of, outline)| outline.kind == kind && of.is_none_or(|of| of == tier))
+        .map(|(_, outline)| outline.steps)
+        .unwrap()
+}
 
 /// Kills a worker with SIGKILL at a point of an operation; another one finishes it.
 async fn kill_at(kind: OperationKind, plan: &str, point: &str) {
@@ -57,10 +64,11 @@ async fn kill_at(kind: OperationKind, plan: &str, point: &str) {
     rescuer.kill().await;
 }
 
-async fn kill_everywhere(kind: OperationKind, plan: &'static str, steps: &[&'static str]) {
+async fn kill_everywhere(kind: OperationKind, plan: &'static str) {
+    let steps = steps(kind, plan);
     // The record of the last step is the operation's end: there is no point after it.
     let last = steps.last().copied();
-    let points: Vec<String> = crash_points(kind, steps)
+    let points: Vec<String> = crash_points(kind, &steps)
         .into_iter()
         .map(point_to_text)
         .filter(|text| last.is_none_or(|last| *text != format!("{kind}/{last}/recorded")))
@@ -70,33 +78,33 @@ async fn kill_everywhere(kind: OperationKind, plan: &'static str, steps: &[&'sta
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_at_any_step_of_provision_in_tier_schema_is_succeeded_by_another() {
-    kill_everywhere(OperationKind::Provision, "basic", PROVISION_SCHEMA).await;
+    kill_everywhere(OperationKind::Provision, "basic").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_at_any_step_of_provision_in_tier_database_is_succeeded_by_another() {
-    kill_everywhere(OperationKind::Provision, "premium", PROVISION_DATABASE).await;
+    kill_everywhere(OperationKind::Provision, "premium").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_at_any_step_of_purge_is_succeeded_by_another() {
-    kill_everywhere(OperationKind::Purge, "basic", PURGE).await;
-    kill_everywhere(OperationKind::Purge, "premium", PURGE).await;
+    kill_everywhere(OperationKind::Purge, "basic").await;
+    kill_everywhere(OperationKind::Purge, "premium").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_points_that_are_tested_are_all_that_there_are() {
     let notebook = Arc::new(Notebook::default());
     let app = TestApp::build().with_shared_probe(notebook.clone()).start().await;
-    for (plan, steps) in [("basic", PROVISION_SCHEMA), ("premium", PROVISION_DATABASE)] {
+    for plan in ["basic", "premium"] {
         let before = notebook.points().len();
         let tenant = app.sign_up(plan, plan, "crm").await;
         app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(200);
         let reached: Vec<String> = notebook.points()[before..].iter().copied().map(point_to_text).collect();
-        let expected: Vec<String> = [(OperationKind::Provision, steps), (OperationKind::Purge, PURGE)]
+        let expected: Vec<String> = [OperationKind::Provision, OperationKind::Purge]
             .into_iter()
-            .flat_map(|(kind, steps)| {
-                let mut points = crash_points(kind, steps);
+            .flat_map(|kind| {
+                let mut points = crash_points(kind, &steps(kind, plan));
                 points.pop();
                 points
             })
@@ -146,9 +154,8 @@ async fn cut_at(kind: OperationKind, step: &'static str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_loses_the_registry_in_any_step_finishes_the_operation_afterwards() {
-    let steps = PROVISION_SCHEMA
-        .iter()
-        .map(|step| (OperationKind::Provision, *step))
-        .chain(PURGE.iter().map(|step| (OperationKind::Purge, *step)));
-    stream::iter(steps).for_each_concurrent(4, async |(kind, step)| cut_at(kind, step).await).await;
+    let all = [OperationKind::Provision, OperationKind::Purge]
+        .into_iter()
+        .flat_map(|kind| steps(kind, "basic").into_iter().map(move |step| (kind, step)));
+    stream::iter(all).for_each_concurrent(4, async |(kind, step)| cut_at(kind, step).await).await;
 }

@@ -5,6 +5,10 @@
 mod already_so;
 mod bad_input;
 mod bootstrap_key;
+mod cli_apps;
+mod cli_errors;
+mod cli_login;
+mod cli_tenants;
 mod crashes;
 mod dev;
 mod domains;
@@ -20,6 +24,7 @@ mod plans_servers_apps;
 mod postgrest_client;
 mod public_signup;
 mod readiness;
+mod readme;
 mod reconcilers;
 mod registry_hangs;
 mod registry_outage;

@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 use tenantry_control_plane::SignupSettings;
 use tenantry_domain::{app::AppName, plan::PlanName};
 use tenantry_tests::{Answer, Api, TestApp, app::TestAppBuilder};
-use tenantry_worker::engine::{Moment, Point, Probe, StepError};
+use tenantry_worker::{
+    StepError,
+    engine::{Moment, Point, Probe},
+};
 
 fn with_signup(per_minute: u32) -> TestAppBuilder {
     TestApp::build().control_plane(move |settings| {

@@ -6,7 +6,7 @@ use chrono::{Duration, Timelike};
 use serde_json::json;
 use tenantry_domain::{Clock, SystemClock};
 use tenantry_tests::{TestApp, clock::MovedClock, server};
-use tenantry_worker::reconcilers::{compact_usage, fill_warm_pools, sample_usage};
+use tenantry_worker::reconcilers::{compact_usage, fill_warm_databases, sample_usage};
 
 /// Databases of the test's server by their number, which a new name does not change.
 async fn databases(app: &TestApp, like: &str) -> HashMap<i64, String> {
@@ -25,7 +25,7 @@ async fn a_sign_up_in_tier_database_takes_a_warm_copy_and_the_pool_is_filled_aga
     let app =
         TestApp::build().with_apps(&["crm"]).worker(|settings| settings.warm_databases = 2).start().await;
     let resources = app.worker.as_ref().unwrap().resources().clone();
-    fill_warm_pools::run(&resources).await.unwrap();
+    fill_warm_databases::run(&resources).await.unwrap();
     let warm = databases(&app, r"tenantry\_warm\_%").await;
     assert!(warm.len() >= 2, "{warm:?}");
 
@@ -35,7 +35,7 @@ async fn a_sign_up_in_tier_database_takes_a_warm_copy_and_the_pool_is_filled_aga
     assert!(owned.keys().all(|oid| warm.contains_key(oid)), "{owned:?} was copied, not taken from {warm:?}");
     tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
 
-    fill_warm_pools::run(&resources).await.unwrap();
+    fill_warm_databases::run(&resources).await.unwrap();
     assert!(databases(&app, r"tenantry\_warm\_%").await.len() >= 2);
 }
 

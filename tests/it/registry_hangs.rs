@@ -114,9 +114,11 @@ async fn a_quiet_feed_goes_on_hearing() {
     timeout(3 * LIMIT, routes.next()).await.unwrap_err();
     let plan = tenantry_domain::plan::Plan::built_in().into_iter().next().unwrap();
     registry.plan_create(&plan, chrono::Utc::now()).await.unwrap();
-    let mut changed = plan.clone();
-    changed.retention_days = changed.retention_days.wrapping_add(1);
-    registry.plan_replace(&changed, chrono::Utc::now()).await.unwrap();
+    let change = |mut plan: tenantry_domain::plan::Plan, _| {
+        plan.retention_days = plan.retention_days.wrapping_add(1);
+        Ok::<_, tenantry_registry::RegistryError>(plan)
+    };
+    registry.plan_change(&plan.name, chrono::Utc::now(), change).await.unwrap();
     let heard = timeout(Duration::from_secs(10), routes.next()).await.unwrap();
     assert_eq!(heard, Some(Change::Plan(plan.name)));
 }

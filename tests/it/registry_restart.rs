@@ -28,6 +28,7 @@ async fn no_request_after_a_restart_of_the_registry_meets_a_dead_connection() {
         apps: Vec::new(),
         tenant_server: None,
         settings: tenantry_control_plane::Settings::default(),
+        resolver: None,
     };
     let stop = CancellationToken::new();
     let plane = Box::pin(compose::control_plane::start(&process, config, stop.clone())).await.unwrap();

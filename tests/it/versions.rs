@@ -21,14 +21,6 @@ use tenantry_tests::{
 /// A plan of each tier that tenants of one server can have.
 const PLANS: [&str; 2] = ["basic", "premium"];
 
-/// Where Tenantry can end the sessions of a tenant, which suspend and purge do.
-///
-/// A plain admin does not have the rights of the roles that it makes, so that PostgreSQL refuses
-/// `pg_terminate_backend`, `DROP DATABASE ... WITH (FORCE)` and `lo_unlink` (SQLSTATE 42501). It may grant itself those
-/// roles for as long as it needs their rights. Once it does, the pairs of `Plain` belong here, and then this list goes.
-const SESSIONS_CAN_BE_ENDED: &[(u32, Admin)] =
-    &[(15, Admin::Superuser), (16, Admin::Superuser), (17, Admin::Superuser), (18, Admin::Superuser)];
-
 macro_rules! on_each {
     ($($name:ident: $major:literal, $admin:ident;)*) => {$(
         mod $name {
@@ -70,11 +62,6 @@ on_each! {
 
 /// A Tenantry for a test that suspends or purges.
 async fn build(major: u32, admin: Admin) -> Option<TestAppBuilder> {
-    if !SESSIONS_CAN_BE_ENDED.contains(&(major, admin)) {
-        let why = format!("on PostgreSQL {major} a {admin} cannot end a tenant's sessions yet");
-        versions::skipped(&why);
-        return None;
-    }
     Some(versions::server(major, admin).await?.app().with_apps(&["crm"]))
 }
 
@@ -250,7 +237,7 @@ async fn reconcilers(major: u32, admin: Admin) {
     let Some(server) = versions::server(major, admin).await else { return };
     let app = server.app().with_apps(&["crm"]).worker(|settings| settings.warm_databases = 1).start().await;
     let worker = app.worker.as_ref().unwrap();
-    tenantry_worker::reconcilers::fill_warm_pools::run(worker.resources()).await.unwrap();
+    tenantry_worker::reconcilers::fill_warm_databases::run(worker.resources()).await.unwrap();
     for plan in PLANS {
         let tenant = app.sign_up(plan, plan, "crm").await;
         tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
@@ -261,7 +248,7 @@ async fn reconcilers(major: u32, admin: Admin) {
     let migration = json!({ "version": 20_991_231_000_000_i64, "name": "more", "up": "CREATE TABLE more (id int)",
         "down": "DROP TABLE more" });
     app.api.post("/api/v1/apps/crm/versions", migration).await.expect(201);
-    tenantry_worker::reconcilers::fill_warm_pools::run(worker.resources()).await.unwrap();
+    tenantry_worker::reconcilers::fill_warm_databases::run(worker.resources()).await.unwrap();
     let tenant = app.sign_up("newer", "premium", "crm").await;
     tenant.data.get("/api/more").await.expect(200);
 }

@@ -16,7 +16,7 @@ use tenantry_cli::{
 };
 use tenantry_data_plane::DataPlane;
 use tenantry_domain::{Clock, SystemClock, api_key::NewKey, app::App, envelope::Key};
-use tenantry_postgres::embedded::EmbeddedPostgres;
+use tenantry_postgres::{admin::AdminLimits, embedded::EmbeddedPostgres};
 use tenantry_registry::{ConnectSettings, Part, Registry, feed::Change};
 use tenantry_worker::{
     Worker,
@@ -376,6 +376,15 @@ impl TestApp {
             step_tries: 4,
             label: self.suffix.clone(),
             warm_databases: 0,
+            warm_tenants: 0,
+            away_pause: Duration::from_millis(500),
+            probe_away_every: Duration::from_millis(500),
+            admin: AdminLimits {
+                idle_in_transaction_timeout: Duration::from_secs(2),
+                probe_after: Duration::from_secs(2),
+                probe_timeout: Duration::from_secs(2),
+                ..AdminLimits::default()
+            },
             ..tenantry_worker::Settings::default()
         }
     }
@@ -475,7 +484,7 @@ impl TestApp {
 
     async fn load_apps(&self, apps: &[&str]) {
         for name in apps {
-            let App { name, manifest, seed, migrations } = sample_app(name);
+            let App { name, manifest, seed, migrations, .. } = sample_app(name);
             self.api
                 .put(
                     &format!("/api/v1/apps/{name}"),

@@ -7,7 +7,10 @@ use std::{
 
 use async_trait::async_trait;
 use tenantry_domain::operation::OperationKind;
-use tenantry_worker::engine::{Moment, Point, Probe, StepError};
+use tenantry_worker::{
+    StepError,
+    engine::{Moment, Point, Probe},
+};
 
 /// Fails one step of a kind of operation, each time it is reached.
 #[derive(Debug, Clone, Copy)]

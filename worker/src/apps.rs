@@ -32,7 +32,9 @@ impl Apps {
         {
             return Ok(Some(app));
         }
-        let Some(app) = self.registry.app_get(name).await?.map(|app| Arc::new(app.as_promoted())) else { return Ok(None) };
+        let Some(app) = self.registry.app_get(name).await?.map(|app| Arc::new(app.as_promoted())) else {
+            return Ok(None);
+        };
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -91,12 +91,7 @@ impl Worker {
         let mut tasks = JoinSet::new();
         let lanes: BTreeSet<Lane> = OperationKind::ALL.iter().map(|kind| kind.lane()).collect();
         for lane in lanes {
-            tasks.spawn(queue::consume(
-                self.engine.clone(),
-                Arc::clone(&self.resources),
-                lane,
-                stop.clone(),
-            ));
+            tasks.spawn(queue::consume(self.engine.clone(), Arc::clone(&self.resources), lane, stop.clone()));
         }
         tasks.spawn(reconcilers::run_all(Arc::clone(&self.resources), stop.clone()));
         while let Some(ended) = tasks.join_next().await {

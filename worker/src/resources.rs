@@ -72,7 +72,9 @@ impl Resources {
     /// Tells everybody that a server cannot be reached. Logged when it is news.
     pub(crate) async fn note_away(&self, server: ServerId, error: &str) {
         match self.registry.server_unreachable(server, error).await {
-            Ok(true) => tracing::warn!(server.id = %server, error, "server {server} cannot be reached: {error}"),
+            Ok(true) => {
+                tracing::warn!(server.id = %server, error, "server {server} cannot be reached: {error}")
+            }
             Ok(false) => {}
             Err(error) => tracing::debug!(%error, "the health of server {server} cannot be noted"),
         }

@@ -70,7 +70,11 @@ impl StepError {
         }
         // The admin login was refused: its password may just have been changed, and the next try reads it anew.
         let refused_login = error.code().is_some_and(|code| code.starts_with("28"));
-        if error.is_transient() || refused_login { Self::Transient { message } } else { Self::Permanent { message } }
+        if error.is_transient() || refused_login {
+            Self::Transient { message }
+        } else {
+            Self::Permanent { message }
+        }
     }
 }
 

@@ -1,26 +1,27 @@
 //! `tenantry apps`: the applications whose tables tenants get.
 
-use std::{collections::BTreeSet, path::PathBuf};
+mod lint;
+mod new;
+mod push;
 
-use anyhow::Context;
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
-use tenantry_domain::app::{App, AppName, Migration};
+use serde_json::json;
 
 use super::{
     Client,
     connection::ConnectionArgs,
     list::{self, ListArgs},
-    output::{Column, Shown, note},
+    output::{Column, Shown},
 };
-use crate::app_folder;
 
 const EXAMPLES: &str = "Examples:
-  tenantry apps push migrations/tenant/crm
-  tenantry apps list
-  tenantry apps show crm
+  tenantry apps new inventory
+  tenantry apps lint inventory
+  tenantry apps push inventory --dry-run
+  tenantry apps push inventory
+  tenantry apps promote inventory 20261120093000
 
-A folder holds manifest.toml, <version>_<name>.up.sql and .down.sql files, and perhaps seed.sql.";
+An app's folder holds manifest.toml, <version>_<name>.up.sql and .down.sql files, and perhaps seed.sql.";
 
 /// `tenantry apps`
 #[derive(Debug, Args)]
@@ -39,34 +40,42 @@ pub(super) enum AppsCommand {
     List(ListArgs),
     /// Show an app and its versions.
     Show(AppArg),
+    /// Write a small app's folder, to begin with. Needs no control plane.
+    New(new::NewArgs),
+    /// Check an app's folder, file by file and line by line. Needs no control plane.
+    Lint(lint::LintArgs),
     /// Push an app's folder: its manifest, its seed and the versions that are new.
-    Push(PushArgs),
+    Push(push::PushArgs),
+    /// Give new tenants this version.
+    Promote(VersionArgs),
+    /// Delete a version that no tenant has.
+    DeleteVersion(VersionArgs),
 }
 
 /// One app.
 #[derive(Debug, Args)]
 pub(super) struct AppArg {
-    /// The app's name.
+    /// The app's name or id.
     #[arg(value_name = "APP")]
     app: String,
 }
 
-/// What to push.
+/// One version of an app.
 #[derive(Debug, Args)]
-pub(super) struct PushArgs {
-    /// The app's folder; its name is the app's.
-    #[arg(value_name = "FOLDER")]
-    folder: PathBuf,
+pub(super) struct VersionArgs {
+    #[command(flatten)]
+    app: AppArg,
 
-    /// The app's name, when it is not the folder's.
-    #[arg(long, value_name = "APP")]
-    app_name: Option<AppName>,
+    /// The version's number, as `tenantry apps show` lists it.
+    #[arg(value_name = "VERSION")]
+    number: u64,
 }
 
 const COLUMNS: &[Column] = &[
     ("name", Shown::Text("/name")),
     ("versions", Shown::Text("/versions")),
     ("latest", Shown::Text("/latestVersion")),
+    ("promoted", Shown::Text("/promotedVersion")),
     ("tenants", Shown::Text("/tenants")),
     ("description", Shown::Text("/manifest/description")),
 ];
@@ -75,6 +84,7 @@ const LINES: &[Column] = &[
     ("name", Shown::Text("/name")),
     ("description", Shown::Text("/manifest/description")),
     ("latest version", Shown::Text("/latestVersion")),
+    ("promoted version", Shown::Text("/promotedVersion")),
     ("JSON names", Shown::Text("/manifest/jsonCase")),
     ("extensions", Shown::Text("/manifest/extensions")),
 ];
@@ -86,98 +96,37 @@ const VERSION_COLUMNS: &[Column] = &[
     ("checksum", Shown::Text("/checksum")),
 ];
 
-pub(super) async fn run(client: &Client, command: AppsCommand) -> anyhow::Result<()> {
+pub(super) async fn run(connection: &ConnectionArgs, command: AppsCommand) -> anyhow::Result<()> {
+    let client = || Client::new(connection);
     match command {
-        AppsCommand::List(list) => list::print(client, &["apps"], Vec::new(), &list, COLUMNS).await,
-        AppsCommand::Show(args) => {
-            let app = client.api.get(&["apps", &args.app], &[]).await?;
-            client.output.one(&app, LINES)?;
-            if client.output.is_json() {
-                return Ok(());
-            }
-            client.output.done_in_words("")?;
-            client.output.list(&json!({ "items": app["versions"] }), VERSION_COLUMNS)
-        }
-        AppsCommand::Push(args) => push(client, args).await,
+        AppsCommand::List(list) => list::print(&client()?, &["apps"], Vec::new(), &list, COLUMNS).await,
+        AppsCommand::Show(args) => show(&client()?, &args.app).await,
+        AppsCommand::New(args) => new::run(connection.output(), &args),
+        AppsCommand::Lint(args) => lint::run(connection.output(), &args),
+        AppsCommand::Push(args) => push::run(&client()?, args).await,
+        AppsCommand::Promote(args) => promote(&client()?, &args).await,
+        AppsCommand::DeleteVersion(args) => delete_version(&client()?, &args).await,
     }
 }
 
-async fn push(client: &Client, args: PushArgs) -> anyhow::Result<()> {
-    // `.` and `crm/..` have no name of their own.
-    let folder =
-        args.folder.canonicalize().with_context(|| format!("{} cannot be read", args.folder.display()))?;
-    let mut app = app_folder::read(&folder)?;
-    if let Some(name) = args.app_name {
-        app.name = name;
+async fn show(client: &Client, app: &str) -> anyhow::Result<()> {
+    let app = client.api.get(&["apps", app], &[]).await?;
+    client.output.one(&app, LINES)?;
+    if client.output.is_json() {
+        return Ok(());
     }
-    let name = app.name.as_str();
-    let before = client.api.put(&["apps", name], &app_body(&app)).await?;
-    let known: BTreeSet<i64> = before["versions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|version| version["version"].as_i64())
-        .collect();
-    let mut new = 0_usize;
-    for migration in &app.migrations {
-        client.api.post(&["apps", name, "versions"], Some(&version_body(migration))).await.with_context(
-            || format!("version {} ({}) cannot be pushed", migration.version, migration.name),
-        )?;
-        if !known.contains(&migration.version.number()) {
-            new += 1;
-            note(&format!("new  {} {}", migration.version, migration.name));
-        }
-    }
-    let after = client.api.get(&["apps", name], &[]).await?;
-    let sentence = match new {
-        0 => format!("{name} is as it was, apart from its manifest and seed, which were replaced"),
-        1 => format!("{name} has 1 new version; new tenants get it"),
-        new => format!("{name} has {new} new versions; new tenants get them"),
-    };
-    client.output.done(&after, &sentence)
+    client.output.done_in_words("")?;
+    client.output.list(&json!({ "items": app["versions"] }), VERSION_COLUMNS)
 }
 
-fn app_body(app: &App) -> Value {
-    let manifest = &app.manifest;
-    json!({
-        "manifest": {
-            "description": manifest.description,
-            "jsonCase": manifest.json_case,
-            "extensions": manifest.extensions,
-            "features": manifest.features,
-        },
-        "seed": app.seed,
-    })
+async fn promote(client: &Client, args: &VersionArgs) -> anyhow::Result<()> {
+    let (app, version) = (&args.app.app, args.number.to_string());
+    let answer = client.api.post(&["apps", app, "versions", &version, "promote"], None).await?;
+    client.output.done(&answer, &format!("new tenants of {app} get version {version}"))
 }
 
-fn version_body(migration: &Migration) -> Value {
-    json!({
-        "version": migration.version,
-        "name": migration.name,
-        "up": migration.up,
-        "down": migration.down,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_app_is_sent_in_the_api_s_words() {
-        let app: App = App {
-            name: AppName::parse("crm").unwrap(),
-            manifest: toml::from_str("description = 'd'\njson_case = 'camel'\nextensions = ['pg_trgm']")
-                .unwrap(),
-            seed: None,
-            migrations: Vec::new(),
-        };
-        assert_eq!(
-            app_body(&app),
-            json!({
-                "manifest": {"description": "d", "jsonCase": "camel", "extensions": ["pg_trgm"], "features": {}},
-                "seed": null,
-            })
-        );
-    }
+async fn delete_version(client: &Client, args: &VersionArgs) -> anyhow::Result<()> {
+    let (app, version) = (&args.app.app, args.number.to_string());
+    let answer = client.api.delete(&["apps", app, "versions", &version], &[]).await?;
+    client.output.done(&answer, &format!("version {version} of {app} is deleted"))
 }

@@ -51,7 +51,18 @@ impl Api {
 
     /// Sends a body under a new idempotency key, so that a lost answer can be asked for again.
     pub(crate) async fn post(&self, path: &[&str], body: Option<&Value>) -> anyhow::Result<Value> {
-        let mut request = self.request(Method::POST, path).header("Idempotency-Key", idempotency_key());
+        self.post_with(path, &[], body).await
+    }
+
+    /// As [`Api::post`], with parameters.
+    pub(crate) async fn post_with(
+        &self,
+        path: &[&str],
+        query: &Query<'_>,
+        body: Option<&Value>,
+    ) -> anyhow::Result<Value> {
+        let request = self.request(Method::POST, path).query(query);
+        let mut request = request.header("Idempotency-Key", idempotency_key());
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -61,6 +61,27 @@ pub(crate) fn text(value: &Value) -> String {
     }
 }
 
+/// A thing that the control plane lists, whatever else it says of it: `schema tenant_acme (database x)`.
+pub(crate) fn in_words(thing: &Value) -> String {
+    let Some(members) = thing.as_object() else { return text(thing) };
+    let first = ["kind", "name"].into_iter().filter_map(|name| members.get(name)).map(text);
+    let rest =
+        members.iter().filter(|(name, value)| !matches!(name.as_str(), "kind" | "name") && !value.is_null());
+    let mut rest: Vec<_> = rest.map(|(name, value)| format!("{} {}", one_line(name), text(value))).collect();
+    rest.sort_unstable();
+    let first: Vec<_> = first.collect();
+    match (first.is_empty(), rest.is_empty()) {
+        (_, true) => first.join(" "),
+        (true, false) => rest.join(", "),
+        (false, false) => format!("{} ({})", first.join(" "), rest.join(", ")),
+    }
+}
+
+/// Lines below a sentence, indented.
+pub(crate) fn indented(lines: impl Iterator<Item = String>) -> String {
+    lines.fold(String::new(), |text, line| text + "\n  " + &line)
+}
+
 /// Switches, on and off: `x on, y off`.
 pub(crate) fn switches(value: &Value) -> String {
     let Some(members) = value.as_object().filter(|members| !members.is_empty()) else { return "-".into() };
@@ -111,5 +132,15 @@ mod tests {
         assert_eq!(switches(&json!({"x": true, "y": false})), "x on, y off");
         assert_eq!(switches(&json!({})), "-");
         assert_eq!(text(&json!("a\nb\u{1b}[1m")), "a b [1m");
+    }
+
+    #[test]
+    fn a_thing_is_told_by_its_kind_and_name_first() {
+        assert_eq!(in_words(&json!("role tenant_acme")), "role tenant_acme");
+        assert_eq!(
+            in_words(&json!({"tenantId": "1", "database": "d", "name": "tenant_a", "kind": "schema"})),
+            "schema tenant_a (database d, tenantId 1)"
+        );
+        assert_eq!(in_words(&json!({"database": "d", "x": null})), "database d");
     }
 }

@@ -2,12 +2,13 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
-use tenantry_domain::{Clock, SystemClock};
+use tenantry_domain::{Clock, SystemClock, api_key::Scope};
 
 use super::{
     Client,
     connection::ConnectionArgs,
     list::{self, ListArgs},
+    member,
     output::{Column, Shown, note},
     values::Expiry,
 };
@@ -16,19 +17,22 @@ const EXAMPLES: &str = "Examples:
   tenantry keys create billing --scope tenants:read --scope tenants:write
   tenantry keys create ci --scope apps:write --expires 90d
   tenantry keys list
-  tenantry keys revoke 0199b0de-0000-7000-8000-000000000000
-
-Scopes: tenants:read, tenants:write, tenants:secrets, plans:read, plans:write, servers:read, servers:write,
-apps:read, apps:write, operations:read, operations:write, keys:read, keys:write";
+  tenantry keys revoke 0199b0de-0000-7000-8000-000000000000";
 
 /// `tenantry keys`
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = help())]
 pub struct KeysArgs {
     #[command(flatten)]
     pub(super) connection: ConnectionArgs,
     #[command(subcommand)]
     pub(super) command: KeysCommand,
+}
+
+/// The examples and the scopes that there are.
+fn help() -> String {
+    let scopes: Vec<_> = Scope::operator().into_iter().map(Scope::as_str).collect();
+    format!("{EXAMPLES}\n\nScopes: {}", scopes.join(", "))
 }
 
 /// What to do with keys.
@@ -56,6 +60,10 @@ pub(super) struct NewKeyArgs {
     /// When it stops working: in 12h, 90d, 8w, or at 2027-01-31T00:00:00Z. [default: never]
     #[arg(long, value_name = "WHEN")]
     expires: Option<Expiry>,
+
+    /// Print the key alone, e.g. for KEY=$(...).
+    #[arg(long, short)]
+    quiet: bool,
 }
 
 impl NewKeyArgs {
@@ -111,6 +119,9 @@ pub(super) async fn list_at(client: &Client, path: &[&str], list: &ListArgs) -> 
 /// Makes a key at a path, and shows it.
 pub(super) async fn create_at(client: &Client, path: &[&str], key: &NewKeyArgs) -> anyhow::Result<()> {
     let answer = client.api.post(path, Some(&key.body(&SystemClock))).await?;
+    if key.quiet && !client.output.is_json() {
+        return client.output.done_in_words(member(&answer, "/key")?);
+    }
     client.output.one(&answer, LINES)?;
     if !client.output.is_json() {
         note("\nThe key is shown this once: keep it now.");

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::{
     Client,
-    output::{Column, note},
+    output::{Column, note, table_of},
+    watch::{self, WatchArgs},
 };
 
 /// The most that the API gives in a page.
@@ -16,15 +17,15 @@ const SHOWN: usize = 50;
 /// How much of a list to show.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ListArgs {
-    /// Show at most so many. [default: 50]
+    /// Show at most this many. [default: 50]
     #[arg(long, value_name = "COUNT", conflicts_with = "all")]
     limit: Option<usize>,
 
-    /// Show all.
+    /// Show all of them.
     #[arg(long)]
     all: bool,
 
-    /// Go on after an earlier list: its `nextCursor`.
+    /// Continue an earlier list: the `nextCursor` that it printed with --output json.
     #[arg(long, value_name = "CURSOR")]
     cursor: Option<String>,
 }
@@ -37,13 +38,32 @@ pub(crate) async fn print(
     list: &ListArgs,
     columns: &[Column],
 ) -> anyhow::Result<()> {
-    let filters: Vec<_> = filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let answer = read(client, path, &filters, list).await?;
+    let answer = read(client, path, &given(filters), list).await?;
     client.output.list(&answer, columns)?;
-    if !answer["nextCursor"].is_null() {
+    if !answer["nextCursor"].is_null() && !client.output.is_json() {
         note("there are more: --all shows them, --limit some");
     }
     Ok(())
+}
+
+/// As [`print`], again and again if that is asked for.
+pub(crate) async fn print_or_watch(
+    client: &Client,
+    path: &[&str],
+    filters: Vec<(&'static str, Option<String>)>,
+    list: &ListArgs,
+    watch: WatchArgs,
+    columns: &[Column],
+) -> anyhow::Result<()> {
+    let Some(interval) = watch.interval() else { return print(client, path, filters, list, columns).await };
+    let filters = given(filters);
+    let read = async || read(client, path, &filters, list).await;
+    watch::run(client.output, interval, columns, |answer, now| table_of(answer, columns, now), read).await
+}
+
+/// The filters that have a value.
+fn given(filters: Vec<(&'static str, Option<String>)>) -> Vec<(&'static str, String)> {
+    filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 async fn read(

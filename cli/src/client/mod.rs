@@ -7,18 +7,26 @@
 mod apps;
 mod confirm;
 mod connection;
+mod failure;
 mod http;
 mod human;
 mod keys;
 mod list;
+mod login;
 mod operations;
 mod output;
 mod plans;
 mod problem;
+mod profiles;
 mod progress;
 mod servers;
 mod tenants;
 mod values;
+mod watch;
+mod wording;
+
+#[cfg(test)]
+mod requests;
 
 use anyhow::Context;
 use clap::Subcommand;
@@ -27,56 +35,73 @@ use serde_json::Value;
 use connection::ConnectionArgs;
 use http::Api;
 use output::Output;
+use profiles::Profiles;
+
+pub(crate) use failure::{ErrorDocument, of_usage};
 
 /// Commands that talk to a control plane.
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
-    /// Sign tenants up, look at them, stop, restore and delete them.
+    /// Keep a control plane's address and key for later commands.
+    Login(Box<login::LoginArgs>),
+    /// Forget what `login` kept.
+    Logout(Box<login::LogoutArgs>),
+    /// Sign tenants up, list, suspend, restore and delete them.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Tenants(Box<tenants::TenantsArgs>),
-    /// Look at the work on tenants, follow it, retry or cancel it.
+    /// Follow, retry, cancel or abandon the work on tenants and servers.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Operations(Box<operations::OperationsArgs>),
-    /// What tenants buy: tier, limits, features.
+    /// Manage plans: the tier, limits and features that tenants buy.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Plans(Box<plans::PlansArgs>),
-    /// The PostgreSQL servers that hold tenants.
+    /// Manage the PostgreSQL servers that hold tenants.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Servers(Box<servers::ServersArgs>),
-    /// The applications whose tables tenants get.
+    /// Manage apps: the tables that tenants get.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Apps(Box<apps::AppsArgs>),
-    /// The API keys of operators and SaaS back ends.
+    /// Manage the API keys of operators and SaaS back ends.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Keys(Box<keys::KeysArgs>),
 }
 
+impl ClientCommand {
+    fn connection(&self) -> &ConnectionArgs {
+        match self {
+            Self::Login(args) => &args.connection,
+            Self::Logout(args) => &args.connection,
+            Self::Tenants(args) => &args.connection,
+            Self::Operations(args) => &args.connection,
+            Self::Plans(args) => &args.connection,
+            Self::Servers(args) => &args.connection,
+            Self::Apps(args) => &args.connection,
+            Self::Keys(args) => &args.connection,
+        }
+    }
+}
+
+/// Runs a command; with `--output json` its error is an [`ErrorDocument`].
 pub(crate) async fn run(command: ClientCommand) -> anyhow::Result<()> {
+    let output = command.connection().output();
+    dispatch(command)
+        .await
+        .map_err(|error| if output.is_json() { ErrorDocument::of(&error).into() } else { error })
+}
+
+async fn dispatch(command: ClientCommand) -> anyhow::Result<()> {
     match command {
-        ClientCommand::Tenants(args) => {
-            let client = Client::new(&args.connection)?;
-            tenants::run(&client, args.command).await
-        }
+        ClientCommand::Login(args) => login::login(&args.connection).await,
+        ClientCommand::Logout(args) => login::logout(&args.connection),
+        ClientCommand::Tenants(args) => tenants::run(&Client::new(&args.connection)?, args.command).await,
         ClientCommand::Operations(args) => {
-            let client = Client::new(&args.connection)?;
-            operations::run(&client, args.command).await
+            operations::run(&Client::new(&args.connection)?, args.command).await
         }
-        ClientCommand::Plans(args) => {
-            let client = Client::new(&args.connection)?;
-            plans::run(&client, args.command).await
-        }
-        ClientCommand::Servers(args) => {
-            let client = Client::new(&args.connection)?;
-            servers::run(&client, args.command).await
-        }
-        ClientCommand::Apps(args) => {
-            let client = Client::new(&args.connection)?;
-            apps::run(&client, args.command).await
-        }
-        ClientCommand::Keys(args) => {
-            let client = Client::new(&args.connection)?;
-            keys::run(&client, args.command).await
-        }
+        ClientCommand::Plans(args) => plans::run(&Client::new(&args.connection)?, args.command).await,
+        ClientCommand::Servers(args) => servers::run(&Client::new(&args.connection)?, args.command).await,
+        // Some of these need no control plane.
+        ClientCommand::Apps(args) => apps::run(&args.connection, args.command).await,
+        ClientCommand::Keys(args) => keys::run(&Client::new(&args.connection)?, args.command).await,
     }
 }
 
@@ -89,7 +114,13 @@ struct Client {
 
 impl Client {
     fn new(args: &ConnectionArgs) -> anyhow::Result<Self> {
-        Ok(Self { api: args.api()?, output: args.output() })
+        // Who gives everything needs no profile, nor a home to keep it in.
+        let profiles = if args.needs_profile() { Some(Profiles::load()?) } else { None };
+        let profile =
+            profiles.as_ref().map(|profiles| profiles.chosen(args.profile())).transpose()?.flatten();
+        let url = args.url(profile);
+        let key = args.api_key(&url, profile);
+        Ok(Self { api: Api::new(url, key)?, output: args.output() })
     }
 }
 

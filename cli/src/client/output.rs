@@ -1,4 +1,5 @@
-//! Standard output: what the control plane answered, as a table or as JSON. Nothing else prints there.
+//! Standard output: what the control plane answered, as a table or as JSON. But for [`super::watch`],
+//! nothing else prints there.
 
 use std::io::{self, Write};
 
@@ -14,9 +15,9 @@ use super::human;
 /// How answers are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
-    /// For people.
+    // For people. No doc comments here: clap would show each value in a paragraph of its own.
     Table,
-    /// What the API answered, for programs.
+    // What the API answered, for programs.
     Json,
 }
 
@@ -37,13 +38,15 @@ pub(crate) enum Shown {
     Limit(&'static str),
     /// A share from 0 to 1, in percent.
     Percent(&'static str),
+    /// The member, or another where there is none.
+    Either(&'static str, &'static str),
 }
 
 /// A column of a list, or a line of a single thing: its title and what it shows.
 pub(crate) type Column = (&'static str, Shown);
 
 impl Shown {
-    fn of(self, item: &Value, now: DateTime<Utc>) -> String {
+    pub(crate) fn of(self, item: &Value, now: DateTime<Utc>) -> String {
         let member = |pointer: &str| item.pointer(pointer).unwrap_or(&Value::Null);
         match self {
             Self::Text(pointer) => human::text(member(pointer)),
@@ -58,6 +61,10 @@ impl Shown {
             Self::Percent(pointer) => {
                 member(pointer).as_f64().map_or_else(|| "-".into(), |share| format!("{:.0} %", share * 100.0))
             }
+            Self::Either(pointer, other) => match member(pointer) {
+                Value::Null => human::text(member(other)),
+                value => human::text(value),
+            },
         }
     }
 
@@ -70,7 +77,8 @@ impl Shown {
             | Self::Size(pointer)
             | Self::OwnSize(pointer)
             | Self::Limit(pointer)
-            | Self::Percent(pointer) => pointer,
+            | Self::Percent(pointer)
+            | Self::Either(pointer, _) => pointer,
         }
     }
 }
@@ -85,17 +93,7 @@ impl Output {
         if self == Self::Json {
             return json(answer);
         }
-        let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if items.is_empty() {
-            return line("nothing found");
-        }
-        let now = SystemClock.now();
-        let mut table = plain_table();
-        table.set_header(columns.iter().map(|(title, _)| title.to_uppercase()));
-        for item in items {
-            table.add_row(columns.iter().map(|(_, shown)| shown.of(item, now)));
-        }
-        print_table(&mut table)
+        line(&table_of(answer, columns, SystemClock.now()))
     }
 
     /// Prints one thing, a line for each member that the answer has.
@@ -103,14 +101,7 @@ impl Output {
         if self == Self::Json {
             return json(answer);
         }
-        let now = SystemClock.now();
-        let mut table = plain_table();
-        for (title, shown) in lines {
-            if answer.pointer(shown.pointer()).is_some() {
-                table.add_row([(*title).to_owned(), shown.of(answer, now)]);
-            }
-        }
-        print_table(&mut table)
+        line(&lines_of(answer, lines, SystemClock.now()))
     }
 
     /// Prints the answer as JSON, if that is asked for.
@@ -133,6 +124,36 @@ impl Output {
     }
 }
 
+/// A list's answer as a table. A column that no item has is left out: the control plane may be older.
+pub(crate) fn table_of(answer: &Value, columns: &[Column], now: DateTime<Utc>) -> String {
+    let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if items.is_empty() {
+        return "nothing found".into();
+    }
+    let has = |(_, shown): &&Column| match shown {
+        Shown::Either(..) => true,
+        _ => items.iter().any(|item| item.pointer(shown.pointer()).is_some()),
+    };
+    let columns: Vec<_> = columns.iter().filter(has).collect();
+    let mut table = plain_table();
+    table.set_header(columns.iter().map(|(title, _)| title.to_uppercase()));
+    for item in items {
+        table.add_row(columns.iter().map(|(_, shown)| shown.of(item, now)));
+    }
+    text_of(&mut table)
+}
+
+/// One thing, a line for each member that it has.
+pub(crate) fn lines_of(item: &Value, lines: &[Column], now: DateTime<Utc>) -> String {
+    let mut table = plain_table();
+    for (title, shown) in lines {
+        if item.pointer(shown.pointer()).is_some() {
+            table.add_row([(*title).to_owned(), shown.of(item, now)]);
+        }
+    }
+    text_of(&mut table)
+}
+
 /// A table without lines: easy to read, to grep and to cut.
 fn plain_table() -> Table {
     let mut table = Table::new();
@@ -140,11 +161,11 @@ fn plain_table() -> Table {
     table
 }
 
-fn print_table(table: &mut Table) -> anyhow::Result<()> {
+fn text_of(table: &mut Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    line(&table.trim_fmt())
+    table.trim_fmt()
 }
 
 fn json(value: &Value) -> anyhow::Result<()> {
@@ -180,5 +201,15 @@ mod tests {
         assert_eq!(Shown::Size("/limits/maxStorageBytes").of(&item, now), "10 GiB");
         assert_eq!(Shown::Limit("/limits/apiRequestsPerDay").of(&item, now), "unlimited");
         assert_eq!(Shown::Percent("/progress").of(&item, now), "50 %");
+        assert_eq!(Shown::Either("/subject/name", "/progress").of(&item, now), "0.5");
+    }
+
+    #[test]
+    fn a_column_that_no_item_has_is_left_out() {
+        let columns = &[("name", Shown::Text("/name")), ("lane", Shown::Text("/lane"))];
+        let table = |answer| table_of(&answer, columns, DateTime::UNIX_EPOCH);
+        assert_eq!(table(json!({"items": [{"name": "a"}]})), "NAME\na");
+        assert_eq!(table(json!({"items": [{"name": "a", "lane": null}]})), "NAME  LANE\na     -");
+        assert_eq!(table(json!({"items": []})), "nothing found");
     }
 }

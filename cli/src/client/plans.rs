@@ -49,7 +49,7 @@ pub(super) enum PlansCommand {
 /// One plan.
 #[derive(Debug, Args)]
 pub(super) struct PlanArg {
-    /// The plan's name.
+    /// The plan's name, or the id of one that exists.
     #[arg(value_name = "PLAN")]
     plan: String,
 }
@@ -119,10 +119,24 @@ fn storage(text: &str) -> Result<Ceiling, String> {
 }
 
 impl PlanChangeArgs {
-    /// The plan with what the flags say.
-    fn over(&self, base: Map<String, Value>) -> anyhow::Result<Value> {
+    /// A whole plan: what the file says, and the flags over it.
+    fn whole(&self) -> anyhow::Result<Map<String, Value>> {
+        self.over(self.file.as_deref().map_or_else(|| Ok(Map::new()), read)?)
+    }
+
+    /// The members that the flags change. Limits, features and default configuration are whole: the API
+    /// replaces each as one.
+    fn change(&self, plan: &Value) -> anyhow::Result<Value> {
+        let nested = ["limits", "features", "defaultConfig"];
+        let base = nested.into_iter().filter_map(|name| Some((name.to_owned(), plan.get(name)?.clone())));
+        let mut change = self.over(base.collect())?;
+        change.retain(|name, value| plan.get(name) != Some(value));
+        Ok(change.into())
+    }
+
+    /// A plan, or a part of one, with what the flags say.
+    fn over(&self, base: Map<String, Value>) -> anyhow::Result<Map<String, Value>> {
         let mut plan = base;
-        plan.insert("name".into(), self.plan.plan.clone().into());
         if let Some(tier) = &self.tier {
             plan.insert("tier".into(), tier.clone().into());
         }
@@ -139,7 +153,7 @@ impl PlanChangeArgs {
         extend(&mut plan, "limits", limits.collect())?;
         extend(&mut plan, "features", switches(&self.features))?;
         extend(&mut plan, "defaultConfig", settings(&self.default_config))?;
-        Ok(plan.into())
+        Ok(plan)
     }
 
     fn changes_something(&self) -> bool {
@@ -210,18 +224,23 @@ pub(super) async fn run(client: &Client, command: PlansCommand) -> anyhow::Resul
             client.output.one(&plan, LINES)
         }
         PlansCommand::Create(args) => {
-            let base = args.file.as_deref().map_or_else(|| Ok(Map::new()), read)?;
-            let plan = client.api.post(&["plans"], Some(&args.over(base)?)).await?;
+            let mut plan = args.whole()?;
+            plan.insert("name".into(), args.plan.plan.clone().into());
+            let plan = client.api.post(&["plans"], Some(&plan.into())).await?;
             client.output.one(&plan, LINES)
         }
         PlansCommand::Update(args) => {
             ensure!(args.changes_something(), "nothing to change was given; see --help");
             let path = ["plans", &args.plan.plan];
-            let base = match &args.file {
-                Some(file) => read(file)?,
-                None => as_body(&client.api.get(&path, &[]).await?),
+            let plan = if args.file.is_some() {
+                let mut plan = args.whole()?;
+                // The file may be another plan's; the path names the one that is meant.
+                plan.remove("name");
+                client.api.put(&path, &plan.into()).await?
+            } else {
+                let before = client.api.get(&path, &[]).await?;
+                client.api.patch(&path, &args.change(&before)?).await?
             };
-            let plan = client.api.put(&path, &args.over(base)?).await?;
             client.output.one(&plan, LINES)
         }
         PlansCommand::Delete(args) => {
@@ -229,13 +248,6 @@ pub(super) async fn run(client: &Client, command: PlansCommand) -> anyhow::Resul
             client.output.done(&answer, &format!("the plan {} is deleted", args.plan))
         }
     }
-}
-
-/// The members of a plan that a client may set: the API refuses others.
-fn as_body(plan: &Value) -> Map<String, Value> {
-    const SETTABLE: [&str; 6] = ["name", "tier", "limits", "features", "defaultConfig", "retentionDays"];
-    let member = |name: &str| plan.get(name).map(|value| (name.to_owned(), value.clone()));
-    SETTABLE.into_iter().filter_map(member).collect()
 }
 
 #[cfg(test)]
@@ -252,24 +264,29 @@ mod tests {
     }
 
     #[test]
-    fn flags_win_over_the_plan_as_it_is() {
+    fn only_what_changes_is_sent_and_that_whole() {
         let plan = json!({
             "name": "p", "tier": "schema", "limits": {"maxUsers": 5, "maxStorage": 6, "apiRequestsPerDay": 7},
             "features": {"x": true}, "defaultConfig": {"a": 1}, "retentionDays": 30, "createdAt": "later",
         });
-        let args = args(&[
-            "p",
-            "--max-users=unlimited",
-            "--max-storage=1KiB",
-            "--feature=y",
-            "--default-config=a=2",
-        ]);
+        let args = args(&["p", "--max-users=unlimited", "--max-storage=1KiB", "--default-config=a=2"]);
         assert_eq!(
-            args.over(as_body(&plan)).unwrap(),
+            args.change(&plan).unwrap(),
             json!({
-                "name": "p", "tier": "schema", "limits": {"maxUsers": null, "maxStorage": 1024, "apiRequestsPerDay": 7},
-                "features": {"x": true, "y": true}, "defaultConfig": {"a": 2}, "retentionDays": 30,
+                "limits": {"maxUsers": null, "maxStorage": 1024, "apiRequestsPerDay": 7},
+                "defaultConfig": {"a": 2},
             })
+        );
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), r#"{"name": "old", "tier": "schema", "features": {"x": true}}"#).unwrap();
+        let args = args(&["p", "--file", file.path().to_str().unwrap(), "--tier=database", "--feature=y"]);
+        assert_eq!(
+            Value::from(args.whole().unwrap()),
+            json!({"name": "old", "tier": "database", "features": {"x": true, "y": true}})
         );
     }
 

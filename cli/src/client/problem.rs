@@ -4,9 +4,16 @@ use std::fmt;
 
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use url::Url;
 
-use super::human::one_line;
+use super::{
+    human::one_line,
+    wording::{flag, in_commands},
+};
+
+/// The version of this command line.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The control plane does not answer.
 #[derive(Debug)]
@@ -38,9 +45,24 @@ pub(crate) struct Problem {
     /// Stable, for programs.
     pub(crate) code: String,
     errors: Vec<FieldError>,
+    /// All that is wrong with a server.
+    problems: Vec<ServerProblem>,
+    /// The texts that DNS has instead of a domain's proof.
+    found: Vec<String>,
     request_id: Option<String>,
     /// The unfinished operation that is in the way.
     operation_id: Option<String>,
+    /// The line of an app version's SQL that PostgreSQL refused.
+    pub(crate) line: Option<u64>,
+    /// As it was received, for programs.
+    #[serde(skip)]
+    document: Value,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServerProblem {
+    message: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -71,12 +93,14 @@ pub(crate) async fn read(response: Response) -> Problem {
 }
 
 fn parse(status: StatusCode, body: &str) -> Problem {
-    let document = serde_json::from_str(body).ok().filter(|problem: &Problem| !problem.title.is_empty());
+    let received: Value = serde_json::from_str(body).unwrap_or_default();
+    let document = Problem::deserialize(&received).ok().filter(|problem| !problem.title.is_empty());
     // Something in between answered, or no control plane at all.
     let mut problem = document.unwrap_or_else(|| Problem {
         detail: body.trim().chars().take(EXCERPT).collect(),
         ..Problem::default()
     });
+    problem.document = received;
     problem.status = status.as_u16();
     if problem.title.is_empty() {
         problem.title = status.canonical_reason().unwrap_or("an error").into();
@@ -85,16 +109,38 @@ fn parse(status: StatusCode, body: &str) -> Problem {
 }
 
 impl Problem {
+    /// Whether the control plane knows no such thing.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == 404 && !self.code.is_empty()
+    }
+
+    /// Whether there is no such endpoint, or only an older one: nothing that the user typed is wrong.
+    fn is_about_the_endpoint(&self) -> bool {
+        matches!(self.code.as_str(), "no_such_endpoint" | "method_not_allowed" | "unknown_parameter")
+    }
+
     /// Whether the detail is no more than the one field error, which has a line of its own.
     fn is_said_by_field(&self) -> bool {
         matches!(&self.errors[..], [only] if self.detail == format!("`{}` {}", only.field, only.message))
+    }
+
+    /// The document as it was received; one of the same shape where there was none.
+    pub(crate) fn document(&self) -> Value {
+        if self.document.get("title").is_some() {
+            return self.document.clone();
+        }
+        json!({
+            "type": "about:blank", "title": self.title, "status": self.status, "detail": one_line(&self.detail),
+            "requestId": self.request_id,
+        })
     }
 
     /// What to do about it, where the control plane cannot know.
     fn advice(&self) -> Option<String> {
         if self.status == 401 {
             return Some(
-                "give an operator's key with --api-key or TENANTRY_API_KEY (`tenantry dev` prints one)"
+                "keep an operator's key with `tenantry login`, or give one with --api-key or TENANTRY_API_KEY \
+                 (`tenantry dev` prints one)"
                     .into(),
             );
         }
@@ -114,11 +160,22 @@ impl fmt::Display for Problem {
         } else {
             write!(f, " ({})", one_line(&self.code))?;
         }
-        if !self.detail.is_empty() && !self.is_said_by_field() {
-            write!(f, ": {}", one_line(&self.detail))?;
+        if self.is_about_the_endpoint() {
+            write!(
+                f,
+                ": the control plane does not know this command; is it of another version than tenantry {VERSION}?"
+            )?;
+        } else if !self.detail.is_empty() && !self.is_said_by_field() {
+            write!(f, ": {}", in_commands(&self.detail))?;
         }
-        for error in &self.errors {
-            write!(f, "\n  {}: {}", one_line(&error.field), one_line(&error.message))?;
+        for error in self.errors.iter().filter(|_| !self.is_about_the_endpoint()) {
+            write!(f, "\n  {}: {}", flag(&error.field), in_commands(&error.message))?;
+        }
+        for problem in &self.problems {
+            write!(f, "\n  {}", in_commands(&problem.message))?;
+        }
+        for text in &self.found {
+            write!(f, "\n  found: {}", one_line(text))?;
         }
         if let Some(advice) = self.advice() {
             write!(f, "\n  -> {advice}")?;
@@ -140,11 +197,30 @@ mod tests {
     fn a_problem_names_each_field_and_the_request() {
         let body = r#"{"type": "urn:tenantry:problem:invalid_input", "title": "Bad Request", "status": 400,
             "detail": "2 fields are wrong", "code": "invalid_input", "requestId": "r-1", "more": 1,
-            "errors": [{"field": "slug", "message": "is reserved"}, {"field": "plan", "message": "is missing"}]}"#;
+            "errors": [{"field": "maxUsers", "message": "is negative"}, {"field": "plan", "message": "is missing"}]}"#;
+        let problem = parse(StatusCode::BAD_REQUEST, body);
         assert_eq!(
-            parse(StatusCode::BAD_REQUEST, body).to_string(),
-            "Bad Request (invalid_input): 2 fields are wrong\n  slug: is reserved\n  plan: is missing\n  request id: r-1"
+            problem.to_string(),
+            "Bad Request (invalid_input): 2 fields are wrong\n  --max-users: is negative\n  --plan: is missing\n  \
+             request id: r-1"
         );
+        assert_eq!(problem.document(), serde_json::from_str::<Value>(body).unwrap());
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_server_is_named() {
+        let body = r#"{"title": "Unprocessable Entity", "code": "server_unusable", "detail": "it cannot hold tenants",
+            "problems": [{"code": "wal_level", "message": "wal_level is replica"}, {"code": "x", "message": "y"}]}"#;
+        let shown = parse(StatusCode::UNPROCESSABLE_ENTITY, body).to_string();
+        assert!(shown.ends_with("it cannot hold tenants\n  wal_level is replica\n  y"), "{shown}");
+    }
+
+    #[test]
+    fn what_dns_has_instead_of_a_proof_is_shown() {
+        let body = r#"{"title": "Unprocessable Entity", "code": "domain_unproven", "detail": "there is no such record",
+            "found": ["tenantry-verification=old"]}"#;
+        let shown = parse(StatusCode::UNPROCESSABLE_ENTITY, body).to_string();
+        assert!(shown.ends_with("there is no such record\n  found: tenantry-verification=old"), "{shown}");
     }
 
     #[test]
@@ -152,7 +228,7 @@ mod tests {
         let body = r#"{"title": "Bad Request", "code": "invalid_field", "detail": "`slug` is reserved",
             "errors": [{"field": "slug", "message": "is reserved"}]}"#;
         let problem = parse(StatusCode::BAD_REQUEST, body);
-        assert_eq!(problem.to_string(), "Bad Request (invalid_field)\n  slug: is reserved");
+        assert_eq!(problem.to_string(), "Bad Request (invalid_field)\n  --slug: is reserved");
     }
 
     #[test]
@@ -168,11 +244,21 @@ mod tests {
     }
 
     #[test]
+    fn an_older_control_plane_is_named_as_one() {
+        let body = r#"{"title": "Method Not Allowed", "code": "method_not_allowed",
+            "detail": "this endpoint has other methods; see /docs"}"#;
+        let shown = parse(StatusCode::METHOD_NOT_ALLOWED, body).to_string();
+        assert!(shown.contains("does not know this command") && !shown.contains("endpoint"), "{shown}");
+    }
+
+    #[test]
     fn what_is_no_problem_document_is_shown_in_part_and_harmlessly() {
         let shown =
             parse(StatusCode::BAD_GATEWAY, &format!("<html>\u{1b}[31m{}", "x".repeat(5000))).to_string();
         assert!(shown.starts_with("Bad Gateway (502): <html>") && shown.len() < 300, "{shown}");
         assert!(!shown.contains('\u{1b}'));
-        assert_eq!(parse(StatusCode::NOT_FOUND, "").to_string().lines().count(), 2);
+        let nothing = parse(StatusCode::NOT_FOUND, "");
+        assert_eq!(nothing.to_string().lines().count(), 2);
+        assert_eq!(nothing.document()["title"], "Not Found");
     }
 }

@@ -1,6 +1,6 @@
 //! Following an operation by its event stream until it is over, and saying how it ended.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{fmt, io::IsTerminal, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -15,14 +15,14 @@ use super::{
     http::Api,
     human::{one_line, text},
     member,
-    output::note,
+    output::{Output, note},
     problem::is_passing,
 };
 
 /// Whether to wait for the work that a command begins.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WaitArgs {
-    /// Come back at once instead of waiting until the work is done.
+    /// Do not wait until the work is done.
     #[arg(long)]
     no_wait: bool,
 }
@@ -32,9 +32,11 @@ const TRIES: u32 = 16;
 /// The wait before the stream is opened again; doubled with each try that fails.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Without an event for so long, the operation itself is looked at: one that is stuck may say no more.
+const WITHOUT_NEWS: Duration = Duration::from_secs(30);
 
 /// Waits for begun work, `{"tenant": ..., "operation": ...}`, if it is to be waited for: how both are
-/// then. `None` means that it goes on; the answer as it is was printed.
+/// then. Work on a server has no tenant. `None` means that it goes on; the answer as it is was printed.
 pub(crate) async fn finish(client: &Client, begun: Value, wait: &WaitArgs) -> anyhow::Result<Option<Value>> {
     finish_after(client, begun, wait, String::new()).await
 }
@@ -51,24 +53,34 @@ pub(crate) async fn finish_after(
         return Ok(Some(begun));
     }
     let id = member(&begun, "/operation/id")?;
-    let slug = member(&begun, "/tenant/slug")?;
+    let subject = subject(&begun["operation"], &begun["tenant"]);
     if wait.no_wait {
-        let sentence = format!(
-            "{} of {slug} goes on; tenantry operations watch {id}",
-            text(&begun["operation"]["kind"])
-        );
-        client.output.done(&begun, &sentence)?;
+        let work = work(&begun["operation"], subject.as_deref());
+        client.output.done(&begun, &format!("{work} goes on; tenantry operations watch {id}"))?;
         return Ok(None);
     }
-    let operation = follow(&client.api, &begun["operation"], after).await?;
-    let tenant = client.api.get(&["tenants", member(&begun, "/tenant/id")?], &[]).await?;
-    let ended = json!({ "tenant": tenant, "operation": operation });
-    if let Err(failed) = verdict(&operation, Some(slug)) {
+    let operation = follow(client, &begun["operation"], after).await?;
+    let mut ended = json!({ "operation": operation });
+    if let Some(tenant) = begun["tenant"]["id"].as_str() {
+        ended["tenant"] = client.api.get(&["tenants", tenant], &[]).await?;
+    }
+    if let Err(unsuccessful) = verdict(&operation, subject.as_deref()) {
         // Programs get the whole story; people the error below.
         client.output.done_as_json(&ended)?;
-        return Err(failed);
+        return Err(unsuccessful.into());
     }
     Ok(Some(ended))
+}
+
+/// What an operation is on, for a sentence: the tenant's slug, or what the operation says itself.
+pub(crate) fn subject(operation: &Value, tenant: &Value) -> Option<String> {
+    tenant["slug"].as_str().or_else(|| operation["subject"]["name"].as_str()).map(one_line)
+}
+
+/// An operation in words: `provision of acme`.
+pub(crate) fn work(operation: &Value, subject: Option<&str>) -> String {
+    let of = subject.map_or_else(String::new, |subject| format!(" of {subject}"));
+    format!("{}{of}", text(&operation["kind"]))
 }
 
 /// The last event of an operation that is over; nothing for one that goes on.
@@ -81,12 +93,12 @@ pub(crate) async fn last_event(api: &Api, id: &str) -> anyhow::Result<String> {
     Ok(last)
 }
 
-/// Follows an operation until it is over; how it is then. `after` is the last event to leave out.
-pub(crate) async fn follow(api: &Api, operation: &Value, after: String) -> anyhow::Result<Value> {
+/// Follows an operation until it is over, or stuck; how it is then. `after` is the last event to leave out.
+pub(crate) async fn follow(client: &Client, operation: &Value, after: String) -> anyhow::Result<Value> {
     let id = member(operation, "/id")?;
-    let display = Display::new(&text(&operation["kind"]));
+    let display = Display::new(client.output, &text(&operation["kind"]));
     let ended = tokio::select! {
-        ended = until_over(api, id, after, &display) => ended,
+        ended = until_settled(&client.api, id, after, &display) => ended,
         _ = tokio::signal::ctrl_c() => {
             display.end();
             bail!("stopped waiting; the operation goes on\n  -> tenantry operations watch {id}\n  -> tenantry operations cancel {id}")
@@ -98,11 +110,11 @@ pub(crate) async fn follow(api: &Api, operation: &Value, after: String) -> anyho
     })
 }
 
-async fn until_over(api: &Api, id: &str, mut after: String, display: &Display) -> anyhow::Result<Value> {
+async fn until_settled(api: &Api, id: &str, mut after: String, display: &Display) -> anyhow::Result<Value> {
     let mut failures = 0;
     loop {
         match look(api, id, &mut after, display).await {
-            Ok(operation) if is_over(&operation) => return Ok(operation),
+            Ok(operation) if is_over(&operation) || operation["state"] == "stuck" => return Ok(operation),
             Ok(_) => failures = 0,
             Err(error) if is_passing(&error) && failures < TRIES => {
                 failures += 1;
@@ -114,8 +126,8 @@ async fn until_over(api: &Api, id: &str, mut after: String, display: &Display) -
     }
 }
 
-/// Shows what happens until the stream ends, be it after the last event or with the connection; the
-/// operation as it is then.
+/// Shows what happens until the stream ends, be it after the last event or with the connection, or says
+/// nothing for a while; the operation as it is then.
 async fn look(api: &Api, id: &str, after: &mut String, display: &Display) -> anyhow::Result<Value> {
     let story = api.events(&["operations", id, "events"], after).await?;
     show(story, after, display).await;
@@ -125,7 +137,7 @@ async fn look(api: &Api, id: &str, after: &mut String, display: &Display) -> any
 /// Shows events until the stream ends, for whatever reason. `after` is then the last one seen.
 async fn show(response: Response, after: &mut String, display: &Display) {
     let mut events = response.bytes_stream().eventsource();
-    while let Some(Ok(event)) = events.next().await {
+    while let Ok(Some(Ok(event))) = tokio::time::timeout(WITHOUT_NEWS, events.next()).await {
         if !event.id.is_empty() {
             *after = event.id;
         }
@@ -139,30 +151,49 @@ fn is_over(operation: &Value) -> bool {
     matches!(operation["state"].as_str(), Some("succeeded" | "failed" | "cancelled"))
 }
 
+/// An operation that did not succeed: why, and what to do.
+#[derive(Debug)]
+pub(crate) struct Unsuccessful {
+    pub(crate) operation_id: String,
+    pub(crate) state: String,
+    message: String,
+}
+
+impl fmt::Display for Unsuccessful {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Unsuccessful {}
+
 /// An error unless the operation succeeded, with what to do.
-pub(crate) fn verdict(operation: &Value, tenant: Option<&str>) -> anyhow::Result<()> {
-    let (kind, id) = (text(&operation["kind"]), text(&operation["id"]));
-    let of = tenant.map_or_else(String::new, |tenant| format!(" of {tenant}"));
+pub(crate) fn verdict(operation: &Value, subject: Option<&str>) -> Result<(), Unsuccessful> {
+    let (id, state) = (text(&operation["id"]), text(&operation["state"]));
+    let work = work(operation, subject);
+    let at_step =
+        operation["step"].as_str().map(|step| format!(" at step {}", one_line(step))).unwrap_or_default();
+    let error = operation["error"].as_str().map_or_else(|| "no reason is known".into(), one_line);
     let retry = format!("\n  -> try again: tenantry operations retry {id}");
-    match operation["state"].as_str() {
-        Some("succeeded") => Ok(()),
-        Some("cancelled") => bail!("{kind}{of} was cancelled and undone{retry}"),
-        Some("failed") => {
-            let step = operation["step"]
-                .as_str()
-                .map(|step| format!(" at step {}", one_line(step)))
-                .unwrap_or_default();
-            let error = operation["error"].as_str().map_or_else(|| "no reason is known".into(), one_line);
-            let give_up = match tenant {
-                Some(tenant) if kind == "provision" => {
+    let message = match state.as_str() {
+        "succeeded" => return Ok(()),
+        "cancelled" => format!("{work} was cancelled and undone{retry}"),
+        "failed" => {
+            let give_up = match subject {
+                Some(tenant) if operation["kind"] == "provision" => {
                     format!("\n  -> give up: tenantry tenants delete {tenant} --purge-now")
                 }
                 _ => String::new(),
             };
-            bail!("{kind}{of} failed{step} and was undone: {error}{retry}{give_up}")
+            format!("{work} failed{at_step} and was undone: {error}{retry}{give_up}")
         }
-        state => bail!("{kind}{of} is {}\n  -> tenantry operations watch {id}", state.unwrap_or("not known")),
-    }
+        "stuck" => format!(
+            "{work} is stuck{at_step}: {error}{retry}\n  \
+             -> give it up: tenantry operations abandon {id} --reason <why>"
+        ),
+        _ => format!("{work} is {state}\n  -> tenantry operations watch {id}"),
+    };
+    Err(Unsuccessful { operation_id: id, state, message })
 }
 
 /// Where progress is shown; always on standard error.
@@ -179,9 +210,10 @@ enum Display {
 const WHOLE: u64 = 1000;
 
 impl Display {
-    fn new(kind: &str) -> Self {
+    fn new(output: Output, kind: &str) -> Self {
         if !std::io::stderr().is_terminal() {
-            return Self::Lines;
+            // A program finds one JSON object on standard error, or nothing.
+            return if output.is_json() { Self::None } else { Self::Lines };
         }
         let style =
             ProgressStyle::with_template("{spinner} {prefix} [{bar:30}] {percent:>3} % {elapsed} {wide_msg}")
@@ -245,7 +277,9 @@ mod tests {
     fn only_a_success_is_one() {
         let operation = |state: &str| json!({"id": "o-1", "kind": "provision", "state": state});
         assert!(verdict(&operation("succeeded"), None).is_ok());
-        for state in ["queued", "running", "undoing", "failed", "cancelled", "something new"] {
+        for state in
+            ["queued", "running", "waiting", "undoing", "stuck", "failed", "cancelled", "something new"]
+        {
             assert!(verdict(&operation(state), None).is_err(), "{state}");
         }
     }
@@ -268,6 +302,22 @@ mod tests {
             "provision of acme failed at step create_schema and was undone: no server has room\n  \
              -> try again: tenantry operations retry o-1\n  \
              -> give up: tenantry tenants delete acme --purge-now"
+        );
+    }
+
+    #[test]
+    fn what_is_stuck_can_be_tried_again_or_given_up() {
+        let operation = json!({
+            "id": "o-1", "kind": "remove", "state": "stuck", "step": "drop", "error": "the server is away",
+            "subject": {"kind": "server", "id": "s-1", "name": "eu-1"},
+        });
+        let subject = subject(&operation, &Value::Null);
+        let stuck = verdict(&operation, subject.as_deref()).unwrap_err().to_string();
+        assert_eq!(
+            stuck,
+            "remove of eu-1 is stuck at step drop: the server is away\n  \
+             -> try again: tenantry operations retry o-1\n  \
+             -> give it up: tenantry operations abandon o-1 --reason <why>"
         );
     }
 }

@@ -1,12 +1,14 @@
 //! `tenantry tenants`: customer organisations.
 
+mod connection;
 mod create;
 mod domains;
 mod keys;
+mod shell;
 mod update;
 
 use clap::{Args, Subcommand};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     Client,
@@ -15,8 +17,9 @@ use super::{
     human::text,
     list::{self, ListArgs},
     member,
-    output::{Column, Shown},
+    output::{Column, Shown, lines_of},
     progress::{WaitArgs, finish},
+    watch::{self, WatchArgs},
 };
 
 const EXAMPLES: &str = "Examples:
@@ -24,6 +27,7 @@ const EXAMPLES: &str = "Examples:
   tenantry tenants list --status active --plan premium
   tenantry tenants show acme-inc
   tenantry tenants keys create acme-inc backend
+  tenantry tenants shell acme-inc
   tenantry tenants suspend acme-inc
   tenantry tenants delete acme-inc";
 
@@ -45,7 +49,7 @@ pub(super) enum TenantsCommand {
     /// List tenants, newest first.
     List(TenantListArgs),
     /// Show a tenant.
-    Show(TenantArg),
+    Show(ShowArgs),
     /// Change a tenant's name, features, settings or limits.
     Update(update::UpdateArgs),
     /// Stop serving a tenant; its data is kept.
@@ -57,7 +61,9 @@ pub(super) enum TenantsCommand {
     /// Take a deletion back.
     Restore(TransitionArgs),
     /// Show where a tenant's data is, for a PostgreSQL client.
-    Connection(ConnectionOfArgs),
+    Connection(connection::ConnectionOfArgs),
+    /// Open psql on a tenant's data; needs a key with the scope `tenants:secrets`.
+    Shell(shell::ShellArgs),
     /// A tenant's keys, which open its data on the data plane.
     #[command(subcommand)]
     Keys(keys::TenantKeysCommand),
@@ -72,6 +78,15 @@ pub(super) struct TenantArg {
     /// The tenant's slug or id.
     #[arg(value_name = "TENANT")]
     tenant: String,
+}
+
+/// What to show.
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    #[command(flatten)]
+    tenant: TenantArg,
+    #[command(flatten)]
+    watch: WatchArgs,
 }
 
 /// Which tenants.
@@ -104,6 +119,8 @@ pub(super) struct TenantListArgs {
 
     #[command(flatten)]
     list: ListArgs,
+    #[command(flatten)]
+    watch: WatchArgs,
 }
 
 /// A change of status.
@@ -134,17 +151,6 @@ pub(super) struct DeleteArgs {
 
     #[command(flatten)]
     wait: WaitArgs,
-}
-
-/// What to show of the connection.
-#[derive(Debug, Args)]
-pub(super) struct ConnectionOfArgs {
-    #[command(flatten)]
-    tenant: TenantArg,
-
-    /// Show the password too; needs a key with the scope `tenants:secrets`.
-    #[arg(long)]
-    reveal: bool,
 }
 
 const COLUMNS: &[Column] = &[
@@ -181,26 +187,18 @@ const LINES: &[Column] = &[
     ("updated", Shown::Time("/updatedAt")),
 ];
 
-const CONNECTION_LINES: &[Column] = &[
-    ("host", Shown::Text("/host")),
-    ("port", Shown::Text("/port")),
-    ("database", Shown::Text("/database")),
-    ("schema", Shown::Text("/schema")),
-    ("role", Shown::Text("/role")),
-    ("password", Shown::Text("/password")),
-];
-
 pub(super) async fn run(client: &Client, command: TenantsCommand) -> anyhow::Result<()> {
     match command {
         TenantsCommand::Create(args) => create::run(client, args).await,
         TenantsCommand::List(args) => list_tenants(client, args).await,
-        TenantsCommand::Show(args) => show(client, &args.tenant).await,
+        TenantsCommand::Show(args) => show(client, &args).await,
         TenantsCommand::Update(args) => update::run(client, args).await,
         TenantsCommand::Suspend(args) => transition(client, &args, "suspend").await,
         TenantsCommand::Resume(args) => transition(client, &args, "resume").await,
         TenantsCommand::Delete(args) => delete(client, args).await,
         TenantsCommand::Restore(args) => transition(client, &args, "restore").await,
-        TenantsCommand::Connection(args) => connection(client, &args).await,
+        TenantsCommand::Connection(args) => connection::run(client, &args).await,
+        TenantsCommand::Shell(args) => shell::run(client, args).await,
         TenantsCommand::Keys(command) => keys::run(client, command).await,
         TenantsCommand::Domains(command) => domains::run(client, command).await,
     }
@@ -215,22 +213,30 @@ async fn list_tenants(client: &Client, args: TenantListArgs) -> anyhow::Result<(
         ("server", args.server),
         ("q", args.search),
     ];
-    list::print(client, &["tenants"], filters, &args.list, COLUMNS).await
+    list::print_or_watch(client, &["tenants"], filters, &args.list, args.watch, COLUMNS).await
 }
 
-async fn show(client: &Client, tenant: &str) -> anyhow::Result<()> {
-    let tenant = client.api.get(&["tenants", tenant], &[]).await?;
-    print_one(client, &tenant)
+async fn show(client: &Client, args: &ShowArgs) -> anyhow::Result<()> {
+    let path = ["tenants", &args.tenant.tenant];
+    let Some(interval) = args.watch.interval() else {
+        return print_one(client, &client.api.get(&path, &[]).await?);
+    };
+    let read = async || Ok(json!({ "items": [client.api.get(&path, &[]).await?] }));
+    let draw = |answer: &Value, now| lines_of(&answer["items"][0], &told(&answer["items"][0]), now);
+    watch::run(client.output, interval, COLUMNS, draw, read).await
 }
 
-/// Prints a tenant, without the lines that hold nothing for most.
 fn print_one(client: &Client, tenant: &Value) -> anyhow::Result<()> {
-    let told = |column: &&Column| {
-        let (_, shown) = column;
+    client.output.one(tenant, &told(tenant))
+}
+
+/// The lines of a tenant, without those that hold nothing for most.
+fn told(tenant: &Value) -> Vec<Column> {
+    let told = |(_, shown): &&Column| {
         !matches!(shown.pointer(), "/purgeAt" | "/subdomain")
             || tenant.pointer(shown.pointer()).is_some_and(|v| !v.is_null())
     };
-    client.output.one(tenant, &LINES.iter().filter(told).copied().collect::<Vec<_>>())
+    LINES.iter().filter(told).copied().collect()
 }
 
 async fn transition(client: &Client, args: &TransitionArgs, verb: &str) -> anyhow::Result<()> {
@@ -265,10 +271,4 @@ async fn conclude(client: &Client, begun: Value, wait: &WaitArgs) -> anyhow::Res
         _ => String::new(),
     };
     client.output.done(&ended, &format!("{slug} is {status}{more}"))
-}
-
-async fn connection(client: &Client, args: &ConnectionOfArgs) -> anyhow::Result<()> {
-    let query: &[_] = if args.reveal { &[("reveal", "true".to_owned())] } else { &[] };
-    let connection = client.api.get(&["tenants", &args.tenant.tenant, "connection"], query).await?;
-    client.output.one(&connection, CONNECTION_LINES)
 }

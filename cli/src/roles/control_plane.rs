@@ -98,6 +98,7 @@ pub(crate) async fn run(args: ControlPlaneArgs) -> anyhow::Result<()> {
         apps: app_folder::read_all_of(args.apps_dir.as_deref())?,
         tenant_server: None,
         settings: args.api.settings(&args.domain.base_domain, args.edge.access_log),
+        resolver: None,
     };
     let process = Process::new(SystemClock::shared(), Patience::UntilReady)?;
     let stop = process.stop_after(told, args.edge.drain()?);

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use clap::Args;
 use tenantry_domain::SystemClock;
-use tenantry_worker::{Settings, engine::Probe};
+use tenantry_postgres::admin::AdminLimits;
+use tenantry_worker::{Concurrency, Retention, Settings, engine::Probe};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -30,9 +31,13 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_WORKER_NAME", value_name = "NAME")]
     worker_name: Option<String>,
 
-    /// Operations that it runs at once.
+    /// Sign-ups, suspensions and the like that it runs at once.
     #[arg(long, env = "TENANTRY_WORKER_CONCURRENCY", default_value_t = 8, value_name = "COUNT")]
     worker_concurrency: usize,
+
+    /// Purges and other long operations that it runs at once, beside those.
+    #[arg(long, env = "TENANTRY_WORKER_LONG_CONCURRENCY", default_value_t = 4, value_name = "COUNT")]
+    worker_long_concurrency: usize,
 
     /// Seconds that an operation stays taken without a sign of life from its worker.
     #[arg(long, env = "TENANTRY_WORKER_LEASE", default_value_t = 15.0, value_name = "SECONDS")]
@@ -43,6 +48,28 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_WARM_DATABASES", default_value_t = 1, value_name = "COUNT")]
     warm_databases: usize,
 
+    /// Tenants to keep ready in each shared database, of each app. A sign-up names one instead of making it;
+    /// 0 turns that off.
+    #[arg(long, env = "TENANTRY_WARM_TENANTS", default_value_t = 8, value_name = "COUNT")]
+    warm_tenants: usize,
+
+    /// Connections that it may open to one server: this many to the shared database, and half as many
+    /// sessions in others.
+    #[arg(long, env = "TENANTRY_WORKER_SERVER_CONNECTIONS", default_value_t = 8, value_name = "COUNT")]
+    worker_server_connections: u32,
+
+    /// Days that ended operations and their events are kept.
+    #[arg(long, env = "TENANTRY_KEEP_OPERATIONS", default_value_t = 90, value_name = "DAYS")]
+    keep_operations: u16,
+
+    /// Days that the records of purged tenants are kept.
+    #[arg(long, env = "TENANTRY_KEEP_PURGED_TENANTS", default_value_t = 365, value_name = "DAYS")]
+    keep_purged_tenants: u16,
+
+    /// Days that usage and storage samples are kept.
+    #[arg(long, env = "TENANTRY_KEEP_USAGE", default_value_t = 90, value_name = "DAYS")]
+    keep_usage: u16,
+
     /// What distinguishes this registry's logins and templates on servers that several registries share.
     #[arg(long, env = "TENANTRY_LABEL", default_value = "main", value_name = "NAME")]
     label: String,
@@ -52,9 +79,24 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
     let told = shutdown::on_signal()?;
     let settings = Settings {
         name: args.worker_name.unwrap_or_else(unique_name),
-        concurrency: args.worker_concurrency,
+        concurrency: Concurrency {
+            interactive: args.worker_concurrency,
+            long: args.worker_long_concurrency,
+            ..Concurrency::default()
+        },
         lease: Duration::try_from_secs_f64(args.worker_lease)?,
         warm_databases: args.warm_databases,
+        warm_tenants: args.warm_tenants,
+        retention: Retention {
+            operations: args.keep_operations,
+            purged_tenants: args.keep_purged_tenants,
+            samples: args.keep_usage,
+        },
+        admin: AdminLimits {
+            shared_connections: args.worker_server_connections.max(2),
+            sessions: (args.worker_server_connections as usize / 2).max(1),
+            ..AdminLimits::default()
+        },
         label: args.label,
         ..Settings::default()
     };

@@ -33,9 +33,9 @@ pub(crate) struct LogArgs {
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
+    // For people. No doc comments here: clap would show each value in a paragraph of its own.
     Pretty,
-    /// For machines: one JSON object per line.
+    // For machines: one JSON object per line.
     Json,
 }
 
@@ -169,4 +169,13 @@ pub(crate) fn default_data_dir() -> PathBuf {
         .or_else(|| home(".local/share"))
         .unwrap_or_else(std::env::temp_dir)
         .join("tenantry")
+}
+
+/// Where the client keeps its profiles.
+pub(crate) fn config_dir() -> anyhow::Result<PathBuf> {
+    let given = |name: &str| std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    given("XDG_CONFIG_HOME")
+        .or_else(|| given("HOME").map(|home| home.join(".config")))
+        .map(|dir| dir.join("tenantry"))
+        .context("there is no folder for profiles: set XDG_CONFIG_HOME or HOME")
 }

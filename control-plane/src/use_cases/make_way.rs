@@ -25,7 +25,8 @@ pub(super) async fn make_way(
     let urgent = new.input.kind();
     let filter = OperationFilter { subject: Some(new.subject), ..OperationFilter::default() };
     let last = registry.operation_list(&filter, Page { after: None, limit: 1 }).await?;
-    let in_the_way = last.first().filter(|last| !last.state.is_finished() && last.kind().gives_way_to(urgent));
+    let in_the_way =
+        last.first().filter(|last| !last.state.is_finished() && last.kind().gives_way_to(urgent));
     let Some(busy) = in_the_way else { return Ok(false) };
     let mut subscription = watch.subscribe(busy.id);
     match registry.operation_cancel(busy.id).await {

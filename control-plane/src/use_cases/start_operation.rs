@@ -77,14 +77,8 @@ impl StartOperation {
     /// Removes a server that is lost for good, with what it held.
     pub(crate) async fn remove_lost_server(&self, server: &Server) -> Result<Started, OperationStartError> {
         let subject = Subject::Server(server.id);
-        self.start(
-            None,
-            subject,
-            server.name.to_string(),
-            OperationInput::RemoveLostServer,
-            Claim::default(),
-        )
-        .await
+        self.start(None, subject, server.name.to_string(), OperationInput::RemoveLostServer, Claim::default())
+            .await
     }
 
     async fn on_tenant(

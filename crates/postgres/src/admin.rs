@@ -192,10 +192,7 @@ impl ServerAdmin {
 
     /// Runs something on the server. Where it takes long, the server is looked at from time to time: one that
     /// hangs is out of reach, however long its statement might still take.
-    pub async fn watch<T>(
-        &self,
-        work: impl Future<Output = Result<T, AdminError>>,
-    ) -> Result<T, AdminError> {
+    pub async fn watch<T>(&self, work: impl Future<Output = Result<T, AdminError>>) -> Result<T, AdminError> {
         let mut work = std::pin::pin!(work);
         loop {
             if let Ok(done) = tokio::time::timeout(self.limits.probe_after, &mut work).await {
@@ -221,7 +218,11 @@ impl ServerAdmin {
     }
 
     /// A session in another database.
-    async fn session(&self, database: &ObjectName, task: &'static str) -> Result<AdminConnection, AdminError> {
+    async fn session(
+        &self,
+        database: &ObjectName,
+        task: &'static str,
+    ) -> Result<AdminConnection, AdminError> {
         self.connections.session(database.as_str()).await.map_err(|e| self.failed(task, e).unsent())
     }
 

@@ -97,7 +97,7 @@ impl Registry {
 
     /// One app with all its migrations, in order.
     pub async fn app_get(&self, name: &AppName) -> Result<Option<App>, RegistryError> {
-        let Some(app) = 
+        let Some(app) =
             sqlx::query!("SELECT manifest, seed, promoted_version FROM apps WHERE name = $1", name.as_str())
                 .fetch_optional(&self.pool)
                 .await?

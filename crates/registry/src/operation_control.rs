@@ -50,7 +50,9 @@ pub enum AbandonError {
     #[error("there is no such operation")]
     NotFound,
     /// It goes on by itself, or is over.
-    #[error("only an operation that is stuck, or waits for a server that is away, is abandoned; this one is {0}")]
+    #[error(
+        "only an operation that is stuck, or waits for a server that is away, is abandoned; this one is {0}"
+    )]
     NotStuck(OperationState),
     /// The registry failed.
     #[error(transparent)]

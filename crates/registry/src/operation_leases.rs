@@ -157,7 +157,9 @@ impl Record<'_> {
     /// forgotten, where an operation turns least of all. A lost record of a step is a step that runs again.
     fn is_durable(&self) -> bool {
         let turns = self.undoing || !self.cancellable;
-        turns || self.changes != Changes::default() || !matches!(self.transition, Transition::Running | Transition::Queued(_))
+        turns
+            || self.changes != Changes::default()
+            || !matches!(self.transition, Transition::Running | Transition::Queued(_))
     }
 }
 
@@ -277,7 +279,9 @@ impl Registry {
         let (status, retention, purge_at) = match record.changes.status {
             None => (None, None, None),
             Some(StatusChange::To(phase)) => (Some(phase.as_str()), None, None),
-            Some(StatusChange::DeactivatedForDays(days)) => (Some("deactivated"), Some(i32::from(days)), None),
+            Some(StatusChange::DeactivatedForDays(days)) => {
+                (Some("deactivated"), Some(i32::from(days)), None)
+            }
             Some(StatusChange::DeactivatedUntil(at)) => (Some("deactivated"), None, Some(at)),
         };
         let placements = &record.changes.placements;

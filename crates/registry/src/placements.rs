@@ -10,8 +10,7 @@ use tenantry_domain::{
 use uuid::Uuid;
 
 use crate::{
-    TimedConnection,
-    Lease, LeaseLost, LeftBehind, Registry, RegistryError,
+    Lease, LeaseLost, LeftBehind, Registry, RegistryError, TimedConnection,
     error::{Stored, broken_constraint},
     operation_leases::FencedError,
 };
@@ -255,7 +254,8 @@ impl Registry {
         Ok(rows
             .into_iter()
             .flat_map(|row| {
-                let data = if row.tier == "schema" { ("schema", &row.schema) } else { ("database", &row.database) };
+                let data =
+                    if row.tier == "schema" { ("schema", &row.schema) } else { ("database", &row.database) };
                 [data, ("role", &row.schema)].map(|(kind, name)| LeftBehind {
                     kind,
                     name: name.clone(),

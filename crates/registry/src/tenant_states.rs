@@ -3,8 +3,7 @@
 
 use tenantry_domain::ids::TenantId;
 
-use crate::{
-    TimedConnection,FencedError, Lease, LeaseLost, Registry, RegistryError};
+use crate::{FencedError, Lease, LeaseLost, Registry, RegistryError, TimedConnection};
 
 impl Registry {
     /// Whether a tenant that was deleted is to be purged now, by the registry's clock.

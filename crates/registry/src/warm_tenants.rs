@@ -166,9 +166,10 @@ impl Registry {
 
     /// The names of all warm tenants of a server, taken ones included.
     pub async fn warm_names(&self, server: ServerId) -> Result<Vec<ObjectName>, RegistryError> {
-        let names = sqlx::query_scalar!("SELECT name FROM warm_tenants WHERE server_id = $1", server.as_uuid())
-            .fetch_all(&self.pool)
-            .await?;
+        let names =
+            sqlx::query_scalar!("SELECT name FROM warm_tenants WHERE server_id = $1", server.as_uuid())
+                .fetch_all(&self.pool)
+                .await?;
         names.iter().map(|name| ObjectName::parse(name).stored("warm_tenants.name")).collect()
     }
 }

@@ -13,7 +13,7 @@ use tenantry_tests::{
     app::sample_app,
     report::{Figure, percentile_ms},
 };
-use tenantry_worker::reconcilers::fill_warm_pools;
+use tenantry_worker::reconcilers::fill_warm_databases;
 
 use crate::raw;
 
@@ -135,7 +135,7 @@ pub(crate) async fn databases(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Resul
     let mut bare = raw::connect(postgres, "postgres").await?;
     let (mut from_pool, mut copied, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..COUNT {
-        fill_warm_pools::run(&resources).await?;
+        fill_warm_databases::run(&resources).await?;
         from_pool.push(sign_up(&warm, &format!("db{n}"), "premium").await);
         copied.push(sign_up(&cold, &format!("db{n}"), "premium").await);
         let create = format!("CREATE DATABASE raw_db_{n} TEMPLATE raw_template STRATEGY WAL_LOG");

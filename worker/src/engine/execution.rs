@@ -238,7 +238,9 @@ impl Execution<'_> {
             let past_return = index >= self.steps.no_return();
             let error = match ran {
                 Ok(Done::Now) => return Ok(Tried::Done),
-                Ok(Done::Pending { again_after, message }) => return Ok(Tried::Pending(again_after, message)),
+                Ok(Done::Pending { again_after, message }) => {
+                    return Ok(Tried::Pending(again_after, message));
+                }
                 Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => return Err(error),
                 Err(StepError::ServerAway { server, message, .. }) => {
                     self.note_away(server, &message).await;

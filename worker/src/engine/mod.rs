@@ -21,7 +21,7 @@ use tenantry_registry::{Lease, TenantWithPlan};
 use tokio_util::sync::CancellationToken;
 
 pub use probe::{Moment, Point, Probe, Unobserved};
-pub use sequence::{Definition, Done, RunFn, Sequence, Step, StepResult, Steps, UndoFn};
+pub use sequence::{Definition, Done, Outline, RunFn, Sequence, Step, StepResult, Steps, UndoFn};
 pub use work::{ServerSubject, Signals, TenantSubject, Work};
 
 use crate::{Resources, step_error::StepError};

@@ -56,11 +56,7 @@ impl Entry {
 
 impl Execution<'_> {
     /// Records that the steps before `index` are finished; true if somebody asked to cancel.
-    pub(super) async fn write_steps(
-        &self,
-        index: usize,
-        written: &mut Written,
-    ) -> Result<bool, StepError> {
+    pub(super) async fn write_steps(&self, index: usize, written: &mut Written) -> Result<bool, StepError> {
         let recorded = self.write(Entry::at(index)).await?;
         let before = std::mem::replace(written, Written { steps: index, at: Instant::now() });
         for step in before.steps..index {
@@ -84,9 +80,7 @@ impl Execution<'_> {
             message: entry.message,
             retried: entry.retried,
             changes: entry.changes.unwrap_or_else(|| self.take_changes()),
-            events: std::mem::take(
-                &mut *self.pending_events.lock().unwrap_or_else(PoisonError::into_inner),
-            ),
+            events: std::mem::take(&mut *self.pending_events.lock().unwrap_or_else(PoisonError::into_inner)),
         };
         let recorded =
             self.patiently(|| self.registry().operation_record(self.steps.lease(), &record)).await?;
@@ -141,7 +135,12 @@ impl Execution<'_> {
     }
 
     /// Ends the operation's course until a person retries or abandons it.
-    pub(super) async fn stick(&self, done: usize, undoing: bool, error: String) -> Result<Executed, StepError> {
+    pub(super) async fn stick(
+        &self,
+        done: usize,
+        undoing: bool,
+        error: String,
+    ) -> Result<Executed, StepError> {
         tracing::error!(error, "{} is stuck: {error}", self.steps.kind());
         let at = if undoing { done.saturating_sub(1) } else { done };
         self.emit(OperationEventKind::Stuck, Some(at), done, &error);
@@ -195,13 +194,7 @@ impl Execution<'_> {
     }
 
     /// Notes an event, to be written with the next record. `done` steps are finished then.
-    pub(super) fn emit(
-        &self,
-        kind: OperationEventKind,
-        step: Option<usize>,
-        done: usize,
-        message: &str,
-    ) {
+    pub(super) fn emit(&self, kind: OperationEventKind, step: Option<usize>, done: usize, message: &str) {
         let event = NewEvent {
             kind,
             step: step.and_then(|index| self.names.get(index).copied()),
@@ -218,8 +211,10 @@ impl Execution<'_> {
     /// Doubles from the base to the cap, with jitter of a half, so that many do not come back at once.
     pub(super) fn backoff(&self, failures: u32) -> Duration {
         let settings = &self.engine.resources.settings;
-        let full =
-            settings.retry_base.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(settings.retry_cap);
+        let full = settings
+            .retry_base
+            .saturating_mul(1 << failures.saturating_sub(1).min(16))
+            .min(settings.retry_cap);
         full.mul_f64(rand::rng().random_range(0.5..=1.0))
     }
 

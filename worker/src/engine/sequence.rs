@@ -1,7 +1,7 @@
 //! What an operation is made of: a list of steps, each beside its undo, with the point of no return in it.
 //!
 //! ```ignore
-//! Sequence::new(work, "the tenant is served")
+//! Sequence::new("the tenant is served")
 //!     .step(step!(place, "choosing a server").undo(undo!(forget_placement)))
 //!     .step(step!(create_schema, "making the tenant's schema").undo(undo!(drop_schema)))
 //!     .finally(|work| served(work))
@@ -99,9 +99,8 @@ macro_rules! undo {
     };
 }
 
-/// An operation as a sequence of steps, and what they work with.
+/// An operation as a sequence of steps.
 pub struct Sequence<D: Definition> {
-    work: Work<D>,
     steps: Vec<Step<D>>,
     no_return: Option<usize>,
     when_done: fn(&Work<D>) -> Changes,
@@ -111,20 +110,14 @@ pub struct Sequence<D: Definition> {
 
 impl<D: Definition> Sequence<D> {
     /// No step yet. `done` is the last line of the operation's story when it went well.
-    pub fn new(work: Work<D>, done: &'static str) -> Self {
+    pub fn new(done: &'static str) -> Self {
         Self {
-            work,
             steps: Vec::new(),
             no_return: None,
             when_done: |_| Changes::default(),
             when_undone: |_| Changes::default(),
             done,
         }
-    }
-
-    /// What the steps work with.
-    pub fn work(&self) -> &Work<D> {
-        &self.work
     }
 
     /// The next step.
@@ -155,13 +148,39 @@ impl<D: Definition> Sequence<D> {
         self
     }
 
+    /// The names of its steps, and the index of the first that is not undone.
+    pub fn outline(&self) -> Outline {
+        Outline {
+            kind: D::KIND,
+            steps: self.steps.iter().map(|step| step.name).collect(),
+            no_return: self.no_return.unwrap_or(self.steps.len()),
+        }
+    }
+
     /// Ready for the engine.
-    pub fn boxed(self) -> Box<dyn Steps> {
-        Box::new(self)
+    pub fn on(self, work: Work<D>) -> Box<dyn Steps> {
+        Box::new(Bound { sequence: self, work })
     }
 }
 
-/// A [`Sequence`] as the engine sees it, whatever its kind.
+/// What an operation is made of, by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// The kind.
+    pub kind: OperationKind,
+    /// Its steps, in order.
+    pub steps: Vec<&'static str>,
+    /// The first step that is not undone; the number of steps: undone up to its end.
+    pub no_return: usize,
+}
+
+/// A sequence with what its steps work with.
+struct Bound<D: Definition> {
+    sequence: Sequence<D>,
+    work: Work<D>,
+}
+
+/// A [`Sequence`] on what it works with, as the engine sees it, whatever its kind.
 #[async_trait]
 pub trait Steps: Send + Sync {
     /// The kind.
@@ -195,37 +214,37 @@ pub trait Steps: Send + Sync {
 }
 
 #[async_trait]
-impl<D: Definition> Steps for Sequence<D> {
+impl<D: Definition> Steps for Bound<D> {
     fn kind(&self) -> OperationKind {
         D::KIND
     }
 
     fn names(&self) -> Vec<&'static str> {
-        self.steps.iter().map(|step| step.name).collect()
+        self.sequence.steps.iter().map(|step| step.name).collect()
     }
 
     fn doing(&self, index: usize) -> &'static str {
-        self.steps[index].doing
+        self.sequence.steps[index].doing
     }
 
     fn timeout(&self, index: usize) -> Option<Duration> {
-        self.steps[index].timeout
+        self.sequence.steps[index].timeout
     }
 
     fn no_return(&self) -> usize {
-        self.no_return.unwrap_or(self.steps.len())
+        self.sequence.no_return.unwrap_or(self.sequence.steps.len())
     }
 
     fn done(&self) -> &'static str {
-        self.done
+        self.sequence.done
     }
 
     async fn run(&self, index: usize) -> StepResult {
-        (self.steps[index].run)(&self.work).await
+        (self.sequence.steps[index].run)(&self.work).await
     }
 
     async fn undo(&self, index: usize) -> Result<(), StepError> {
-        match self.steps[index].undo {
+        match self.sequence.steps[index].undo {
             Some(undo) => undo(&self.work).await,
             None => Ok(()),
         }
@@ -240,7 +259,11 @@ impl<D: Definition> Steps for Sequence<D> {
     }
 
     fn last_changes(&self, succeeded: bool) -> Changes {
-        if succeeded { (self.when_done)(&self.work) } else { (self.when_undone)(&self.work) }
+        if succeeded {
+            (self.sequence.when_done)(&self.work)
+        } else {
+            (self.sequence.when_undone)(&self.work)
+        }
     }
 
     fn lease(&self) -> &Lease {

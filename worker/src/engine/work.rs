@@ -77,7 +77,10 @@ impl<D: Definition> Work<D> {
         resources: Arc<Resources>,
     ) -> Result<Self, StepError> {
         let state = serde_json::from_value(lease.operation.durable_state.clone()).map_err(|error| {
-            StepError::permanent(format!("the state of operation {} cannot be read: {error}", lease.operation.id))
+            StepError::permanent(format!(
+                "the state of operation {} cannot be read: {error}",
+                lease.operation.id
+            ))
         })?;
         Ok(Self {
             lease,

@@ -29,8 +29,8 @@ impl Definition for Deactivate {
     type State = NoState;
 }
 
-pub(super) fn define(work: Work<Deactivate>) -> Sequence<Deactivate> {
-    Sequence::new(work, "the tenant is deleted; it can be restored until its retention is over")
+pub(super) fn define() -> Sequence<Deactivate> {
+    Sequence::new("the tenant is deleted; it can be restored until its retention is over")
         .step(step!(close_route, "telling the data planes").undo(undo!(reopen_route)))
         .step(step!(close_login, "ending the tenant's own connections").undo(undo!(reopen_login)))
 }

@@ -12,12 +12,15 @@ mod suspend;
 
 use std::sync::Arc;
 
-use tenantry_domain::operation::{OperationInput as Input, OperationKind, Subject};
+use tenantry_domain::{
+    operation::{OperationInput as Input, OperationKind, Subject},
+    plan::Tier,
+};
 use tenantry_registry::{Lease, TenantWithPlan};
 
 use crate::{
     Resources,
-    engine::{Definitions, ServerSubject, Steps, TenantSubject, Work},
+    engine::{Definitions, Outline, ServerSubject, Steps, TenantSubject, Work},
     step_error::StepError,
 };
 
@@ -40,32 +43,49 @@ impl Definitions for Operations {
         let tenant = tenant.map(TenantSubject::new);
         match (input, subject, tenant) {
             (Input::Provision, _, Some(tenant)) => {
-                Ok(provision::define(Work::new(lease, (), tenant, resources)?).boxed())
+                let work = Work::<provision::Provision>::new(lease, (), tenant, resources)?;
+                // The plan may have changed since the tenant was placed.
+                let tier = work.placement().map_or(work.subject.plan.tier, |placement| placement.tier);
+                Ok(provision::define(tier).on(work))
             }
             (Input::Suspend { was }, _, Some(tenant)) => {
-                Ok(suspend::define(Work::new(lease, was, tenant, resources)?).boxed())
+                Ok(suspend::define().on(Work::new(lease, was, tenant, resources)?))
             }
             (Input::Resume { was }, _, Some(tenant)) => {
-                Ok(resume::define(Work::new(lease, was, tenant, resources)?).boxed())
+                Ok(resume::define().on(Work::new(lease, was, tenant, resources)?))
             }
             (Input::Deactivate { was, retention_days }, _, Some(tenant)) => {
                 let input = deactivate::Input { was, retention_days };
-                Ok(deactivate::define(Work::new(lease, input, tenant, resources)?).boxed())
+                Ok(deactivate::define().on(Work::new(lease, input, tenant, resources)?))
             }
             (Input::Restore { was }, _, Some(tenant)) => {
-                Ok(restore::define(Work::new(lease, was, tenant, resources)?).boxed())
+                Ok(restore::define().on(Work::new(lease, was, tenant, resources)?))
             }
             (Input::Purge { was, reason }, _, Some(tenant)) => {
                 let input = purge::Input { was, reason };
-                Ok(purge::define(Work::new(lease, input, tenant, resources)?).boxed())
+                Ok(purge::define().on(Work::new(lease, input, tenant, resources)?))
             }
             (Input::RemoveLostServer, Subject::Server(id), None) => {
                 let server = ServerSubject { id };
-                Ok(remove_lost_server::define(Work::new(lease, (), server, resources)?).boxed())
+                Ok(remove_lost_server::define().on(Work::new(lease, (), server, resources)?))
             }
             (input, subject, _) => {
                 Err(StepError::permanent(format!("{} does not apply to {subject}", input.kind())))
             }
         }
     }
+}
+
+/// What every operation is made of, with the tier of its tenant where that makes a difference.
+pub fn outlines() -> Vec<(Option<Tier>, Outline)> {
+    vec![
+        (Some(Tier::Schema), provision::define(Tier::Schema).outline()),
+        (Some(Tier::Database), provision::define(Tier::Database).outline()),
+        (None, suspend::define().outline()),
+        (None, resume::define().outline()),
+        (None, deactivate::define().outline()),
+        (None, restore::define().outline()),
+        (None, purge::define().outline()),
+        (None, remove_lost_server::define().outline()),
+    ]
 }

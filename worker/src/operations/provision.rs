@@ -11,9 +11,7 @@ use tenantry_domain::{
     tenant::TenantPhase,
 };
 use tenantry_postgres::admin::RoleSpec;
-use tenantry_registry::{
-    Changes, PlaceError, PlaceRequest, Placed, StatusChange, WarmKind, WarmTenant,
-};
+use tenantry_registry::{Changes, PlaceError, PlaceRequest, Placed, StatusChange, WarmKind, WarmTenant};
 
 use super::steps::ignore_foreign;
 use crate::{
@@ -34,10 +32,8 @@ impl Definition for Provision {
     type State = ProvisionState;
 }
 
-pub(super) fn define(work: Work<Provision>) -> Sequence<Provision> {
-    // The plan may have changed since the tenant was placed.
-    let tier = work.placement().map_or(work.subject.plan.tier, |placement| placement.tier);
-    let sequence = Sequence::new(work, "the tenant is served")
+pub(super) fn define(tier: Tier) -> Sequence<Provision> {
+    let sequence = Sequence::new("the tenant is served")
         .when_done(|work| Changes {
             status: Some(StatusChange::To(TenantPhase::Active)),
             placements: work.serving().into_iter().collect(),

@@ -37,8 +37,8 @@ impl Definition for Purge {
 /// Terabytes take a while to unlink.
 const DROP_TIMEOUT: Duration = Duration::from_hours(1);
 
-pub(super) fn define(work: Work<Purge>) -> Sequence<Purge> {
-    Sequence::new(work, "nothing is left of the tenant but its record")
+pub(super) fn define() -> Sequence<Purge> {
+    Sequence::new("nothing is left of the tenant but its record")
         .step(step!(close_route, "telling the data planes").undo(undo!(reopen_route)))
         // Else a session of the tenant's own could hold a lock for ever.
         .step(step!(close_login, "ending the tenant's own connections").undo(undo!(reopen_login)))
@@ -54,7 +54,9 @@ async fn close_route(work: &Work<Purge>) -> StepResult {
         PurgeReason::RetentionOver => work.resources.registry.tenant_purge_is_due(work.tenant().id).await?,
     };
     if !due {
-        return Err(StepError::permanent("the tenant's retention is not over; it was restored, or deleted anew"));
+        return Err(StepError::permanent(
+            "the tenant's retention is not over; it was restored, or deleted anew",
+        ));
     }
     work.change_status(StatusChange::To(TenantPhase::Purging));
     Ok(Done::Now)

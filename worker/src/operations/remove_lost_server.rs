@@ -22,8 +22,8 @@ impl Definition for RemoveLostServer {
 /// Tenants in one transaction.
 const BATCH: i64 = 100;
 
-pub(super) fn define(work: Work<RemoveLostServer>) -> Sequence<RemoveLostServer> {
-    Sequence::new(work, "the server is removed with what it held")
+pub(super) fn define() -> Sequence<RemoveLostServer> {
+    Sequence::new("the server is removed with what it held")
         .point_of_no_return()
         .step(step!(mark_lost, "taking no more tenants"))
         .step(step!(give_up_tenants, "giving up its tenants"))

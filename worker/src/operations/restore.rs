@@ -23,8 +23,8 @@ impl Definition for Restore {
     type State = NoState;
 }
 
-pub(super) fn define(work: Work<Restore>) -> Sequence<Restore> {
-    Sequence::new(work, "the tenant is served again")
+pub(super) fn define() -> Sequence<Restore> {
+    Sequence::new("the tenant is served again")
         .step(step!(open_login, "allowing the tenant's own connections").undo(undo!(forbid_login)))
         .step(step!(open_route, "telling the data planes").undo(undo!(close_route)))
 }

@@ -23,8 +23,8 @@ impl Definition for Resume {
     type State = NoState;
 }
 
-pub(super) fn define(work: Work<Resume>) -> Sequence<Resume> {
-    Sequence::new(work, "the tenant is served again")
+pub(super) fn define() -> Sequence<Resume> {
+    Sequence::new("the tenant is served again")
         .step(step!(open_login, "allowing the tenant's own connections").undo(undo!(forbid_login)))
         .step(step!(open_route, "telling the data planes").undo(undo!(close_route)))
 }

@@ -23,8 +23,8 @@ impl Definition for Suspend {
     type State = NoState;
 }
 
-pub(super) fn define(work: Work<Suspend>) -> Sequence<Suspend> {
-    Sequence::new(work, "the tenant is suspended")
+pub(super) fn define() -> Sequence<Suspend> {
+    Sequence::new("the tenant is suspended")
         .step(step!(close_route, "telling the data planes").undo(undo!(reopen_route)))
         .step(step!(close_login, "ending the tenant's own connections").undo(undo!(reopen_login)))
 }

@@ -38,8 +38,11 @@ async fn check(resources: &Resources, server: Server) -> Result<bool, StepError>
         access.admin.ping().await.map_err(|error| StepError::on_server(server.id, &error))
     };
     let away = server.health.unreachable.is_some();
-    metrics::gauge!("tenantry_server_reachable", "server" => server.name.to_string())
-        .set(if away { 0.0 } else { 1.0 });
+    metrics::gauge!("tenantry_server_reachable", "server" => server.name.to_string()).set(if away {
+        0.0
+    } else {
+        1.0
+    });
     match looked.await {
         Ok(()) => {
             let news = resources.registry.server_reachable(server.id).await?;

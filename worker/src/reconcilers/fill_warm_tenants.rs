@@ -120,8 +120,7 @@ async fn add(
         Warmed::Unnamable => Ok(false),
         Warmed::Ready(name, version) => {
             let purpose = Purpose::WarmRole(server.id, &name).to_string();
-            let password =
-                resources.kek.seal(&purpose, secret.expose_secret().as_bytes(), &mut rand::rng());
+            let password = resources.kek.seal(&purpose, secret.expose_secret().as_bytes(), &mut rand::rng());
             let warm = WarmTenant { server_id: server.id, name, login, password, version };
             registry.warm_add(kind, &[warm]).await?;
             Ok(true)

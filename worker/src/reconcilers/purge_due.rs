@@ -23,10 +23,7 @@ pub async fn run(resources: &Resources) -> Reconciled {
             subject: Subject::Tenant(tenant_id),
             subject_name: slug,
             // The status is noted as it is when the operation starts.
-            input: OperationInput::Purge {
-                was: TenantStatus::Purging,
-                reason: PurgeReason::RetentionOver,
-            },
+            input: OperationInput::Purge { was: TenantStatus::Purging, reason: PurgeReason::RetentionOver },
             created_at: now,
         };
         match resources.registry.operation_start(operation).await {

@@ -19,15 +19,15 @@ use crate::client::{
       --feature treatment_tracking --setting branding='{\"color\": \"#0aa\"}' --max-storage 50GiB
   tenantry tenants create Acme --plan basic --app crm --no-wait --output json")]
 pub(in crate::client) struct CreateArgs {
-    /// Its name for people.
+    /// The name that people see.
     #[arg(value_name = "NAME")]
     name: String,
 
-    /// What it buys; `tenantry plans list` shows the choice.
+    /// The plan that it buys; `tenantry plans list` shows the choice.
     #[arg(long, value_name = "PLAN")]
     plan: String,
 
-    /// The app whose tables it gets; may be left out where there is only one, or a default.
+    /// The app whose tables it gets; can be left out if there is only one, or a default.
     #[arg(long, value_name = "APP")]
     app: Option<String>,
 

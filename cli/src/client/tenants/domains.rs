@@ -1,10 +1,13 @@
 //! `tenantry tenants domains`: host names of a tenant's own.
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::TenantArg;
 use crate::client::{
     Client,
+    human::text,
     list::{self, ListArgs},
     output::{Column, Shown, note},
 };
@@ -20,7 +23,7 @@ pub(in crate::client) enum DomainsCommand {
     List(DomainListArgs),
     /// Add a domain. It is served once the TXT record that this prints is seen.
     Add(DomainArgs),
-    /// Look for a domain's TXT record now, and say what is there.
+    /// Look for a domain's TXT record now; the exit code is 0 only if it is there.
     Verify(DomainArgs),
     /// Remove a domain; it is no longer served.
     Remove(DomainArgs),
@@ -80,12 +83,52 @@ pub(super) async fn run(client: &Client, command: DomainsCommand) -> anyhow::Res
         DomainsCommand::Verify(args) => {
             let path = ["tenants", &args.tenant.tenant, "domains", &args.domain, "verify"];
             let domain = client.api.post(&path, None).await?;
-            client.output.done(&domain, &format!("{} is proven, and served", args.domain))
+            client.output.done_as_json(&domain)?;
+            match proven(&args.domain, &domain) {
+                Ok(sentence) => client.output.done_in_words(&sentence),
+                Err(missing) => bail!(missing),
+            }
         }
         DomainsCommand::Remove(args) => {
             let path = ["tenants", &args.tenant.tenant, "domains", &args.domain];
             let answer = client.api.delete(&path, &[]).await?;
             client.output.done(&answer, &format!("{} is removed", args.domain))
         }
+    }
+}
+
+/// That a domain is proven, or the record that is still to be set.
+fn proven(name: &str, domain: &Value) -> Result<String, String> {
+    if domain["verified"] == true {
+        return Ok(format!("{name} is proven, and served"));
+    }
+    let record = &domain["record"];
+    Err(format!(
+        "{name} is not proven: this {} record is not seen yet\n  name: {}\n  text: {}",
+        text(&record["type"]),
+        text(&record["name"]),
+        text(&record["value"])
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_unproven_domain_shows_the_record_that_is_missing() {
+        let mut domain = json!({
+            "domain": "a.example.com", "verified": false,
+            "record": {"type": "TXT", "name": "_tenantry.a.example.com", "value": "v=1"},
+        });
+        assert_eq!(
+            proven("a.example.com", &domain).unwrap_err(),
+            "a.example.com is not proven: this TXT record is not seen yet\n  \
+             name: _tenantry.a.example.com\n  text: v=1"
+        );
+        domain["verified"] = true.into();
+        assert_eq!(proven("a.example.com", &domain).unwrap(), "a.example.com is proven, and served");
     }
 }

@@ -14,6 +14,7 @@ use crate::client::{
 #[command(after_help = "Examples:
   tenantry tenants keys create acme-inc backend
   tenantry tenants keys create acme-inc reports --scope data:read --expires 90d
+  KEY=$(tenantry tenants keys create acme-inc backend --quiet)
   tenantry tenants keys revoke acme-inc 0199b0de-0000-7000-8000-000000000000")]
 pub(in crate::client) enum TenantKeysCommand {
     /// List a tenant's keys; never the keys themselves.

@@ -20,7 +20,7 @@ pub(in crate::client) struct UpdateArgs {
     #[command(flatten)]
     tenant: TenantArg,
 
-    /// A new name for people.
+    /// A new name that people see.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
 

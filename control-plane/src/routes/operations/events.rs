@@ -13,10 +13,7 @@ use axum::{
 use chrono::{DateTime, Utc};
 use futures::{Stream, stream};
 use serde::Serialize;
-use tenantry_domain::{
-    ids::OperationId,
-    operation::OperationEvent,
-};
+use tenantry_domain::{ids::OperationId, operation::OperationEvent};
 use tenantry_http::Problem;
 use tenantry_registry::{Registry, RegistryError};
 use tokio::time::sleep;

@@ -30,8 +30,7 @@ pub(crate) async fn list_operations(
     mut query: QueryParams,
 ) -> Result<Json<Listing<OperationView>>, Refusal> {
     let tenant: Option<String> = query.take("tenant");
-    let mut filter =
-        OperationFilter { subject: None, state: query.take("state"), kind: query.take("kind") };
+    let mut filter = OperationFilter { subject: None, state: query.take("state"), kind: query.take("kind") };
     let window = query.window();
     query.finish()?;
     let page = window.by_id()?;

@@ -64,12 +64,7 @@ pub(crate) struct HealthView {
 impl From<ServerHealth> for HealthView {
     fn from(health: ServerHealth) -> Self {
         let (since, error) = health.unreachable.map(|away| (away.since, away.error)).unzip();
-        Self {
-            reachable: since.is_none(),
-            unreachable_since: since,
-            error,
-            checked_at: health.checked_at,
-        }
+        Self { reachable: since.is_none(), unreachable_since: since, error, checked_at: health.checked_at }
     }
 }
 

@@ -7,7 +7,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tenantry_domain::{ids::TenantId, operation::{OperationState, Subject}, tenant::TenantPhase};
+use tenantry_domain::{
+    ids::TenantId,
+    operation::{OperationState, Subject},
+    tenant::TenantPhase,
+};
 use tenantry_http::Problem;
 use tenantry_registry::{OperationFilter, OperationStartError, Page, Registry};
 use utoipa::{IntoParams, IntoResponses};
@@ -88,7 +92,8 @@ pub(super) async fn conclude(
 /// Refuses while an operation of the tenant is not finished: its status may be another one in a moment.
 async fn refuse_busy(registry: &Registry, tenant: TenantId) -> Result<(), Refusal> {
     for state in OperationState::ALL.iter().copied().filter(|state| !state.is_finished()) {
-        let filter = OperationFilter { subject: Some(Subject::Tenant(tenant)), state: Some(state), kind: None };
+        let filter =
+            OperationFilter { subject: Some(Subject::Tenant(tenant)), state: Some(state), kind: None };
         let unfinished = registry.operation_list(&filter, Page { after: None, limit: 1 }).await?;
         if let Some(operation) = unfinished.first() {
             return Err(OperationStartError::Busy(operation.id).into());

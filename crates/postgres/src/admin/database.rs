@@ -98,7 +98,8 @@ impl ServerAdmin {
     /// Drops a tenant's database, whoever is connected. That it is gone already is fine.
     pub async fn drop_database(&self, owner: Owner<'_>) -> Result<(), AdminError> {
         let Some(fence) = owner.fence else { return self.remove_database(owner.name, DROP).await };
-        let (name, quoted, gone) = (sql::literal(owner.name.as_str()), owner.name.quoted(), fence.gone_name());
+        let (name, quoted, gone) =
+            (sql::literal(owner.name.as_str()), owner.name.quoted(), fence.gone_name());
         // Closed first, so that nobody comes back between the end of the sessions and the new name. Databases
         // that it was already taken from, by this attempt or an earlier one, are dropped below.
         let close = format!(

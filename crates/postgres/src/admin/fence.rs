@@ -103,9 +103,8 @@ impl ServerAdmin {
     /// Forgets fences of the shared database that nobody raised for some days; answers how many. A worker
     /// that was frozen for longer than that would find none.
     pub async fn forget_fences(&self, days: u16) -> Result<u64, super::AdminError> {
-        let forget = format!(
-            "DELETE FROM {SYSTEM_SCHEMA}.fences WHERE raised_at < now() - interval '{days} days'"
-        );
+        let forget =
+            format!("DELETE FROM {SYSTEM_SCHEMA}.fences WHERE raised_at < now() - interval '{days} days'");
         Ok(self.run("forget old fences", forget).await?.rows_affected())
     }
 }

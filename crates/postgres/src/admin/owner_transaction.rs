@@ -39,8 +39,10 @@ impl<'c> OwnerTransaction<'c> {
     ) -> Result<Self, sqlx::Error> {
         let Beginning { schema, fence, as_admin, as_owner } = beginning;
         let block = fence::block(fence, "found_mark text;", &format!("{as_admin} NULL;"));
-        let begin =
-            format!("BEGIN; {block}; {become_owner}; {as_owner}", become_owner = admin.become_owner(schema, "SET LOCAL"));
+        let begin = format!(
+            "BEGIN; {block}; {become_owner}; {as_owner}",
+            become_owner = admin.become_owner(schema, "SET LOCAL")
+        );
         let mut transaction = Self { connection, over: false };
         transaction.run(begin).await?;
         Ok(transaction)

@@ -78,7 +78,8 @@ impl ServerAdmin {
     /// Suspends a role, if there is one (it may not log in, and its own sessions end) or resumes it. The data
     /// plane's login can still become it: that the data plane does not is the route's doing.
     pub async fn set_role_login(&self, owner: Owner<'_>, enabled: bool) -> Result<(), AdminError> {
-        let (look, name, quoted) = (owner.look_at_role(), sql::literal(owner.name.as_str()), owner.name.quoted());
+        let (look, name, quoted) =
+            (owner.look_at_role(), sql::literal(owner.name.as_str()), owner.name.quoted());
         let change = if enabled {
             format!("{look} IF found_mark IS NOT NULL THEN ALTER ROLE {quoted} LOGIN; END IF;")
         } else {

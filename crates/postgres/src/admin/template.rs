@@ -6,7 +6,8 @@ use tenantry_domain::{
 };
 
 use super::{
-    AdminError, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, owner::Owner, prepare::Connect, schema::holds_its_name,
+    AdminError, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, owner::Owner, prepare::Connect,
+    schema::holds_its_name,
 };
 use crate::sql;
 

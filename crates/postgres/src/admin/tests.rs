@@ -104,7 +104,8 @@ async fn a_schema_goes_up_and_down_through_the_versions() {
     let bench = Bench::new("versions").await;
     let tenant = bench.tenant("tenant_versions", &app(&[])).await;
     let (admin, database, app) = (&bench.admin, &bench.database, notes());
-    let report = admin.migrate(database, owner(&tenant, &mark(&tenant)), &app, Some(version(1))).await.unwrap();
+    let report =
+        admin.migrate(database, owner(&tenant, &mark(&tenant)), &app, Some(version(1))).await.unwrap();
     assert_eq!(report, MigrationReport { from: None, to: Some(version(1)), applied: vec![version(1)] });
     let report = admin.migrate(database, owner(&tenant, &mark(&tenant)), &app, None).await.unwrap();
     assert_eq!(
@@ -113,7 +114,8 @@ async fn a_schema_goes_up_and_down_through_the_versions() {
     );
     let report = admin.migrate(database, owner(&tenant, &mark(&tenant)), &app, None).await.unwrap();
     assert!(report.applied.is_empty() && report.from == report.to);
-    let report = admin.rollback(database, owner(&tenant, &mark(&tenant)), &app, Some(version(1))).await.unwrap();
+    let report =
+        admin.rollback(database, owner(&tenant, &mark(&tenant)), &app, Some(version(1))).await.unwrap();
     assert_eq!(
         report,
         MigrationReport { from: Some(version(2)), to: Some(version(1)), applied: vec![version(2)] }
@@ -136,10 +138,15 @@ async fn a_failed_migration_leaves_the_schema_as_it_was() {
     let bench = Bench::new("failed").await;
     let tenant = bench.tenant("tenant_failed", &app(&[])).await;
     let broken = app(&[("CREATE TABLE notes (word text)", None), ("CREATE TABLE notes ()", None)]);
-    let error = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &broken, None).await.unwrap_err();
+    let error = bench
+        .admin
+        .migrate(&bench.database, owner(&tenant, &mark(&tenant)), &broken, None)
+        .await
+        .unwrap_err();
     assert!(matches!(&error, AdminError::Migration { version: 2, code, .. } if code == "42P07"), "{error}");
     assert!(!error.is_transient());
-    let report = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &notes(), None).await.unwrap();
+    let report =
+        bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &notes(), None).await.unwrap();
     assert_eq!(report.from, None);
 }
 
@@ -158,7 +165,11 @@ async fn of_migrations_that_are_sent_together_the_one_that_failed_is_named() {
             (broken, None),
             ("CREATE TABLE third_one (word text)", None),
         ]);
-        let error = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &app, None).await.unwrap_err();
+        let error = bench
+            .admin
+            .migrate(&bench.database, owner(&tenant, &mark(&tenant)), &app, None)
+            .await
+            .unwrap_err();
         assert!(
             matches!(&error, AdminError::Migration { version: 2, code, .. } if code == expected),
             "{broken}: {error}"
@@ -170,9 +181,11 @@ async fn of_migrations_that_are_sent_together_the_one_that_failed_is_named() {
         ("/* SELECT 1", None),
         ("*/ CREATE TABLE third_one (word text)", None),
     ]);
-    let error = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &open, None).await.unwrap_err();
+    let error =
+        bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &open, None).await.unwrap_err();
     assert!(matches!(&error, AdminError::Migration { version: 2, .. }), "{error}");
-    let report = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &notes(), None).await.unwrap();
+    let report =
+        bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &notes(), None).await.unwrap();
     assert_eq!(report.from, None, "nothing is left of any of them");
 }
 
@@ -205,7 +218,8 @@ async fn a_migration_may_ask_for_no_transaction() {
     ]);
     let tenant = bench.tenant_without_tables("tenant_concurrently").await;
     for applied in [3, 0] {
-        let report = bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &app, None).await.unwrap();
+        let report =
+            bench.admin.migrate(&bench.database, owner(&tenant, &mark(&tenant)), &app, None).await.unwrap();
         assert_eq!(report.applied.len(), applied);
         assert_eq!(report.to, Some(version(3)));
     }
@@ -439,7 +453,10 @@ async fn a_warm_tenant_is_named_once_and_works_as_one_that_was_made() {
         assert!(admin.name_warm_tenant(owner(&tenant, &mark), &warm, "naming").await.unwrap());
     }
     let client = bench.log_in("tenant_naming", "pw", &bench.database).await.unwrap();
-    client.batch_execute("INSERT INTO notes (word) VALUES ('mine'); INSERT INTO tags (note) VALUES (1)").await.unwrap();
+    client
+        .batch_execute("INSERT INTO notes (word) VALUES ('mine'); INSERT INTO tags (note) VALUES (1)")
+        .await
+        .unwrap();
     assert!(client.batch_execute("SELECT * FROM tenantry_migrations").await.is_err());
     let report = admin.migrate(&bench.database, owner(&tenant, &mark), &notes(), None).await.unwrap();
     assert!(report.applied.is_empty());

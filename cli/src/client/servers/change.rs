@@ -1,0 +1,110 @@
+//! What `tenantry servers add` and `update` say of a server.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value};
+
+/// What a server is to be.
+#[derive(Debug, Args)]
+pub(super) struct ServerChangeArgs {
+    /// Host name or address, without a port; a new server needs one.
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+
+    /// TCP port. [default for a new server: 5432]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+
+    /// Where it runs, e.g. eu-central. [default for a new server: default]
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+
+    /// A login that may create roles and databases; a new server needs one.
+    #[arg(long, value_name = "USER")]
+    admin_user: Option<String>,
+
+    /// Its password.
+    #[arg(long, env = "TENANTRY_SERVER_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    admin_password: Option<SecretString>,
+
+    /// A file that holds its password; `-` is standard input.
+    #[arg(long, value_name = "FILE", conflicts_with = "admin_password")]
+    admin_password_file: Option<PathBuf>,
+
+    /// A tier that it may hold; may be given several times. [default for a new server: schema and database]
+    #[arg(long = "tier", value_name = "TIER")]
+    tiers: Vec<String>,
+
+    /// How many tenants it may hold; a new server needs it.
+    #[arg(long, value_name = "COUNT")]
+    capacity: Option<u32>,
+
+    /// Connections that one data plane may open to it. [default for a new server: 50]
+    #[arg(long, value_name = "COUNT")]
+    max_connections: Option<u32>,
+}
+
+impl ServerChangeArgs {
+    /// What the flags say, in the API's words.
+    pub(super) fn body(&self) -> anyhow::Result<Map<String, Value>> {
+        let given = [
+            ("host", self.host.clone().into()),
+            ("port", self.port.into()),
+            ("region", self.region.clone().into()),
+            ("adminUser", self.admin_user.clone().into()),
+            ("adminPassword", self.password()?.map(|password| password.expose_secret().to_owned()).into()),
+            ("tiers", if self.tiers.is_empty() { Value::Null } else { self.tiers.clone().into() }),
+            ("capacity", self.capacity.into()),
+            ("maxConnections", self.max_connections.into()),
+        ];
+        let given = given.into_iter().filter(|(_, value)| !value.is_null());
+        Ok(given.map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    fn password(&self) -> anyhow::Result<Option<SecretString>> {
+        let Some(file) = &self.admin_password_file else { return Ok(self.admin_password.clone()) };
+        let text = if file.as_os_str() == "-" {
+            std::io::read_to_string(std::io::stdin())
+        } else {
+            std::fs::read_to_string(file)
+        };
+        let text = text.with_context(|| format!("the password in {} cannot be read", file.display()))?;
+        // The line's end belongs to the file, not to the password.
+        Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned().into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, FromArgMatches};
+    use serde_json::json;
+
+    use super::*;
+
+    fn body(line: &[&str]) -> Value {
+        let command = ServerChangeArgs::augment_args(Command::new("x")).no_binary_name(true);
+        // Not what the machine's own environment says.
+        let matches = command.mut_args(|arg| arg.env(None::<&str>)).get_matches_from(line);
+        ServerChangeArgs::from_arg_matches(&matches).unwrap().body().unwrap().into()
+    }
+
+    #[test]
+    fn only_what_is_named_is_sent() {
+        assert_eq!(
+            body(&["--capacity=9", "--tier=database", "--tier=schema"]),
+            json!({"capacity": 9, "tiers": ["database", "schema"]})
+        );
+        assert_eq!(body(&[]), json!({}));
+    }
+
+    #[test]
+    fn a_password_may_come_from_a_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), " secret \r\n").unwrap();
+        let body = body(&["--admin-password-file", file.path().to_str().unwrap()]);
+        assert_eq!(body["adminPassword"], " secret ");
+    }
+}
