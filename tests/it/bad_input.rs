@@ -112,6 +112,8 @@ async fn a_slug_subdomain_or_domain_that_somebody_has_is_refused_by_name_and_not
     let domain = format!("events.{one}.example.com");
     let body = json!({ "name": "One", "slug": one, "subdomain": two, "domain": domain, "plan": "basic", "app": "crm" });
     app.api.post("/api/v1/tenants", body).await.expect(202);
+    // A domain is somebody's once it is proven.
+    sqlx::query("UPDATE domains SET verified_at = now()").execute(app.owner()).await.unwrap();
     let before = everything(&app).await;
     let other = app.slug("other");
     for (slug, subdomain, domain, code, field) in [
@@ -156,6 +158,8 @@ const ENDPOINTS: &[&str] = &[
     "GET /api/v1/tenants/{tenant}/domains",
     "GET /api/v1/tenants/{tenant}/keys",
     "GET /api/v1/tenants/{tenant}/operations",
+    "PATCH /api/v1/plans/{plan}",
+    "PATCH /api/v1/servers/{server}",
     "PATCH /api/v1/tenants/{tenant}",
     "POST /api/v1/apps/{app}/versions",
     "POST /api/v1/keys",
@@ -166,6 +170,7 @@ const ENDPOINTS: &[&str] = &[
     "POST /api/v1/signup",
     "POST /api/v1/tenants",
     "POST /api/v1/tenants/{tenant}/domains",
+    "POST /api/v1/tenants/{tenant}/domains/{domain}/verify",
     "POST /api/v1/tenants/{tenant}/keys",
     "POST /api/v1/tenants/{tenant}/restore",
     "POST /api/v1/tenants/{tenant}/resume",
