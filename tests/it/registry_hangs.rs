@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use futures::{StreamExt, future::join_all};
 use secrecy::ExposeSecret;
-use tenantry_domain::plan::PlanName;
+use tenantry_domain::{
+    Clock, SystemClock,
+    plan::{Plan, PlanName},
+};
 use tenantry_registry::{
     ConnectSettings, Part, Registry, RegistryError,
     feed::{Change, OperationNews},
@@ -112,13 +115,13 @@ async fn a_quiet_feed_goes_on_hearing() {
     assert_eq!(routes.next().await, Some(Change::Reconnected));
     // Long enough for it to have asked for a sign of life.
     timeout(3 * LIMIT, routes.next()).await.unwrap_err();
-    let plan = tenantry_domain::plan::Plan::built_in().into_iter().next().unwrap();
-    registry.plan_create(&plan, chrono::Utc::now()).await.unwrap();
-    let change = |mut plan: tenantry_domain::plan::Plan, _| {
+    let plan = Plan::built_in().into_iter().next().unwrap();
+    registry.plan_create(&plan, SystemClock.now()).await.unwrap();
+    let change = |mut plan: Plan, _| {
         plan.retention_days = plan.retention_days.wrapping_add(1);
         Ok::<_, tenantry_registry::RegistryError>(plan)
     };
-    registry.plan_change(&plan.name, chrono::Utc::now(), change).await.unwrap();
+    registry.plan_change(&plan.name, SystemClock.now(), change).await.unwrap();
     let heard = timeout(Duration::from_secs(10), routes.next()).await.unwrap();
     assert_eq!(heard, Some(Change::Plan(plan.name)));
 }

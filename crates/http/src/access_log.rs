@@ -131,8 +131,8 @@ mod tests {
     #[test]
     fn one_request_in_n_is_logged() {
         let logger = AccessLogger::new("1/3".parse().unwrap());
-        let logged = (0..9).filter(|_| logger.choose(&Method::GET, "/api/x").is_some()).count();
-        assert_eq!(logged, 3);
+        let chosen = (0..9).filter(|_| logger.choose(&Method::GET, "/api/x").is_some()).count();
+        assert_eq!(chosen, 3);
         assert!(AccessLogger::new(AccessLog::Off).choose(&Method::GET, "/").is_none());
     }
 
