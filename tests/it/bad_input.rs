@@ -135,6 +135,7 @@ async fn a_slug_subdomain_or_domain_that_somebody_has_is_refused_by_name_and_not
 /// Every endpoint of the control plane. One that is missing here, or gone, fails the test below: then
 /// think of what it refuses, and add it above.
 const ENDPOINTS: &[&str] = &[
+    "DELETE /api/v1/apps/{app}/versions/{version}",
     "DELETE /api/v1/keys/{key}",
     "DELETE /api/v1/plans/{plan}",
     "DELETE /api/v1/servers/{server}",
@@ -162,7 +163,9 @@ const ENDPOINTS: &[&str] = &[
     "PATCH /api/v1/servers/{server}",
     "PATCH /api/v1/tenants/{tenant}",
     "POST /api/v1/apps/{app}/versions",
+    "POST /api/v1/apps/{app}/versions/{version}/promote",
     "POST /api/v1/keys",
+    "POST /api/v1/operations/{id}/abandon",
     "POST /api/v1/operations/{id}/cancel",
     "POST /api/v1/operations/{id}/retry",
     "POST /api/v1/plans",

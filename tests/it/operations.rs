@@ -13,8 +13,8 @@ use tenantry_tests::{
 };
 use tenantry_worker::engine::{Moment, Point};
 
-const AT_SEED: FailAt = FailAt {
-    point: Point { kind: OperationKind::Provision, step: "seed", moment: Moment::Before },
+const AT_LAST_STEP: FailAt = FailAt {
+    point: Point { kind: OperationKind::Provision, step: "create_schema", moment: Moment::Ran },
     transient: false,
 };
 
@@ -28,8 +28,7 @@ async fn a_second_operation_on_a_tenant_is_refused_with_the_id_of_the_first() {
         first.header("location").unwrap(),
         format!("/api/v1/operations/{}", first.json()["operation"]["id"].as_str().unwrap())
     );
-    // Purging applies to a tenant whose provisioning failed; while it is at work, it is refused.
-    let refused = app.api.delete(&format!("/api/v1/tenants/{slug}?purge=now")).await;
+    let refused = app.api.post(&format!("/api/v1/tenants/{slug}/resume"), json!({})).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
 }
 
@@ -45,8 +44,9 @@ async fn the_event_stream_tells_the_story_and_resumes_after_the_last_event() {
     let path = format!("/api/v1/operations/{id}/events");
     let story = app.api.get(&path).await.expect(200);
     assert_eq!(story.header("content-type").as_deref(), Some("text/event-stream"));
-    let steps: Vec<&str> = ["place", "create_role", "create_schema", "migrate", "seed"].to_vec();
-    for step in steps {
+    let operation = app.api.get(&format!("/api/v1/operations/{id}")).await.expect(200).json();
+    assert_eq!(operation["steps"], json!(["place", "create_schema"]));
+    for step in operation["steps"].as_array().unwrap().iter().map(|step| step.as_str().unwrap()) {
         assert!(story.text.contains(&format!("\"step\":\"{step}\"")), "no {step} in {}", story.text);
     }
     assert!(story.text.contains("event: succeeded"), "{}", story.text);
@@ -61,11 +61,11 @@ async fn the_event_stream_tells_the_story_and_resumes_after_the_last_event() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_sign_up_is_undone_says_why_and_can_be_tried_again() {
-    let mut app = TestApp::build().with_probe(AT_SEED).start().await;
+    let mut app = TestApp::build().with_probe(AT_LAST_STEP).start().await;
     let slug = app.slug("acme");
     let body = json!({ "name": "Acme", "slug": slug, "plan": "basic", "app": "crm" });
     let answer = app.api.post_and_wait("/api/v1/tenants", body).await.expect_problem(422, "operation_failed");
-    assert!(answer.text.contains("seed: the test says so"), "{}", answer.text);
+    assert!(answer.text.contains("create_schema: the test says so"), "{}", answer.text);
     let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();
     assert_eq!(tenant["status"], "failed");
     app.assert_nothing_left().await;
@@ -147,7 +147,7 @@ async fn what_a_lost_worker_did_not_record_is_undone_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_up_that_is_cancelled_in_its_last_step_is_undone() {
-    let gate = Arc::new(Gate::at("seed"));
+    let gate = Arc::new(Gate::at("create_schema"));
     let app = TestApp::build().with_shared_probe(gate.clone()).start().await;
     let slug = app.slug("acme");
     let body = json!({ "name": "Acme", "slug": slug, "plan": "basic", "app": "crm" });
@@ -171,7 +171,7 @@ async fn a_sign_up_that_meets_somebody_else_s_role_ends_and_leaves_it_alone() {
     let body = json!({ "name": "Acme", "slug": slug, "plan": "basic", "app": "crm" });
     let refused =
         app.api.post_and_wait("/api/v1/tenants", body).await.expect_problem(422, "operation_failed");
-    assert!(refused.text.contains("create_role: "), "{}", refused.text);
+    assert!(refused.text.contains("create_schema: "), "{}", refused.text);
     // The slug can be given up, and the role is still its owner's.
     app.api.delete_and_wait(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(200);
     sqlx::raw_sql(AssertSqlSafe(format!("DROP ROLE {role}"))).execute(&mut connection).await.unwrap();

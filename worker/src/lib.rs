@@ -9,6 +9,7 @@
 
 mod apps;
 pub mod engine;
+mod lane_metrics;
 pub mod operations;
 mod password;
 mod queue;
@@ -93,6 +94,7 @@ impl Worker {
         for lane in lanes {
             tasks.spawn(queue::consume(self.engine.clone(), Arc::clone(&self.resources), lane, stop.clone()));
         }
+        tasks.spawn(lane_metrics::measure(Arc::clone(&self.resources), stop.clone()));
         tasks.spawn(reconcilers::run_all(Arc::clone(&self.resources), stop.clone()));
         while let Some(ended) = tasks.join_next().await {
             // A worker without one of its tasks would look alive and do nothing.

@@ -222,9 +222,11 @@ impl Registry {
         .execute(&mut *tx)
         .await
         .map_err(RegistryError::from)?;
-        // The first version of an app is promoted when it is pushed.
+        // Promoted at once where no tenant would be left behind: the first version, and later ones while nobody has
+        // the app.
         sqlx::query!(
-            "UPDATE apps SET promoted_version = coalesce(promoted_version, $2), updated_at = clock_timestamp()
+            "UPDATE apps SET updated_at = clock_timestamp(), promoted_version = CASE WHEN EXISTS (
+                 SELECT FROM tenants WHERE app = $1 AND status <> 'purged') THEN coalesce(promoted_version, $2) ELSE $2 END
              WHERE name = $1",
             app.as_str(),
             version,

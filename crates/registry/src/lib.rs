@@ -50,7 +50,7 @@ pub use operation_events::NewEvent;
 pub use operation_leases::{
     Changes, FencedError, Lease, LeaseLost, PlacementChange, Record, Recorded, StatusChange, Transition,
 };
-pub use operations::{NewOperation, OperationFilter, OperationStartError};
+pub use operations::{LaneDepth, NewOperation, OperationFilter, OperationStartError};
 pub use page::Page;
 pub use placements::{PlaceError, PlaceRequest, Placed, RoleCredentials};
 pub use plans::PlanDeleteError;

@@ -76,6 +76,19 @@ pub enum OperationStartError {
     Registry(#[from] RegistryError),
 }
 
+/// How many unfinished operations a lane has in a state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneDepth {
+    /// The lane's name.
+    pub lane: String,
+    /// The state's name.
+    pub state: String,
+    /// How many.
+    pub count: i64,
+    /// How long the oldest waits that is due and that no worker has.
+    pub oldest_due_seconds: Option<f64>,
+}
+
 /// Which operations to list.
 #[derive(Debug, Clone, Default)]
 pub struct OperationFilter {
@@ -180,6 +193,21 @@ impl Registry {
         .map_err(RegistryError::from)?;
         jobs::enqueue_in_tx(tx, operation.kind().lane(), &[operation.id]).await?;
         Ok(operation)
+    }
+
+    /// Unfinished operations by lane and state.
+    pub async fn operation_depths(&self) -> Result<Vec<LaneDepth>, RegistryError> {
+        let depths = sqlx::query_as!(
+            LaneDepth,
+            r#"SELECT lane, state, count(*) AS "count!",
+                   extract(epoch FROM now() - min(run_after) FILTER (
+                       WHERE state IN ('queued', 'waiting') AND run_after <= now()))::float8 AS oldest_due_seconds
+               FROM operations WHERE state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
+               GROUP BY lane, state"#
+        )
+        .fetch_all(&self.relaxed)
+        .await?;
+        Ok(depths)
     }
 
     /// Forgets operations that ended some days ago, with their events; answers how many, at most `limit`.
