@@ -28,6 +28,7 @@ mod readme;
 mod reconcilers;
 mod registry_hangs;
 mod registry_outage;
+mod registry_privacy;
 mod registry_restart;
 mod resolution;
 mod resource_api;

@@ -176,7 +176,20 @@ impl Registry {
             "GRANT USAGE ON SCHEMA apalis TO tenantry_control_plane, tenantry_worker;
              GRANT INSERT, SELECT ON apalis.jobs TO tenantry_control_plane;
              GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA apalis TO tenantry_worker;
-             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA apalis TO tenantry_control_plane, tenantry_worker;",
+             GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA apalis TO tenantry_control_plane, tenantry_worker;
+             CREATE INDEX IF NOT EXISTS tenantry_jobs_done_at ON apalis.jobs (done_at);
+             DO $$ BEGIN
+                 -- Tenants of a server that holds the registry too must not get in: they would hear its notifications.
+                 EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
+                 EXECUTE format('GRANT CONNECT ON DATABASE %I TO tenantry_control_plane, tenantry_worker,
+                     tenantry_data_plane', current_database());
+                 -- The login that migrates is often the one that all parts use; it may become each of them.
+                 IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
+                     EXECUTE 'GRANT tenantry_control_plane, tenantry_worker, tenantry_data_plane TO CURRENT_USER' || CASE
+                         WHEN current_setting('server_version_num')::int >= 160000
+                         THEN ' WITH INHERIT FALSE, SET TRUE' ELSE '' END;
+                 END IF;
+             END $$;",
         )
         .execute(pool)
         .await?;
