@@ -32,6 +32,7 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Times that a worker took up an operation, by how it went",
     ),
     (Seconds, "tenantry_step_duration_seconds", "Time that one try of an operation's step took"),
+    (Seconds, "tenantry_inquiry_duration_seconds", "Time to answer a question that needs a tenant server"),
     (Counter, "tenantry_data_requests_total", "Requests for tenants' data, by outcome"),
     (Gauge, "tenantry_pool_connections", "Connections to a tenant server, by state"),
     (Gauge, "tenantry_pool_waiting", "Requests that wait for a connection to a tenant server"),

@@ -60,7 +60,7 @@ impl std::fmt::Display for AppVersion {
 }
 
 /// One migration of an app. Immutable once pushed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Migration {
     /// Its place in the order.
     pub version: AppVersion,
