@@ -45,7 +45,12 @@ pub(crate) async fn try_version(
     if servers.is_empty() {
         return Ok(Trial::Untried);
     }
-    let question = Question::TryVersion { app: app.name.clone(), migration: migration.clone() };
+    let question = Question::TryVersion {
+        app: app.name.clone(),
+        manifest: app.manifest.clone(),
+        seed: app.seed.clone(),
+        migration: migration.clone(),
+    };
     match ask.ask(&question).await.map_err(TrialError::Unanswered)? {
         Answer::VersionTried(VersionTrial::Passed { server, warnings }) => Ok(Trial::Passed(server, warnings)),
         Answer::VersionTried(VersionTrial::Refused(fault)) => Err(TrialError::Invalid(fault)),

@@ -149,6 +149,11 @@ pub struct App {
 }
 
 impl App {
+    /// An app with nothing in it.
+    pub fn new(name: AppName) -> Self {
+        Self { name, manifest: Manifest::default(), seed: None, migrations: Vec::new(), promoted: None }
+    }
+
     /// The version of its last migration.
     pub fn version(&self) -> Option<AppVersion> {
         self.migrations.last().map(|migration| migration.version)

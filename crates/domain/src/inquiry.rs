@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::{
-    app::{AppName, AppVersion, Migration},
+    app::{AppName, AppVersion, Manifest, Migration},
     ids::{ServerId, TenantId},
     names::ObjectName,
     server::ServerName,
@@ -20,6 +20,10 @@ pub enum Question {
     TryVersion {
         /// The app.
         app: AppName,
+        /// What it asks for, which need not be what the registry has.
+        manifest: Manifest,
+        /// Its default data, likewise.
+        seed: Option<String>,
         /// The version.
         migration: Migration,
     },

@@ -11,6 +11,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use tenantry_domain::{
+    app::App,
     ids::InquiryId,
     inquiry::{Answer, Question},
 };
@@ -24,6 +25,10 @@ const AT_ONCE: usize = 4;
 
 /// How long an answer may take. Whoever asks waits for a little longer.
 const LIMIT: Duration = Duration::from_secs(17);
+
+/// How long a server that is away or busy is tried again.
+const TRY_AGAIN_FOR: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// How long an inquiry stays taken without a sign of life from its worker.
 const CLAIM: Duration = Duration::from_secs(4);
@@ -70,7 +75,7 @@ async fn answer(resources: Arc<Resources>, id: InquiryId, question: Question) {
     };
     let started = std::time::Instant::now();
     let found = tokio::select! {
-        found = timeout(LIMIT, find_out(&resources, question)) => found,
+        found = timeout(LIMIT, find_out(&resources, &question)) => found,
         () = renew => return,
     };
     metrics::histogram!("tenantry_inquiry_duration_seconds", "kind" => kind)
@@ -90,10 +95,24 @@ async fn answer(resources: Arc<Resources>, id: InquiryId, question: Question) {
     }
 }
 
-async fn find_out(resources: &Resources, question: Question) -> Result<Answer, StepError> {
-    Ok(match question {
-        Question::TryVersion { app, migration } => {
-            Answer::VersionTried(try_version::run(resources, &app, migration).await?)
+/// What is away for a moment, or busy, is asked again.
+async fn find_out(resources: &Resources, question: &Question) -> Result<Answer, StepError> {
+    let started = std::time::Instant::now();
+    loop {
+        match find_out_once(resources, question).await {
+            Err(
+                StepError::ServerAway { .. } | StepError::RegistryAway { .. } | StepError::Transient { .. },
+            ) if started.elapsed() < TRY_AGAIN_FOR => tokio::time::sleep(PAUSE).await,
+            found => return found,
+        }
+    }
+}
+
+async fn find_out_once(resources: &Resources, question: &Question) -> Result<Answer, StepError> {
+    Ok(match question.clone() {
+        Question::TryVersion { app, manifest, seed, migration } => {
+            let app = App { name: app, manifest, seed, migrations: vec![migration], promoted: None };
+            Answer::VersionTried(try_version::run(resources, app).await?)
         }
         Question::CheckServer(server) => Answer::ServerChecked(check_server::run(resources, &server).await?),
         Question::AuditServer { server } => {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenantry_domain::{
-    app::{App, AppName, Migration},
+    app::App,
     inquiry::VersionTrial,
     plan::Tier,
     server::{Server, ServerState},
@@ -15,15 +15,13 @@ use crate::{Resources, step_error::StepError};
 /// How long one file may take, on a schema without data.
 const FILE_LIMIT: Duration = Duration::from_secs(10);
 
-pub(super) async fn run(
-    resources: &Resources,
-    name: &AppName,
-    migration: Migration,
-) -> Result<VersionTrial, StepError> {
-    let app = resources.registry.app_get(name).await?;
-    let mut app = app.ok_or_else(|| StepError::permanent(format!("there is no app {name} any more")))?;
-    app.migrations.retain(|earlier| earlier.version < migration.version);
-    app.migrations.push(migration);
+/// Tries the one version of `app`, after those before it that the registry has.
+pub(super) async fn run(resources: &Resources, mut app: App) -> Result<VersionTrial, StepError> {
+    if let Some(mut known) = resources.registry.app_get(&app.name).await? {
+        let first = app.version();
+        known.migrations.retain(|earlier| Some(earlier.version) < first);
+        app.migrations.splice(0..0, known.migrations);
+    }
     let server = any_server(resources).await?;
     let access = resources.servers.get(server.id, server.revision).await?;
     let tried = access.call(access.admin.try_version(&app, FILE_LIMIT)).await?;

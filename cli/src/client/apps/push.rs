@@ -98,7 +98,12 @@ async fn dry_run(client: &Client, args: &PushArgs, app: &App) -> anyhow::Result<
         return client.output.done(&answer, &format!("{name} has no new version"));
     };
     let query = [("dryRun", "true".to_owned())];
-    let tried = client.api.post_with(&["apps", name, "versions"], &query, Some(&version_body(first))).await;
+    // As it will be once its folder is pushed: manifest and seed too.
+    let (mut body, app_body) = (version_body(first), app_body(app));
+    for field in ["manifest", "seed"] {
+        body[field] = app_body[field].clone();
+    }
+    let tried = client.api.post_with(&["apps", name, "versions"], &query, Some(&body)).await;
     let tried = tried.map_err(|error| refused(args, first, error))?;
     let later: Vec<_> = new.map(|migration| migration.version).collect();
     let more = match later.len() {

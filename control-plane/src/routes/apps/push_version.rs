@@ -6,14 +6,14 @@ use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use serde::{Deserialize, Serialize};
 use tenantry_domain::{
     Clock,
-    app::{AppName, AppVersion, Migration},
+    app::{App, AppName, AppVersion, Manifest, Migration},
     inquiry::VersionFault,
 };
 use tenantry_http::Problem;
 use tenantry_registry::{PushVersionError, Registry};
 use utoipa::ToSchema;
 
-use super::get::VersionView;
+use super::{get::VersionView, manifest::ManifestView};
 use crate::{
     auth::{Authorized, scopes::AppsWrite},
     catalogue::Catalogue,
@@ -43,6 +43,10 @@ pub(crate) struct PushVersionBody {
     up: String,
     /// The SQL that takes it back.
     down: Option<String>,
+    /// In a dry run, the manifest that the app is to have; without it, the one that it has.
+    manifest: Option<ManifestView>,
+    /// In a dry run, the default data that the app is to have; without it, what it has.
+    seed: Option<String>,
 }
 
 /// A version that was pushed, or may be.
@@ -118,8 +122,15 @@ pub(crate) async fn push_version(
 ) -> Result<impl IntoResponse, Refusal> {
     let dry_run = query.take("dryRun").unwrap_or(false);
     query.finish()?;
-    let migration = migration(body)?;
-    let app = registry.app_get(&name).await?.ok_or_else(|| Refusal::not_found("app"))?;
+    let (planned, migration) = read(body, dry_run)?;
+    let mut app = match registry.app_get(&name).await? {
+        Some(app) => app,
+        // What is only tried need not be there yet.
+        None if dry_run => App::new(name.clone()),
+        None => return Err(Refusal::not_found("app")),
+    };
+    app.manifest = planned.manifest.unwrap_or(app.manifest);
+    app.seed = planned.seed.or(app.seed);
     let trial = try_version(&registry, &ask, &app, &migration).await?;
     let mut status = StatusCode::OK;
     if !dry_run && !matches!(trial, Trial::Known) {
@@ -132,17 +143,31 @@ pub(crate) async fn push_version(
     Ok((status, Json(view)))
 }
 
-fn migration(body: PushVersionBody) -> Result<Migration, Refusal> {
+/// What a dry run takes instead of what the app has.
+struct Planned {
+    manifest: Option<Manifest>,
+    seed: Option<String>,
+}
+
+fn read(body: PushVersionBody, dry_run: bool) -> Result<(Planned, Migration), Refusal> {
     let mut fields = Fields::default();
+    for (field, given) in [("manifest", body.manifest.is_some()), ("seed", body.seed.is_some())] {
+        fields.check(field, dry_run || !given, "goes with `dryRun=true` only; PUT changes the app's own");
+    }
+    let manifest = body.manifest.map(Manifest::from);
+    if let Some(manifest) = &manifest {
+        fields.take("manifest.extensions", manifest.validate());
+    }
     let name = fields.take("name", fields::label(&body.name));
     fields.check("up", !body.up.trim().is_empty(), "must hold SQL");
     fields.finish()?;
-    Ok(Migration {
+    let migration = Migration {
         version: body.version,
         name: name.unwrap_or_default(),
         up: body.up,
         down: body.down.filter(|down| !down.trim().is_empty()),
-    })
+    };
+    Ok((Planned { manifest, seed: body.seed }, migration))
 }
 
 impl From<PushVersionError> for Refusal {

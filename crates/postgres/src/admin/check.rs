@@ -23,7 +23,10 @@ const TASK: &str = "check the server";
 const OLDEST: i32 = 15;
 
 /// How long the server may take to accept a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long it may take to let somebody in.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A database that must not hold tenants: the registry.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +44,7 @@ pub async fn check_server(
     max_connections: u32,
     registry: ForbiddenDatabase<'_>,
 ) -> ServerCheck {
-    let limits = AdminLimits { acquire_timeout: CONNECT_TIMEOUT, ..AdminLimits::default() };
+    let limits = AdminLimits { acquire_timeout: LOGIN_TIMEOUT, ..AdminLimits::default() };
     let check = Check {
         admin: ServerAdmin::new(address, limits),
         address,

@@ -18,7 +18,7 @@ use tenantry_domain::{
 };
 
 use super::{
-    AdminError, OWNER_ROLE, ServerAdmin,
+    AdminError, MAINTENANCE, OWNER_ROLE, ServerAdmin,
     connections::AdminConnection,
     error::said,
     fence,
@@ -139,10 +139,9 @@ impl ServerAdmin {
         limit: Duration,
     ) -> Result<Tried, AdminError> {
         let name = scratch_name()?;
-        let mut guard = self.connection(TASK).await?;
         // The lock says that somebody is at it. It lives as long as its session, which ends also when this call
         // is given up; then `drop_trials` finds what is left.
-        guard.close_on_drop();
+        let mut guard = self.guard().await?;
         self.say(&mut guard, format!("SELECT pg_advisory_lock({})", lock_key(&name))).await?;
         let tried = self.try_in_new_database(&name, app, pieces, limit).await;
         self.remove_trial(&name).await?;
@@ -183,8 +182,7 @@ impl ServerAdmin {
             UNION SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1)";
         let mut dropped = 0;
         for name in self.database_names(left, TRIAL_PREFIX).await? {
-            let mut guard = self.connection(TASK).await?;
-            guard.close_on_drop();
+            let mut guard = self.guard().await?;
             let free: bool =
                 sqlx::query_scalar(AssertSqlSafe(format!("SELECT pg_try_advisory_lock({})", lock_key(&name))))
                     .persistent(false)
@@ -197,6 +195,12 @@ impl ServerAdmin {
             }
         }
         Ok(dropped)
+    }
+
+    /// A session in the database that all installations on a server see: locks are of one database, and scratch
+    /// databases of the whole server.
+    async fn guard(&self) -> Result<AdminConnection, AdminError> {
+        self.session(&super::template::name(MAINTENANCE.into())?, TASK).await
     }
 
     async fn remove_trial(&self, name: &ObjectName) -> Result<(), AdminError> {
