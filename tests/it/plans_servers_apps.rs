@@ -108,13 +108,20 @@ async fn a_server_is_registered_read_changed_and_forgotten_and_its_password_is_n
         assert_eq!(view[field], value, "{field}");
     }
     assert_eq!(
-        app.api.post("/api/v1/servers?check=false", body.clone()).await.expect_problem(409, "server_exists").fields(),
+        app.api
+            .post("/api/v1/servers?check=false", body.clone())
+            .await
+            .expect_problem(409, "server_exists")
+            .fields(),
         ["name"]
     );
     let mut same_address = body;
     same_address["name"] = json!("eu-2");
-    let refused =
-        app.api.post("/api/v1/servers?check=false", same_address).await.expect_problem(409, "server_address_taken");
+    let refused = app
+        .api
+        .post("/api/v1/servers?check=false", same_address)
+        .await
+        .expect_problem(409, "server_address_taken");
     assert_eq!(refused.fields(), ["host"]);
 
     let change = json!({ "host": "db-2.internal", "capacity": 20, "state": "cordoned", "adminPassword": "hunter3-hunter3" });

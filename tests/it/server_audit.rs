@@ -38,7 +38,11 @@ impl Backup {
 }
 
 async fn forget(app: &TestApp, tenant: &Signup) {
-    sqlx::query("DELETE FROM tenants WHERE id = $1::uuid").bind(&tenant.id).execute(app.owner()).await.unwrap();
+    sqlx::query("DELETE FROM tenants WHERE id = $1::uuid")
+        .bind(&tenant.id)
+        .execute(app.owner())
+        .await
+        .unwrap();
 }
 
 /// The kinds and names of a part of an audit that are this test's: others share the server.
@@ -104,7 +108,8 @@ async fn an_audit_after_the_registry_was_restored_names_what_each_side_lacks_and
         ],
         "{found}"
     );
-    let schema = found["unknown"].as_array().unwrap().iter().find(|object| object["kind"] == "schema").unwrap();
+    let schema =
+        found["unknown"].as_array().unwrap().iter().find(|object| object["kind"] == "schema").unwrap();
     assert_eq!(schema["database"], app.shared_database());
     let advice = found["advice"].to_string();
     assert!(advice.contains("unknown to the registry") && advice.contains(&purged.slug), "{advice}");

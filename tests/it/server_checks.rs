@@ -87,7 +87,14 @@ async fn a_registry_s_database_is_not_made_one_of_tenants_even_where_nobody_chec
 async fn everything_that_is_wrong_with_a_server_is_named_at_once() {
     let app = TestApp::start().await;
     let (login, stranger) = (format!("poor_{}", app.suffix), format!("strange_{}", app.suffix));
-    superuser(&app, "postgres", &format!("CREATE ROLE {login} LOGIN PASSWORD 'poor-poor'; GRANT CONNECT ON DATABASE postgres TO {login}")).await;
+    superuser(
+        &app,
+        "postgres",
+        &format!(
+            "CREATE ROLE {login} LOGIN PASSWORD 'poor-poor'; GRANT CONNECT ON DATABASE postgres TO {login}"
+        ),
+    )
+    .await;
     superuser(&app, "postgres", &format!("CREATE DATABASE {stranger}")).await;
     superuser(&app, &stranger, "CREATE TABLE invoices (id int)").await;
     let poor = json!({
@@ -145,8 +152,21 @@ async fn a_check_tells_version_problems_and_warnings_on_the_command_line_too() {
     let said = cli.run(&["servers", "check", "main"]).await.succeeded();
     assert!(said.contains(&format!("can hold tenants (PostgreSQL {version})")), "{said}");
 
-    let add = ["servers", "add", "eu-1", "--host", "localhost", "--port", "1", "--admin-user", "a",
-        "--admin-password", "b", "--capacity", "1"];
+    let add = [
+        "servers",
+        "add",
+        "eu-1",
+        "--host",
+        "localhost",
+        "--port",
+        "1",
+        "--admin-user",
+        "a",
+        "--admin-password",
+        "b",
+        "--capacity",
+        "1",
+    ];
     let refused = cli.run(&add).await.failed();
     assert!(refused.contains("--host: nothing answers") && refused.contains("--no-check"), "{refused}");
     let mut anyway = add.to_vec();

@@ -45,7 +45,9 @@ pub(crate) enum Unanswered {
 impl Unanswered {
     /// The answer is one to another question: the worker is of another release.
     pub(crate) fn foreign() -> Self {
-        Self::Failed("a worker of another release has answered something else; bring all to one release".into())
+        Self::Failed(
+            "a worker of another release has answered something else; bring all to one release".into(),
+        )
     }
 }
 

@@ -52,7 +52,9 @@ pub(crate) async fn try_version(
         migration: migration.clone(),
     };
     match ask.ask(&question).await.map_err(TrialError::Unanswered)? {
-        Answer::VersionTried(VersionTrial::Passed { server, warnings }) => Ok(Trial::Passed(server, warnings)),
+        Answer::VersionTried(VersionTrial::Passed { server, warnings }) => {
+            Ok(Trial::Passed(server, warnings))
+        }
         Answer::VersionTried(VersionTrial::Refused(fault)) => Err(TrialError::Invalid(fault)),
         _ => Err(TrialError::Unanswered(Unanswered::foreign())),
     }

@@ -152,7 +152,9 @@ impl std::fmt::Display for VersionFault {
             (VersionPart::UpAgain, Some(version)) => {
                 write!(f, "version {version} fails after its own down SQL, which leaves something behind")?;
             }
-            (VersionPart::Extensions, _) => f.write_str("the extensions of the manifest cannot be installed")?,
+            (VersionPart::Extensions, _) => {
+                f.write_str("the extensions of the manifest cannot be installed")?
+            }
             _ => f.write_str("the seed fails")?,
         }
         if let Some(line) = self.line {

@@ -36,13 +36,9 @@ fn interval(duration: Duration) -> PgInterval {
 impl Registry {
     /// Asks the workers.
     pub async fn inquiry_ask(&self, id: InquiryId, question: &Question) -> Result<(), RegistryError> {
-        sqlx::query!(
-            "INSERT INTO inquiries (id, question) VALUES ($1, $2)",
-            id.as_uuid(),
-            to_json(question)
-        )
-        .execute(&self.relaxed)
-        .await?;
+        sqlx::query!("INSERT INTO inquiries (id, question) VALUES ($1, $2)", id.as_uuid(), to_json(question))
+            .execute(&self.relaxed)
+            .await?;
         Ok(())
     }
 

@@ -243,9 +243,10 @@ fn advice(server: &str, audit: &ServerAudit) -> Vec<String> {
             count(logins, "login of the data plane is not", "logins of the data plane are not")
         ));
     }
-    let unmarked = audit.unknown.iter().any(|object| {
-        object.tenant_id.is_none() && object.kind != Kind::Login && !warm_or_own(&object.name)
-    });
+    let unmarked = audit
+        .unknown
+        .iter()
+        .any(|object| object.tenant_id.is_none() && object.kind != Kind::Login && !warm_or_own(&object.name));
     if unmarked {
         advice.push(
             "objects without a tenant have a tenant's name and no mark of Tenantry's: they are somebody else's, or \
@@ -354,8 +355,11 @@ mod tests {
             ],
         };
         let audit = compare(&contents, &known(&[1]));
-        let unknown: Vec<_> =
-            audit.unknown.iter().map(|object| (object.kind, object.name.as_str(), object.tenant_id)).collect();
+        let unknown: Vec<_> = audit
+            .unknown
+            .iter()
+            .map(|object| (object.kind, object.name.as_str(), object.tenant_id))
+            .collect();
         assert_eq!(
             unknown,
             [

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tenantry_domain::{
     app::App,
-    inquiry::VersionTrial,
+    inquiry::{VersionFault, VersionTrial},
     plan::Tier,
     server::{Server, ServerState},
 };
@@ -27,14 +27,20 @@ pub(super) async fn run(resources: &Resources, mut app: App) -> Result<VersionTr
     let tried = access.call(access.admin.try_version(&app, FILE_LIMIT)).await?;
     Ok(match tried {
         Tried::Refused(fault) => VersionTrial::Refused(fault),
-        Tried::Passed { holds_its_name } => {
-            VersionTrial::Passed { server: server.name, warnings: warnings(&app, holds_its_name) }
+        Tried::Passed { holds_its_name, seed } => {
+            let warnings = warnings(&app, holds_its_name, seed);
+            VersionTrial::Passed { server: server.name, warnings }
         }
     })
 }
 
-fn warnings(app: &App, holds_its_name: bool) -> Vec<String> {
+fn warnings(app: &App, holds_its_name: bool, seed: Option<VersionFault>) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let Some(fault) = seed {
+        warnings.push(format!(
+            "{fault}: nobody can sign up with this version while the app has this seed; it may be that of a later one"
+        ));
+    }
     if holds_its_name {
         warnings.push(
             "its objects hold their schema's name as text (a setting or a body of a function, a default, a check), \

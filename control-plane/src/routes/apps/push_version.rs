@@ -59,7 +59,8 @@ pub(crate) struct PushedVersionView {
     trial: Option<TrialView>,
 }
 
-/// How a version was tried: it, its down SQL, it again, and the seed, after all versions before it.
+/// How a version was tried: it, its down SQL, and it again, after all versions before it; and then the seed, which
+/// only gives a warning, since it can be replaced.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TrialView {

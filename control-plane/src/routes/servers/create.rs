@@ -12,7 +12,12 @@ use tenantry_domain::{Clock, ids::ServerId, names::ObjectName};
 use tenantry_http::Problem;
 use tenantry_registry::{NewServer, Registry};
 
-use super::{body::ServerBody, check::{registered, require_usable}, patch::PatchServerBody, view::ServerView};
+use super::{
+    body::ServerBody,
+    check::{registered, require_usable},
+    patch::PatchServerBody,
+    view::ServerView,
+};
 use crate::{
     auth::{Authorized, scopes::ServersWrite},
     input::{Fields, JsonBody, QueryParams},

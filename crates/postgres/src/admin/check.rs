@@ -93,7 +93,9 @@ impl Check<'_> {
         if addresses.is_empty() {
             self.problem(
                 Code::HostUnknown,
-                format!("{host} has no address where the worker runs; check the spelling, or name the address"),
+                format!(
+                    "{host} has no address where the worker runs; check the spelling, or name the address"
+                ),
             );
             return None;
         }
@@ -136,9 +138,10 @@ impl Check<'_> {
                 Code::PasswordRefused,
                 format!("PostgreSQL does not accept this password of {user}, or has no such login"),
             ),
-            code if code.starts_with("28") => {
-                (Code::LoginRefused, format!("PostgreSQL does not let {user} in ({message}); see its pg_hba.conf"))
-            }
+            code if code.starts_with("28") => (
+                Code::LoginRefused,
+                format!("PostgreSQL does not let {user} in ({message}); see its pg_hba.conf"),
+            ),
             "42501" => (
                 Code::Rights,
                 format!(
@@ -148,9 +151,13 @@ impl Check<'_> {
             ),
             "3D000" => (
                 Code::LoginRefused,
-                format!("there is no database {MAINTENANCE}, from which others are made; CREATE DATABASE {MAINTENANCE}"),
+                format!(
+                    "there is no database {MAINTENANCE}, from which others are made; CREATE DATABASE {MAINTENANCE}"
+                ),
             ),
-            _ => (Code::Unreachable, format!("PostgreSQL does not let {user} in: {message} (SQLSTATE {code})")),
+            _ => {
+                (Code::Unreachable, format!("PostgreSQL does not let {user} in: {message} (SQLSTATE {code})"))
+            }
         }
     }
 
@@ -161,7 +168,9 @@ impl Check<'_> {
         self.rights(&facts)?;
         self.settings(&facts)?;
         let here: Option<String> = facts.try_get("system_identifier")?;
-        if here.as_deref() == Some(self.registry.system_identifier) && shared.as_str() == self.registry.database {
+        if here.as_deref() == Some(self.registry.system_identifier)
+            && shared.as_str() == self.registry.database
+        {
             self.problem(
                 Code::RegistryDatabase,
                 format!("{shared} is the registry's own database, which holds no tenants; name another one"),
@@ -169,7 +178,9 @@ impl Check<'_> {
         } else if [MAINTENANCE, "template0", "template1"].contains(&shared.as_str()) {
             self.problem(
                 Code::SharedDatabase,
-                format!("{shared} is PostgreSQL's own; name another database, it is made when it is not there"),
+                format!(
+                    "{shared} is PostgreSQL's own; name another database, it is made when it is not there"
+                ),
             );
         } else if facts.try_get("shared_exists")? {
             self.shared_database().await?;

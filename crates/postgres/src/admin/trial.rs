@@ -47,6 +47,8 @@ pub enum Tried {
     Passed {
         /// The app's objects hold their schema's name as text: a tenant of it is not made before its name is known.
         holds_its_name: bool,
+        /// The default data cannot be inserted after it. It may be that of a later version, and can be replaced.
+        seed: Option<VersionFault>,
     },
     /// It cannot.
     Refused(VersionFault),
@@ -61,7 +63,7 @@ struct Piece<'a> {
 
 impl Piece<'_> {
     fn runs_alone(&self) -> bool {
-        self.part != VersionPart::Seed && needs_no_transaction(self.sql)
+        needs_no_transaction(self.sql)
     }
 
     fn fault(&self, error: &sqlx::Error, limit: Duration) -> VersionFault {
@@ -74,9 +76,9 @@ impl Piece<'_> {
     }
 }
 
-/// The files in the order in which they are tried.
+/// The migrations in the order in which they are tried.
 fn pieces(app: &App) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::with_capacity(app.migrations.len() + 3);
+    let mut pieces = Vec::with_capacity(app.migrations.len() + 2);
     for migration in &app.migrations {
         pieces.push(Piece { part: VersionPart::Up, version: Some(migration.version), sql: &migration.up });
     }
@@ -84,7 +86,6 @@ fn pieces(app: &App) -> Vec<Piece<'_>> {
         pieces.push(Piece { part: VersionPart::Down, version: Some(last.version), sql: down });
         pieces.push(Piece { part: VersionPart::UpAgain, version: Some(last.version), sql: &last.up });
     }
-    pieces.extend(app.seed.as_deref().map(|sql| Piece { part: VersionPart::Seed, version: None, sql }));
     pieces
 }
 
@@ -128,8 +129,9 @@ impl ServerAdmin {
             }
         }
         let holds_its_name = self.holds_its_name(&mut session, &schema).await?;
+        let seed = self.try_seed(&mut session, app, limit).await?;
         self.say(&mut session, "ROLLBACK".into()).await?;
-        Ok(Tried::Passed { holds_its_name })
+        Ok(Tried::Passed { holds_its_name, seed })
     }
 
     async fn try_in_database(
@@ -173,7 +175,29 @@ impl ServerAdmin {
             }
         }
         let holds_its_name = self.holds_its_name(&mut session, name).await?;
-        Ok(Tried::Passed { holds_its_name })
+        let seed = self.try_seed(&mut session, app, limit).await?;
+        Ok(Tried::Passed { holds_its_name, seed })
+    }
+
+    /// Inserts the default data; what is wrong with it.
+    async fn try_seed(
+        &self,
+        session: &mut AdminConnection,
+        app: &App,
+        limit: Duration,
+    ) -> Result<Option<VersionFault>, AdminError> {
+        let Some(sql) = app.seed.as_deref() else { return Ok(None) };
+        let Err(error) = say(session, execute(sql)).await else { return Ok(None) };
+        let fault = VersionFault {
+            part: VersionPart::Seed,
+            version: None,
+            line: line(&error, sql, false),
+            message: message(&error, limit),
+        };
+        match self.refused(&error, fault)? {
+            Tried::Refused(fault) => Ok(Some(fault)),
+            Tried::Passed { .. } => Ok(None),
+        }
     }
 
     /// Drops what trials left whose workers died; answers how many.
@@ -183,12 +207,14 @@ impl ServerAdmin {
         let mut dropped = 0;
         for name in self.database_names(left, TRIAL_PREFIX).await? {
             let mut guard = self.guard().await?;
-            let free: bool =
-                sqlx::query_scalar(AssertSqlSafe(format!("SELECT pg_try_advisory_lock({})", lock_key(&name))))
-                    .persistent(false)
-                    .fetch_one(&mut *guard)
-                    .await
-                    .map_err(|e| self.failed(TASK, e))?;
+            let free: bool = sqlx::query_scalar(AssertSqlSafe(format!(
+                "SELECT pg_try_advisory_lock({})",
+                lock_key(&name)
+            )))
+            .persistent(false)
+            .fetch_one(&mut *guard)
+            .await
+            .map_err(|e| self.failed(TASK, e))?;
             if free {
                 self.remove_trial(&name).await?;
                 dropped += 1;
@@ -295,12 +321,7 @@ fn extensions(app: &App) -> String {
 }
 
 fn extensions_fault(error: &sqlx::Error, limit: Duration) -> VersionFault {
-    VersionFault {
-        part: VersionPart::Extensions,
-        version: None,
-        line: None,
-        message: message(error, limit),
-    }
+    VersionFault { part: VersionPart::Extensions, version: None, line: None, message: message(error, limit) }
 }
 
 /// A file as one statement of PL/pgSQL. Run so, PostgreSQL refuses statements in it that begin or end a
