@@ -86,6 +86,11 @@ pub(crate) fn up_file(migration: &Migration) -> String {
     format!("{}_{}.up.sql", migration.version, migration.name)
 }
 
+/// The name of the file with the SQL that takes a migration back.
+pub(crate) fn down_file(migration: &Migration) -> String {
+    format!("{}_{}.down.sql", migration.version, migration.name)
+}
+
 /// What a file of an app is for, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AppFile<'a> {

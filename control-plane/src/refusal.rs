@@ -8,6 +8,8 @@ use tenantry_domain::ids::OperationId;
 use tenantry_http::Problem;
 use tenantry_registry::{OperationStartError, RegistryError};
 
+use crate::use_cases::ask_worker::Unanswered;
+
 /// A request that is answered with a problem document. Boxed: most requests are not refused.
 #[derive(Debug)]
 pub(crate) struct Refusal(Box<Problem>);
@@ -82,6 +84,18 @@ impl From<RegistryError> for Refusal {
         tracing::warn!(error, "the registry is unavailable: {error}");
         Problem::unavailable("registry_unavailable", "the registry cannot be reached; try again shortly", 1)
             .into()
+    }
+}
+
+impl From<Unanswered> for Refusal {
+    fn from(error: Unanswered) -> Self {
+        match error {
+            Unanswered::NoWorker => {
+                Problem::unavailable("no_worker", "no worker answered; is one running?", 5).into()
+            }
+            Unanswered::Failed(reason) => Problem::unavailable("inquiry_failed", reason, 5).into(),
+            Unanswered::Registry(error) => error.into(),
+        }
     }
 }
 

@@ -63,6 +63,8 @@ fn authenticated() -> OpenApiRouter<ApiState> {
             servers::patch::patch_server,
             servers::delete::delete_server
         ))
+        .routes(routes!(servers::check::check_server))
+        .routes(routes!(servers::audit::audit_server))
         .routes(routes!(apps::list::list_apps))
         .routes(routes!(apps::get::get_app, apps::put::put_app))
         .routes(routes!(apps::push_version::push_version))

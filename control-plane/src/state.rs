@@ -13,7 +13,7 @@ use crate::{
     catalogue::Catalogue,
     operation_watch::OperationWatch,
     signup_gate::SignupGate,
-    use_cases::{create_tenant::CreateTenant, start_operation::StartOperation},
+    use_cases::{ask_worker::AskWorker, create_tenant::CreateTenant, start_operation::StartOperation},
     vault::Vault,
 };
 
@@ -29,6 +29,7 @@ pub(crate) struct ApiState {
     pub(crate) settings: Arc<Settings>,
     pub(crate) signup: Option<Arc<SignupGate>>,
     pub(crate) resolver: Arc<dyn TxtResolver>,
+    pub(crate) ask: AskWorker,
 }
 
 impl ApiState {
@@ -41,6 +42,7 @@ impl ApiState {
         Self {
             vault: Vault::new(kek),
             watch: OperationWatch::new(registry.clone()),
+            ask: AskWorker::new(registry.clone(), Arc::clone(&clock)),
             catalogue: Catalogue::new(registry.clone()),
             keys: KeyRing::new(registry.clone(), Arc::clone(&clock)),
             signup: settings.signup.clone().map(|settings| Arc::new(SignupGate::new(settings))),

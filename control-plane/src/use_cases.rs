@@ -1,9 +1,12 @@
 //! What takes more than one call to the registry. Knows neither HTTP nor SQL.
 
+pub(crate) mod ask_worker;
 pub(crate) mod await_operation;
+pub(crate) mod check_server;
 pub(crate) mod create_tenant;
 pub(crate) mod make_way;
 pub(crate) mod start_operation;
+pub(crate) mod try_version;
 
 use tenantry_domain::{ids::OperationId, operation::Operation};
 use tenantry_registry::{Registry, RegistryError, TenantDetails};

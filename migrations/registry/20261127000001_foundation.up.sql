@@ -134,6 +134,7 @@ CREATE TABLE inquiries (
     id           uuid PRIMARY KEY,
     question     jsonb NOT NULL,                -- secrets in it are sealed
     answer       jsonb,
+    taken_until  timestamptz,                   -- a worker is at it
     created_at   timestamptz NOT NULL DEFAULT now(),
     answered_at  timestamptz
 );
@@ -143,7 +144,7 @@ BEGIN
     PERFORM pg_notify('tenantry_inquiries', NEW.id || CASE WHEN NEW.answer IS NULL THEN ' asked' ELSE ' answered' END);
     RETURN NULL;
 END $$;
-CREATE TRIGGER inquiries_changed AFTER INSERT OR UPDATE ON inquiries
+CREATE TRIGGER inquiries_changed AFTER INSERT OR UPDATE OF answer ON inquiries
     FOR EACH ROW EXECUTE FUNCTION notify_inquiry();
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON warm_tenants, reconcilers TO tenantry_worker;

@@ -92,7 +92,7 @@ async fn a_server_is_registered_read_changed_and_forgotten_and_its_password_is_n
         "name": "eu-1", "host": "DB-1.internal", "adminUser": "keeper", "adminPassword": "hunter2-hunter2",
         "capacity": 10, "region": "eu-central",
     });
-    let made = app.api.post("/api/v1/servers", body.clone()).await.expect(201);
+    let made = app.api.post("/api/v1/servers?check=false", body.clone()).await.expect(201);
     assert_eq!(made.header("location").as_deref(), Some("/api/v1/servers/eu-1"));
     let view = made.json();
     for (field, value) in [
@@ -108,17 +108,24 @@ async fn a_server_is_registered_read_changed_and_forgotten_and_its_password_is_n
         assert_eq!(view[field], value, "{field}");
     }
     assert_eq!(
-        app.api.post("/api/v1/servers", body.clone()).await.expect_problem(409, "server_exists").fields(),
+        app.api
+            .post("/api/v1/servers?check=false", body.clone())
+            .await
+            .expect_problem(409, "server_exists")
+            .fields(),
         ["name"]
     );
     let mut same_address = body;
     same_address["name"] = json!("eu-2");
-    let refused =
-        app.api.post("/api/v1/servers", same_address).await.expect_problem(409, "server_address_taken");
+    let refused = app
+        .api
+        .post("/api/v1/servers?check=false", same_address)
+        .await
+        .expect_problem(409, "server_address_taken");
     assert_eq!(refused.fields(), ["host"]);
 
     let change = json!({ "host": "db-2.internal", "capacity": 20, "state": "cordoned", "adminPassword": "hunter3-hunter3" });
-    let changed = app.api.put("/api/v1/servers/eu-1", change).await.expect(200);
+    let changed = app.api.put("/api/v1/servers/eu-1?check=false", change).await.expect(200);
     assert_eq!(changed.json()["state"], "cordoned");
     let read = app.api.get("/api/v1/servers/eu-1").await.expect(200);
     assert_eq!(read.json(), changed.json());
@@ -173,6 +180,8 @@ async fn a_cordoned_server_keeps_its_tenants_and_takes_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_version_never_changes_once_pushed_and_comes_after_the_last() {
     let app = TestApp::build().without_worker().with_apps(&[]).start().await;
+    // Without a server nothing can be tried, and nothing is asked of a worker.
+    app.api.delete("/api/v1/servers/main").await.expect(204);
     let put = app
         .api
         .put("/api/v1/apps/shop", json!({ "manifest": { "description": "A shop" } }))
@@ -183,7 +192,9 @@ async fn an_app_version_never_changes_once_pushed_and_comes_after_the_last() {
     let version = |version: i64, up: &str| json!({ "version": version, "name": "items", "up": up, "down": "DROP TABLE items" });
     let push = async |body: Value| app.api.post("/api/v1/apps/shop/versions", body).await;
 
-    let first = push(version(20, "CREATE TABLE items (id int)")).await.expect(201).json();
+    let mut first = push(version(20, "CREATE TABLE items (id int)")).await.expect(201).json();
+    assert_eq!(first["trial"]["tried"], false);
+    first["trial"] = Value::Null;
     assert_eq!((&first["version"], &first["reversible"]), (&json!(20), &json!(true)));
     // Pushed again it is the same; with other content it is refused, whichever part is other.
     assert_eq!(push(version(20, "CREATE TABLE items (id int)")).await.expect(200).json(), first);
@@ -197,6 +208,7 @@ async fn an_app_version_never_changes_once_pushed_and_comes_after_the_last() {
 
     let shop = app.api.get("/api/v1/apps/shop").await.expect(200).json();
     assert_eq!(shop["latestVersion"], 30);
+    first.as_object_mut().unwrap().remove("trial");
     assert_eq!(shop["versions"][0], first);
     assert_eq!(shop["versions"][1]["reversible"], false);
     assert!(!shop.to_string().contains("CREATE TABLE"), "the list of versions is without their SQL");
@@ -281,7 +293,7 @@ async fn every_list_is_read_in_pages() {
         app.api.put(&format!("/api/v1/apps/{name}"), json!({})).await.expect(200);
         let body =
             json!({ "name": name, "host": name, "adminUser": "a", "adminPassword": "b", "capacity": 1 });
-        app.api.post("/api/v1/servers", body).await.expect(201);
+        app.api.post("/api/v1/servers?check=false", body).await.expect(201);
         app.api.post("/api/v1/plans", json!({ "name": name, "tier": "schema" })).await.expect(201);
     }
     for (list, field, count) in [
@@ -448,7 +460,7 @@ async fn a_server_answers_to_its_id_as_to_its_name_and_a_patch_changes_one_field
         "name": "eu-1", "host": "db-1.internal", "adminUser": "keeper", "adminPassword": "hunter2-hunter2",
         "capacity": 10, "region": "eu-central", "port": 6432, "maxConnections": 7, "tiers": ["database"],
     });
-    let made = app.api.post("/api/v1/servers", body).await.expect(201).json();
+    let made = app.api.post("/api/v1/servers?check=false", body).await.expect(201).json();
     let by_id = format!("/api/v1/servers/{}", made["id"].as_str().unwrap());
     assert_eq!(app.api.get(&by_id).await.expect(200).json(), made);
     let mut expected = made.clone();
@@ -461,7 +473,8 @@ async fn a_server_answers_to_its_id_as_to_its_name_and_a_patch_changes_one_field
         (&by_id, json!({ "name": "eu-1", "port": 5432 }), "port"),
     ] {
         expected[field] = change[field].clone();
-        assert_eq!(app.api.patch(path, change).await.expect(200).json(), expected, "{field}");
+        let unchecked = format!("{path}?check=false");
+        assert_eq!(app.api.patch(&unchecked, change).await.expect(200).json(), expected, "{field}");
         assert_eq!(app.api.get("/api/v1/servers/eu-1").await.json(), expected);
     }
     let password = async || -> Vec<u8> {
@@ -469,7 +482,8 @@ async fn a_server_answers_to_its_id_as_to_its_name_and_a_patch_changes_one_field
         sqlx::query_scalar(query).fetch_one(app.owner()).await.unwrap()
     };
     let before = password().await;
-    app.api.patch(&by_id, json!({ "adminPassword": "hunter3-hunter3" })).await.expect(200);
+    let unchecked = format!("{by_id}?check=false");
+    app.api.patch(&unchecked, json!({ "adminPassword": "hunter3-hunter3" })).await.expect(200);
     assert_ne!(password().await, before);
     for (change, field) in [
         (json!({ "name": "other" }), "name"),
@@ -484,7 +498,7 @@ async fn a_server_answers_to_its_id_as_to_its_name_and_a_patch_changes_one_field
     }
     // PUT replaces all of it, by id too.
     let replaced =
-        app.api.put(&by_id, json!({ "host": "db-3.internal", "capacity": 1 })).await.expect(200).json();
+        app.api.put(&unchecked, json!({ "host": "db-3.internal", "capacity": 1 })).await.expect(200).json();
     assert_eq!((&replaced["name"], &replaced["region"]), (&json!("eu-1"), &json!("default")));
     app.api.delete(&by_id).await.expect(204);
     for path in

@@ -4,11 +4,13 @@
 //! - [`engine`] runs any operation: lease, steps, retries, undo, end.
 //! - [`operations`] holds one file per kind of operation.
 //! - [`reconcilers`] holds one file per periodic task without input.
+//! - `inquiries` holds one file per question of the control plane that needs a tenant server.
 //!
 //! Several workers may run at once; any of them may die at any instant.
 
 mod apps;
 pub mod engine;
+mod inquiries;
 mod lane_metrics;
 pub mod operations;
 mod password;
@@ -95,6 +97,7 @@ impl Worker {
             tasks.spawn(queue::consume(self.engine.clone(), Arc::clone(&self.resources), lane, stop.clone()));
         }
         tasks.spawn(lane_metrics::measure(Arc::clone(&self.resources), stop.clone()));
+        tasks.spawn(inquiries::run(Arc::clone(&self.resources), stop.clone()));
         tasks.spawn(reconcilers::run_all(Arc::clone(&self.resources), stop.clone()));
         while let Some(ended) = tasks.join_next().await {
             // A worker without one of its tasks would look alive and do nothing.

@@ -74,7 +74,18 @@ impl Api {
     }
 
     pub(crate) async fn patch(&self, path: &[&str], body: &Value) -> anyhow::Result<Value> {
-        json(self.send(self.request(Method::PATCH, path).json(body), Retry::Unsent).await?).await
+        self.patch_with(path, &[], body).await
+    }
+
+    /// As [`Api::patch`], with parameters.
+    pub(crate) async fn patch_with(
+        &self,
+        path: &[&str],
+        query: &Query<'_>,
+        body: &Value,
+    ) -> anyhow::Result<Value> {
+        let request = self.request(Method::PATCH, path).query(query);
+        json(self.send(request.json(body), Retry::Unsent).await?).await
     }
 
     pub(crate) async fn delete(&self, path: &[&str], query: &Query<'_>) -> anyhow::Result<Value> {

@@ -52,7 +52,11 @@ pub(crate) struct Problem {
     request_id: Option<String>,
     /// The unfinished operation that is in the way.
     operation_id: Option<String>,
-    /// The line of an app version's SQL that PostgreSQL refused.
+    /// The app version whose SQL PostgreSQL refused: the one that was pushed, or an earlier one.
+    pub(crate) version: Option<i64>,
+    /// Which of its SQL: `up`, `up_again`, `down`; `seed` and `extensions` are of no version.
+    pub(crate) part: Option<String>,
+    /// The line of that SQL.
     pub(crate) line: Option<u64>,
     /// As it was received, for programs.
     #[serde(skip)]

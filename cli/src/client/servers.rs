@@ -157,14 +157,15 @@ async fn add(client: &Client, args: &AddArgs) -> anyhow::Result<()> {
     body.insert("name".into(), args.name.clone().into());
     let more = [("sharedDatabase", &args.shared_database), ("provider", &args.provider)];
     body.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into()))));
-    let server = client.api.post(&["servers"], Some(&body.into())).await?;
+    let server = client.api.post_with(&["servers"], &args.change.query(), Some(&body.into())).await?;
     client.output.one(&server, LINES)
 }
 
 async fn update(client: &Client, args: &UpdateArgs) -> anyhow::Result<()> {
     let change = args.change.body()?;
     ensure!(!change.is_empty(), "nothing to change was given; see --help");
-    let server = client.api.patch(&["servers", &args.server.server], &change.into()).await?;
+    let path = ["servers", &args.server.server];
+    let server = client.api.patch_with(&path, &args.change.query(), &change.into()).await?;
     client.output.one(&server, LINES)
 }
 

@@ -44,6 +44,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("GET /api/v1/plans", "`tenantry plans list`"),
     ("GET /api/v1/apps", "`tenantry apps list`"),
     ("GET /api/v1/servers", "`tenantry servers list`"),
+    ("`check=false`", "`--no-check`"),
     ("PUT replaces it", "`tenantry plans update` changes it"),
     ("PUT changes it", "`tenantry servers update` changes it"),
 ];

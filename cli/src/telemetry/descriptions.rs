@@ -40,6 +40,7 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "How long the oldest due operation of a lane waits for a worker",
     ),
     (Gauge, "tenantry_server_reachable", "1 where workers reach a server, 0 where they do not, by its name"),
+    (Seconds, "tenantry_inquiry_duration_seconds", "Time to answer a question that needs a tenant server"),
     (Counter, "tenantry_data_requests_total", "Requests for tenants' data, by outcome"),
     (Gauge, "tenantry_pool_connections", "Connections to a tenant server, by state"),
     (Gauge, "tenantry_pool_waiting", "Requests that wait for a connection to a tenant server"),

@@ -1,7 +1,9 @@
 //! `/api/v1/servers`: PostgreSQL servers that hold tenants.
 
+pub(crate) mod audit;
 pub(crate) mod body;
 mod change;
+pub(crate) mod check;
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod get;

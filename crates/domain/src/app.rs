@@ -60,7 +60,7 @@ impl std::fmt::Display for AppVersion {
 }
 
 /// One migration of an app. Immutable once pushed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Migration {
     /// Its place in the order.
     pub version: AppVersion,
@@ -149,6 +149,11 @@ pub struct App {
 }
 
 impl App {
+    /// An app with nothing in it.
+    pub fn new(name: AppName) -> Self {
+        Self { name, manifest: Manifest::default(), seed: None, migrations: Vec::new(), promoted: None }
+    }
+
     /// The version of its last migration.
     pub fn version(&self) -> Option<AppVersion> {
         self.migrations.last().map(|migration| migration.version)

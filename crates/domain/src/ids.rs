@@ -70,6 +70,8 @@ typed_ids! {
     ServerId,
     /// One app version on its way to many tenants.
     RolloutId,
+    /// One question to the workers.
+    InquiryId,
     /// One API key of an operator, a SaaS back end or a tenant.
     ApiKeyId,
 }

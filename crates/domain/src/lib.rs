@@ -12,6 +12,7 @@ pub mod clock;
 pub mod domain_name;
 pub mod envelope;
 pub mod ids;
+pub mod inquiry;
 pub mod key_check;
 pub mod names;
 pub mod operation;

@@ -9,6 +9,8 @@
 //! Roles and databases belong to the whole server; they are made from the shared database, which holds the
 //! fences.
 
+mod audit;
+mod check;
 mod connections;
 mod database;
 mod error;
@@ -24,6 +26,7 @@ mod role;
 mod schema;
 mod size;
 mod template;
+mod trial;
 mod warm_pool;
 mod warm_tenant;
 
@@ -42,6 +45,8 @@ use tenantry_domain::names::ObjectName;
 
 use connections::{AdminConnection, Connections};
 
+pub use audit::{FoundRole, ServerContents};
+pub use check::{ForbiddenDatabase, check_server};
 pub use error::{AdminError, ObjectKind};
 pub use fence::{Fence, SYSTEM_SCHEMA};
 pub use migration::MigrationReport;
@@ -49,6 +54,7 @@ pub use object::{MarkedObject, TenantObjects};
 pub use owner::Owner;
 pub use role::RoleSpec;
 pub use template::Template;
+pub use trial::Tried;
 pub use warm_tenant::{WARM_TENANT_PREFIX, Warmed};
 
 /// The role that owns every tenant object of a server. Nobody logs in as it.

@@ -256,7 +256,8 @@ impl Registry {
         if done.rows_affected() == 1 { Ok(()) } else { Err(VersionChangeError::NotFound) }
     }
 
-    /// Deletes an app's last version, if no tenant has it and new tenants do not get it.
+    /// Deletes an app's last version, if no tenant has it and new tenants do not get it; or if it is the only one,
+    /// which new tenants get for want of another.
     pub async fn app_version_delete(
         &self,
         app: &AppName,
@@ -267,7 +268,8 @@ impl Registry {
             r#"WITH app AS (SELECT name, promoted_version FROM apps WHERE name = $1 FOR UPDATE)
                SELECT EXISTS (SELECT FROM app_versions WHERE app_versions.app = $1 AND version = $2) AS "exists!",
                    EXISTS (SELECT FROM app_versions WHERE app_versions.app = $1 AND version > $2) AS "older!",
-                   coalesce(promoted_version >= $2, false) AS "promoted!",
+                   coalesce(promoted_version >= $2, false)
+                       AND EXISTS (SELECT FROM app_versions WHERE app_versions.app = $1 AND version < $2) AS "promoted!",
                    EXISTS (SELECT FROM placements JOIN tenants ON tenants.id = tenant_id
                        WHERE tenants.app = $1 AND schema_version >= $2) AS "had!"
                FROM app"#,
@@ -294,10 +296,18 @@ impl Registry {
             _ => return Err(VersionChangeError::NotFound),
         }
         sqlx::query!(
-            "WITH gone AS (DELETE FROM app_versions WHERE app = $1 AND version = $2)
-             UPDATE apps SET updated_at = clock_timestamp() WHERE name = $1",
+            "UPDATE apps SET promoted_version = nullif(promoted_version, $2), updated_at = clock_timestamp()
+             WHERE name = $1",
             app.as_str(),
             version.number(),
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        sqlx::query!(
+            "DELETE FROM app_versions WHERE app = $1 AND version = $2",
+            app.as_str(),
+            version.number()
         )
         .execute(&mut *tx)
         .await

@@ -10,7 +10,7 @@ use sqlx::{ConnectOptions, Connection, Executor, postgres::PgListener};
 use tenantry_domain::{
     app::AppName,
     domain_name::DomainName,
-    ids::{OperationId, ServerId, TenantId},
+    ids::{InquiryId, OperationId, ServerId, TenantId},
     operation::OperationEventKind,
     plan::PlanName,
     slug::Slug,
@@ -74,6 +74,27 @@ impl OperationNews {
     }
 }
 
+/// An inquiry was asked or answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InquiryNews {
+    /// There is one to take.
+    Asked,
+    /// This one has its answer.
+    Answered(InquiryId),
+    /// The connection was lost and is back: either may have happened.
+    Reconnected,
+}
+
+impl InquiryNews {
+    fn parse(payload: &str) -> Option<Self> {
+        match payload.split_once(' ')? {
+            (_, "asked") => Some(Self::Asked),
+            (id, "answered") => id.parse().ok().map(Self::Answered),
+            _ => None,
+        }
+    }
+}
+
 /// A stream without end: it reconnects by itself.
 pub type Feed<T> = Pin<Box<dyn Stream<Item = T> + Send>>;
 
@@ -89,6 +110,13 @@ impl Registry {
     pub fn operation_feed(&self) -> Feed<OperationNews> {
         self.feed("tenantry_operations", OperationNews::Reconnected, |payload| {
             OperationNews::parse(payload).into_iter().collect()
+        })
+    }
+
+    /// News of inquiries. Begins with [`InquiryNews::Reconnected`] once it listens.
+    pub fn inquiry_feed(&self) -> Feed<InquiryNews> {
+        self.feed("tenantry_inquiries", InquiryNews::Reconnected, |payload| {
+            InquiryNews::parse(payload).into_iter().collect()
         })
     }
 

@@ -8,11 +8,13 @@
 
 mod api_keys;
 mod apps;
+mod audited;
 mod connect;
 mod domains;
 mod error;
 pub mod feed;
 mod idempotency;
+mod inquiries;
 pub mod jobs;
 mod key_checks;
 mod operation_control;
@@ -40,10 +42,12 @@ mod warm_tenants;
 
 pub use api_keys::NewApiKey;
 pub use apps::{AppSummary, PushVersionError, VersionChangeError};
+pub use audited::{KnownOnServer, KnownPlacement, RegistryIdentity};
 pub use connect::{ConnectSettings, Part, PoolUse, Registry};
 pub use domains::{DomainAddError, TenantDomain};
 pub use error::RegistryError;
 pub use idempotency::{IdempotencyClaim, IdempotentRequest, StoredAnswer};
+pub use inquiries::Asked;
 pub use key_checks::SealedSample;
 pub use operation_control::{AbandonError, CancelError, LeftBehind, RetryError};
 pub use operation_events::NewEvent;

@@ -40,6 +40,13 @@ pub struct ServerAccess {
     pub shared_database: ObjectName,
 }
 
+impl From<NewServer> for ServerAccess {
+    fn from(new: NewServer) -> Self {
+        let NewServer { server, admin_user, admin_password, shared_database } = new;
+        Self { server, admin_user, admin_password, shared_database }
+    }
+}
+
 /// A server cannot be registered or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerCreateError {

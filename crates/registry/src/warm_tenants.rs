@@ -50,12 +50,14 @@ impl Registry {
                ), free AS MATERIALIZED (
                    SELECT warm_tenants.server_id, warm_tenants.name
                    FROM warm_tenants JOIN servers ON servers.id = server_id, fence
-                   WHERE app = $3 AND fingerprint = $4 AND tier = $5 AND operation_id IS NULL
+                   WHERE app = $3 AND fingerprint = $4 AND tier = $5
+                       -- Or taken by an earlier try whose answer got lost.
+                       AND (operation_id IS NULL OR operation_id = fence.id)
                        AND servers.state = 'active' AND servers.tenants < capacity AND unreachable_since IS NULL
                        AND login <> ALL (
                            SELECT unnest(before.retired_logins) FROM tenants AS before
                            JOIN tenants AS own ON own.slug = before.slug WHERE own.id = fence.tenant_id)
-                   ORDER BY servers.tenants::float8 / capacity, warm_tenants.created_at
+                   ORDER BY operation_id IS NULL, servers.tenants::float8 / capacity, warm_tenants.created_at
                    LIMIT 1 FOR UPDATE OF warm_tenants SKIP LOCKED
                ), taken AS (
                    UPDATE warm_tenants SET operation_id = fence.id FROM free, fence

@@ -95,9 +95,13 @@ async fn place(work: &Work<Provision>) -> StepResult {
             work.set_placement(Some((placement, revision)));
             work.set_stored_state(state);
         }
-        // Its state comes with the next lease: this worker does not know which warm tenant it took.
-        Placed::Before(_) => {
-            return Err(StepError::transient("it was placed by an earlier try whose answer got lost"));
+        // By an earlier try of this lease whose answer got lost: it has a password, and perhaps a warm tenant, of
+        // its own.
+        Placed::Before(placement) => {
+            let stored = registry.operation_get(work.lease.operation.id).await?;
+            let state = stored.map(|operation| operation.durable_state).unwrap_or_default();
+            work.set_stored_state(serde_json::from_value(state).unwrap_or_default());
+            work.set_placement(Some((placement, 0)));
         }
     }
     Ok(Done::Now)

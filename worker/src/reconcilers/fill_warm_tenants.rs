@@ -64,7 +64,13 @@ async fn fill_server(resources: &Resources, server: &Server, apps: &[std::sync::
     }
     let access = resources.servers.get(server.id, server.revision).await?;
     let mut changed = 0;
-    for name in outdated {
+    // Those that the registry just forgot, and those whose worker ended before it could add them. Listed before
+    // the registry's, so that none is dropped that became known meanwhile; one that its worker still adds is
+    // dropped, and the tenant that takes it is made anew.
+    let mut unknown = access.call(access.admin.warm_tenants(&settings.label)).await?;
+    let known = registry.warm_names(server.id).await?;
+    unknown.retain(|name| !known.contains(name));
+    for name in unknown {
         access.call(access.admin.drop_warm_tenant(&name, &settings.label)).await?;
         changed += 1;
     }

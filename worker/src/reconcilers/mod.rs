@@ -6,6 +6,7 @@
 
 pub mod check_servers;
 pub mod compact_usage;
+pub mod drop_trials;
 pub mod fill_warm_databases;
 pub mod fill_warm_tenants;
 pub mod forget_domains;
@@ -59,6 +60,7 @@ const ALL: &[Reconciler] = reconcilers![
     sample_usage every 60 s,
     compact_usage every 60 s,
     forget_domains every 300 s,
+    drop_trials every 300 s,
     forget_idempotency every 300 s,
     forget_jobs every 300 s,
     forget_operations every 300 s,

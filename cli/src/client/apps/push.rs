@@ -57,11 +57,14 @@ async fn push(client: &Client, args: &PushArgs, app: &App) -> anyhow::Result<()>
     let mut new = 0_usize;
     for migration in &app.migrations {
         let pushed = client.api.post(&["apps", name, "versions"], Some(&version_body(migration))).await;
-        pushed.map_err(|error| refused(args, migration, error))?;
+        let pushed = pushed.map_err(|error| refused(args, migration, error))?;
         if !known.contains(&migration.version.number()) {
             new += 1;
             if !client.output.is_json() {
                 note(&format!("new  {} {}", migration.version, migration.name));
+                for warning in warnings(&pushed) {
+                    note(&format!("     {warning}"));
+                }
             }
         }
     }
@@ -95,24 +98,46 @@ async fn dry_run(client: &Client, args: &PushArgs, app: &App) -> anyhow::Result<
         return client.output.done(&answer, &format!("{name} has no new version"));
     };
     let query = [("dryRun", "true".to_owned())];
-    let tried = client.api.post_with(&["apps", name, "versions"], &query, Some(&version_body(first))).await;
-    tried.map_err(|error| refused(args, first, error))?;
+    // As it will be once its folder is pushed: manifest and seed too.
+    let (mut body, app_body) = (version_body(first), app_body(app));
+    for field in ["manifest", "seed"] {
+        body[field] = app_body[field].clone();
+    }
+    let tried = client.api.post_with(&["apps", name, "versions"], &query, Some(&body)).await;
+    let tried = tried.map_err(|error| refused(args, first, error))?;
     let later: Vec<_> = new.map(|migration| migration.version).collect();
     let more = match later.len() {
         0 => String::new(),
         1 => "; the one after it is tried when it is pushed".to_owned(),
         more => format!("; the {more} after it are tried when they are pushed"),
     };
-    let sentence = format!("version {} ({}) of {name} can be pushed{more}", first.version, first.name);
-    client.output.done(&json!({ "app": name, "tried": first.version, "notTried": later }), &sentence)
+    let mut sentence = format!("version {} ({}) of {name} can be pushed{more}", first.version, first.name);
+    for warning in warnings(&tried) {
+        sentence.push_str("\n  ");
+        sentence.push_str(&warning);
+    }
+    let answer = json!({ "app": name, "tried": first.version, "notTried": later, "trial": tried["trial"] });
+    client.output.done(&answer, &sentence)
+}
+
+/// What there is to know about a version that was tried.
+fn warnings(pushed: &Value) -> impl Iterator<Item = String> {
+    pushed["trial"]["warnings"].as_array().into_iter().flatten().map(text)
 }
 
 /// Why a version was refused, with the file and, where PostgreSQL names one, the line.
 fn refused(args: &PushArgs, migration: &Migration, error: anyhow::Error) -> anyhow::Error {
-    let file = args.folder.join(app_folder::up_file(migration));
-    let line = error.downcast_ref::<Problem>().filter(|problem| problem.code == "version_invalid");
-    let line = line.and_then(|problem| problem.line).map(|line| format!(":{line}")).unwrap_or_default();
-    error.context(format!("{}{line} cannot be pushed", file.display()))
+    let mut file = app_folder::up_file(migration);
+    let problem = error.downcast_ref::<Problem>().filter(|problem| problem.code == "version_invalid");
+    if let Some(problem) = problem.filter(|problem| problem.version == Some(migration.version.number())) {
+        if problem.part.as_deref() == Some("down") {
+            file = app_folder::down_file(migration);
+        }
+        if let Some(line) = problem.line {
+            file = format!("{file}:{line}");
+        }
+    }
+    error.context(format!("{} cannot be pushed", args.folder.join(file).display()))
 }
 
 fn pushed(name: &str, new: usize, app: &Value) -> String {

@@ -45,6 +45,10 @@ pub(super) struct ServerChangeArgs {
     /// Connections that one data plane may open to it. [default for a new server: 50]
     #[arg(long, value_name = "COUNT")]
     max_connections: Option<u32>,
+
+    /// Take the server as it is, e.g. because it is not up yet, instead of trying first whether it can hold tenants.
+    #[arg(long)]
+    no_check: bool,
 }
 
 impl ServerChangeArgs {
@@ -62,6 +66,11 @@ impl ServerChangeArgs {
         ];
         let given = given.into_iter().filter(|(_, value)| !value.is_null());
         Ok(given.map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// How they are to be taken.
+    pub(super) fn query(&self) -> Vec<(&'static str, String)> {
+        if self.no_check { vec![("check", "false".to_owned())] } else { Vec::new() }
     }
 
     fn password(&self) -> anyhow::Result<Option<SecretString>> {

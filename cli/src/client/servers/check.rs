@@ -21,7 +21,9 @@ pub(super) async fn run(client: &Client, server: &str) -> anyhow::Result<()> {
 fn found(server: &str, answer: &Value) -> Result<String, String> {
     let version = answer["version"].as_str().map(|v| format!(" (PostgreSQL {v})")).unwrap_or_default();
     if answer["ok"] == true {
-        return Ok(format!("the server {server} can hold tenants{version}"));
+        let warnings = answer["warnings"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let warnings = warnings.iter().map(|warning| text(&warning["message"]));
+        return Ok(format!("the server {server} can hold tenants{version}{}", indented(warnings)));
     }
     let problems = answer["problems"].as_array().map(Vec::as_slice).unwrap_or_default();
     let problems =
@@ -54,5 +56,12 @@ mod tests {
         let answer = json!({"ok": true, "version": "15.8", "problems": []});
         assert_eq!(found("eu-1", &answer).unwrap(), "the server eu-1 can hold tenants (PostgreSQL 15.8)");
         assert!(found("eu-1", &json!({"ok": false})).is_err());
+    }
+
+    #[test]
+    fn what_it_can_do_without_is_said_too() {
+        let warnings = json!([{"code": "wal_level", "message": "wal_level is replica"}]);
+        let answer = json!({"ok": true, "version": "15.8", "problems": [], "warnings": warnings});
+        assert!(found("eu-1", &answer).unwrap().ends_with("(PostgreSQL 15.8)\n  wal_level is replica"));
     }
 }

@@ -1,18 +1,33 @@
 //! What replacing and changing a server share.
 
 use axum::Json;
-use tenantry_registry::{Registry, ServerAccess};
+use tenantry_domain::inquiry::Sealed;
+use tenantry_registry::{Registry, ServerAccess, ServerEdit};
 
-use super::{patch::PatchServerBody, view::ServerView};
-use crate::{input::Fields, refusal::Refusal, vault::Vault};
+use super::{
+    check::{registered, require_usable},
+    patch::PatchServerBody,
+    view::ServerView,
+};
+use crate::{
+    input::{Fields, QueryParams},
+    refusal::Refusal,
+    use_cases::ask_worker::AskWorker,
+    vault::Vault,
+};
 
-/// Changes what is given of a server. Its name and shared database may be repeated, not changed.
+/// Changes what is given of a server, once a worker has checked it where its address or login changes. Its name and
+/// shared database may be repeated, not changed.
 pub(super) async fn change(
     registry: &Registry,
     vault: &Vault,
-    before: &ServerAccess,
+    ask: &AskWorker,
+    mut query: QueryParams,
+    before: ServerAccess,
     mut body: PatchServerBody,
 ) -> Result<Json<ServerView>, Refusal> {
+    let check = query.take("check").unwrap_or(true);
+    query.finish()?;
     let mut fields = Fields::default();
     body.check(&mut fields);
     let renamed = body.name.take().is_some_and(|own| own != before.server.name);
@@ -24,9 +39,27 @@ pub(super) async fn change(
     fields.finish()?;
     let id = before.server.id;
     let password = body.admin_password.take().map(|password| vault.seal_admin_password(id, &password));
-    if !registry.server_edit(id, &body.edit(password)).await? {
+    let edit = body.edit(password);
+    if check && leads_elsewhere(&before, &edit) {
+        let mut wanted = registered(before);
+        wanted.host = edit.host.clone().unwrap_or(wanted.host);
+        wanted.port = edit.port.unwrap_or(wanted.port);
+        wanted.admin_user = edit.admin_user.clone().unwrap_or(wanted.admin_user);
+        wanted.admin_password = edit.admin_password.clone().map_or(wanted.admin_password, Sealed);
+        wanted.max_connections = edit.max_connections.unwrap_or(wanted.max_connections);
+        require_usable(ask, wanted).await?;
+    }
+    if !registry.server_edit(id, &edit).await? {
         return Err(Refusal::not_found("server"));
     }
     let after = registry.server_get(id).await?.ok_or_else(|| Refusal::not_found("server"))?;
     Ok(Json(after.server.into()))
+}
+
+/// Whether workers would reach another server, or as somebody else.
+fn leads_elsewhere(before: &ServerAccess, edit: &ServerEdit) -> bool {
+    edit.host.as_ref().is_some_and(|host| *host != before.server.host)
+        || edit.port.is_some_and(|port| port != before.server.port)
+        || edit.admin_user.as_ref().is_some_and(|user| *user != before.admin_user)
+        || edit.admin_password.is_some()
 }

@@ -12,11 +12,17 @@ use tenantry_domain::{Clock, ids::ServerId, names::ObjectName};
 use tenantry_http::Problem;
 use tenantry_registry::{NewServer, Registry};
 
-use super::{body::ServerBody, patch::PatchServerBody, view::ServerView};
+use super::{
+    body::ServerBody,
+    check::{registered, require_usable},
+    patch::PatchServerBody,
+    view::ServerView,
+};
 use crate::{
     auth::{Authorized, scopes::ServersWrite},
-    input::{Fields, JsonBody},
+    input::{Fields, JsonBody, QueryParams},
     refusal::Refusal,
+    use_cases::ask_worker::AskWorker,
     vault::Vault,
 };
 
@@ -25,24 +31,33 @@ const SHARED_DATABASE: &str = "tenants";
 
 /// Register a server
 ///
-/// The control plane never connects to it; workers make what they need there when the first tenant comes.
+/// A worker checks first whether it can hold tenants; what they need there is made when the first one comes.
 #[utoipa::path(
     post, path = "/api/v1/servers", tag = "servers",
-    params(("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same answer for 24 h")),
+    params(
+        ("check" = Option<bool>, Query, description = "`false`: register it as it is, e.g. because it is not up yet"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same answer for 24 h"),
+    ),
     request_body = ServerBody,
     responses(
         (status = 201, description = "The server", body = ServerView),
         (status = 409, description = "`server_exists` or `server_address_taken`", body = Problem),
+        (status = 422, description = "`server_unusable`: `errors` names all that is wrong", body = Problem),
+        (status = 503, description = "`no_worker` or `inquiry_failed`: it could not be checked", body = Problem),
     ),
     security(("apiKey" = ["servers:write"])),
 )]
 pub(crate) async fn create_server(
     _: Authorized<ServersWrite>,
+    mut query: QueryParams,
     State(registry): State<Registry>,
     State(vault): State<Vault>,
     State(clock): State<Arc<dyn Clock>>,
+    State(ask): State<AskWorker>,
     JsonBody(mut body): JsonBody<ServerBody>,
 ) -> Result<impl IntoResponse, Refusal> {
+    let check = query.take("check").unwrap_or(true);
+    query.finish()?;
     let name = body.name.take().ok_or_else(|| Refusal::missing("name"))?;
     let admin_user = body.admin_user.clone().ok_or_else(|| Refusal::missing("adminUser"))?;
     let password = body.admin_password.clone().ok_or_else(|| Refusal::missing("adminPassword"))?;
@@ -57,9 +72,11 @@ pub(crate) async fn create_server(
     let id = ServerId::generate(now, &mut rand::rng());
     let admin_password = vault.seal_admin_password(id, &password);
     let server = body.server(id, name, now);
-    registry
-        .server_create(&NewServer { server: server.clone(), admin_user, admin_password, shared_database })
-        .await?;
+    let new = NewServer { server: server.clone(), admin_user, admin_password, shared_database };
+    if check {
+        require_usable(&ask, registered(new.clone().into())).await?;
+    }
+    registry.server_create(&new).await?;
     let location = format!("/api/v1/servers/{}", server.name);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(ServerView::from(server))))
 }

@@ -14,8 +14,9 @@ use utoipa::ToSchema;
 use super::{change::change, view::ServerView};
 use crate::{
     auth::{Authorized, scopes::ServersWrite},
-    input::{InPath, JsonBody, ServerRef},
+    input::{InPath, JsonBody, QueryParams, ServerRef},
     refusal::Refusal,
+    use_cases::ask_worker::AskWorker,
     vault::Vault,
 };
 
@@ -83,21 +84,28 @@ impl PatchServerBody {
 /// Only what is given.
 #[utoipa::path(
     patch, path = "/api/v1/servers/{server}", tag = "servers",
-    params(("server" = String, Path, description = "Id or name", example = "eu-1")),
+    params(
+        ("server" = String, Path, description = "Id or name", example = "eu-1"),
+        ("check" = Option<bool>, Query, description = "`false`: change address or login as they are, without a check"),
+    ),
     request_body = PatchServerBody,
     responses(
         (status = 200, description = "The server as it is now", body = ServerView),
         (status = 409, description = "`server_address_taken`", body = Problem),
+        (status = 422, description = "`server_unusable`: `errors` names all that is wrong", body = Problem),
+        (status = 503, description = "`no_worker` or `inquiry_failed`: it could not be checked", body = Problem),
     ),
     security(("apiKey" = ["servers:write"])),
 )]
 pub(crate) async fn patch_server(
     _: Authorized<ServersWrite>,
     InPath(server): InPath<ServerRef>,
+    query: QueryParams,
     State(registry): State<Registry>,
     State(vault): State<Vault>,
+    State(ask): State<AskWorker>,
     JsonBody(body): JsonBody<PatchServerBody>,
 ) -> Result<Json<ServerView>, Refusal> {
     let before = server.find(&registry).await?;
-    change(&registry, &vault, &before, body).await
+    change(&registry, &vault, &ask, query, before, body).await
 }

@@ -216,7 +216,7 @@ pub(super) fn said(error: &sqlx::Error) -> Option<(String, String)> {
     Some((code, message))
 }
 
-fn passes(code: &str, message: &str) -> bool {
+pub(super) fn passes(code: &str, message: &str) -> bool {
     code.is_empty()
         || code.starts_with("08")
         || code.starts_with("57P0")

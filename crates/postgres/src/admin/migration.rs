@@ -95,10 +95,15 @@ impl ServerAdmin {
 const TASK: &str = "migrate the tenant's schema";
 const SEED: &str = "insert the app's default data";
 
+/// Whether a file runs by itself, outside of a transaction.
+pub(super) fn needs_no_transaction(text: &str) -> bool {
+    text.lines().next().is_some_and(|line| line.trim() == NO_TRANSACTION)
+}
+
 /// Makes the migrator's table before it does, out of the tenant's reach, with the same columns, but
 /// none that PostgreSQL would move out of line, and no key: those are three files less, of the twenty
 /// or so that signing a tenant up makes, and whoever writes holds the schema's lock.
-fn ensure_table(schema: &ObjectName) -> String {
+pub(super) fn ensure_table(schema: &ObjectName) -> String {
     let table = table(schema);
     sql::block(
         "",
@@ -125,7 +130,7 @@ fn migrator(schema: &ObjectName, app: &App) -> Migrator {
     let mut migrations = Vec::with_capacity(app.migrations.len() * 2);
     for migration in &app.migrations {
         let mut add = |kind: MigrationType, text: &str| {
-            let no_tx = text.lines().next().is_some_and(|line| line.trim() == NO_TRANSACTION);
+            let no_tx = needs_no_transaction(text);
             let sql = AssertSqlSafe(text.to_owned()).into_sql_str();
             let version = migration.version.number();
             migrations.push(Migration::new(version, migration.name.clone().into(), kind, sql, no_tx));

@@ -41,9 +41,25 @@ impl ServerAdmin {
         self.run_in(&maintenance, "prepare the server", block).await?;
         let shared = self.shared_database().clone();
         self.create_bare_database(&maintenance, &shared, "prepare the shared database").await?;
+        self.refuse_registry(&shared).await?;
         self.harden_database(&shared, Connect::ByGroup).await?;
         self.mark_done(Done::Server);
         Ok(())
+    }
+
+    /// Refuses a registry's database: tenants would be let into it.
+    async fn refuse_registry(&self, shared: &ObjectName) -> Result<(), AdminError> {
+        let message = format!("{shared} is the database of a registry, which holds no tenants");
+        let block = sql::block(
+            "",
+            &format!(
+                "IF to_regclass('public.app_versions') IS NOT NULL AND to_regclass('public.server_logins') IS NOT NULL THEN
+                    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = {};
+                END IF;",
+                sql::literal(&message)
+            ),
+        );
+        self.run("prepare the shared database", block).await.map(drop)
     }
 
     /// A new database with nothing in it, if there is none of that name. From `template0`, which

@@ -1,0 +1,388 @@
+//! Trying an app's next version where nothing stays: all versions up to it, it itself, its down SQL, it again, and
+//! the default data, as a tenant gets them.
+//!
+//! Normally in a schema of the shared database, in one transaction that is rolled back. A file that runs outside of
+//! transactions needs a database of its own, which is dropped afterwards.
+
+use std::time::Duration;
+
+use rand::Rng;
+use sqlx::{
+    AssertSqlSafe,
+    postgres::{PgDatabaseError, PgErrorPosition},
+};
+use tenantry_domain::{
+    app::{App, AppVersion},
+    inquiry::{VersionFault, VersionPart},
+    names::{EXTENSIONS_SCHEMA, ObjectName},
+};
+
+use super::{
+    AdminError, MAINTENANCE, OWNER_ROLE, ServerAdmin,
+    connections::AdminConnection,
+    error::said,
+    fence,
+    migration::{ensure_table, needs_no_transaction},
+    owner::Owner,
+    prepare::Connect,
+    schema,
+};
+use crate::sql;
+
+const TASK: &str = "try the version";
+
+/// What the names of all scratch schemas, roles and databases begin with.
+pub(super) const TRIAL_PREFIX: &str = "tenantry_trial_";
+
+/// The mark on them.
+const MARK: &str = "tenantry:trial";
+
+/// How long one file may wait for locks that others hold.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What became of a version that was tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tried {
+    /// It can be applied, and taken back where it has SQL for that.
+    Passed {
+        /// The app's objects hold their schema's name as text: a tenant of it is not made before its name is known.
+        holds_its_name: bool,
+        /// The default data cannot be inserted after it. It may be that of a later version, and can be replaced.
+        seed: Option<VersionFault>,
+    },
+    /// It cannot.
+    Refused(VersionFault),
+}
+
+/// A file of the app, as it is run once.
+struct Piece<'a> {
+    part: VersionPart,
+    version: Option<AppVersion>,
+    sql: &'a str,
+}
+
+impl Piece<'_> {
+    fn runs_alone(&self) -> bool {
+        needs_no_transaction(self.sql)
+    }
+
+    fn fault(&self, error: &sqlx::Error, limit: Duration) -> VersionFault {
+        VersionFault {
+            part: self.part,
+            version: self.version,
+            line: line(error, self.sql, self.runs_alone()),
+            message: message(error, limit),
+        }
+    }
+}
+
+/// The migrations in the order in which they are tried.
+fn pieces(app: &App) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::with_capacity(app.migrations.len() + 2);
+    for migration in &app.migrations {
+        pieces.push(Piece { part: VersionPart::Up, version: Some(migration.version), sql: &migration.up });
+    }
+    if let Some((last, down)) = app.migrations.last().and_then(|last| Some((last, last.down.as_deref()?))) {
+        pieces.push(Piece { part: VersionPart::Down, version: Some(last.version), sql: down });
+        pieces.push(Piece { part: VersionPart::UpAgain, version: Some(last.version), sql: &last.up });
+    }
+    pieces
+}
+
+impl ServerAdmin {
+    /// Tries the last version of an app. One file may take `limit`.
+    ///
+    /// # Errors
+    /// The server failed, not the version: try again later.
+    pub async fn try_version(&self, app: &App, limit: Duration) -> Result<Tried, AdminError> {
+        let pieces = pieces(app);
+        if pieces.iter().any(Piece::runs_alone) {
+            self.try_in_database(app, &pieces, limit).await
+        } else {
+            self.try_in_schema(app, &pieces, limit).await
+        }
+    }
+
+    async fn try_in_schema(
+        &self,
+        app: &App,
+        pieces: &[Piece<'_>],
+        limit: Duration,
+    ) -> Result<Tried, AdminError> {
+        let schema = scratch_name()?;
+        // Closed after this use, so that nothing of it stays whatever happens.
+        let mut session = self.session(self.shared_database(), TASK).await?;
+        self.say(&mut session, format!("BEGIN; {}", limits("SET LOCAL", limit))).await?;
+        if let Err(error) = say(&mut session, extensions(app)).await {
+            return self.refused(&error, extensions_fault(&error, limit));
+        }
+        let begin = format!(
+            "{}; {}; {}",
+            scratch_block(&schema),
+            self.become_owner(&schema, "SET LOCAL"),
+            ensure_table(&schema)
+        );
+        self.say(&mut session, begin).await?;
+        for piece in pieces {
+            if let Err(error) = say(&mut session, execute(piece.sql)).await {
+                return self.refused(&error, piece.fault(&error, limit));
+            }
+        }
+        let holds_its_name = self.holds_its_name(&mut session, &schema).await?;
+        let seed = self.try_seed(&mut session, app, limit).await?;
+        self.say(&mut session, "ROLLBACK".into()).await?;
+        Ok(Tried::Passed { holds_its_name, seed })
+    }
+
+    async fn try_in_database(
+        &self,
+        app: &App,
+        pieces: &[Piece<'_>],
+        limit: Duration,
+    ) -> Result<Tried, AdminError> {
+        let name = scratch_name()?;
+        // The lock says that somebody is at it. It lives as long as its session, which ends also when this call
+        // is given up; then `drop_trials` finds what is left.
+        let mut guard = self.guard().await?;
+        self.say(&mut guard, format!("SELECT pg_advisory_lock({})", lock_key(&name))).await?;
+        let tried = self.try_in_new_database(&name, app, pieces, limit).await;
+        self.remove_trial(&name).await?;
+        tried
+    }
+
+    async fn try_in_new_database(
+        &self,
+        name: &ObjectName,
+        app: &App,
+        pieces: &[Piece<'_>],
+        limit: Duration,
+    ) -> Result<Tried, AdminError> {
+        let create = format!("CREATE DATABASE {} OWNER {OWNER_ROLE} TEMPLATE template0", name.quoted());
+        self.run(TASK, create).await?;
+        self.harden_database(name, Connect::ByName).await?;
+        let mut session = self.session(name, TASK).await?;
+        self.say(&mut session, limits("SET", limit)).await?;
+        if let Err(error) = say(&mut session, extensions(app)).await {
+            return self.refused(&error, extensions_fault(&error, limit));
+        }
+        self.say(&mut session, scratch_block(name)).await?;
+        self.say(&mut session, self.become_owner(name, "SET")).await?;
+        self.say(&mut session, ensure_table(name)).await?;
+        for piece in pieces {
+            let text = if piece.runs_alone() { piece.sql.to_owned() } else { execute(piece.sql) };
+            if let Err(error) = say(&mut session, text).await {
+                return self.refused(&error, piece.fault(&error, limit));
+            }
+        }
+        let holds_its_name = self.holds_its_name(&mut session, name).await?;
+        let seed = self.try_seed(&mut session, app, limit).await?;
+        Ok(Tried::Passed { holds_its_name, seed })
+    }
+
+    /// Inserts the default data; what is wrong with it.
+    async fn try_seed(
+        &self,
+        session: &mut AdminConnection,
+        app: &App,
+        limit: Duration,
+    ) -> Result<Option<VersionFault>, AdminError> {
+        let Some(sql) = app.seed.as_deref() else { return Ok(None) };
+        let Err(error) = say(session, execute(sql)).await else { return Ok(None) };
+        let fault = VersionFault {
+            part: VersionPart::Seed,
+            version: None,
+            line: line(&error, sql, false),
+            message: message(&error, limit),
+        };
+        match self.refused(&error, fault)? {
+            Tried::Refused(fault) => Ok(Some(fault)),
+            Tried::Passed { .. } => Ok(None),
+        }
+    }
+
+    /// Drops what trials left whose workers died; answers how many.
+    pub async fn drop_trials(&self) -> Result<usize, AdminError> {
+        let left = "SELECT datname::text FROM pg_database WHERE starts_with(datname, $1)
+            UNION SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1)";
+        let mut dropped = 0;
+        for name in self.database_names(left, TRIAL_PREFIX).await? {
+            let mut guard = self.guard().await?;
+            let free: bool = sqlx::query_scalar(AssertSqlSafe(format!(
+                "SELECT pg_try_advisory_lock({})",
+                lock_key(&name)
+            )))
+            .persistent(false)
+            .fetch_one(&mut *guard)
+            .await
+            .map_err(|e| self.failed(TASK, e))?;
+            if free {
+                self.remove_trial(&name).await?;
+                dropped += 1;
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// A session in the database that all installations on a server see: locks are of one database, and scratch
+    /// databases of the whole server.
+    async fn guard(&self) -> Result<AdminConnection, AdminError> {
+        self.session(&super::template::name(MAINTENANCE.into())?, TASK).await
+    }
+
+    async fn remove_trial(&self, name: &ObjectName) -> Result<(), AdminError> {
+        self.remove_database(name, TASK).await?;
+        self.drop_role(Owner { name, mark: MARK, fence: None }).await
+    }
+
+    async fn holds_its_name(
+        &self,
+        session: &mut AdminConnection,
+        schema: &ObjectName,
+    ) -> Result<bool, AdminError> {
+        // A file may have left another one. The condition reads names of the schema's own objects without it.
+        let path = format!("SET search_path = {}, {EXTENSIONS_SCHEMA}", schema.quoted());
+        self.say(session, path).await?;
+        let look = format!("SELECT {}", schema::holds_its_name(schema));
+        sqlx::query_scalar(AssertSqlSafe(look))
+            .persistent(false)
+            .fetch_one(&mut **session)
+            .await
+            .map_err(|e| self.failed(TASK, e))
+    }
+
+    /// Runs what must not fail.
+    async fn say(&self, session: &mut AdminConnection, text: String) -> Result<(), AdminError> {
+        say(session, text).await.map_err(|e| self.failed(TASK, e))
+    }
+
+    /// Whose fault an error is: the version's, or the server's.
+    fn refused(&self, error: &sqlx::Error, fault: VersionFault) -> Result<Tried, AdminError> {
+        match said(error) {
+            Some((code, message)) if !super::error::passes(&code, &message) => Ok(Tried::Refused(fault)),
+            said => Err(AdminError::Unreachable {
+                server: self.server.clone(),
+                task: TASK,
+                sent: true,
+                source: Box::new(sqlx::Error::Protocol(
+                    said.map_or_else(|| error.to_string(), |(_, message)| message),
+                )),
+            }),
+        }
+    }
+}
+
+async fn say(session: &mut AdminConnection, text: String) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(text)).execute(&mut **session).await.map(drop)
+}
+
+fn scratch_name() -> Result<ObjectName, AdminError> {
+    super::template::name(format!("{TRIAL_PREFIX}{:016x}", rand::rng().next_u64()))
+}
+
+fn lock_key(name: &ObjectName) -> String {
+    format!("hashtextextended('tenantry:trial:{name}', 0)")
+}
+
+fn limits(set: &str, limit: Duration) -> String {
+    format!(
+        "{set} statement_timeout = {}; {set} lock_timeout = {}",
+        limit.as_millis(),
+        LOCK_TIMEOUT.as_millis()
+    )
+}
+
+/// The role and the schema that a tenant has, with the same rights.
+fn scratch_block(name: &ObjectName) -> String {
+    let owner = Owner { name, mark: MARK, fence: None };
+    let body = format!(
+        "CREATE ROLE {quoted} NOLOGIN; COMMENT ON ROLE {quoted} IS {mark}; {schema}",
+        quoted = name.quoted(),
+        mark = sql::literal(MARK),
+        schema = schema::ensure_schema(owner)
+    );
+    fence::block(None, "found_mark text;", &body)
+}
+
+/// The extensions of the manifest. Those that are there are left alone, without a lock.
+fn extensions(app: &App) -> String {
+    let mut body = String::from("NULL;");
+    for name in &app.manifest.extensions {
+        use std::fmt::Write as _;
+        let (literal, quoted) = (sql::literal(name), name.replace('"', "\"\""));
+        write!(
+            body,
+            "IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = {literal}) THEN
+                CREATE EXTENSION \"{quoted}\" SCHEMA {EXTENSIONS_SCHEMA};
+            END IF;"
+        )
+        .expect("a String takes any text");
+    }
+    sql::block("", &body)
+}
+
+fn extensions_fault(error: &sqlx::Error, limit: Duration) -> VersionFault {
+    VersionFault { part: VersionPart::Extensions, version: None, line: None, message: message(error, limit) }
+}
+
+/// A file as one statement of PL/pgSQL. Run so, PostgreSQL refuses statements in it that begin or end a
+/// transaction, before anything of it is committed; and it says where in the file an error is.
+fn execute(text: &str) -> String {
+    sql::block("", &format!("EXECUTE {};", sql::literal(text)))
+}
+
+fn postgres_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error()?.try_downcast_ref()
+}
+
+/// The line of a file in which an error is.
+fn line(error: &sqlx::Error, text: &str, alone: bool) -> Option<u32> {
+    let at = match postgres_error(error)?.position()? {
+        PgErrorPosition::Original(at) if alone => at,
+        // That of a function that the file calls is not a line of the file.
+        PgErrorPosition::Internal { position, query } if !alone && query == text => position,
+        _ => return None,
+    };
+    line_at(text, at)
+}
+
+/// The line of a character, both from 1.
+fn line_at(text: &str, at: usize) -> Option<u32> {
+    // "At the end of the input" is behind the last line's end, which nobody sees as a line.
+    let before = text.trim_end().chars().take(at.saturating_sub(1)).filter(|c| *c == '\n').count();
+    u32::try_from(before + 1).ok()
+}
+
+fn message(error: &sqlx::Error, limit: Duration) -> String {
+    let Some((code, message)) = said(error) else { return error.to_string() };
+    let routine = postgres_error(error).and_then(PgDatabaseError::routine);
+    match (code.as_str(), routine) {
+        ("0A000", Some("exec_stmt_dynexecute")) if message.contains("COPY") => {
+            "COPY needs a client that sends the rows; write INSERT instead".into()
+        }
+        ("0A000", Some("exec_stmt_dynexecute")) if message.contains("INTO") => {
+            "write CREATE TABLE ... AS SELECT instead of SELECT ... INTO".into()
+        }
+        ("0A000", Some("exec_stmt_dynexecute")) => {
+            "it begins or ends a transaction itself (BEGIN, COMMIT, ROLLBACK, SAVEPOINT); leave that out, each version \
+             is applied in a transaction"
+                .into()
+        }
+        ("57014", _) => {
+            format!("{message}; it may take {} s when it is tried, on a schema without data", limit.as_secs())
+        }
+        _ => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_character_is_counted_from_one() {
+        let text = "a\nbü\nc\n";
+        for (at, line) in [(1, 1), (2, 1), (3, 2), (5, 2), (6, 3), (8, 3)] {
+            assert_eq!(line_at(text, at), Some(line), "{at}");
+        }
+    }
+}
