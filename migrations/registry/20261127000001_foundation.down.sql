@@ -17,7 +17,8 @@ ALTER TABLE tenants DROP COLUMN last_epoch;
 DROP TRIGGER placements_served ON placements;
 CREATE TRIGGER placements_served AFTER INSERT OR UPDATE ON placements
     FOR EACH ROW WHEN (NEW.state = 'serving') EXECUTE FUNCTION notify_tenant();
-DROP INDEX placements_one_serving, placements_one_preparing;
+DROP INDEX placements_one_serving, placements_one_preparing, placements_server;
+CREATE INDEX placements_server ON placements (server_id);
 CREATE UNIQUE INDEX placements_one_serving ON placements (tenant_id) WHERE state = 'serving';
 ALTER TABLE placements DROP CONSTRAINT placements_state_check;
 ALTER TABLE placements ADD CHECK (state IN ('preparing', 'serving'));

@@ -68,6 +68,8 @@ ALTER TABLE placements ADD CHECK (state IN ('preparing', 'serving', 'cutover', '
 DROP INDEX placements_one_serving;
 CREATE UNIQUE INDEX placements_one_serving ON placements (tenant_id) WHERE state IN ('serving', 'cutover');
 CREATE UNIQUE INDEX placements_one_preparing ON placements (tenant_id) WHERE state = 'preparing';
+DROP INDEX placements_server;
+CREATE INDEX placements_server ON placements (server_id, tier, created_at);
 -- What serves a tenant; before it is served, what is being prepared.
 CREATE FUNCTION current_placement(tenant uuid) RETURNS SETOF placements LANGUAGE sql STABLE AS $$
     SELECT * FROM placements WHERE tenant_id = tenant

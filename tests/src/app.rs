@@ -21,12 +21,12 @@ use tenantry_registry::{ConnectSettings, Part, Registry, feed::Change};
 use tenantry_worker::{
     Worker,
     dns::TxtResolver,
-    engine::{Probe, Unobserved},
+    engine::{Definitions, Probe, Unobserved},
 };
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{Answer, Api, server, versions::AdminLogin};
+use crate::{Answer, Api, server, versions::AdminLogin, within::within};
 
 /// How a test's Tenantry differs from the usual one.
 #[allow(missing_debug_implementations, reason = "closures and trait objects")]
@@ -475,6 +475,52 @@ impl TestApp {
         stop.drop_guard()
     }
 
+    /// As [`TestApp::second_worker`], with other settings and other steps than the product's.
+    pub fn worker_with(
+        &self,
+        change: impl FnOnce(&mut tenantry_worker::Settings),
+        definitions: Arc<dyn Definitions>,
+    ) -> RunningWorker {
+        let mut settings = self.worker_settings();
+        change(&mut settings);
+        let registry =
+            Registry::connect_lazy(self.registry_url.expose_secret(), Part::Worker, 12).expect("a URL");
+        let worker = Worker::new(registry, self.kek.clone(), SystemClock::shared(), settings);
+        let stop = self.stop.child_token();
+        let task = tokio::spawn(worker.with_definitions(definitions).run(stop.clone()));
+        RunningWorker { stop, task }
+    }
+
+    /// Registers a further server for this test's tenants.
+    pub async fn add_server(&self, name: &str, server: &EmbeddedPostgres) {
+        let body = json!({
+            "name": name, "host": server.host(), "port": server.port(), "adminUser": server.user(),
+            "adminPassword": server.password().expose_secret(), "sharedDatabase": self.shared_database,
+            "tiers": ["schema", "database"], "capacity": 10_000, "maxConnections": 16, "region": "local",
+            "provider": "static",
+        });
+        self.api.post("/api/v1/servers", body).await.expect(201);
+    }
+
+    /// Asks for a sign-up, and answers the operation's id.
+    pub async fn begin_sign_up(&self, slug: &str, plan: &str) -> String {
+        let body = json!({ "name": slug, "slug": slug, "plan": plan, "app": "crm" });
+        let begun = self.api.post("/api/v1/tenants", body).await.expect(202).json();
+        begun["operation"]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// An operation as the API shows it.
+    pub async fn operation(&self, id: &str) -> Value {
+        self.api.get(&format!("/api/v1/operations/{id}")).await.expect(200).json()
+    }
+
+    /// Waits until an operation is in a state; answers it as it is then.
+    pub async fn operation_is(&self, id: &str, state: &str) -> Value {
+        let what = format!("operation {id} is {state}");
+        within(Duration::from_secs(60), &what, async || self.operation(id).await["state"] == state).await;
+        self.operation(id).await
+    }
+
     /// A worker on this registry that does nothing: what it works with is for running things by hand.
     pub fn idle_worker(&self, clock: Arc<dyn Clock>) -> Worker {
         let registry =
@@ -518,6 +564,21 @@ impl TestApp {
         });
         // Before the worker runs that could check it, and in tests that have none.
         self.api.post("/api/v1/servers?check=false", body).await.expect(201);
+    }
+}
+
+/// A worker that a test stops.
+#[derive(Debug)]
+pub struct RunningWorker {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+}
+
+impl RunningWorker {
+    /// Stops it, and waits until it has handed over its work.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.expect("the worker does not panic");
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod apps;
 pub mod engine;
+mod filled_servers;
 mod inquiries;
 mod lane_metrics;
 pub mod operations;
@@ -26,7 +27,7 @@ mod warm_kind;
 use std::{collections::BTreeSet, sync::Arc};
 
 use dns::{SystemResolver, TxtResolver};
-use engine::{Engine, Probe, Unobserved};
+use engine::{Definitions, Engine, Probe, Unobserved};
 use operations::Operations;
 use tenantry_domain::{
     Clock,
@@ -75,6 +76,12 @@ impl Worker {
         let resources = Arc::new(Resources::new(registry, kek, clock, resolver, settings));
         let engine = Engine::new(Arc::clone(&resources), Arc::new(Operations), probe);
         Self { engine, resources }
+    }
+
+    /// The same worker with other steps: for tests of the engine.
+    #[must_use]
+    pub fn with_definitions(self, definitions: Arc<dyn Definitions>) -> Self {
+        Self { engine: self.engine.with_definitions(definitions), ..self }
     }
 
     /// What operations and reconcilers work with.

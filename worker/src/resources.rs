@@ -18,6 +18,7 @@ use crate::{
     Settings,
     apps::Apps,
     dns::TxtResolver,
+    filled_servers::FilledServers,
     password::password,
     recent_failures::RecentFailures,
     servers::{Server, Servers},
@@ -40,6 +41,8 @@ pub struct Resources {
     pub resolver: Arc<dyn TxtResolver>,
     /// What could not be kept warm lately: templates and tenants of an app on a server.
     pub failed_pools: RecentFailures<(ServerId, AppName, Option<AppVersion>, &'static str)>,
+    /// What servers' warm databases were filled with last.
+    pub filled: FilledServers,
     /// Apps, kept while they do not change.
     pub apps: Apps,
 }
@@ -56,6 +59,7 @@ impl Resources {
             servers: Servers::new(registry.clone(), kek.clone(), settings.admin),
             apps: Apps::new(registry.clone()),
             failed_pools: RecentFailures::default(),
+            filled: FilledServers::default(),
             resolver,
             registry,
             kek,
@@ -69,9 +73,10 @@ impl Resources {
         format!("tenantry:{tenant}")
     }
 
-    /// Tells everybody that a server cannot be reached. Logged when it is news.
-    pub(crate) async fn note_away(&self, server: ServerId, error: &str) {
-        match self.registry.server_unreachable(server, error).await {
+    /// Tells everybody that a server cannot be reached, because somebody looked or work on it met it. Logged when
+    /// it is news.
+    pub(crate) async fn note_away(&self, server: ServerId, error: &str, looked: bool) {
+        match self.registry.server_unreachable(server, error, looked).await {
             Ok(true) => {
                 tracing::warn!(server.id = %server, error, "server {server} cannot be reached: {error}")
             }

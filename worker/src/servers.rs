@@ -16,7 +16,13 @@ pub struct Servers {
     registry: Registry,
     kek: Key,
     limits: AdminLimits,
-    known: Mutex<HashMap<ServerId, Arc<Server>>>,
+    known: Mutex<HashMap<ServerId, Known>>,
+}
+
+struct Known {
+    server: Arc<Server>,
+    /// Something failed there: see [`Servers::doubt`].
+    doubted: bool,
 }
 
 /// A server with its admin connections.
@@ -52,7 +58,10 @@ impl Servers {
 
     /// A server as it is.
     pub(crate) async fn unprepared(&self, id: ServerId, revision: i64) -> Result<Arc<Server>, StepError> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        let known = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(&id).filter(|known| !known.doubted).map(|known| Arc::clone(&known.server))
+        };
         match known.filter(|known| known.revision >= revision) {
             Some(server) => Ok(server),
             None => self.load(id).await,
@@ -81,23 +90,34 @@ impl Servers {
         });
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // Of two that loaded at once the first stays, so that there is one set of connections.
-        let kept = known.entry(id).or_insert_with(|| Arc::clone(&loaded));
-        if kept.revision < loaded.revision {
-            *kept = loaded;
+        let kept =
+            known.entry(id).or_insert_with(|| Known { server: Arc::clone(&loaded), doubted: false });
+        if kept.server.revision < loaded.revision {
+            kept.server = loaded;
+        } else if kept.doubted {
+            kept.server.admin.forget_prepared();
         }
-        Ok(Arc::clone(kept))
+        kept.doubted = false;
+        Ok(Arc::clone(&kept.server))
     }
 
-    /// Forgets a server's connections, because something failed on it: what was prepared there may be gone,
-    /// and its address and login are read anew.
+    /// Something failed on a server: what was prepared there may be gone, and its address and login are read anew.
+    /// Its connections stay unless those have changed: new ones for each failure would be more than its budget.
+    pub(crate) fn doubt(&self, id: ServerId) {
+        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get_mut(&id) {
+            known.doubted = true;
+        }
+    }
+
+    /// Forgets a server's connections: it is away, or was, and they lead nowhere.
     pub(crate) fn forget(&self, id: ServerId) {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     pub(crate) async fn close(&self) {
         let known: Vec<_> = self.known.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
-        for (_, server) in known {
-            server.admin.close().await;
+        for (_, known) in known {
+            known.server.admin.close().await;
         }
     }
 }

@@ -32,6 +32,15 @@ pub enum StepError {
         message: String,
         /// Nothing was done on the server.
         unsent: bool,
+        /// The registry knew of it; nobody tried.
+        known: bool,
+    },
+    /// Something is missing on a server that was prepared there once. The next try prepares it anew; a second
+    /// failure of the kind is permanent.
+    #[error("{message}")]
+    Unprepared {
+        /// For a person.
+        message: String,
     },
     /// Trying again will not help: undo.
     #[error("{message}")]
@@ -66,7 +75,10 @@ impl StepError {
         }
         let message = with_causes(error);
         if error.is_unreachable() {
-            return Self::ServerAway { server: Some(server), message, unsent: error.is_unsent() };
+            return Self::ServerAway { server: Some(server), message, unsent: error.is_unsent(), known: false };
+        }
+        if error.is_unprepared() {
+            return Self::Unprepared { message };
         }
         // The admin login was refused: its password may just have been changed, and the next try reads it anew.
         let refused_login = error.code().is_some_and(|code| code.starts_with("28"));

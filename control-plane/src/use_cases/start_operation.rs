@@ -108,7 +108,8 @@ impl StartOperation {
         let started = self.registry.operation_start(new.clone()).await;
         let operation = match started {
             Err(refused) if make_way(&self.registry, &self.watch, &new, &refused).await? => {
-                self.registry.operation_start(new).await?
+                let again = NewOperation { input: after_a_failed_sign_up(&new, &refused), ..new };
+                self.registry.operation_start(again).await?
             }
             started => started?,
         };
@@ -121,5 +122,18 @@ impl StartOperation {
         let operation = self.registry.operation_retry(id, self.clock.now()).await?;
         let tenant = tenant_of(&self.registry, &operation).await.map_err(OperationStartError::from)?;
         Ok(Started { tenant, operation, subscription })
+    }
+}
+
+/// What is asked of a tenant whose sign-up was stopped for it: there is nothing that could be restored later, so that
+/// deleting it means purging it.
+fn after_a_failed_sign_up(new: &NewOperation, refused: &OperationStartError) -> OperationInput {
+    match (new.input, refused) {
+        (OperationInput::Deactivate { was, .. }, OperationStartError::Refused(refused))
+            if refused.phase == TenantPhase::Provisioning =>
+        {
+            OperationInput::Purge { was, reason: PurgeReason::Asked }
+        }
+        (input, _) => input,
     }
 }

@@ -32,8 +32,11 @@ mod warm_tenant;
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex},
-    time::Duration,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use secrecy::{ExposeSecret, SecretString};
@@ -116,6 +119,13 @@ pub struct ServerAdmin {
     done: Mutex<HashSet<Done>>,
     /// Held by whoever makes a template.
     building: tokio::sync::Mutex<()>,
+    /// When the last look at the server ended, and whether it answered. Held by whoever looks.
+    looked: tokio::sync::Mutex<Option<(Instant, bool)>>,
+}
+
+tokio::task_local! {
+    /// Whether the work that is watched has had a connection.
+    static GOT_IN: Arc<AtomicBool>;
 }
 
 /// See [`ServerAdmin::done`].
@@ -177,6 +187,7 @@ impl ServerAdmin {
             limits,
             done: Mutex::default(),
             building: tokio::sync::Mutex::default(),
+            looked: tokio::sync::Mutex::default(),
         }
     }
 
@@ -199,7 +210,8 @@ impl ServerAdmin {
     /// Runs something on the server. Where it takes long, the server is looked at from time to time: one that
     /// hangs is out of reach, however long its statement might still take.
     pub async fn watch<T>(&self, work: impl Future<Output = Result<T, AdminError>>) -> Result<T, AdminError> {
-        let mut work = std::pin::pin!(work);
+        let got_in = Arc::new(AtomicBool::new(false));
+        let mut work = std::pin::pin!(GOT_IN.scope(Arc::clone(&got_in), work));
         loop {
             if let Ok(done) = tokio::time::timeout(self.limits.probe_after, &mut work).await {
                 return done;
@@ -208,9 +220,31 @@ impl ServerAdmin {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                alive = self.ping() => alive?,
+                alive = self.look() => match alive {
+                    Err(error) if !got_in.load(Ordering::Relaxed) => return Err(error.unsent()),
+                    alive => alive?,
+                },
             }
         }
+    }
+
+    /// As [`ServerAdmin::ping`]. However many wait for the server, one looks: looks are connections too.
+    async fn look(&self) -> Result<(), AdminError> {
+        let asked = Instant::now();
+        let mut looked = self.looked.lock().await;
+        if let Some((at, alive)) = *looked
+            && at >= asked
+        {
+            return if alive { Ok(()) } else { Err(self.failed("ping", sqlx::Error::PoolTimedOut)) };
+        }
+        let answer = self.ping().await;
+        *looked = Some((Instant::now(), answer.is_ok()));
+        answer
+    }
+
+    /// Believes no more that anything is prepared on the server.
+    pub fn forget_prepared(&self) {
+        self.done.lock().expect(NO_PANIC).clear();
     }
 
     /// Closes all connections.
@@ -220,7 +254,7 @@ impl ServerAdmin {
 
     /// A connection to the shared database.
     async fn connection(&self, task: &'static str) -> Result<AdminConnection, AdminError> {
-        self.connections.shared().await.map_err(|e| self.failed(task, e).unsent())
+        self.got_in(task, self.connections.shared().await)
     }
 
     /// A session in another database.
@@ -229,7 +263,19 @@ impl ServerAdmin {
         database: &ObjectName,
         task: &'static str,
     ) -> Result<AdminConnection, AdminError> {
-        self.connections.session(database.as_str()).await.map_err(|e| self.failed(task, e).unsent())
+        self.got_in(task, self.connections.session(database.as_str()).await)
+    }
+
+    fn got_in(
+        &self,
+        task: &'static str,
+        connected: Result<AdminConnection, sqlx::Error>,
+    ) -> Result<AdminConnection, AdminError> {
+        if connected.is_ok() {
+            // Outside of a watch there is nobody to be told.
+            let _ = GOT_IN.try_with(|got_in| got_in.store(true, Ordering::Relaxed));
+        }
+        connected.map_err(|e| self.failed(task, e).unsent())
     }
 
     /// A connection to any database.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use tenantry_domain::{
     ids::OperationId,
-    operation::{Operation, OperationKind, OperationState, Subject},
+    operation::{Operation, OperationInput, OperationKind, OperationState, Subject},
 };
 
 use crate::{
@@ -21,6 +21,9 @@ pub enum RetryError {
     /// It has not failed.
     #[error("only a failed, cancelled or stuck operation is tried again; this one is {0}")]
     NotFailed(OperationState),
+    /// What it was asked to do cannot be read.
+    #[error("the operation is {0}, and what it was asked to do cannot be read; start a new one")]
+    Unreadable(OperationState),
     /// As starting one.
     #[error(transparent)]
     Start(#[from] OperationStartError),
@@ -32,7 +35,7 @@ pub enum CancelError {
     /// There is none with that id.
     #[error("there is no such operation")]
     NotFound,
-    /// It is over.
+    /// It is over, or stuck: retry or abandon it then.
     #[error("the operation is {0}")]
     Finished(OperationState),
     /// It is past its point of no return.
@@ -81,7 +84,12 @@ impl Registry {
         let operation =
             self.operation_get(id).await.map_err(OperationStartError::from)?.ok_or(RetryError::NotFound)?;
         let from_the_start = match operation.state {
-            OperationState::Failed | OperationState::Cancelled => true,
+            state @ (OperationState::Failed | OperationState::Cancelled) => {
+                if matches!(operation.input, OperationInput::Unreadable(_)) {
+                    return Err(RetryError::Unreadable(state));
+                }
+                true
+            }
             OperationState::Stuck => false,
             state => return Err(RetryError::NotFailed(state)),
         };
@@ -95,7 +103,7 @@ impl Registry {
         let queued = sqlx::query!(
             "WITH operation AS (
                  UPDATE operations SET state = 'queued', error = NULL, message = NULL, retries = 0, silent_ends = 0,
-                     input = $3, lease_owner = NULL, lease_expires_at = NULL, waiting_for = NULL, run_after = now(),
+                     input = coalesce($3, input), lease_owner = NULL, lease_expires_at = NULL, waiting_for = NULL, run_after = now(),
                      enqueued_at = now(), finished_at = NULL,
                      step = CASE WHEN $4 THEN NULL ELSE step END, steps = CASE WHEN $4 THEN '{}' ELSE steps END,
                      steps_done = CASE WHEN $4 THEN 0 ELSE steps_done END,
@@ -111,7 +119,7 @@ impl Registry {
              SELECT id, 'queued', 0, 'to be tried again', $2 FROM operation",
             id.as_uuid(),
             now,
-            to_json(&input),
+            from_the_start.then(|| to_json(&input)),
             from_the_start,
             operation.state.as_str(),
         )
@@ -154,7 +162,7 @@ impl Registry {
         let operation = self.operation_get(id).await?.ok_or(CancelError::NotFound)?;
         match operation.state {
             _ if asked.is_some() => Ok(operation),
-            state if state.is_finished() => Err(CancelError::Finished(state)),
+            state if state.is_at_rest() => Err(CancelError::Finished(state)),
             _ => Err(CancelError::PastNoReturn),
         }
     }

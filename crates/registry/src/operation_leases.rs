@@ -17,7 +17,9 @@ use tenantry_domain::{
 };
 
 use crate::{
-    NewEvent, Registry, RegistryError, jobs, operation_events::Columns, operation_rows::OperationRow,
+    NewEvent, Registry, RegistryError, jobs,
+    operation_events::Columns,
+    operation_rows::{OperationRow, readable},
 };
 
 /// Another worker has the operation, or it is over: stop writing.
@@ -200,8 +202,8 @@ impl Registry {
                    UPDATE operations AS operation SET
                        state = CASE WHEN silent_ends >= $4 THEN 'stuck' WHEN undoing THEN 'undoing' ELSE 'running' END,
                        error = CASE WHEN silent_ends >= $4 THEN
-                           format('its worker ended %s times in a row in step %s without saying why; see the workers'' '
-                               'logs, then retry or abandon it', silent_ends, coalesce(step, '1')) ELSE error END,
+                           format('its worker ended %s times in a row in step %s: %s', silent_ends, coalesce(step, '1'),
+                               coalesce(message, 'it did not say why, see the workers'' logs')) ELSE error END,
                        attempts = attempts + 1, silent_ends = silent_ends + 1, waiting_for = NULL,
                        fence = greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, fence + 1, (
                            SELECT max(other.fence) + 1 FROM operations AS other
@@ -231,7 +233,56 @@ impl Registry {
         )
         .fetch_optional(&self.relaxed)
         .await?;
-        row.map(|row| Ok(Lease { operation: row.try_into()?, duration })).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let (fence, stored) = (row.fence, Operation::try_from(row));
+        match stored.and_then(readable) {
+            Ok(operation) => Ok(Some(Lease { operation, duration })),
+            Err(error) => {
+                self.operation_give_back(id, fence, &error.to_string(), duration).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives a leased operation back that could not be begun, to be tried again after a time. It is stuck when that
+    /// has happened too often in a row.
+    pub async fn operation_give_back(
+        &self,
+        id: OperationId,
+        fence: i64,
+        why: &str,
+        after: Duration,
+    ) -> Result<(), RegistryError> {
+        sqlx::query!(
+            "UPDATE operations SET state = 'queued', lease_owner = NULL, lease_expires_at = NULL, message = $3,
+                 run_after = now() + $4
+             WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')",
+            id.as_uuid(),
+            fence,
+            why,
+            interval(after),
+        )
+        .execute(&self.relaxed)
+        .await?;
+        Ok(())
+    }
+
+    /// Leaves a leased operation to a worker that knows its steps. Nothing else of it changes: this worker knows
+    /// neither what its steps are called nor which of them can be undone.
+    pub async fn operation_leave(&self, lease: &Lease, why: &str, after: Duration) -> Result<(), FencedError> {
+        let left = sqlx::query!(
+            "UPDATE operations SET state = 'queued', lease_owner = NULL, lease_expires_at = NULL, message = $3,
+                 run_after = now() + $4, silent_ends = greatest(silent_ends - 1, 0)
+             WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')",
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+            why,
+            interval(after),
+        )
+        .execute(&self.relaxed)
+        .await
+        .map_err(RegistryError::from)?;
+        if left.rows_affected() == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
     /// Extends a lease; true if somebody asked to cancel. A message, with its progress, replaces the one before.
@@ -304,7 +355,14 @@ impl Registry {
                        retries = CASE WHEN steps_done = $6 THEN retries ELSE 0 END + $12,
                        silent_ends = CASE WHEN $3 IN ('running', 'undoing') AND steps_done = $6 AND $12 = 0
                            AND undoing = $4 THEN silent_ends ELSE 0 END,
-                       durable_state = coalesce($13, durable_state), waiting_for = $14, run_after = now() + $15,
+                       durable_state = coalesce($13, durable_state), waiting_for = $14,
+                       -- Somebody who asked to cancel does not wait for the next look.
+                       run_after = now() + CASE WHEN $3 = 'waiting' AND $9 AND held.cancel_requested
+                           THEN interval '0'
+                       -- The server came back before this was written.
+                       WHEN $3 = 'waiting' AND EXISTS (
+                           SELECT FROM servers WHERE servers.id = $14 AND unreachable_since IS NULL)
+                           THEN least($15, interval '1 second') ELSE $15 END,
                        lease_owner = CASE WHEN $3 IN ('running', 'undoing') THEN lease_owner END,
                        lease_expires_at = CASE WHEN $3 IN ('running', 'undoing') THEN now() + $16 END,
                        finished_at = CASE WHEN $3 IN ('succeeded', 'failed', 'cancelled') THEN now() END
@@ -312,7 +370,9 @@ impl Registry {
                    RETURNING operations.id, tenant_id
                ), tenant AS (
                    UPDATE tenants SET status = $17, updated_at = now(),
-                       purge_at = coalesce($18, now() + make_interval(days => $19))
+                       -- Back to what it still is: a time that was moved meanwhile stays.
+                       purge_at = CASE WHEN status = 'deactivated' AND $18::timestamptz IS NOT NULL THEN purge_at
+                           ELSE coalesce($18, now() + make_interval(days => $19)) END
                    FROM operation
                    WHERE $17::text IS NOT NULL AND tenants.id = operation.tenant_id
                        AND (status <> $17 OR $17 = 'deactivated')
@@ -397,6 +457,8 @@ impl Registry {
                  SELECT id FROM operations, LATERAL (
                      SELECT greatest(run_after, coalesce(lease_expires_at, run_after)) AS at) AS due
                  WHERE state IN ('queued', 'running', 'waiting', 'undoing') AND lane = $4 AND due.at <= now()
+                     -- What waits for a server that is away is due when that is back.
+                     AND NOT EXISTS (SELECT FROM servers WHERE id = waiting_for AND unreachable_since IS NOT NULL)
                      AND (enqueued_at < due.at OR (enqueued_at < now() - $1::interval
                          AND enqueued_at < coalesce($3::timestamptz, now())))
                  ORDER BY due.at LIMIT $2 FOR UPDATE OF operations SKIP LOCKED

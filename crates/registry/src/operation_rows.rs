@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tenantry_domain::{
     ids::{OperationId, ServerId},
-    operation::{Operation, OperationKind, Subject},
+    operation::{Operation, OperationInput, OperationKind, Subject},
 };
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ impl TryFrom<OperationRow> for Operation {
 
     fn try_from(row: OperationRow) -> Result<Self, RegistryError> {
         // A kind of a newer release: told apart from a row that nobody can read.
-        let _: OperationKind = row.kind.parse().stored("operations.kind")?;
+        let kind: OperationKind = row.kind.parse().stored("operations.kind")?;
         Ok(Self {
             id: OperationId::from_uuid(row.id),
             subject: Subject::from_stored(
@@ -49,7 +49,8 @@ impl TryFrom<OperationRow> for Operation {
                 row.subject_id,
             ),
             subject_name: row.subject_name,
-            input: serde_json::from_value(row.input).stored("operations.input")?,
+            // Shown all the same, so that it can be abandoned.
+            input: serde_json::from_value(row.input).unwrap_or(OperationInput::Unreadable(kind)),
             state: row.state.parse().stored("operations.state")?,
             undoing: row.undoing,
             step: row.step,
@@ -68,5 +69,16 @@ impl TryFrom<OperationRow> for Operation {
             started_at: row.started_at,
             finished_at: row.finished_at,
         })
+    }
+}
+
+/// The operation, if a worker can tell what it is to do.
+pub(crate) fn readable(operation: Operation) -> Result<Operation, RegistryError> {
+    match operation.input {
+        OperationInput::Unreadable(kind) => Err(RegistryError::Corrupt {
+            what: "operations.input",
+            reason: format!("it is not what a {kind} is given"),
+        }),
+        _ => Ok(operation),
     }
 }

@@ -1,5 +1,6 @@
 //! Table `placements`: where each tenant's data is, and choosing where it goes.
 
+use chrono::{DateTime, Utc};
 use tenantry_domain::{
     app::AppVersion,
     ids::{ServerId, TenantId},
@@ -125,7 +126,10 @@ impl Registry {
                      AND ($4::text IS NULL OR region = $4) AND ($8::uuid IS NULL OR id = $8)
                ), server AS MATERIALIZED (
                    SELECT servers.id, shared_database, revision FROM servers JOIN roomy ON roomy.id = servers.id
-                   WHERE roomy.unreachable_error IS NULL ORDER BY share, roomy.name LIMIT 1 FOR UPDATE OF servers
+                   -- Once more, of the row that is locked: it may have changed while another had it.
+                   WHERE servers.unreachable_since IS NULL AND servers.state = 'active'
+                       AND servers.tenants < servers.capacity
+                   ORDER BY share, roomy.name LIMIT 1 FOR UPDATE OF servers
                ), login AS MATERIALIZED (
                    SELECT name FROM server_logins, server
                    WHERE server_id = server.id AND CASE WHEN $9::text IS NULL THEN
@@ -196,6 +200,22 @@ impl Registry {
         Ok(Placed::Now(placement, row.revision.unwrap_or_default()))
     }
 
+    /// When the newest placement of a tier on a server was made, if there is one.
+    pub async fn placement_newest(
+        &self,
+        server: ServerId,
+        tier: Tier,
+    ) -> Result<Option<DateTime<Utc>>, RegistryError> {
+        let newest = sqlx::query_scalar!(
+            "SELECT max(created_at) FROM placements WHERE server_id = $1 AND tier = $2",
+            server.as_uuid(),
+            tier.as_str(),
+        )
+        .fetch_one(&self.relaxed)
+        .await?;
+        Ok(newest)
+    }
+
     /// A tenant's role password, sealed, as a placement has it.
     pub async fn placement_credentials(
         &self,
@@ -214,8 +234,13 @@ impl Registry {
     }
 
     /// Forgets a placement of a tenant that never served: nothing of it is left on its server. What the
-    /// operation knew of it is forgotten too.
-    pub async fn placement_forget(&self, lease: &Lease, epoch: Epoch) -> Result<(), FencedError> {
+    /// operation knew of it is forgotten too. A warm tenant that it took and did not touch is free again.
+    pub async fn placement_forget(
+        &self,
+        lease: &Lease,
+        epoch: Epoch,
+        untouched: bool,
+    ) -> Result<(), FencedError> {
         let fenced = sqlx::query!(
             r#"WITH fence AS MATERIALIZED (
                    SELECT id, tenant_id FROM operations WHERE id = $1 AND fence = $2
@@ -224,7 +249,9 @@ impl Registry {
                    DELETE FROM placements USING fence
                    WHERE placements.tenant_id = fence.tenant_id AND epoch = $3 AND state = 'preparing'
                ), warm AS (
-                   DELETE FROM warm_tenants USING fence WHERE operation_id = fence.id
+                   DELETE FROM warm_tenants USING fence WHERE operation_id = fence.id AND NOT $4
+               ), free AS (
+                   UPDATE warm_tenants SET operation_id = NULL FROM fence WHERE operation_id = fence.id AND $4
                ), kept AS (
                    UPDATE operations SET durable_state = '{}' FROM fence WHERE operations.id = fence.id
                )
@@ -232,6 +259,7 @@ impl Registry {
             lease.operation.id.as_uuid(),
             lease.fence(),
             epoch.number(),
+            untouched,
         )
         .fetch_one(&self.pool)
         .await

@@ -233,30 +233,39 @@ impl Registry {
     }
 
     /// Notes that a server cannot be reached, and why; true if that is news. Placement passes over it from then
-    /// on, and work on it waits.
-    pub async fn server_unreachable(&self, id: ServerId, error: &str) -> Result<bool, RegistryError> {
+    /// on, and work on it waits. What an operation met is no look: those that fail one after the other must not
+    /// put off the look that finds the server back.
+    pub async fn server_unreachable(
+        &self,
+        id: ServerId,
+        error: &str,
+        looked: bool,
+    ) -> Result<bool, RegistryError> {
         let news = sqlx::query_scalar!(
             r#"WITH before AS (SELECT id, unreachable_since FROM servers WHERE id = $1 FOR UPDATE)
                UPDATE servers SET unreachable_since = coalesce(servers.unreachable_since, now()), unreachable_error = $2,
-                   checked_at = now()
+                   checked_at = CASE WHEN $3 OR before.unreachable_since IS NULL THEN now() ELSE checked_at END
                FROM before WHERE servers.id = before.id
                RETURNING before.unreachable_since IS NULL AS "news!""#,
             id.as_uuid(),
             error,
+            looked,
         )
         .fetch_optional(&self.pool)
         .await?;
         Ok(news.unwrap_or(false))
     }
 
-    /// Notes that a server answers; true if that is news. What waited for it is due at once.
+    /// Notes that a server answers; true if that is news. What waited for it is due at once, and so are sign-ups
+    /// that waited for any server.
     pub async fn server_reachable(&self, id: ServerId) -> Result<bool, RegistryError> {
         let news = sqlx::query_scalar!(
             r#"WITH before AS (
                    SELECT id, unreachable_since IS NOT NULL AS away FROM servers WHERE id = $1 FOR UPDATE
                ), due AS (
                    UPDATE operations SET run_after = now() FROM before
-                   WHERE waiting_for = before.id AND before.away AND operations.state = 'waiting'
+                   WHERE before.away AND operations.state = 'waiting'
+                       AND (waiting_for = before.id OR (waiting_for IS NULL AND kind = 'provision'))
                )
                UPDATE servers SET unreachable_since = NULL, unreachable_error = NULL, checked_at = now()
                FROM before WHERE servers.id = before.id RETURNING before.away AS "news!""#,
@@ -284,7 +293,8 @@ impl Registry {
     }
 
     /// Gives up tenants of a lost server, at most `limit` at a time: their unfinished operations end, and they are
-    /// purged as far as the registry goes. Answers how many; none: all are done.
+    /// purged as far as the registry goes. Answers how many; none: all are done. A tenant that is served from
+    /// elsewhere only loses the placement that it has there.
     pub async fn server_give_up_tenants(&self, lease: &Lease, limit: i64) -> Result<u64, FencedError> {
         let mut tx = self.begin().await?;
         let held = sqlx::query_scalar!(
@@ -298,7 +308,14 @@ impl Registry {
         .map_err(RegistryError::from)?
         .ok_or(LeaseLost)?;
         let tenants = sqlx::query_scalar!(
-            "SELECT DISTINCT tenant_id FROM placements WHERE server_id = $1 LIMIT $2",
+            r#"WITH spare AS (
+                   DELETE FROM placements WHERE server_id = $1 AND state NOT IN ('serving', 'cutover') AND EXISTS (
+                       SELECT FROM placements AS other WHERE other.tenant_id = placements.tenant_id
+                           AND other.server_id <> $1 AND other.state IN ('serving', 'cutover'))
+                   RETURNING tenant_id, epoch
+               )
+               SELECT DISTINCT tenant_id AS "tenant_id!" FROM placements
+               WHERE server_id = $1 AND (tenant_id, epoch) NOT IN (SELECT tenant_id, epoch FROM spare) LIMIT $2"#,
             held,
             limit
         )

@@ -47,6 +47,8 @@ pub struct TenantWithPlan {
     pub wrapped_data_key: Vec<u8>,
     /// The revision of its placement's server.
     pub server_revision: Option<i64>,
+    /// Why nobody reaches that server, if it is known to be away.
+    pub server_unreachable: Option<String>,
 }
 
 /// A sign-up is refused; nothing was written.
@@ -330,7 +332,7 @@ impl Registry {
                    epoch AS "epoch?", placement.state AS "placement_state?", placement.tier AS "tier?",
                    server_id AS "server_id?", database AS "database?", schema AS "schema?", login AS "login?",
                    schema_version AS "schema_version?", servers.name AS "server?",
-                   servers.revision AS "server_revision?"
+                   servers.revision AS "server_revision?", servers.unreachable_error AS "server_unreachable?"
                FROM operations
                JOIN tenants ON tenants.id = operations.tenant_id
                JOIN plans ON plans.name = plan
@@ -379,6 +381,7 @@ impl Registry {
             plan: plan.try_into()?,
             wrapped_data_key: row.data_key,
             server_revision: row.server_revision,
+            server_unreachable: row.server_unreachable,
         }))
     }
 

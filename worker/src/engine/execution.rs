@@ -93,10 +93,20 @@ async fn run(
     // The worker that had it before may have written until the lease was ours.
     let first = operation.attempts == 1;
     let tenant = if first { tenant } else { resources.registry.tenant_of_operation(operation.id).await }?;
-    if matches!(operation.subject, Subject::Tenant(_)) && tenant.is_none() {
-        return Err(StepError::permanent("the tenant is gone"));
-    }
-    let steps: Arc<dyn Steps> = engine.definitions.begin(lease, tenant, Arc::clone(resources))?.into();
+    let begun = match (operation.subject, &tenant) {
+        (Subject::Tenant(_), None) => Err(StepError::permanent("the tenant is gone")),
+        _ => engine.definitions.begin(lease, tenant, Arc::clone(resources)),
+    };
+    let steps: Arc<dyn Steps> = match begun {
+        Ok(steps) => steps.into(),
+        // Counted, and stuck in the end: there is no step that could say so.
+        Err(error) => {
+            tracing::warn!(%error, "operation {} cannot be begun: {error}", operation.id);
+            let (fence, after) = (operation.fence, resources.settings.lease);
+            resources.registry.operation_give_back(operation.id, fence, &error.to_string(), after).await?;
+            return Ok(Executed::Released);
+        }
+    };
     let heartbeat = Heartbeat::begin(engine, &steps);
     let names = steps.names();
     let execution = Execution { engine, names, steps, heartbeat, pending_events: Mutex::default() };
@@ -104,7 +114,10 @@ async fn run(
         Ok(from) => from,
         Err(unknown) => {
             let message = format!("waits for a worker that knows its step {unknown}");
-            return execution.leave(&operation, message).await;
+            tracing::info!("{message}");
+            let lease = execution.steps.lease();
+            resources.registry.operation_leave(lease, &message, LEAVE_FOR).await?;
+            return Ok(Executed::Released);
         }
     };
     if operation.undoing {
@@ -171,6 +184,11 @@ impl Execution<'_> {
             let failures = if index == from { retries } else { 0 };
             match self.try_step(index, failures, ran).await? {
                 Tried::Done => {}
+                Tried::Pending(..)
+                    if index < self.steps.no_return() && self.steps.signals().cancel.is_cancelled() =>
+                {
+                    return self.undo(self.begun(index + 1), Ending::Cancelled, 0).await;
+                }
                 Tried::Pending(after, message) => {
                     return self.wait(index, Transition::Waiting(after, None), message, quiet).await;
                 }
@@ -242,18 +260,25 @@ impl Execution<'_> {
                     return Ok(Tried::Pending(again_after, message));
                 }
                 Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => return Err(error),
-                Err(StepError::ServerAway { server, message, .. }) => {
-                    self.note_away(server, &message).await;
+                Err(StepError::ServerAway { server, message, known, .. }) => {
+                    if !known {
+                        self.note_away(server, &message).await;
+                    }
                     return Ok(Tried::Away(server, message));
                 }
                 Err(error) => error,
             };
-            self.forget_server();
+            self.doubt_server();
             failures += 1;
             let (message, transient) = match error {
                 StepError::Permanent { message } => (message, false),
+                StepError::Unprepared { message } => (message, failures == 1),
                 error => (error.to_string(), true),
             };
+            // Asked to stop, a step may well end in an error.
+            if !past_return && self.steps.signals().cancel.is_cancelled() {
+                return Ok(Tried::Cancelled);
+            }
             if !past_return && (!transient || failures >= settings.step_tries) {
                 tracing::warn!(step.name = name, error = message, "step {name} failed: {message}");
                 return Ok(Tried::Failed(format!("{name}: {message}")));
@@ -333,22 +358,6 @@ impl Execution<'_> {
         let steps = self.names.len();
         let count = if self.steps.lease().operation.attempts > 1 { steps } else { count };
         count.min(self.steps.no_return()).min(steps)
-    }
-
-    /// Leaves the operation to another worker.
-    async fn leave(
-        &self,
-        operation: &tenantry_domain::operation::Operation,
-        message: String,
-    ) -> Result<Executed, StepError> {
-        tracing::info!("{message}");
-        let mut entry = Entry::at(usize::from(operation.steps_done));
-        entry.transition = Transition::Queued(LEAVE_FOR);
-        entry.message = Some(message);
-        entry.undoing = operation.undoing;
-        entry.keep_steps = true;
-        self.write(entry).await?;
-        Ok(Executed::Released)
     }
 }
 

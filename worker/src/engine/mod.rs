@@ -75,6 +75,12 @@ impl Engine {
         Self { resources, definitions, probe, stop: CancellationToken::new() }
     }
 
+    /// The same with other steps.
+    #[must_use]
+    pub(crate) fn with_definitions(self, definitions: Arc<dyn Definitions>) -> Self {
+        Self { definitions, ..self }
+    }
+
     /// Begins no further step; operations at work are released.
     pub fn stop(&self) {
         self.stop.cancel();

@@ -35,8 +35,6 @@ pub(super) struct Entry {
     pub(super) retried: bool,
     /// What changes with it; none: what the steps have changed since the last record.
     pub(super) changes: Option<Changes>,
-    /// The stored names of the steps stay, with the number of those that are done.
-    pub(super) keep_steps: bool,
 }
 
 impl Entry {
@@ -49,7 +47,6 @@ impl Entry {
             message: None,
             retried: false,
             changes: None,
-            keep_steps: false,
         }
     }
 }
@@ -67,7 +64,7 @@ impl Execution<'_> {
 
     pub(super) async fn write(&self, entry: Entry) -> Result<Recorded, StepError> {
         let stored = &self.steps.lease().operation.steps;
-        let renamed = !entry.keep_steps && self.names.iter().ne(stored.iter());
+        let renamed = self.names.iter().ne(stored.iter());
         let record = Record {
             transition: entry.transition,
             undoing: entry.undoing,
@@ -154,16 +151,16 @@ impl Execution<'_> {
 
     /// Notes that a server cannot be reached, so that nobody else tries in vain.
     pub(super) async fn note_away(&self, server: Option<ServerId>, message: &str) {
-        self.forget_server();
         if let Some(server) = server {
-            self.engine.resources.note_away(server, message).await;
+            self.engine.resources.servers.forget(server);
+            self.engine.resources.note_away(server, message, false).await;
         }
     }
 
     /// Whatever was wrong with the connection to the server: its address and login are read anew.
-    pub(super) fn forget_server(&self) {
+    pub(super) fn doubt_server(&self) {
         if let Some(server) = self.steps.server() {
-            self.engine.resources.servers.forget(server);
+            self.engine.resources.servers.doubt(server);
         }
     }
 

@@ -73,9 +73,12 @@ impl Execution<'_> {
             let error = match self.guarded(index, undo).await {
                 Ok(()) => return Ok(None),
                 Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => return Err(error),
-                Err(StepError::ServerAway { server, message, .. }) => {
-                    self.note_away(server, &message).await;
-                    self.emit(OperationEventKind::Waiting, Some(index), index + 1, &message);
+                Err(StepError::ServerAway { server, message, known, .. }) => {
+                    // That the registry knew of it is no news.
+                    if !known {
+                        self.note_away(server, &message).await;
+                        self.emit(OperationEventKind::Waiting, Some(index), index + 1, &message);
+                    }
                     let mut entry = Entry::at(index + 1);
                     entry.undoing = true;
                     entry.transition = Transition::Waiting(settings.away_pause, server);
@@ -85,7 +88,7 @@ impl Execution<'_> {
                 }
                 Err(error) => error,
             };
-            self.forget_server();
+            self.doubt_server();
             failures += 1;
             tracing::warn!(step.name = name, %error, "undoing step {name} failed: {error}");
             if failures >= settings.step_tries {

@@ -1,6 +1,9 @@
 //! What steps work with: the operation, its subject, the worker's resources.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use secrecy::SecretString;
 use tenantry_domain::{
@@ -161,6 +164,10 @@ pub struct TenantSubject {
     mark: String,
     /// Where its data is, or is being made, and the revision of that server.
     placement: Mutex<Option<(Placement, i64)>>,
+    /// The server that was away when the worker took the operation, and why.
+    away: Option<(ServerId, String)>,
+    /// It was placed by this attempt, and nothing was tried there.
+    untouched: AtomicBool,
     app: OnceCell<Arc<App>>,
     role_password: OnceLock<SecretString>,
 }
@@ -168,13 +175,16 @@ pub struct TenantSubject {
 impl TenantSubject {
     /// From what the registry has.
     pub fn new(tenant: TenantWithPlan) -> Self {
-        let TenantWithPlan { details, plan, wrapped_data_key, server_revision } = tenant;
+        let TenantWithPlan { details, plan, wrapped_data_key, server_revision, server_unreachable } = tenant;
+        let server = details.placement.as_ref().map(|placement| placement.server_id);
         Self {
             mark: Resources::owner_mark(details.tenant.id),
             tenant: details.tenant,
             plan,
             wrapped_data_key,
             placement: Mutex::new(details.placement.zip(server_revision)),
+            away: server.zip(server_unreachable),
+            untouched: AtomicBool::new(false),
             app: OnceCell::new(),
             role_password: OnceLock::new(),
         }
@@ -246,10 +256,27 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
         *held(&self.subject.placement) = placement;
     }
 
-    /// Where the tenant's data is, and that server; none if it has no placement (its provisioning failed).
+    /// Notes that the tenant was placed just now: nothing was made of it anywhere.
+    pub(crate) fn set_untouched(&self) {
+        self.subject.untouched.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nothing was tried at the tenant's placement until now. True once.
+    pub(crate) fn take_untouched(&self) -> bool {
+        self.subject.untouched.swap(false, Ordering::Relaxed)
+    }
+
+    /// Where the tenant's data is, and that server; none if it has no placement (its provisioning failed). One that
+    /// is known to be away is not tried: whoever looks at servers finds it back.
     pub(crate) async fn placed_if_any(&self) -> Result<Option<(Placement, Arc<Server>)>, StepError> {
         let Some((placement, revision)) = held(&self.subject.placement).clone() else { return Ok(None) };
         self.works_on(placement.server_id);
+        if let Some((server, error)) = &self.subject.away
+            && *server == placement.server_id
+        {
+            let (server, message) = (Some(*server), error.clone());
+            return Err(StepError::ServerAway { server, message, unsent: true, known: true });
+        }
         let server = self.resources.servers.get(placement.server_id, revision).await?;
         Ok(Some((placement, server)))
     }

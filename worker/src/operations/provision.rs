@@ -15,7 +15,7 @@ use tenantry_registry::{Changes, PlaceError, PlaceRequest, Placed, StatusChange,
 
 use super::steps::ignore_foreign;
 use crate::{
-    engine::{Definition, Done, Sequence, StepResult, TenantSubject, Work},
+    engine::{Definition, Done, RunFn, Sequence, StepResult, TenantSubject, Work},
     password::password,
     step,
     step_error::StepError,
@@ -94,6 +94,7 @@ async fn place(work: &Work<Provision>) -> StepResult {
             work.set_role_password(password);
             work.set_placement(Some((placement, revision)));
             work.set_stored_state(state);
+            work.set_untouched();
         }
         // By an earlier try of this lease whose answer got lost: it has a password, and perhaps a warm tenant, of
         // its own.
@@ -108,8 +109,13 @@ async fn place(work: &Work<Provision>) -> StepResult {
 }
 
 async fn forget_placement(work: &Work<Provision>) -> Result<(), StepError> {
+    give_up_placement(work, false).await
+}
+
+/// `untouched`: nothing was tried there.
+async fn give_up_placement(work: &Work<Provision>, untouched: bool) -> Result<(), StepError> {
     if let Some(placement) = work.placement() {
-        work.resources.registry.placement_forget(&work.lease, placement.epoch).await?;
+        work.resources.registry.placement_forget(&work.lease, placement.epoch, untouched).await?;
         work.set_placement(None);
         work.set_stored_state(ProvisionState::default());
     }
@@ -121,7 +127,8 @@ fn place_error(error: PlaceError) -> StepError {
         PlaceError::LeaseLost(lost) => lost.into(),
         PlaceError::Registry(error) => error.into(),
         error @ PlaceError::Unreachable(..) => {
-            StepError::ServerAway { server: None, message: error.to_string(), unsent: true }
+            let message = error.to_string();
+            StepError::ServerAway { server: None, message, unsent: true, known: true }
         }
         error @ PlaceError::NoRoom(_) => StepError::permanent(error.to_string()),
         error @ PlaceError::NoLogin(_) => StepError::transient(error.to_string()),
@@ -149,16 +156,22 @@ fn warm_password(work: &Work<Provision>, warm: &WarmTenant) -> Result<SecretStri
 /// Makes the tenant's role, schema, tables and default data in the shared database, in one transaction; or names
 /// the warm tenant that has them.
 async fn create_schema(work: &Work<Provision>) -> StepResult {
+    where_possible(work, |work| Box::pin(make_schema(work))).await
+}
+
+/// Makes the tenant where it was placed; elsewhere, if nobody gets in there and nothing was made of it yet.
+async fn where_possible(work: &Work<Provision>, make: RunFn<Provision>) -> StepResult {
     loop {
-        match make_schema(work).await {
-            // Nothing was made for this tenant yet, on any server: it need not wait for this one.
-            Err(StepError::ServerAway { server: Some(server), message, unsent: true })
-                if work.lease.operation.attempts == 1 && work.lease.operation.retries == 0 =>
-            {
-                work.resources.note_away(server, &message).await;
+        // It may have waited for any server, after the one that it had was given up.
+        if work.placement().is_none() {
+            place(work).await?;
+        }
+        let untouched = work.take_untouched();
+        match make(work).await {
+            Err(StepError::ServerAway { server: Some(server), message, unsent: true, .. }) if untouched => {
+                work.resources.note_away(server, &message, false).await;
                 work.resources.servers.forget(server);
-                forget_placement(work).await?;
-                place(work).await?;
+                give_up_placement(work, true).await?;
             }
             made => return made,
         }
@@ -208,6 +221,10 @@ async fn drop_schema(work: &Work<Provision>) -> Result<(), StepError> {
 /// Makes the tenant's role, and its database from the template of the app's promoted version, default data
 /// included: a warm copy where there is one.
 async fn create_database(work: &Work<Provision>) -> StepResult {
+    where_possible(work, |work| Box::pin(make_database(work))).await
+}
+
+async fn make_database(work: &Work<Provision>) -> StepResult {
     let (placement, server) = work.placed().await?;
     let app = work.app().await?;
     work.resources.ensure_login(&server, &placement.login).await?;

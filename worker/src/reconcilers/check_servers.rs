@@ -31,6 +31,15 @@ pub async fn run(resources: &Resources) -> Reconciled {
     Ok(changed)
 }
 
+/// Shows in this process's metrics what is known of the servers, whoever found it out.
+pub(super) async fn show(resources: &Resources) -> Result<(), StepError> {
+    for server in resources.registry.server_list().await? {
+        let reachable = if server.health.unreachable.is_some() { 0.0 } else { 1.0 };
+        metrics::gauge!("tenantry_server_reachable", "server" => server.name.to_string()).set(reachable);
+    }
+    Ok(())
+}
+
 /// Looks at one; true if its health changed.
 async fn check(resources: &Resources, server: Server) -> Result<bool, StepError> {
     let looked = async {
@@ -38,11 +47,6 @@ async fn check(resources: &Resources, server: Server) -> Result<bool, StepError>
         access.admin.ping().await.map_err(|error| StepError::on_server(server.id, &error))
     };
     let away = server.health.unreachable.is_some();
-    metrics::gauge!("tenantry_server_reachable", "server" => server.name.to_string()).set(if away {
-        0.0
-    } else {
-        1.0
-    });
     match looked.await {
         Ok(()) => {
             let news = resources.registry.server_reachable(server.id).await?;
@@ -55,11 +59,11 @@ async fn check(resources: &Resources, server: Server) -> Result<bool, StepError>
         }
         Err(StepError::ServerAway { message, .. }) => {
             resources.servers.forget(server.id);
-            resources.note_away(server.id, &message).await;
+            resources.note_away(server.id, &message, true).await;
             Ok(!away)
         }
         // It answers, and says no: that is for the operations on it to tell.
-        Err(StepError::Transient { .. } | StepError::Permanent { .. }) => {
+        Err(StepError::Transient { .. } | StepError::Unprepared { .. } | StepError::Permanent { .. }) => {
             Ok(resources.registry.server_reachable(server.id).await?)
         }
         Err(error) => Err(error),

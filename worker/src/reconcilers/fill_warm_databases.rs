@@ -14,11 +14,15 @@ use tenantry_domain::{
 };
 use tenantry_postgres::admin::Template;
 
-use super::Reconciled;
-use crate::{Resources, step_error::StepError};
+use super::{Reconciled, note_failure};
+use crate::{Resources, filled_servers::Filled, step_error::StepError};
 
 /// After this an app whose template could not be made is tried again, if nobody promoted a version before.
 const PAUSE: Duration = Duration::from_mins(5);
+
+/// After this a server is asked again although nothing is known to have changed: a copy may have been dropped by
+/// hand, or taken by a sign-up that was undone.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
@@ -30,9 +34,7 @@ pub async fn run(resources: &Resources) -> Reconciled {
         match fill_server(resources, &server).await {
             Ok(count) => changed += count,
             // The others are filled all the same.
-            Err(error) => tracing::warn!(
-                server.name = %server.name, %error, "warm databases on server {} are not filled: {error}", server.name
-            ),
+            Err(error) => note_failure(resources, &server, "warm databases are not filled", &error).await,
         }
     }
     Ok(changed)
@@ -48,8 +50,6 @@ pub(super) fn may_be_filled(server: &Server, tier: Tier) -> bool {
 
 async fn fill_server(resources: &Resources, server: &Server) -> Reconciled {
     let settings = &resources.settings;
-    let access = resources.servers.get(server.id, server.revision).await?;
-    let admin = &access.admin;
     // Read for each server, and what is outdated dropped at once: what another worker makes of a version
     // that was promoted meanwhile is none of the outdated.
     let apps = apps(resources).await?;
@@ -58,7 +58,15 @@ async fn fill_server(resources: &Resources, server: &Server) -> Reconciled {
         .map(|app| Template::of(app, &settings.label))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| StepError::on_server(server.id, &error))?;
-    let outdated = admin.drop_outdated_templates(&settings.label, &current);
+    // Before the server is asked: who takes a copy meanwhile is seen the next time.
+    let newest = resources.registry.placement_newest(server.id, Tier::Database).await?;
+    let found = Filled { revision: server.revision, current, newest };
+    if resources.filled.is_known(server.id, &found, LOOK_AGAIN) {
+        return Ok(0);
+    }
+    let (access, current) = (resources.servers.get(server.id, server.revision).await?, &found.current);
+    let admin = &access.admin;
+    let outdated = admin.drop_outdated_templates(&settings.label, current);
     let mut changed = access.call(outdated).await? as u64;
     for app in &apps {
         let failed = (server.id, app.name.clone(), app.version(), "database");
@@ -82,6 +90,7 @@ async fn fill_server(resources: &Resources, server: &Server) -> Reconciled {
             }
         }
     }
+    resources.filled.note(server.id, found, Instant::now());
     Ok(changed)
 }
 

@@ -11,7 +11,7 @@ use tenantry_registry::{WarmKind, WarmTenant};
 use secrecy::ExposeSecret;
 
 use super::{
-    Reconciled,
+    Reconciled, note_failure,
     fill_warm_databases::{apps, may_be_filled},
 };
 use crate::{
@@ -35,9 +35,7 @@ pub async fn run(resources: &Resources) -> Reconciled {
         match fill_server(resources, &server, &apps).await {
             Ok(count) => changed += count,
             // The others are filled all the same.
-            Err(error) => tracing::warn!(
-                server.name = %server.name, %error, "warm tenants on server {} are not filled: {error}", server.name
-            ),
+            Err(error) => note_failure(resources, &server, "warm tenants are not filled", &error).await,
         }
     }
     Ok(changed)

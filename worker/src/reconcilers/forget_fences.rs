@@ -1,7 +1,9 @@
 //! Forgets fences on tenant servers that nobody raised for a long time: no worker that was frozen when they
 //! were may still wake up.
 
-use super::Reconciled;
+use tenantry_domain::server::Server;
+
+use super::{Reconciled, note_failure};
 use crate::Resources;
 
 /// Days that a fence outlives its last use.
@@ -14,8 +16,15 @@ pub async fn run(resources: &Resources) -> Reconciled {
         if server.health.unreachable.is_some() {
             continue;
         }
-        let access = resources.servers.get(server.id, server.revision).await?;
-        forgotten += access.call(access.admin.forget_fences(DAYS)).await?;
+        match forget(resources, &server).await {
+            Ok(count) => forgotten += count,
+            Err(error) => note_failure(resources, &server, "old fences are not forgotten", &error).await,
+        }
     }
     Ok(forgotten)
+}
+
+async fn forget(resources: &Resources, server: &Server) -> Reconciled {
+    let access = resources.servers.get(server.id, server.revision).await?;
+    access.call(access.admin.forget_fences(DAYS)).await
 }

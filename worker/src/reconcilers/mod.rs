@@ -19,9 +19,13 @@ pub mod requeue_stranded;
 pub mod sample_usage;
 pub mod verify_domains;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::future::BoxFuture;
+use tenantry_domain::server::Server;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -73,16 +77,37 @@ const LEASE: Duration = Duration::from_secs(15);
 /// How often this worker asks what is due.
 const TICK: Duration = Duration::from_millis(500);
 
+/// How often this worker's metrics show what is known of the servers.
+const SHOW_EVERY: Duration = Duration::from_secs(2);
+
+/// Something failed on a server: the others are seen to all the same. Logged, and noted where it is away.
+async fn note_failure(resources: &Resources, server: &Server, what: &str, error: &StepError) {
+    if let StepError::ServerAway { server: Some(id), message, .. } = error {
+        resources.servers.forget(*id);
+        resources.note_away(*id, message, false).await;
+    } else {
+        resources.servers.doubt(server.id);
+    }
+    tracing::warn!(server.name = %server.name, %error, "{what} on server {}: {error}", server.name);
+}
+
 /// Runs what is due and nobody else runs, until `stop`.
 pub(crate) async fn run_all(resources: Arc<Resources>, stop: CancellationToken) {
     let names: Vec<&str> = ALL.iter().map(|reconciler| reconciler.name).collect();
     let mut running = JoinSet::new();
     let mut added = false;
+    let mut shown: Option<Instant> = None;
     loop {
         if stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_none() {
             break;
         }
         while running.try_join_next().is_some() {}
+        if shown.is_none_or(|at| at.elapsed() >= SHOW_EVERY) {
+            shown = Some(Instant::now());
+            if let Err(error) = check_servers::show(&resources).await {
+                tracing::debug!(%error, "the health of the servers cannot be asked for");
+            }
+        }
         if !added {
             added = resources.registry.reconcilers_add(&names).await.is_ok();
         }
@@ -111,7 +136,7 @@ async fn run_one(reconciler: Reconciler, resources: Arc<Resources>, stop: Cancel
             }
         }
     };
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     let ran = tokio::select! {
         ran = run(&resources) => ran,
         () = renew => Err(StepError::LeaseLost),

@@ -4,7 +4,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use tenantry_domain::{ids::TenantId, names::ObjectName, plan::Tier};
 use tenantry_registry::UnsampledTenant;
 
-use super::Reconciled;
+use super::{Reconciled, note_failure};
 use crate::Resources;
 
 /// Tenants per statement.
@@ -24,9 +24,7 @@ pub async fn run(resources: &Resources) -> Reconciled {
         match sample_server(resources, &server, hour).await {
             Ok(count) => sampled += count,
             // The others are sampled all the same.
-            Err(error) => tracing::warn!(
-                server.name = %server.name, %error, "storage on server {} is not known: {error}", server.name
-            ),
+            Err(error) => note_failure(resources, &server, "storage is not known", &error).await,
         }
     }
     Ok(sampled)

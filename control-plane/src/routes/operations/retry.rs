@@ -40,6 +40,7 @@ pub(crate) async fn retry_operation(
     let started = start.again(id).await.map_err(|error| match error {
         RetryError::NotFound => Refusal::not_found("operation"),
         RetryError::NotFailed(_) => Refusal::conflict("operation_not_failed", error.to_string()),
+        RetryError::Unreadable(_) => Refusal::conflict("operation_unreadable", error.to_string()),
         RetryError::Start(error) => error.into(),
     })?;
     answer(&registry, started, prefer, StatusCode::OK).await

@@ -43,6 +43,10 @@ pub enum OperationInput {
     },
     /// See [`OperationKind::RemoveLostServer`].
     RemoveLostServer,
+    /// What is stored cannot be read by this release. Never stored, never begun; the operation can be looked at
+    /// and abandoned.
+    #[serde(skip)]
+    Unreadable(OperationKind),
 }
 
 /// Why a tenant's data is dropped.
@@ -66,6 +70,7 @@ impl OperationInput {
             Self::Restore { .. } => OperationKind::Restore,
             Self::Purge { .. } => OperationKind::Purge,
             Self::RemoveLostServer => OperationKind::RemoveLostServer,
+            Self::Unreadable(kind) => *kind,
         }
     }
 
@@ -73,7 +78,7 @@ impl OperationInput {
     #[must_use]
     pub const fn asked_when(self, status: TenantStatus) -> Self {
         match self {
-            Self::Provision | Self::RemoveLostServer => self,
+            Self::Provision | Self::RemoveLostServer | Self::Unreadable(_) => self,
             Self::Suspend { .. } => Self::Suspend { was: status },
             Self::Resume { .. } => Self::Resume { was: status },
             Self::Deactivate { retention_days, .. } => Self::Deactivate { was: status, retention_days },

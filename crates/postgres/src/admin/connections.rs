@@ -24,6 +24,7 @@ use super::AdminLimits;
 pub(super) struct Connections {
     connect: PgConnectOptions,
     shared: PgPool,
+    places: Arc<Semaphore>,
     sessions: Arc<Semaphore>,
     limits: AdminLimits,
 }
@@ -48,12 +49,15 @@ impl Connections {
                 })
             })
             .connect_lazy_with(connect.clone().database(shared_database));
-        Self { connect, shared, sessions: Arc::new(Semaphore::new(limits.sessions)), limits }
+        let places = Arc::new(Semaphore::new(limits.shared_connections as usize));
+        Self { connect, shared, places, sessions: Arc::new(Semaphore::new(limits.sessions)), limits }
     }
 
     /// A connection to the shared database.
     pub(super) async fn shared(&self) -> Result<AdminConnection, sqlx::Error> {
-        Ok(AdminConnection::Pooled(self.shared.acquire().await?))
+        // As for sessions: the pool's own limit is for the server alone.
+        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+        Ok(AdminConnection::Pooled(self.shared.acquire().await?, place))
     }
 
     /// A session in any database, closed after use.
@@ -80,6 +84,7 @@ impl Connections {
 
     pub(super) async fn close(&self) {
         self.sessions.close();
+        self.places.close();
         // A server that hangs must not keep the worker.
         let _ = timeout(Duration::from_secs(2), self.shared.close()).await;
     }
@@ -87,8 +92,9 @@ impl Connections {
 
 /// An admin connection, of the pool or for this use alone.
 pub(super) enum AdminConnection {
-    Pooled(PoolConnection<Postgres>),
     /// The permit is its place in the budget.
+    Pooled(PoolConnection<Postgres>, #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
+    /// As above.
     Session(Option<PgConnection>, #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
 }
 
@@ -97,7 +103,7 @@ const OPEN: &str = "a session is taken out only when it is dropped";
 impl AdminConnection {
     /// Ends the connection after this use.
     pub(super) fn close_on_drop(&mut self) {
-        if let Self::Pooled(connection) = self {
+        if let Self::Pooled(connection, _) = self {
             connection.close_on_drop();
         }
     }
@@ -108,7 +114,7 @@ impl Deref for AdminConnection {
 
     fn deref(&self) -> &PgConnection {
         match self {
-            Self::Pooled(connection) => connection,
+            Self::Pooled(connection, _) => connection,
             Self::Session(connection, _) => connection.as_ref().expect(OPEN),
         }
     }
@@ -117,7 +123,7 @@ impl Deref for AdminConnection {
 impl DerefMut for AdminConnection {
     fn deref_mut(&mut self) -> &mut PgConnection {
         match self {
-            Self::Pooled(connection) => connection,
+            Self::Pooled(connection, _) => connection,
             Self::Session(connection, _) => connection.as_mut().expect(OPEN),
         }
     }

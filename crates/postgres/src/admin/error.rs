@@ -181,6 +181,14 @@ impl AdminError {
         matches!(self, Self::Unreachable { .. }) || self.code().is_some_and(|code| code.starts_with("57P"))
     }
 
+    /// Whether something is missing that is prepared once for all tenants of the server: a login, the owner role,
+    /// the fence, the shared database.
+    pub fn is_unprepared(&self) -> bool {
+        // Undefined object, function, table; invalid schema, database.
+        let codes = ["42704", "42883", "42P01", "3F000", "3D000"];
+        matches!(self, Self::Refused { code, .. } if codes.contains(&code.as_str()))
+    }
+
     /// The SQLSTATE, where the server gave one.
     pub fn code(&self) -> Option<&str> {
         match self {

@@ -1,0 +1,77 @@
+//! What nobody works with any more is forgotten after a configured time, and not before.
+
+use chrono::Duration;
+use serde_json::json;
+use tenantry_domain::SystemClock;
+use tenantry_tests::{TestApp, clock::MovedClock};
+use tenantry_worker::reconcilers::{compact_usage, forget_operations};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ended_operations_their_events_and_purged_tenants_are_forgotten_when_their_time_is_over() {
+    let app = TestApp::start().await;
+    let kept = app.sign_up("kept", "basic", "crm").await;
+    let gone = app.sign_up("gone", "basic", "crm").await;
+    app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", gone.slug)).await.expect(200);
+    let path = format!("/api/v1/tenants/{}/suspend", kept.slug);
+    app.api.post_and_wait(&path, json!({})).await.expect(200);
+    let settings = app.worker_settings().retention;
+    assert_eq!((settings.operations, settings.purged_tenants), (90, 365), "the defaults");
+    let resources = app.idle_worker(SystemClock::shared()).resources().clone();
+    let age = async |days: i32| {
+        for statement in [
+            "UPDATE operations SET finished_at = now() - make_interval(days => $1, mins => 1)",
+            "UPDATE tenants SET updated_at = now() - make_interval(days => $1, mins => 1)",
+        ] {
+            sqlx::query(statement).bind(days).execute(app.owner()).await.unwrap();
+        }
+        forget_operations::run(&resources).await.unwrap()
+    };
+    assert_eq!(age(89).await, 0);
+    // One that is not finished stays, however old it is.
+    let unfinished = "UPDATE operations SET state = 'stuck' WHERE kind = 'suspend'";
+    sqlx::query(unfinished).execute(app.owner()).await.unwrap();
+    sqlx::query("UPDATE operations SET finished_at = NULL WHERE kind = 'suspend'")
+        .execute(app.owner())
+        .await
+        .unwrap();
+    let ended = "UPDATE operations SET finished_at = now() - interval '91 days' WHERE kind <> 'suspend'";
+    sqlx::query(ended).execute(app.owner()).await.unwrap();
+    assert_eq!(forget_operations::run(&resources).await.unwrap(), 3);
+    assert_eq!(app.count("SELECT count(*) FROM operations").await, 1);
+    assert_eq!(app.count("SELECT count(DISTINCT operation_id) FROM operation_events").await, 1);
+    assert_eq!(app.count("SELECT count(*) FROM tenants").await, 2);
+
+    sqlx::query("UPDATE tenants SET updated_at = now() - interval '366 days'")
+        .execute(app.owner())
+        .await
+        .unwrap();
+    assert_eq!(forget_operations::run(&resources).await.unwrap(), 1);
+    app.api.get(&format!("/api/v1/tenants/{}", gone.id)).await.expect(404);
+    app.api.get(&format!("/api/v1/tenants/{}", kept.id)).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn samples_are_kept_for_as_long_as_is_set() {
+    let clock = MovedClock::shared();
+    let app = TestApp::build()
+        .with_clock(clock.clone())
+        .worker(|settings| settings.retention.samples = 7)
+        .start()
+        .await;
+    app.sign_up("acme", "basic", "crm").await;
+    let samples = "WITH usage AS (
+            INSERT INTO usage_samples (tenant_id, at, requests, bytes_in, bytes_out, hourly)
+            SELECT id, date_trunc('hour', now()), 1, 1, 1, true FROM tenants)
+        INSERT INTO storage_samples (tenant_id, at, bytes) SELECT id, date_trunc('hour', now()) - interval '9 hours', 1
+        FROM tenants";
+    sqlx::query(samples).execute(app.owner()).await.unwrap();
+    let left = "SELECT (SELECT count(*) FROM usage_samples WHERE hourly)
+        + (SELECT count(*) FROM storage_samples WHERE bytes = 1)";
+    let resources = app.worker.as_ref().unwrap().resources().clone();
+    clock.put_ahead(Duration::days(6));
+    compact_usage::run(&resources).await.unwrap();
+    assert_eq!(app.count(left).await, 2);
+    clock.put_ahead(Duration::days(8));
+    compact_usage::run(&resources).await.unwrap();
+    assert_eq!(app.count(left).await, 0);
+}

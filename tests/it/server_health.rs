@@ -1,0 +1,237 @@
+//! Servers that are away, hang, move or lose what was prepared on them.
+
+use std::time::{Duration, Instant};
+
+use futures::future::join_all;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Row};
+use tenantry_postgres::embedded::{Durability, EmbeddedPostgres};
+use tenantry_tests::{TestApp, server, within::within};
+
+/// How a server is away.
+#[derive(Debug, Clone, Copy)]
+enum Outage {
+    /// Connections are refused.
+    Stopped,
+    /// Connections are taken, and nothing answers.
+    Frozen,
+}
+
+/// Sends a signal to a server and all its processes.
+fn signal(server: u32, name: &str) {
+    let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap();
+    for pid in std::iter::once(server.to_string()).chain(children.split_whitespace().map(str::to_owned)) {
+        // One that has just ended is gone.
+        let _ = std::process::Command::new("kill").args(["-s", name, &pid]).status();
+    }
+}
+
+async fn begin(server: &mut EmbeddedPostgres, outage: Outage) {
+    match outage {
+        Outage::Stopped => server.suspend_server().await.unwrap(),
+        Outage::Frozen => signal(server.pid().unwrap(), "STOP"),
+    }
+}
+
+async fn end(server: &mut EmbeddedPostgres, outage: Outage) {
+    match outage {
+        Outage::Stopped => server.resume_server().await.unwrap(),
+        Outage::Frozen => signal(server.pid().unwrap(), "CONT"),
+    }
+}
+
+async fn health(app: &TestApp, server: &str) -> Value {
+    app.api.get(&format!("/api/v1/servers/{server}")).await.expect(200).json()["health"].clone()
+}
+
+async fn is_reachable(app: &TestApp, server: &str) -> bool {
+    health(app, server).await["reachable"] == true
+}
+
+async fn placed_on(app: &TestApp, slug: &str) -> String {
+    let query = "SELECT servers.name FROM placements JOIN servers ON servers.id = server_id
+                 JOIN tenants ON tenants.id = tenant_id WHERE slug = $1";
+    sqlx::query_scalar(query).bind(slug).fetch_one(app.owner()).await.unwrap()
+}
+
+/// An outage of one of two servers, from the first sign-up that meets it to the first after it.
+async fn survive(outage: Outage) {
+    let mut other = server::start(Durability::Volatile).await.unwrap();
+    let app = TestApp::start().await;
+    // The first by name takes the first tenant.
+    app.add_server("alpha", &other).await;
+    let tenant = app.sign_up("before", "basic", "crm").await;
+    assert_eq!(placed_on(&app, &tenant.slug).await, "alpha");
+    let main = app.sign_up("main", "basic", "crm").await;
+    assert_eq!(placed_on(&app, &main.slug).await, "main");
+
+    begin(&mut other, outage).await;
+    // These would go to both servers in turn; the first that meets the outage is placed elsewhere too.
+    let started = Instant::now();
+    let names: Vec<String> = (0..8).map(|n| format!("during-{n}")).collect();
+    let during =
+        join_all(names.iter().enumerate().map(async |(n, name)| {
+            app.sign_up(name, if n % 2 == 0 { "basic" } else { "premium" }, "crm").await
+        }))
+        .await;
+    for tenant in &during {
+        assert_eq!(placed_on(&app, &tenant.slug).await, "main", "{outage:?}");
+    }
+    println!("{outage:?}: 8 sign-ups, of which some met it first, took {:?}", started.elapsed());
+    assert!(!is_reachable(&app, "alpha").await);
+    assert!(is_reachable(&app, "main").await);
+    assert!(health(&app, "alpha").await["error"].as_str().unwrap().contains(&other.port().to_string()));
+    within(Duration::from_secs(20), "the metric shows it", async || {
+        let metrics = app.admin.get("/metrics").await.text;
+        metrics.contains(r#"tenantry_server_reachable{server="alpha"} 0"#)
+            && metrics.contains(r#"tenantry_server_reachable{server="main"} 1"#)
+    })
+    .await;
+
+    // What works on it waits, without a worker, and says what for.
+    let path = format!("/api/v1/tenants/{}/suspend", tenant.slug);
+    let suspend = app.api.post(&path, json!({})).await.expect(202).json();
+    let suspend = suspend["operation"]["id"].as_str().unwrap().to_owned();
+    let waiting = app.operation_is(&suspend, "waiting").await;
+    assert!(waiting["message"].as_str().unwrap().contains(&other.port().to_string()), "{waiting}");
+    assert_eq!(app.count("SELECT count(*) FROM operations WHERE lease_owner IS NOT NULL").await, 0);
+    assert_eq!(app.count("SELECT max(retries)::bigint FROM operations WHERE state = 'waiting'").await, 0);
+
+    end(&mut other, outage).await;
+    assert_eq!(app.operation_ended(&suspend).await["state"], "succeeded");
+    within(Duration::from_secs(20), "it is known to be back", async || is_reachable(&app, "alpha").await)
+        .await;
+    let after = app.sign_up("after", "basic", "crm").await;
+    assert_eq!(placed_on(&app, &after.slug).await, "alpha");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_server_is_noticed_shown_and_passed_over_and_its_work_goes_on_when_it_is_back() {
+    survive(Outage::Stopped).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hanging_server_is_noticed_shown_and_passed_over_and_its_work_goes_on_when_it_is_back() {
+    survive(Outage::Frozen).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_ups_on_the_healthy_server_are_not_slowed_by_work_that_waits_for_a_hanging_one() {
+    let mut other = server::start(Durability::Volatile).await.unwrap();
+    let app = TestApp::build()
+        // Each wait is looked at again soon: what is known to be away is not tried.
+        .worker(|settings| settings.away_pause = Duration::from_millis(200))
+        .start()
+        .await;
+    app.add_server("alpha", &other).await;
+    let cordon = json!({ "state": "cordoned" });
+    app.api.patch("/api/v1/servers/main", cordon.clone()).await.expect(200);
+    let names: Vec<String> = (0..24).map(|n| format!("old-{n}")).collect();
+    let old = join_all(names.iter().map(|name| app.sign_up(name, "basic", "crm"))).await;
+    app.api.patch("/api/v1/servers/main", json!({ "state": "active" })).await.expect(200);
+    app.api.patch("/api/v1/servers/alpha", cordon).await.expect(200);
+    let slowest = async |round: &str| {
+        let mut slowest = Duration::ZERO;
+        for n in 0..8 {
+            let started = Instant::now();
+            app.sign_up(&format!("{round}-{n}"), "basic", "crm").await;
+            slowest = slowest.max(started.elapsed());
+        }
+        slowest
+    };
+    let alive = slowest("alive").await;
+    app.api.patch("/api/v1/servers/alpha", json!({ "state": "active" })).await.expect(200);
+    begin(&mut other, Outage::Frozen).await;
+    let suspends = join_all(old.iter().map(async |tenant| {
+        let path = format!("/api/v1/tenants/{}/suspend", tenant.slug);
+        let begun = app.api.post(&path, json!({})).await.expect(202).json();
+        begun["operation"]["id"].as_str().unwrap().to_owned()
+    }))
+    .await;
+    for id in &suspends {
+        app.operation_is(id, "waiting").await;
+    }
+    let away = slowest("away").await;
+    println!("slowest of 8 sign-ups: {alive:?} with both servers, {away:?} with one that hangs");
+    // A try of the hanging server takes 4 s.
+    assert!(away < alive * 4 + Duration::from_secs(1), "{alive:?} before, {away:?} with a hanging server");
+    end(&mut other, Outage::Frozen).await;
+    for id in &suspends {
+        assert_eq!(app.operation_ended(id).await["state"], "succeeded");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_up_waits_when_no_server_can_be_reached_and_goes_on_when_one_is_back() {
+    let mut other = server::start(Durability::Volatile).await.unwrap();
+    let app = TestApp::start().await;
+    app.add_server("alpha", &other).await;
+    app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
+    begin(&mut other, Outage::Stopped).await;
+    // The first finds it out, and gives up its placement; the second is not even placed.
+    for (slug, plan) in [("first", "premium"), ("second", "basic")] {
+        let id = app.begin_sign_up(&app.slug(slug), plan).await;
+        let waiting = app.operation_is(&id, "waiting").await;
+        assert!(waiting["message"].as_str().unwrap().contains("can be reached"), "{waiting}");
+    }
+    assert_eq!(app.count("SELECT count(*) FROM placements").await, 0);
+    end(&mut other, Outage::Stopped).await;
+    app.until_zero("SELECT count(*) FROM tenants WHERE status <> 'active'").await;
+    assert_eq!(app.count("SELECT count(*) FROM placements WHERE state = 'serving'").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_address_is_used_at_once_although_the_old_server_answers() {
+    let new = server::start(Durability::Volatile).await.unwrap();
+    let app = TestApp::start().await;
+    app.sign_up("before", "basic", "crm").await;
+    let body = json!({
+        "host": new.host(), "port": new.port(), "adminUser": new.user(),
+        "adminPassword": new.password().expose_secret(),
+    });
+    app.api.patch("/api/v1/servers/main", body).await.expect(200);
+    for (name, plan) in [("one", "basic"), ("two", "premium")] {
+        let tenant = app.sign_up(name, plan, "crm").await;
+        let role = format!("tenant_{}", tenant.slug.replace('-', "_"));
+        for (server, expected) in [(&new, 1i64), (app.server(), 0)] {
+            let mut connection = server::admin(server, "postgres").await;
+            let found = sqlx::query("SELECT count(*) FROM pg_roles WHERE rolname = $1").bind(&role);
+            let count: i64 = found.fetch_one(&mut connection).await.unwrap().get(0);
+            assert_eq!(count, expected, "{role} on port {}", server.port());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_was_dropped_by_hand_is_made_again_and_no_sign_up_fails() {
+    let app = TestApp::start().await;
+    app.sign_up("before", "basic", "crm").await;
+    let login: String =
+        sqlx::query_scalar("SELECT name FROM server_logins").fetch_one(app.owner()).await.unwrap();
+    for (name, plan) in [("one", "basic"), ("two", "premium"), ("three", "basic")] {
+        let mut connection = server::admin(app.server(), app.shared_database()).await;
+        let drop = format!("DROP OWNED BY {login}; DROP ROLE {login}");
+        // In a tenant's own database it has rights too.
+        let databases: Vec<String> =
+            sqlx::query_scalar("SELECT datname::text FROM pg_database WHERE datname LIKE $1")
+                .bind(format!(r"tenant\_%\_{}", app.suffix))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        for database in databases {
+            let mut own = server::admin(app.server(), &database).await;
+            let owned = format!("DROP OWNED BY {login}");
+            sqlx::raw_sql(AssertSqlSafe(owned)).execute(&mut own).await.unwrap();
+        }
+        sqlx::raw_sql(AssertSqlSafe(format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{login}'"
+        )))
+        .execute(&mut connection)
+        .await
+        .unwrap();
+        sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await.unwrap();
+        let tenant = app.sign_up(name, plan, "crm").await;
+        tenant.data.get("/api/contacts").await.expect(200);
+    }
+}
