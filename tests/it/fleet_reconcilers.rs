@@ -109,10 +109,9 @@ async fn a_tick_with_nothing_to_do_asks_no_tenant_server() {
     };
     tick().await;
     let mut connection = server::admin(&other, "postgres").await;
-    sqlx::raw_sql("ALTER SYSTEM SET log_statement = 'all'; SELECT pg_reload_conf()")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    for statement in ["ALTER SYSTEM SET log_statement = 'all'", "SELECT pg_reload_conf()"] {
+        sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+    }
     let statements = || {
         let log = std::fs::read_to_string(other.log_file()).unwrap();
         log.lines().filter(|line| line.contains("statement: ") || line.contains("execute ")).count()

@@ -98,8 +98,8 @@ async fn a_backlog_is_not_queued_again_as_further_jobs() {
     let mut tx = resources.registry.begin().await.unwrap();
     jobs::enqueue_in_tx(&mut tx, Lane::Interactive, &ids).await.unwrap();
     tx.commit().await.unwrap();
-    // As old as the operations say.
-    sqlx::query("UPDATE apalis.jobs SET run_at = run_at - interval '1 minute'")
+    // As old as the operations, by a clock that is some seconds ahead.
+    sqlx::query("UPDATE apalis.jobs SET run_at = run_at - interval '55 seconds'")
         .execute(app.owner())
         .await
         .unwrap();

@@ -24,7 +24,7 @@ async fn a_lost_server_is_removed_with_its_tenants_and_their_slugs_are_free() {
     // It was on the lost server once.
     let retired = "INSERT INTO placements (tenant_id, epoch, state, tier, server_id, database, schema, login,
             role_password, created_at)
-        SELECT tenant_id, 0, 'retired', tier, servers.id, database, schema,
+        SELECT tenant_id, 7, 'retired', tier, servers.id, database, schema,
             (SELECT name FROM server_logins WHERE server_id = servers.id LIMIT 1), role_password, now()
         FROM placements JOIN tenants ON tenants.id = tenant_id, servers
         WHERE slug = $1 AND servers.name = 'alpha'";
@@ -83,7 +83,7 @@ async fn a_lost_server_is_removed_with_its_tenants_and_their_slugs_are_free() {
     }
     // Served from elsewhere, it only lost what it had there.
     elsewhere.data.get("/api/contacts").await.expect(200);
-    assert_eq!(app.count("SELECT count(*) FROM placements WHERE epoch = 0").await, 0);
+    assert_eq!(app.count("SELECT count(*) FROM placements WHERE epoch = 7").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -78,7 +78,7 @@ impl Resources {
     pub(crate) async fn note_away(&self, server: ServerId, error: &str, looked: bool) {
         match self.registry.server_unreachable(server, error, looked).await {
             Ok(true) => {
-                tracing::warn!(server.id = %server, error, "server {server} cannot be reached: {error}")
+                tracing::warn!(server.id = %server, error, "server {server} cannot be reached: {error}");
             }
             Ok(false) => {}
             Err(error) => tracing::debug!(%error, "the health of server {server} cannot be noted"),

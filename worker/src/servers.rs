@@ -90,8 +90,7 @@ impl Servers {
         });
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // Of two that loaded at once the first stays, so that there is one set of connections.
-        let kept =
-            known.entry(id).or_insert_with(|| Known { server: Arc::clone(&loaded), doubted: false });
+        let kept = known.entry(id).or_insert_with(|| Known { server: Arc::clone(&loaded), doubted: false });
         if kept.server.revision < loaded.revision {
             kept.server = loaded;
         } else if kept.doubted {

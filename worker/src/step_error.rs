@@ -75,7 +75,12 @@ impl StepError {
         }
         let message = with_causes(error);
         if error.is_unreachable() {
-            return Self::ServerAway { server: Some(server), message, unsent: error.is_unsent(), known: false };
+            return Self::ServerAway {
+                server: Some(server),
+                message,
+                unsent: error.is_unsent(),
+                known: false,
+            };
         }
         if error.is_unprepared() {
             return Self::Unprepared { message };

@@ -211,7 +211,7 @@ impl ServerAdmin {
     /// hangs is out of reach, however long its statement might still take.
     pub async fn watch<T>(&self, work: impl Future<Output = Result<T, AdminError>>) -> Result<T, AdminError> {
         let got_in = Arc::new(AtomicBool::new(false));
-        let mut work = std::pin::pin!(GOT_IN.scope(Arc::clone(&got_in), work));
+        let mut work = Box::pin(GOT_IN.scope(Arc::clone(&got_in), work));
         loop {
             if let Ok(done) = tokio::time::timeout(self.limits.probe_after, &mut work).await {
                 return done;
@@ -220,7 +220,7 @@ impl ServerAdmin {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                alive = self.look() => match alive {
+                alive = Box::pin(self.look()) => match alive {
                     Err(error) if !got_in.load(Ordering::Relaxed) => return Err(error.unsent()),
                     alive => alive?,
                 },

@@ -269,7 +269,12 @@ impl Registry {
 
     /// Leaves a leased operation to a worker that knows its steps. Nothing else of it changes: this worker knows
     /// neither what its steps are called nor which of them can be undone.
-    pub async fn operation_leave(&self, lease: &Lease, why: &str, after: Duration) -> Result<(), FencedError> {
+    pub async fn operation_leave(
+        &self,
+        lease: &Lease,
+        why: &str,
+        after: Duration,
+    ) -> Result<(), FencedError> {
         let left = sqlx::query!(
             "UPDATE operations SET state = 'queued', lease_owner = NULL, lease_expires_at = NULL, message = $3,
                  run_after = now() + $4, silent_ends = greatest(silent_ends - 1, 0)
@@ -436,7 +441,8 @@ impl Registry {
 
     /// Queues a job for every operation that is due and has none that lives: its worker died, its next try
     /// has come, or its job got lost. A job counts as lost when nobody took it for `lost_after` although the
-    /// lane has no older one waiting. Answers which.
+    /// lane has no older one waiting, give or take as much again: jobs carry the time of whoever queued them, whose
+    /// clock may be ahead of the registry's. Answers which.
     pub async fn operation_requeue_stranded(
         &self,
         lane: Lane,
@@ -460,7 +466,7 @@ impl Registry {
                      -- What waits for a server that is away is due when that is back.
                      AND NOT EXISTS (SELECT FROM servers WHERE id = waiting_for AND unreachable_since IS NOT NULL)
                      AND (enqueued_at < due.at OR (enqueued_at < now() - $1::interval
-                         AND enqueued_at < coalesce($3::timestamptz, now())))
+                         AND enqueued_at < coalesce($3::timestamptz - $1::interval, now())))
                  ORDER BY due.at LIMIT $2 FOR UPDATE OF operations SKIP LOCKED
              )
              UPDATE operations SET enqueued_at = now() FROM stranded WHERE operations.id = stranded.id

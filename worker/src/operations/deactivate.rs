@@ -35,7 +35,6 @@ pub(super) fn define() -> Sequence<Deactivate> {
         .step(step!(close_login, "ending the tenant's own connections").undo(undo!(reopen_login)))
 }
 
-#[expect(clippy::unused_async, reason = "steps are async")]
 async fn close_route(work: &Work<Deactivate>) -> StepResult {
     work.change_status(StatusChange::DeactivatedForDays(work.input.retention_days));
     Ok(Done::Now)

@@ -173,7 +173,7 @@ async fn where_possible(work: &Work<Provision>, make: RunFn<Provision>) -> StepR
                 work.resources.servers.forget(server);
                 give_up_placement(work, true).await?;
             }
-            made => return made,
+            result => return result,
         }
     }
 }
@@ -258,7 +258,6 @@ async fn adopt_schema(work: &Work<Provision>) -> StepResult {
 }
 
 /// Until the tier exists. The API refuses such sign-ups; a plan may have changed since.
-#[expect(clippy::unused_async, reason = "steps are async")]
 async fn refuse_instance(work: &Work<Provision>) -> StepResult {
     Err(StepError::permanent(format!(
         "plan {} is of tier instance, which cannot be made yet; choose a plan of tier schema or database",

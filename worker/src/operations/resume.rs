@@ -29,7 +29,6 @@ pub(super) fn define() -> Sequence<Resume> {
         .step(step!(open_route, "telling the data planes").undo(undo!(close_route)))
 }
 
-#[expect(clippy::unused_async, reason = "steps are async")]
 async fn open_route(work: &Work<Resume>) -> StepResult {
     work.change_status(StatusChange::To(TenantPhase::Active));
     Ok(Done::Now)

@@ -29,7 +29,6 @@ pub(super) fn define() -> Sequence<Suspend> {
         .step(step!(close_login, "ending the tenant's own connections").undo(undo!(reopen_login)))
 }
 
-#[expect(clippy::unused_async, reason = "steps are async")]
 async fn close_route(work: &Work<Suspend>) -> StepResult {
     work.change_status(StatusChange::To(TenantPhase::Suspended));
     Ok(Done::Now)

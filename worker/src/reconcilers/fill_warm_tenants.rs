@@ -11,8 +11,9 @@ use tenantry_registry::{WarmKind, WarmTenant};
 use secrecy::ExposeSecret;
 
 use super::{
-    Reconciled, note_failure,
+    Reconciled,
     fill_warm_databases::{apps, may_be_filled},
+    note_failure,
 };
 use crate::{
     Resources, password::password, servers::Server as ServerConnections, step_error::StepError,

@@ -52,6 +52,8 @@ pub(super) async fn run_again(start: &StartOperation, failed: OperationId) -> Re
     start.again(failed).await.map_err(|error| match error {
         RetryError::Start(error) => error.into(),
         // The same visitor has taken it up at the same moment.
-        RetryError::NotFailed(_) | RetryError::Unreadable(_) | RetryError::NotFound => CreateTenantError::SlugTaken.into(),
+        RetryError::NotFailed(_) | RetryError::Unreadable(_) | RetryError::NotFound => {
+            CreateTenantError::SlugTaken.into()
+        }
     })
 }
