@@ -39,7 +39,8 @@ impl Server {
         &self,
         work: impl Future<Output = Result<T, AdminError>>,
     ) -> Result<T, StepError> {
-        self.admin.watch(work).await.map_err(|error| StepError::on_server(self.id, &error))
+        // On the heap: it holds all that the work holds, in every step that calls.
+        Box::pin(self.admin.watch(work)).await.map_err(|error| StepError::on_server(self.id, &error))
     }
 }
 

@@ -153,7 +153,7 @@ impl std::fmt::Display for VersionFault {
                 write!(f, "version {version} fails after its own down SQL, which leaves something behind")?;
             }
             (VersionPart::Extensions, _) => {
-                f.write_str("the extensions of the manifest cannot be installed")?
+                f.write_str("the extensions of the manifest cannot be installed")?;
             }
             _ => f.write_str("the seed fails")?,
         }

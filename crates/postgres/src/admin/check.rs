@@ -65,11 +65,11 @@ struct Check<'a> {
 
 impl Check<'_> {
     async fn run(mut self) -> ServerCheck {
-        if let Some(mut session) = self.connect().await {
-            if let Err(error) = self.look(&mut session).await {
-                let message = self.admin.failed(TASK, error).to_string();
-                self.problem(Code::Unreachable, message);
-            }
+        if let Some(mut session) = self.connect().await
+            && let Err(error) = self.look(&mut session).await
+        {
+            let message = self.admin.failed(TASK, error).to_string();
+            self.problem(Code::Unreachable, message);
         }
         self.admin.close().await;
         self.found

@@ -4,7 +4,7 @@
 //! Normally in a schema of the shared database, in one transaction that is rolled back. A file that runs outside of
 //! transactions needs a database of its own, which is dropped afterwards.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use rand::Rng;
 use sqlx::{
@@ -307,7 +307,6 @@ fn scratch_block(name: &ObjectName) -> String {
 fn extensions(app: &App) -> String {
     let mut body = String::from("NULL;");
     for name in &app.manifest.extensions {
-        use std::fmt::Write as _;
         let (literal, quoted) = (sql::literal(name), name.replace('"', "\"\""));
         write!(
             body,
