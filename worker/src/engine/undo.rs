@@ -74,7 +74,7 @@ impl Execution<'_> {
                 Ok(()) => return Ok(None),
                 Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => return Err(error),
                 Err(StepError::ServerAway { server, message, .. }) => {
-                    self.note_away(server, &message).await;
+                    self.note_away(server, &message).await?;
                     self.emit(OperationEventKind::Waiting, Some(index), index + 1, &message);
                     let mut entry = Entry::at(index + 1);
                     entry.undoing = true;
