@@ -1,6 +1,9 @@
 //! What steps work with: the operation, its subject, the worker's resources.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use secrecy::SecretString;
 use tenantry_domain::{
@@ -163,6 +166,7 @@ pub struct TenantSubject {
     placement: Mutex<Option<(Placement, i64)>>,
     app: OnceCell<Arc<App>>,
     role_password: OnceLock<SecretString>,
+    tried_server: AtomicBool,
 }
 
 impl TenantSubject {
@@ -177,7 +181,18 @@ impl TenantSubject {
             placement: Mutex::new(details.placement.zip(server_revision)),
             app: OnceCell::new(),
             role_password: OnceLock::new(),
+            tried_server: AtomicBool::new(false),
         }
+    }
+
+    /// Whether this worker has tried to make something of the tenant on a server.
+    pub(crate) fn has_tried_server(&self) -> bool {
+        self.tried_server.load(Ordering::Relaxed)
+    }
+
+    /// Notes that something of the tenant may be on its server.
+    pub(crate) fn note_tried_server(&self) {
+        self.tried_server.store(true, Ordering::Relaxed);
     }
 }
 

@@ -149,14 +149,21 @@ async fn create_schema(work: &Work<Provision>) -> StepResult {
         match make_schema(work).await {
             // Nothing was made for this tenant yet, on any server: it need not wait for this one.
             Err(StepError::ServerAway { server: Some(server), message, unsent: true })
-                if work.lease.operation.attempts == 1 && work.lease.operation.retries == 0 =>
+                if work.lease.operation.attempts == 1
+                    && work.lease.operation.retries == 0
+                    && !work.subject.has_tried_server() =>
             {
-                work.resources.note_away(server, &message).await;
                 work.resources.servers.forget(server);
                 forget_placement(work).await?;
+                // After what only the lease's holder can do: one that was frozen may have missed the answer.
+                work.resources.note_away(server, &message).await;
                 place(work).await?;
             }
-            made => return made,
+            made => {
+                // It may have been made although it failed.
+                work.subject.note_tried_server();
+                return made;
+            }
         }
     }
 }
