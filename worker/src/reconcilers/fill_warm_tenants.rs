@@ -64,8 +64,14 @@ async fn fill_server(resources: &Resources, server: &Server, apps: &[std::sync::
     }
     let access = resources.servers.get(server.id, server.revision).await?;
     let mut changed = 0;
-    for name in outdated {
-        access.call(access.admin.drop_warm_tenant(&name, &settings.label)).await?;
+    // What the registry does not know: its maker died before it was registered, or whoever had taken it before it
+    // was named. Read after the server, so that one that is registered meanwhile is known; one that a late
+    // twin of this run is just making is dropped too, and whoever takes it makes the tenant anew.
+    let mut unknown = access.call(access.admin.warm_tenants(&settings.label)).await?;
+    let known = registry.warm_names(server.id).await?;
+    unknown.retain(|name| !known.contains(name) && !outdated.contains(name));
+    for name in outdated.iter().chain(&unknown) {
+        access.call(access.admin.drop_warm_tenant(name, &settings.label)).await?;
         changed += 1;
     }
     for (app, fingerprint, count, failed) in missing {
