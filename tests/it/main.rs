@@ -13,6 +13,7 @@ mod crashes;
 mod dev;
 mod domains;
 mod enqueue;
+mod freezing;
 mod idempotency;
 mod isolation;
 mod keys;
