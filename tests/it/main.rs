@@ -14,6 +14,7 @@ mod dev;
 mod domains;
 mod enqueue;
 mod fleet_reconcilers;
+mod freezing;
 mod hanging_registry_worker;
 mod idempotency;
 mod isolation;

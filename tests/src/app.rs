@@ -40,6 +40,7 @@ pub struct TestAppBuilder {
     registry_proxy: Option<SocketAddr>,
     worker_registry_proxy: Option<SocketAddr>,
     control_plane_registry_proxy: Option<SocketAddr>,
+    tenant_server_proxy: Option<SocketAddr>,
     registry_timeout: Duration,
     control_plane: Box<dyn FnOnce(&mut tenantry_control_plane::Settings) + Send>,
     data_plane: Box<dyn FnOnce(&mut tenantry_data_plane::Settings) + Send>,
@@ -102,6 +103,7 @@ impl Default for TestAppBuilder {
             registry_proxy: None,
             worker_registry_proxy: None,
             control_plane_registry_proxy: None,
+            tenant_server_proxy: None,
             // A machine that is busy with other tests is not a registry that hangs.
             registry_timeout: Duration::from_secs(30),
             control_plane: Box::new(|_| {}),
@@ -180,6 +182,13 @@ impl TestAppBuilder {
     #[must_use]
     pub fn with_control_plane_registry_proxy(mut self, proxy: SocketAddr) -> Self {
         self.control_plane_registry_proxy = Some(proxy);
+        self
+    }
+
+    /// Everybody reaches the tenants' server through a proxy.
+    #[must_use]
+    pub fn with_tenant_server_proxy(mut self, proxy: SocketAddr) -> Self {
+        self.tenant_server_proxy = Some(proxy);
         self
     }
 
@@ -307,7 +316,7 @@ impl TestAppBuilder {
             suffix,
         };
         app.load_apps(&self.apps).await;
-        app.register_server(self.admin).await;
+        app.register_server(self.admin, self.tenant_server_proxy).await;
         if self.worker {
             let mut settings = app.worker_settings();
             (self.worker_settings)(&mut settings);
@@ -466,6 +475,18 @@ impl TestApp {
         }
     }
 
+    /// Starts a worker in this process, where there is none; [`TestApp::stop_worker`] stops it.
+    pub async fn start_worker(&mut self, settings: tenantry_worker::Settings) {
+        self.worker_stop = self.stop.child_token();
+        let registry = RegistryConfig { url: self.registry_url.clone(), connect: ConnectSettings::default() };
+        let config = WorkerConfig::new(registry, self.kek.clone(), settings);
+        let worker = Box::pin(compose::worker::start(&self.process, config, self.worker_stop.clone()))
+            .await
+            .expect("a worker");
+        self.worker = Some(worker.role);
+        self.worker_task = Some(worker.task);
+    }
+
     /// Another worker on this registry, that ends when the guard is dropped.
     pub fn second_worker(&self) -> DropGuard {
         let stop = self.stop.child_token();
@@ -554,11 +575,11 @@ impl TestApp {
         }
     }
 
-    async fn register_server(&self, admin: Option<AdminLogin>) {
+    async fn register_server(&self, admin: Option<AdminLogin>, proxy: Option<SocketAddr>) {
         let server = self.server();
         let admin = admin.unwrap_or_else(|| AdminLogin::superuser(server));
         let body = json!({
-            "name": "main", "host": server.host(), "port": server.port(), "adminUser": admin.user,
+            "name": "main", "host": server.host(), "port": proxy.map_or(server.port(), |proxy| proxy.port()), "adminUser": admin.user,
             "adminPassword": admin.password.expose_secret(), "sharedDatabase": self.shared_database,
             "tiers": ["schema", "database"], "capacity": 10_000, "maxConnections": 16, "region": "local",
             "provider": "static",

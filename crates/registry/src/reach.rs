@@ -20,7 +20,7 @@ const SESSION: [(&str, &str); 4] = [
     ("tcp_keepalives_idle", "10"),
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
-    ("idle_in_transaction_session_timeout", "60s"),
+    ("idle_in_transaction_session_timeout", "10s"),
 ];
 
 /// How a part's sessions begin: as its database role.

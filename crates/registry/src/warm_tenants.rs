@@ -37,7 +37,8 @@ pub struct WarmKind<'a> {
 
 impl Registry {
     /// Takes a free warm tenant for an operation, on the emptiest server by share that can be reached. None
-    /// whose login an earlier tenant of the same slug had.
+    /// whose login an earlier tenant of the same slug had. An operation whose worker took one and died before
+    /// it placed the tenant gets that one again.
     pub async fn warm_take(
         &self,
         lease: &Lease,
@@ -47,21 +48,27 @@ impl Registry {
             r#"WITH fence AS MATERIALIZED (
                    SELECT id, tenant_id FROM operations WHERE id = $1 AND fence = $2
                    AND state IN ('running', 'undoing') FOR UPDATE
+               ), own AS MATERIALIZED (
+                   SELECT warm_tenants.server_id, warm_tenants.name
+                   FROM fence JOIN warm_tenants ON operation_id = fence.id JOIN servers ON servers.id = server_id
+                   WHERE app = $3 AND fingerprint = $4 AND tier = $5
+                       AND servers.state = 'active' AND servers.tenants < capacity AND unreachable_since IS NULL
+                   LIMIT 1
                ), free AS MATERIALIZED (
                    SELECT warm_tenants.server_id, warm_tenants.name
                    FROM warm_tenants JOIN servers ON servers.id = server_id, fence
-                   WHERE app = $3 AND fingerprint = $4 AND tier = $5
-                       -- Or taken by an earlier try whose answer got lost.
-                       AND (operation_id IS NULL OR operation_id = fence.id)
+                   WHERE app = $3 AND fingerprint = $4 AND tier = $5 AND operation_id IS NULL
+                       AND NOT EXISTS (SELECT FROM own)
                        AND servers.state = 'active' AND servers.tenants < capacity AND unreachable_since IS NULL
                        AND login <> ALL (
                            SELECT unnest(before.retired_logins) FROM tenants AS before
                            JOIN tenants AS own ON own.slug = before.slug WHERE own.id = fence.tenant_id)
-                   ORDER BY operation_id IS NULL, servers.tenants::float8 / capacity, warm_tenants.created_at
+                   ORDER BY servers.tenants::float8 / capacity, warm_tenants.created_at
                    LIMIT 1 FOR UPDATE OF warm_tenants SKIP LOCKED
                ), taken AS (
-                   UPDATE warm_tenants SET operation_id = fence.id FROM free, fence
-                   WHERE warm_tenants.server_id = free.server_id AND warm_tenants.name = free.name
+                   UPDATE warm_tenants SET operation_id = fence.id
+                   FROM fence, (TABLE own UNION ALL TABLE free) AS chosen
+                   WHERE warm_tenants.server_id = chosen.server_id AND warm_tenants.name = chosen.name
                    RETURNING warm_tenants.server_id, warm_tenants.name, login, password, version
                )
                SELECT server_id AS "server_id?", name AS "name?", login AS "login?", password AS "password?",

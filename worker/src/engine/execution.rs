@@ -262,7 +262,7 @@ impl Execution<'_> {
                 Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => return Err(error),
                 Err(StepError::ServerAway { server, message, known, .. }) => {
                     if !known {
-                        self.note_away(server, &message).await;
+                        self.note_away(server, &message).await?;
                     }
                     return Ok(Tried::Away(server, message));
                 }

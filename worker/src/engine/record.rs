@@ -149,12 +149,15 @@ impl Execution<'_> {
         Ok(Executed::Ended)
     }
 
-    /// Notes that a server cannot be reached, so that nobody else tries in vain.
-    pub(super) async fn note_away(&self, server: Option<ServerId>, message: &str) {
+    /// Notes that a server cannot be reached, so that nobody else tries in vain. Not by a worker that lost its
+    /// lease: whoever has it now ended this one's sessions there, which looks the same from here.
+    pub(super) async fn note_away(&self, server: Option<ServerId>, message: &str) -> Result<(), StepError> {
         if let Some(server) = server {
             self.engine.resources.servers.forget(server);
+            self.patiently(|| self.registry().operation_heartbeat(self.steps.lease(), None)).await?;
             self.engine.resources.note_away(server, message, false).await;
         }
+        Ok(())
     }
 
     /// Whatever was wrong with the connection to the server: its address and login are read anew.

@@ -76,7 +76,7 @@ impl Execution<'_> {
                 Err(StepError::ServerAway { server, message, known, .. }) => {
                     // That the registry knew of it is no news.
                     if !known {
-                        self.note_away(server, &message).await;
+                        self.note_away(server, &message).await?;
                         self.emit(OperationEventKind::Waiting, Some(index), index + 1, &message);
                     }
                     let mut entry = Entry::at(index + 1);

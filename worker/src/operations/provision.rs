@@ -169,9 +169,10 @@ async fn where_possible(work: &Work<Provision>, make: RunFn<Provision>) -> StepR
         let untouched = work.take_untouched();
         match make(work).await {
             Err(StepError::ServerAway { server: Some(server), message, unsent: true, .. }) if untouched => {
-                work.resources.note_away(server, &message, false).await;
                 work.resources.servers.forget(server);
                 give_up_placement(work, true).await?;
+                // After what only the lease's holder can do: one that was frozen may have missed the answer.
+                work.resources.note_away(server, &message, false).await;
             }
             result => return result,
         }

@@ -64,7 +64,8 @@ impl ServerAdmin {
                 PERFORM {copy_lock};
                 REVOKE ALL ON DATABASE {from} FROM PUBLIC;
                 COMMENT ON DATABASE {from} IS {mark};
-                ALTER DATABASE {from} CONNECTION LIMIT -1;
+                -- Somebody who was about to drop the copy may have closed it.
+                ALTER DATABASE {from} ALLOW_CONNECTIONS true CONNECTION LIMIT -1;
                 ALTER DATABASE {from} RENAME TO {to};
             END IF;",
             look = owner.look_at_database(),

@@ -231,6 +231,8 @@ pub(super) fn passes(code: &str, message: &str) -> bool {
         // Serialization, deadlock, lock timeout, object in use, too many connections, out of
         // memory or locks (max_locks_per_transaction is shared by all).
         || matches!(code, "40001" | "40P01" | "55P03" | "55006" | "53300" | "53200" | "53400")
+        // The transaction stood still for too long: this process was frozen, not wrong.
+        || code == "25P03"
         // Two statements changed one catalog row at once: PostgreSQL has no code for it.
         || (code == "XX000" && message.contains("concurrently"))
         // `CREATE ... IF NOT EXISTS` by two sessions at once: the loser finds it next time.
@@ -244,7 +246,7 @@ mod tests {
 
     #[test]
     fn what_passes_by_itself_is_tried_again() {
-        for code in ["08006", "57P01", "57P03", "40001", "40P01", "55P03", "55006", "53300"] {
+        for code in ["08006", "57P01", "57P03", "40001", "40P01", "55P03", "55006", "53300", "25P03"] {
             assert!(passes(code, ""), "{code}");
         }
         for code in ["42601", "42501", "23505", "XX000", "28P01", "3D000"] {

@@ -85,6 +85,11 @@ pub(super) fn install() -> String {
                     WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() AND objsubid = 1
                         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
                         AND (classid::bigint << 32) | objid::bigint = session;
+                -- One that does not end in time still holds its lock: nobody goes on beside it.
+                IF NOT pg_try_advisory_xact_lock(session) THEN
+                    RAISE EXCEPTION USING ERRCODE = 'lock_not_available',
+                        MESSAGE = 'a session of an earlier attempt has not ended yet';
+                END IF;
                 UPDATE {SYSTEM_SCHEMA}.fences AS known SET token = fence.token, raised_at = now()
                     WHERE known.subject = fence.subject;
             END IF;

@@ -440,6 +440,48 @@ async fn a_statement_outside_of_transactions_ends_when_a_later_attempt_begins() 
 }
 
 #[tokio::test]
+async fn nobody_goes_on_beside_a_session_of_an_earlier_attempt_that_does_not_end() {
+    let bench = Bench::new("unending").await;
+    let tenant = bench.tenant_without_tables("tenant_unending").await;
+    let mark = mark(&tenant);
+    // As a worker has it in a migration outside of transactions.
+    let mut early = bench.admin.connection("test").await.unwrap();
+    let fence = owner_at(&tenant, &mark, 5).fence.unwrap();
+    let hold = format!("DO $$ BEGIN {} END $$; {}", fence.perform(), fence.session_lock());
+    sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut *early).await.unwrap();
+    let backend = "SELECT pg_backend_pid()";
+    let backend: i32 = sqlx::query_scalar(backend).persistent(false).fetch_one(&mut *early).await.unwrap();
+    let signal = |name: &str| {
+        let kill = std::process::Command::new("kill").args(["-s", name, &backend.to_string()]).status();
+        assert!(kill.unwrap().success());
+    };
+    signal("STOP");
+    let refused = bench.admin.drop_schema(owner_at(&tenant, &mark, 6)).await;
+    signal("CONT");
+    let refused = refused.unwrap_err();
+    assert!(refused.code() == Some("55P03") && refused.is_transient(), "{refused}");
+    bench.admin.drop_schema(owner_at(&tenant, &mark, 6)).await.unwrap();
+    early.close_on_drop();
+}
+
+#[tokio::test]
+async fn a_warm_copy_that_somebody_was_about_to_drop_can_be_taken() {
+    let bench = Bench::new("closed").await;
+    let (admin, app, tenant) = (&bench.admin, notes(), name("tenant_closed"));
+    let template = admin.ensure_template(&app, "closed").await.unwrap();
+    let copy = admin.add_warm(&template).await.unwrap();
+    admin.execute(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", copy.quoted())).await.unwrap();
+    let (mark, secret) = (mark(&tenant), "pw".into());
+    let own = owner(&tenant, &mark);
+    admin.create_database(own, &bench.role(&secret), &app, "closed").await.unwrap();
+    assert!(!admin.database_exists(&copy, "test").await.unwrap(), "it was taken");
+    admin.adopt_schema(own, &bench.login, &app).await.unwrap();
+    assert!(bench.log_in("tenant_closed", "pw", &tenant).await.is_ok());
+    admin.drop_database(own).await.unwrap();
+    admin.drop_role(own).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_warm_tenant_is_named_once_and_works_as_one_that_was_made() {
     let bench = Bench::new("naming").await;
     let (admin, secret) = (&bench.admin, "pw".into());

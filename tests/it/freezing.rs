@@ -1,0 +1,126 @@
+//! Workers that freeze before and after every message that they send in every operation, and wake up when
+//! another has finished it and the world has moved on: nothing is lost, nothing doubled.
+
+mod cases;
+mod findings;
+mod stage;
+mod world;
+
+use std::{collections::BTreeMap, env::var_os};
+
+use rand::{Rng, RngExt, SeedableRng, rngs::StdRng};
+use tenantry_domain::operation::OperationKind;
+use tenantry_tests::freezing::{Message, Side, say};
+
+use cases::{Case, Undo};
+use stage::{Point, Stage};
+
+/// Points that are tried at once.
+const AT_ONCE: usize = 24;
+
+/// Chooses the points of a case from the messages of an undisturbed run.
+type Choose<'a> = &'a mut dyn FnMut(Case, &[Message]) -> Vec<(usize, Side)>;
+
+/// Before and after each message.
+fn all(_: Case, messages: &[Message]) -> Vec<(usize, Side)> {
+    (0..messages.len()).flat_map(|at| [(at, Side::Before), (at, Side::After)]).collect()
+}
+
+/// One message of each step to freeze before, and one to freeze after. Of an operation that is undone, one of
+/// each step that is undone: what comes before is the same as in one that is not.
+fn of_each_step(case: Case, messages: &[Message], random: &mut StdRng) -> Vec<(usize, Side)> {
+    let mut steps = BTreeMap::<&str, Vec<usize>>::new();
+    for (at, message) in messages.iter().enumerate() {
+        steps.entry(&message.step).or_default().push(at);
+    }
+    let mut any = |of: &Vec<usize>| of[random.random_range(0..of.len())];
+    match case.undo {
+        None => steps.values().flat_map(|of| [(any(of), Side::Before), (any(of), Side::After)]).collect(),
+        Some(undo) => steps
+            .into_iter()
+            .filter(|(step, _)| undo == Undo::Cancelled || step.starts_with("und"))
+            .map(|(_, of)| any(&of))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|at| (at, if random.random() { Side::Before } else { Side::After }))
+            .collect(),
+    }
+}
+
+/// Tries points of some cases, which one stage can hold; says how many, and asserts that nothing was lost.
+async fn freeze(what: &str, cases: Vec<Case>, choose: Choose<'_>) {
+    let mut stage = Stage::set(cases.iter().any(|case| case.warm)).await;
+    stage.use_once().await;
+    let undisturbed: Vec<Point> = cases.iter().map(|case| Point { case: *case, freeze: None }).collect();
+    let mut points = Vec::new();
+    for (outcome, case) in stage.run(&undisturbed).await.into_iter().zip(&cases) {
+        assert!(outcome.losses.is_empty(), "undisturbed, {case}: {:#?}", outcome.losses);
+        let chosen = choose(*case, &outcome.messages);
+        points.extend(chosen.into_iter().map(|freeze| Point { case: *case, freeze: Some(freeze) }));
+    }
+    let (mut tried, mut frozen, mut losses, mut lost) = (0, 0, 0, Vec::new());
+    for wave in points.chunks(AT_ONCE) {
+        for outcome in stage.run(wave).await {
+            frozen += usize::from(outcome.frozen);
+            lost.extend(outcome.losses);
+        }
+        (tried, losses) = (tried + wave.len(), lost.len());
+        let of = points.len();
+        say(&format!(
+            "freezing, {what}: {tried} of {of} points, frozen at {frozen} of them, {losses} losses"
+        ));
+    }
+    assert!(lost.is_empty(), "{losses} losses: {lost:#?}");
+    // One that a run does not come to is none: how many messages there are depends a little on time.
+    assert!(frozen * 10 >= tried * 9, "only {frozen} of {tried} points were reached");
+}
+
+/// The seed of this run: of the environment, to repeat one, or a new one.
+fn seed() -> u64 {
+    let given = var_os("TENANTRY_TEST_SEED").and_then(|text| text.to_str()?.parse().ok());
+    given.unwrap_or_else(|| rand::rng().next_u64())
+}
+
+async fn freeze_in_each_step(what: &str, cases: Vec<Case>) {
+    let seed = seed();
+    say(&format!("freezing, {what}: TENANTRY_TEST_SEED={seed}"));
+    let mut random = StdRng::seed_from_u64(seed);
+    freeze(what, cases, &mut |case, messages| of_each_step(case, messages, &mut random)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_frozen_in_any_step_harms_nothing_when_it_goes_on() {
+    freeze_in_each_step("each step", cases::cold()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_frozen_in_any_step_with_a_warm_tenant_harms_nothing_when_it_goes_on() {
+    freeze_in_each_step("each step, warm", cases::warm()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_frozen_while_it_gives_a_server_up_harms_nothing_when_it_goes_on() {
+    freeze_in_each_step("each step, lost server", cases::of(OperationKind::RemoveLostServer)).await;
+}
+
+/// Each message of an operation: `cargo test -p tenantry-tests --test it -- freezing --ignored`.
+macro_rules! every_message {
+    ($($name:ident: $what:literal, $cases:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        #[ignore = "takes minutes; see CONTRIBUTING.md"]
+        async fn $name() {
+            freeze($what, $cases, &mut all).await;
+        }
+    )*};
+}
+
+every_message! {
+    every_message_of_provision: "provision", cases::of(OperationKind::Provision);
+    every_message_of_provision_with_a_warm_tenant: "provision, warm", cases::warm();
+    every_message_of_suspend: "suspend", cases::of(OperationKind::Suspend);
+    every_message_of_resume: "resume", cases::of(OperationKind::Resume);
+    every_message_of_deactivate: "deactivate", cases::of(OperationKind::Deactivate);
+    every_message_of_restore: "restore", cases::of(OperationKind::Restore);
+    every_message_of_purge: "purge", cases::of(OperationKind::Purge);
+    every_message_of_remove_lost_server: "remove lost server", cases::of(OperationKind::RemoveLostServer);
+}

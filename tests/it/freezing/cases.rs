@@ -1,0 +1,107 @@
+//! What a worker is frozen in.
+
+use std::fmt;
+
+use tenantry_domain::{operation::OperationKind, plan::Tier};
+use tenantry_tests::probe::point_to_text;
+use tenantry_worker::{
+    engine::{Moment, Point},
+    operations::outlines,
+};
+
+/// An operation on a tenant of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Case {
+    pub(super) kind: OperationKind,
+    pub(super) tier: Tier,
+    /// A sign-up takes a warm tenant.
+    pub(super) warm: bool,
+    pub(super) undo: Option<Undo>,
+}
+
+/// Why an operation is undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undo {
+    /// Its last step that can be undone fails when it has run. Another worker's does not.
+    Failed,
+    /// Its first worker ran all that can be undone and died; then it was cancelled.
+    Cancelled,
+}
+
+impl Case {
+    pub(super) fn plan(self) -> &'static str {
+        if self.tier == Tier::Schema { "basic" } else { "premium" }
+    }
+
+    /// When its last step that can be undone has run, as text.
+    pub(super) fn last_undone(self) -> Option<String> {
+        let outline = outlines()
+            .into_iter()
+            .find(|(tier, outline)| outline.kind == self.kind && tier.is_none_or(|tier| tier == self.tier))
+            .unwrap()
+            .1;
+        let step = outline.steps[..outline.no_return].last()?;
+        Some(point_to_text(Point { kind: self.kind, step, moment: Moment::Ran }))
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let warm = if self.warm { ", warm" } else { "" };
+        write!(f, "{} ({}{warm})", self.kind, self.tier)?;
+        match self.undo {
+            None => Ok(()),
+            Some(Undo::Failed) => f.write_str(" that fails"),
+            Some(Undo::Cancelled) => f.write_str(" that is cancelled"),
+        }
+    }
+}
+
+/// All that need no warm tenants and no lost server.
+pub(super) fn cold() -> Vec<Case> {
+    let mut cases = everything();
+    cases.retain(|case| !case.warm && case.kind != OperationKind::RemoveLostServer);
+    cases
+}
+
+/// All that need warm tenants.
+pub(super) fn warm() -> Vec<Case> {
+    let mut cases = everything();
+    cases.retain(|case| case.warm);
+    cases
+}
+
+/// All of a kind, without warm tenants.
+pub(super) fn of(kind: OperationKind) -> Vec<Case> {
+    let mut cases = everything();
+    cases.retain(|case| !case.warm && case.kind == kind);
+    cases
+}
+
+fn everything() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (of, outline) in outlines() {
+        let tiers = match of {
+            Some(tier) => vec![tier],
+            // What it does differs by tier.
+            None if outline.kind == OperationKind::Purge => vec![Tier::Schema, Tier::Database],
+            None => vec![Tier::Schema],
+        };
+        for tier in tiers {
+            let mut undos = vec![None];
+            if outline.no_return > 0 {
+                undos.extend([Some(Undo::Failed), Some(Undo::Cancelled)]);
+            }
+            let warms: &[bool] = match (outline.kind, tier) {
+                (OperationKind::Provision, Tier::Schema) => &[false, true],
+                _ => &[false],
+            };
+            for warm in warms {
+                let cases_of =
+                    undos.iter().map(|undo| Case { kind: outline.kind, tier, warm: *warm, undo: *undo });
+                cases.extend(cases_of);
+            }
+        }
+    }
+    cases
+}
