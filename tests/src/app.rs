@@ -465,6 +465,24 @@ impl TestApp {
         }
     }
 
+    /// Starts a worker again in place of the one that was stopped, with the same settings but its name.
+    ///
+    /// # Panics
+    /// There was none, or it does not start.
+    pub async fn start_worker(&mut self) {
+        let stopped = self.worker.take().expect("a worker that was stopped");
+        let name = self.worker_settings().name;
+        let settings = tenantry_worker::Settings { name, ..stopped.resources().settings.clone() };
+        let registry = RegistryConfig { url: self.registry_url.clone(), connect: ConnectSettings::default() };
+        let config = WorkerConfig::new(registry, self.kek.clone(), settings);
+        self.worker_stop = self.stop.child_token();
+        let worker = Box::pin(compose::worker::start(&self.process, config, self.worker_stop.clone()))
+            .await
+            .expect("a worker");
+        self.worker = Some(worker.role);
+        self.worker_task = Some(worker.task);
+    }
+
     /// Another worker on this registry, that ends when the guard is dropped.
     pub fn second_worker(&self) -> DropGuard {
         let stop = self.stop.child_token();
