@@ -50,7 +50,7 @@ impl ServerAdmin {
         app: &App,
         target: Option<AppVersion>,
     ) -> Result<MigrationReport, AdminError> {
-        let connection = self.connection_to(database, TASK).await?;
+        let connection = self.connection_for_tables(database, TASK).await?;
         self.migrate_on(connection, owner, "", app, target, false).await
     }
 
@@ -86,7 +86,7 @@ impl ServerAdmin {
     ) -> Result<MigrationReport, AdminError> {
         let migrator = migrator(owner.name, app);
         let run = Run { admin: self, owner, as_admin: "", app, seed: None, migrator };
-        let mut connection = self.connection_to(database, TASK).await?;
+        let mut connection = self.connection_for_tables(database, TASK).await?;
         let target = target.map_or(0, AppVersion::number);
         run.in_transaction(&mut connection, Direction::Down(target)).await
     }

@@ -32,7 +32,7 @@ impl ServerAdmin {
             schema = ensure_schema(owner),
             connect = connect(&database, owner.name, role.login),
         );
-        let connection = self.connection(task).await?;
+        let connection = self.connection_for_tables(&database, task).await?;
         self.migrate_on(connection, owner, &as_admin, app, None, true).await
     }
 
