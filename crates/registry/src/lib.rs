@@ -39,7 +39,7 @@ mod usage_samples;
 mod warm_tenants;
 
 pub use api_keys::NewApiKey;
-pub use apps::{AppSummary, PushVersionError, VersionChangeError};
+pub use apps::{AppStamp, AppSummary, PushVersionError, VersionChangeError};
 pub use connect::{ConnectSettings, Part, PoolUse, Registry};
 pub use domains::{DomainAddError, TenantDomain};
 pub use error::RegistryError;
@@ -63,4 +63,4 @@ pub use storage_samples::UnsampledTenant;
 pub use tenants::{NewTenant, TenantChange, TenantCreateError, TenantDetails, TenantFilter, TenantWithPlan};
 pub use timed::{TimedConnection, Transaction};
 pub use usage_samples::UsageSample;
-pub use warm_tenants::{WarmKind, WarmTenant};
+pub use warm_tenants::{WarmCounts, WarmKind, WarmTenant};

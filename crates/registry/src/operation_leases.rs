@@ -17,7 +17,8 @@ use tenantry_domain::{
 };
 
 use crate::{
-    NewEvent, Registry, RegistryError, jobs, operation_events::Columns, operation_rows::OperationRow,
+    NewEvent, Registry, RegistryError, error::Stored, jobs, operation_events::Columns,
+    operation_rows::OperationRow,
 };
 
 /// Another worker has the operation, or it is over: stop writing.
@@ -372,6 +373,18 @@ impl Registry {
         .map_err(RegistryError::from)?
         .ok_or(LeaseLost)?;
         Ok(Recorded { cancel_requested: recorded.cancel_requested, accepted: recorded.accepted })
+    }
+
+    /// The lanes in which an operation is due, whether a job for it lives or not.
+    pub async fn operation_lanes_due(&self) -> Result<Vec<Lane>, RegistryError> {
+        let lanes = sqlx::query_scalar!(
+            "SELECT DISTINCT lane FROM operations
+             WHERE state IN ('queued', 'running', 'waiting', 'undoing') AND run_after <= now()
+                 AND (lease_expires_at IS NULL OR lease_expires_at <= now())"
+        )
+        .fetch_all(&self.relaxed)
+        .await?;
+        lanes.iter().map(|lane| lane.parse()).collect::<Result<_, _>>().stored("operations.lane")
     }
 
     /// Queues a job for every operation that is due and has none that lives: its worker died, its next try

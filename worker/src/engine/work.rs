@@ -13,7 +13,7 @@ use tenantry_domain::{
     tenant::Tenant,
 };
 use tenantry_postgres::admin::{Fence, Owner};
-use tenantry_registry::{Changes, Lease, PlacementChange, StatusChange, TenantWithPlan};
+use tenantry_registry::{AppStamp, Changes, Lease, PlacementChange, StatusChange, TenantWithPlan};
 use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 
@@ -161,6 +161,7 @@ pub struct TenantSubject {
     mark: String,
     /// Where its data is, or is being made, and the revision of that server.
     placement: Mutex<Option<(Placement, i64)>>,
+    app_stamp: AppStamp,
     app: OnceCell<Arc<App>>,
     role_password: OnceLock<SecretString>,
 }
@@ -168,13 +169,14 @@ pub struct TenantSubject {
 impl TenantSubject {
     /// From what the registry has.
     pub fn new(tenant: TenantWithPlan) -> Self {
-        let TenantWithPlan { details, plan, wrapped_data_key, server_revision } = tenant;
+        let TenantWithPlan { details, plan, wrapped_data_key, server_revision, app_stamp } = tenant;
         Self {
             mark: Resources::owner_mark(details.tenant.id),
             tenant: details.tenant,
             plan,
             wrapped_data_key,
             placement: Mutex::new(details.placement.zip(server_revision)),
+            app_stamp,
             app: OnceCell::new(),
             role_password: OnceLock::new(),
         }
@@ -188,13 +190,13 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
         &self.subject.tenant
     }
 
-    /// The tenant's app as new tenants get it, as it was when a step first asked, with at least one version:
-    /// one operation sees one version of it.
+    /// The tenant's app as new tenants get it, as it was when the worker took the operation, with at least
+    /// one version: one operation sees one version of it.
     pub(crate) async fn app(&self) -> Result<&Arc<App>, StepError> {
         self.subject
             .app
             .get_or_try_init(async || {
-                let app = self.resources.apps.get(&self.tenant().app).await?;
+                let app = self.resources.apps.get(&self.tenant().app, self.subject.app_stamp).await?;
                 app.filter(|app| !app.migrations.is_empty()).ok_or_else(|| {
                     StepError::permanent(format!(
                         "app {} has no version; push one and retry",
