@@ -495,9 +495,14 @@ impl TestApp {
 
     /// A worker on this registry that does nothing: what it works with is for running things by hand.
     pub fn idle_worker(&self, clock: Arc<dyn Clock>) -> Worker {
+        self.idle_worker_with(clock, self.worker_settings())
+    }
+
+    /// The same with other settings.
+    pub fn idle_worker_with(&self, clock: Arc<dyn Clock>, settings: tenantry_worker::Settings) -> Worker {
         let registry =
             Registry::connect_lazy(self.registry_url.expose_secret(), Part::Worker, 12).expect("a URL");
-        Worker::new(registry, self.kek.clone(), clock, self.worker_settings())
+        Worker::new(registry, self.kek.clone(), clock, settings)
     }
 
     async fn load_apps(&self, apps: &[&str]) {

@@ -1,8 +1,6 @@
 //! Warm pools in the caller's hand: filled when it says so.
 
-use secrecy::ExposeSecret;
 use tenantry_domain::SystemClock;
-use tenantry_registry::{Part, Registry};
 use tenantry_worker::{Settings, StepError, Worker, reconcilers::fill_warm_tenants};
 
 use crate::TestApp;
@@ -23,10 +21,8 @@ impl TestApp {
                     VALUES ('fill_warm_tenants', 'test', 'infinity')
                     ON CONFLICT (name) DO UPDATE SET lease_owner = 'test', lease_expires_at = 'infinity'";
         sqlx::query(take).execute(self.owner()).await.expect("the reconciler is taken");
-        let registry =
-            Registry::connect_lazy(self.registry_url().expose_secret(), Part::Worker, 4).expect("a URL");
         let settings = Settings { warm_tenants: tenants, ..self.worker_settings() };
-        WarmPool(Worker::new(registry, self.kek.clone(), SystemClock::shared(), settings))
+        WarmPool(self.idle_worker_with(SystemClock::shared(), settings))
     }
 
     /// Lets the workers fill the pools again.

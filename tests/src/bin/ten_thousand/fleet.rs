@@ -16,6 +16,9 @@ use crate::statements;
 /// The app of the figures in TARGETS.md: 3 tables and a dozen indexes.
 pub(crate) const APP: &str = "crm";
 
+/// Tenants that the worker keeps ready.
+pub(crate) const WARM: usize = 8;
+
 /// The database of raw sign-ups.
 pub(crate) const RAW: &str = "raw";
 
@@ -34,7 +37,8 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) async fn start() -> anyhow::Result<Self> {
+    /// `sample`: tenants that its pool holds when it is filled by hand.
+    pub(crate) async fn start(sample: usize) -> anyhow::Result<Self> {
         let mut postgres = server::start(Durability::Full).await?;
         statements::preload(&mut postgres).await?;
         let postgres = Arc::new(postgres);
@@ -42,10 +46,10 @@ impl Fleet {
         let app = TestApp::build()
             .on_server(Arc::clone(&postgres))
             .with_apps(&[APP])
-            .worker(|settings| settings.warm_tenants = 8)
+            .worker(|settings| settings.warm_tenants = WARM)
             .start()
             .await;
-        let pool = app.warm_pool_in_hand(super::measure::SAMPLE).await;
+        let pool = app.warm_pool_in_hand(sample).await;
         app.give_back_warm_pool().await;
         raw_sign_up::prepare(&postgres, RAW).await?;
         let binary = std::env::current_exe()?;
@@ -78,7 +82,11 @@ impl Fleet {
             .await;
         if !signed_up.is_empty() {
             let seconds = started.elapsed().as_secs_f64();
-            println!("{} sign-ups in {seconds:.0} s, {:.0}/s", signed_up.len(), signed_up.len() as f64 / seconds);
+            println!(
+                "{} sign-ups in {seconds:.0} s, {:.0}/s",
+                signed_up.len(),
+                signed_up.len() as f64 / seconds
+            );
         }
         self.slugs.extend(signed_up);
         Ok(())

@@ -22,7 +22,8 @@ pub(crate) fn print(taken: &[Measured]) {
             if times <= GOAL { "met" } else { "NOT met" }
         );
     }
-    let per_route = (last.data_plane_mb - first.data_plane_mb) * 1e6 / (last.tenants - first.tenants).max(1) as f64;
+    let per_route =
+        (last.data_plane_mb - first.data_plane_mb) * 1e6 / (last.tenants - first.tenants).max(1) as f64;
     println!(
         "data plane: {:.1} MB to {:.1} MB, {per_route:.0} bytes per tenant",
         first.data_plane_mb, last.data_plane_mb
@@ -43,7 +44,8 @@ pub(crate) fn print(taken: &[Measured]) {
     }
     for (text, cost) in &last.statements.by_text {
         let Some(before) = first.statements.by_text.get(text) else { continue };
-        let (was, is) = (before.total_ms / before.calls.max(1) as f64, cost.total_ms / cost.calls.max(1) as f64);
+        let (was, is) =
+            (before.total_ms / before.calls.max(1) as f64, cost.total_ms / cost.calls.max(1) as f64);
         if is > was * WORTH.0 && is > was + WORTH.1 {
             println!("grows: in a sign-up, {was:.2} ms to {is:.2} ms each, {} times: {text}", cost.calls);
         }

@@ -4,11 +4,7 @@
 //! At several sizes on the way it measures sign-ups, a data plane that has a route of every tenant in memory,
 //! and each reconciler.
 
-#![allow(
-    clippy::cast_precision_loss,
-    clippy::print_stdout,
-    reason = "figures for people"
-)]
+#![allow(clippy::cast_precision_loss, clippy::print_stdout, reason = "figures for people")]
 
 mod fleet;
 mod growth;
@@ -38,6 +34,11 @@ impl Args {
         sizes.dedup();
         sizes
     }
+
+    /// Sign-ups of each kind that are measured at each size.
+    fn sample(&self) -> usize {
+        (self.tenants as usize / 60).clamp(5, 100)
+    }
 }
 
 fn main() -> ExitCode {
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     }
     let args = Args::parse();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    match runtime.block_on(run(&args.sizes())) {
+    match runtime.block_on(run(&args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("{error:?}");
@@ -56,12 +57,12 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(sizes: &[usize]) -> anyhow::Result<()> {
-    let mut fleet = fleet::Fleet::start().await?;
+async fn run(args: &Args) -> anyhow::Result<()> {
+    let mut fleet = fleet::Fleet::start(args.sample()).await?;
     let mut taken = Vec::new();
-    for size in sizes {
-        fleet.grow(*size).await?;
-        let measured = measure::all(&mut fleet).await?;
+    for size in args.sizes() {
+        fleet.grow(size).await?;
+        let measured = measure::all(&mut fleet, args.sample()).await?;
         println!("{measured}");
         taken.push(measured);
     }

@@ -8,15 +8,12 @@ use std::{
 
 use tenantry_domain::SystemClock;
 use tenantry_tests::{raw_sign_up, report::percentile_ms};
-use tenantry_worker::reconcilers;
+use tenantry_worker::{Settings, reconcilers};
 
 use crate::{
-    fleet::{APP, Fleet, RAW},
+    fleet::{APP, Fleet, RAW, WARM},
     statements::{Counter, Statements},
 };
-
-/// Sign-ups of each kind at each size.
-pub(crate) const SAMPLE: usize = 100;
 
 /// The figures at one size.
 pub(crate) struct Measured {
@@ -45,20 +42,20 @@ pub(crate) struct Tick {
     pub(crate) server: u64,
 }
 
-pub(crate) async fn all(fleet: &mut Fleet) -> anyhow::Result<Measured> {
-    // Whatever the worker still does of the growth.
-    fleet.app.warm_pool_in_hand(SAMPLE).await;
+/// `sample`: sign-ups of each kind.
+pub(crate) async fn all(fleet: &mut Fleet, sample: usize) -> anyhow::Result<Measured> {
+    fleet.pool = fleet.app.warm_pool_in_hand(sample).await;
     let tenants = fleet.tenants();
     fleet.pool.fill().await?;
     let mut counter = Counter::begin(&fleet.postgres, fleet.app.registry_url()).await?;
-    let mut warm = Vec::with_capacity(SAMPLE);
-    for _ in 0..SAMPLE {
+    let mut warm = Vec::with_capacity(sample);
+    for _ in 0..sample {
         warm.push(fleet.sign_up().await);
     }
     let statements = counter.read().await?;
     let mut bare = raw_sign_up::connect(&fleet.postgres, RAW).await?;
-    let (mut made, mut raw) = (Vec::with_capacity(SAMPLE), Vec::with_capacity(SAMPLE));
-    for n in 0..SAMPLE {
+    let (mut made, mut raw) = (Vec::with_capacity(sample), Vec::with_capacity(sample));
+    for n in 0..sample {
         made.push(fleet.sign_up().await);
         let started = Instant::now();
         raw_sign_up::run(&mut bare, raw_sign_up::sign_up_sql(APP, &format!("raw_{tenants}_{n}"))).await?;
@@ -83,7 +80,8 @@ pub(crate) async fn all(fleet: &mut Fleet) -> anyhow::Result<Measured> {
 /// Runs each reconciler several times, with the fleet's worker at rest.
 async fn ticks(fleet: &mut Fleet, counter: &mut Counter) -> anyhow::Result<BTreeMap<&'static str, Tick>> {
     fleet.app.stop_worker().await;
-    let worker = fleet.app.idle_worker(SystemClock::shared());
+    let settings = Settings { warm_tenants: WARM, ..fleet.app.worker_settings() };
+    let worker = fleet.app.idle_worker_with(SystemClock::shared(), settings);
     let mut ticks = BTreeMap::new();
     for name in reconcilers::names() {
         let run = async || -> anyhow::Result<Duration> {
@@ -123,7 +121,11 @@ impl fmt::Display for Measured {
         writeln!(f, "sign-up, pool empty         p50 {:6.1} ms  p99 {:6.1} ms", made.0, made.1)?;
         writeln!(f, "the raw work of that        p50 {:6.1} ms  p99 {:6.1} ms", raw.0, raw.1)?;
         writeln!(f, "data plane, all routes      {data_plane_mb:.1} MB")?;
-        writeln!(f, "{:<22}{:>12}{:>12}{:>12}{:>10}", "a tick of", "first ms", "idle ms", "in registry", "on server")?;
+        writeln!(
+            f,
+            "{:<22}{:>12}{:>12}{:>12}{:>10}",
+            "a tick of", "first ms", "idle ms", "in registry", "on server"
+        )?;
         for (name, tick) in ticks {
             writeln!(
                 f,

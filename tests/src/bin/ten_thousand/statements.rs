@@ -67,7 +67,10 @@ pub(crate) struct Counter {
 
 impl Counter {
     /// Begins to count.
-    pub(crate) async fn begin(postgres: &EmbeddedPostgres, registry_url: &secrecy::SecretString) -> anyhow::Result<Self> {
+    pub(crate) async fn begin(
+        postgres: &EmbeddedPostgres,
+        registry_url: &secrecy::SecretString,
+    ) -> anyhow::Result<Self> {
         let mut connection = server::admin(postgres, "postgres").await;
         let counts = is_available(&mut connection).await?;
         let registry = registry_url.expose_secret().rsplit('/').next().unwrap_or_default().to_owned();
@@ -93,7 +96,7 @@ impl Counter {
             "SELECT datname::text AS database, rolname::text AS role, query, calls, total_exec_time AS total
              FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid JOIN pg_roles ON pg_roles.oid = userid
              WHERE NOT starts_with(query, 'SELECT pg_stat_statements')
-                 AND datname = $1 OR starts_with(datname, 'tenants_') OR datname = 'postgres'",
+                 AND (datname = $1 OR starts_with(datname, 'tenants_') OR datname = 'postgres')",
         )
         .persistent(false)
         .bind(&self.registry)
@@ -101,7 +104,8 @@ impl Counter {
         .await?;
         let mut read = Statements::default();
         for row in rows {
-            let (database, role, text): (String, String, String) = (row.get("database"), row.get("role"), row.get("query"));
+            let (database, role, text): (String, String, String) =
+                (row.get("database"), row.get("role"), row.get("query"));
             let (calls, total_ms): (i64, f64) = (row.get("calls"), row.get("total"));
             let calls = u64::try_from(calls).unwrap_or(0);
             let of_registry = database == self.registry;
