@@ -10,6 +10,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 use tenantry_postgres::embedded::{Durability, EmbeddedPostgres};
 use tenantry_tests::{Api, TestApp, process::RoleProcess, raw_sign_up, server, warm_pool::WarmPool};
+use tenantry_worker::Settings;
 
 use crate::statements;
 
@@ -46,7 +47,7 @@ impl Fleet {
         let app = TestApp::build()
             .on_server(Arc::clone(&postgres))
             .with_apps(&[APP])
-            .worker(|settings| settings.warm_tenants = WARM)
+            .worker(as_in_production)
             .start()
             .await;
         let pool = app.warm_pool_in_hand(sample).await;
@@ -111,10 +112,29 @@ impl Fleet {
     }
 }
 
+/// The tests' workers are less patient: their leases are short.
+fn as_in_production(settings: &mut Settings) {
+    let usual = Settings::default();
+    settings.lease = usual.lease;
+    settings.step_tries = usual.step_tries;
+    settings.retry_base = usual.retry_base;
+    settings.retry_cap = usual.retry_cap;
+    settings.admin = usual.admin;
+    settings.warm_tenants = WARM;
+}
+
 async fn sign_up(app: &TestApp, n: usize) -> (String, Duration) {
     let slug = app.slug(&format!("tenant-{n}"));
     let body = json!({ "name": format!("Tenant {n}"), "slug": slug, "plan": "basic", "app": APP });
     let started = Instant::now();
-    app.api.post_and_wait("/api/v1/tenants", body).await.expect(201);
+    let answer = app.api.post_and_wait("/api/v1/tenants", body).await;
+    // A machine that is busy with something else takes longer than one waits.
+    if answer.status == 202 {
+        let operation = answer.json()["operation"]["id"].as_str().expect("an id").to_owned();
+        let ended = app.operation_ended(&operation).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+    } else {
+        answer.expect(201);
+    }
     (slug, started.elapsed())
 }
