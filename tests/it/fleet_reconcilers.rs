@@ -39,7 +39,7 @@ async fn four_workers_make_the_warm_tenants_and_databases_of_one() {
         sqlx::query(query).bind(mark).fetch_one(&mut connection).await.unwrap().get(0)
     };
     let tenants = async || app.count("SELECT count(*) FROM warm_tenants").await;
-    within(Duration::from_secs(60), "the pools are full", async || {
+    within(Duration::from_mins(1), "the pools are full", async || {
         tenants().await >= 2 && databases().await >= 1
     })
     .await;
@@ -47,7 +47,7 @@ async fn four_workers_make_the_warm_tenants_and_databases_of_one() {
     let rounds = "SELECT count(*) FROM reconcilers WHERE name LIKE 'fill%' AND finished_at < $1";
     let seen: chrono::DateTime<chrono::Utc> =
         sqlx::query_scalar("SELECT now() + interval '6 seconds'").fetch_one(app.owner()).await.unwrap();
-    within(Duration::from_secs(60), "some rounds pass", async || {
+    within(Duration::from_mins(1), "some rounds pass", async || {
         let behind: i64 = sqlx::query_scalar(rounds).bind(seen).fetch_one(app.owner()).await.unwrap();
         behind == 0
     })

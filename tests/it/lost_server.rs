@@ -43,9 +43,9 @@ async fn a_lost_server_is_removed_with_its_tenants_and_their_slugs_are_free() {
     for id in &ids {
         app.operation_is(id, "waiting").await;
     }
-    let stick = "UPDATE operations SET state = 'stuck', waiting_for = NULL, error = 'the test says so'
+    let make_stuck = "UPDATE operations SET state = 'stuck', waiting_for = NULL, error = 'the test says so'
                  WHERE state = 'waiting' AND subject_name = $1";
-    sqlx::query(stick).bind(&stuck.slug).execute(app.owner()).await.unwrap();
+    sqlx::query(make_stuck).bind(&stuck.slug).execute(app.owner()).await.unwrap();
     // A worker that holds the third and is frozen from here on.
     let registry = app.idle_worker(SystemClock::shared()).resources().registry.clone();
     let due = "UPDATE operations SET run_after = now() - interval '1 second' WHERE subject_name = $1";

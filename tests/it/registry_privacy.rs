@@ -29,7 +29,8 @@ async fn a_tenant_s_own_login_connects_to_no_database_but_its_own() {
         PgConnection::connect(&url(&text("database"))).await.unwrap().close().await.unwrap();
         for database in [registry.as_str(), "postgres", "template1"] {
             let refused = PgConnection::connect(&url(database)).await.expect_err(database);
-            let code = refused.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+            let code =
+                refused.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
             assert_eq!(code, "42501", "{database}: {refused}");
         }
     }

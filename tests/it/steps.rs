@@ -17,9 +17,8 @@ use tenantry_worker::{
 fn operations() -> Vec<(&'static str, Outline)> {
     let plans = |tier: Option<Tier>, kind: OperationKind| match tier {
         Some(Tier::Database) => vec!["premium"],
-        Some(_) => vec!["basic"],
         None if kind == OperationKind::Purge => vec!["basic", "premium"],
-        None => vec!["basic"],
+        _ => vec!["basic"],
     };
     outlines()
         .into_iter()

@@ -66,7 +66,6 @@ fn waiting() -> Sequence<Scripted> {
         .step(step!(arrive, "waiting for a parcel"))
 }
 
-#[expect(clippy::unused_async, reason = "steps are async")]
 async fn prepare(_: &Work<Scripted>) -> StepResult {
     Ok(Done::Now)
 }
@@ -77,7 +76,6 @@ async fn unprepare(work: &Work<Scripted>) -> Result<(), StepError> {
     Ok(())
 }
 
-#[expect(clippy::unused_async, reason = "steps are async")]
 async fn arrive(work: &Work<Scripted>) -> StepResult {
     let looks = work.input.looks.fetch_add(1, Ordering::SeqCst) + 1;
     if work.input.arrived.load(Ordering::SeqCst) {
@@ -131,8 +129,7 @@ async fn a_step_that_waits_holds_nothing_survives_a_restart_and_has_not_failed()
     let one_slot = |settings: &mut tenantry_worker::Settings| settings.concurrency.interactive = 1;
     let worker = app.worker_with(one_slot, definitions());
     let id = suspend(&app).await;
-    within(Duration::from_secs(60), "it looks again", async || script.looks.load(Ordering::SeqCst) >= 2)
-        .await;
+    within(Duration::from_mins(1), "it looks again", async || script.looks.load(Ordering::SeqCst) >= 2).await;
     let waiting = app.operation_is(&id, "waiting").await;
     assert!(waiting["message"].as_str().unwrap().starts_with("the parcel is not there"), "{waiting}");
     assert_eq!(waiting["step"], "arrive");

@@ -475,7 +475,20 @@ impl TestApp {
         }
     }
 
+    /// Starts a worker again in place of the one that was stopped, with the same settings but its name.
+    ///
+    /// # Panics
+    /// There was none, or it does not start.
+    pub async fn restart_worker(&mut self) {
+        let stopped = self.worker.take().expect("a worker that was stopped");
+        let name = self.worker_settings().name;
+        self.start_worker(tenantry_worker::Settings { name, ..stopped.resources().settings.clone() }).await;
+    }
+
     /// Starts a worker in this process, where there is none; [`TestApp::stop_worker`] stops it.
+    ///
+    /// # Panics
+    /// It does not start.
     pub async fn start_worker(&mut self, settings: tenantry_worker::Settings) {
         self.worker_stop = self.stop.child_token();
         let registry = RegistryConfig { url: self.registry_url.clone(), connect: ConnectSettings::default() };
@@ -539,15 +552,20 @@ impl TestApp {
     /// Waits until an operation is in a state; answers it as it is then.
     pub async fn operation_is(&self, id: &str, state: &str) -> Value {
         let what = format!("operation {id} is {state}");
-        within(Duration::from_secs(60), &what, async || self.operation(id).await["state"] == state).await;
+        within(Duration::from_mins(1), &what, async || self.operation(id).await["state"] == state).await;
         self.operation(id).await
     }
 
     /// A worker on this registry that does nothing: what it works with is for running things by hand.
     pub fn idle_worker(&self, clock: Arc<dyn Clock>) -> Worker {
+        self.idle_worker_with(clock, self.worker_settings())
+    }
+
+    /// The same with other settings.
+    pub fn idle_worker_with(&self, clock: Arc<dyn Clock>, settings: tenantry_worker::Settings) -> Worker {
         let registry =
             Registry::connect_lazy(self.registry_url.expose_secret(), Part::Worker, 12).expect("a URL");
-        Worker::new(registry, self.kek.clone(), clock, self.worker_settings())
+        Worker::new(registry, self.kek.clone(), clock, settings)
     }
 
     async fn load_apps(&self, apps: &[&str]) {

@@ -16,9 +16,11 @@ pub mod probe;
 pub mod process;
 pub mod proxy;
 pub mod raw;
+pub mod raw_sign_up;
 pub mod report;
 pub mod server;
 pub mod versions;
+pub mod warm_pool;
 pub mod within;
 
 pub use api::{Answer, Api};

@@ -117,6 +117,14 @@ impl RoleProcess {
         self.log.borrow().clone()
     }
 
+    /// Its process id.
+    ///
+    /// # Panics
+    /// It has ended.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Tells it to stop (SIGTERM).
     pub async fn terminate(&self) {
         let pid = self.child.id().expect("it runs").to_string();

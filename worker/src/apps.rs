@@ -5,16 +5,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use chrono::{DateTime, Utc};
 use tenantry_domain::app::{App, AppName};
-use tenantry_registry::{Registry, RegistryError};
-
-type Stamp = (DateTime<Utc>, i64);
+use tenantry_registry::{AppStamp, Registry, RegistryError};
 
 /// See the module.
 pub struct Apps {
     registry: Registry,
-    known: Mutex<HashMap<AppName, (Stamp, Arc<App>)>>,
+    known: Mutex<HashMap<AppName, (AppStamp, Arc<App>)>>,
 }
 
 impl Apps {
@@ -22,10 +19,13 @@ impl Apps {
         Self { registry, known: Mutex::default() }
     }
 
-    /// An app as new tenants get it now: nothing after its promoted version.
-    pub(crate) async fn get(&self, name: &AppName) -> Result<Option<Arc<App>>, RegistryError> {
-        // The stamp is read before the app: a change between the two is seen at the next look.
-        let Some(stamp) = self.registry.app_stamp(name).await? else { return Ok(None) };
+    /// An app as new tenants got it when its stamp was read, or later: nothing after its promoted version. The
+    /// stamp is read before the app: a change between the two is seen at the next look.
+    pub(crate) async fn get(
+        &self,
+        name: &AppName,
+        stamp: AppStamp,
+    ) -> Result<Option<Arc<App>>, RegistryError> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         if let Some((known, app)) = known
             && known == stamp

@@ -134,6 +134,8 @@ enum Done {
     Server,
     Extension(ObjectName, Arc<str>),
     Login(ObjectName, Arc<str>),
+    /// Tenants made from what has this fingerprint can be named later.
+    Namable(Arc<str>),
 }
 
 impl std::fmt::Debug for ServerAdmin {
@@ -255,6 +257,19 @@ impl ServerAdmin {
     /// A connection to the shared database.
     async fn connection(&self, task: &'static str) -> Result<AdminConnection, AdminError> {
         self.got_in(task, self.connections.shared().await)
+    }
+
+    /// A connection to any database that makes or changes a tenant's tables there.
+    async fn connection_for_tables(
+        &self,
+        database: &ObjectName,
+        task: &'static str,
+    ) -> Result<AdminConnection, AdminError> {
+        if *database == self.shared_database {
+            self.connections.shared_for_tables().await.map_err(|e| self.failed(task, e).unsent())
+        } else {
+            self.session(database, task).await
+        }
     }
 
     /// A session in another database.

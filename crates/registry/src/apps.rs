@@ -69,6 +69,10 @@ fn manifest(value: serde_json::Value) -> Result<Manifest, RegistryError> {
     serde_json::from_value(value).stored("apps.manifest")
 }
 
+/// What changes whenever an app does, for callers that keep an [`App`] around: when it was changed last, and how
+/// many versions it has.
+pub type AppStamp = (DateTime<Utc>, i64);
+
 impl Registry {
     /// All apps, by name.
     pub async fn app_list(&self) -> Result<Vec<AppSummary>, RegistryError> {
@@ -128,7 +132,7 @@ impl Registry {
     }
 
     /// The names of all apps with what changes whenever one does: for callers that keep an [`App`] around.
-    pub async fn app_stamps(&self) -> Result<Vec<(AppName, (DateTime<Utc>, i64))>, RegistryError> {
+    pub async fn app_stamps(&self) -> Result<Vec<(AppName, AppStamp)>, RegistryError> {
         let rows = sqlx::query!(
             r#"SELECT name, updated_at, (SELECT count(*) FROM app_versions WHERE app = apps.name) AS "versions!"
                FROM apps ORDER BY name"#
@@ -140,8 +144,8 @@ impl Registry {
             .collect()
     }
 
-    /// What changes whenever the app does: for callers that keep an [`App`] around.
-    pub async fn app_stamp(&self, name: &AppName) -> Result<Option<(DateTime<Utc>, i64)>, RegistryError> {
+    /// An app's stamp.
+    pub async fn app_stamp(&self, name: &AppName) -> Result<Option<AppStamp>, RegistryError> {
         let row = sqlx::query!(
             r#"SELECT updated_at, (SELECT count(*) FROM app_versions WHERE app = apps.name) AS "versions!"
                FROM apps WHERE name = $1"#,

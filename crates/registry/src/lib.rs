@@ -41,7 +41,7 @@ mod usage_samples;
 mod warm_tenants;
 
 pub use api_keys::NewApiKey;
-pub use apps::{AppSummary, PushVersionError, VersionChangeError};
+pub use apps::{AppStamp, AppSummary, PushVersionError, VersionChangeError};
 pub use audited::{KnownOnServer, KnownPlacement, RegistryIdentity};
 pub use connect::{ConnectSettings, Part, PoolUse, Registry};
 pub use domains::{DomainAddError, TenantDomain};
@@ -67,4 +67,4 @@ pub use storage_samples::UnsampledTenant;
 pub use tenants::{NewTenant, TenantChange, TenantCreateError, TenantDetails, TenantFilter, TenantWithPlan};
 pub use timed::{TimedConnection, Transaction};
 pub use usage_samples::UsageSample;
-pub use warm_tenants::{WarmKind, WarmTenant};
+pub use warm_tenants::{WarmCounts, WarmKind, WarmTenant};

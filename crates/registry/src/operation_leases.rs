@@ -17,7 +17,9 @@ use tenantry_domain::{
 };
 
 use crate::{
-    NewEvent, Registry, RegistryError, jobs,
+    NewEvent, Registry, RegistryError,
+    error::Stored,
+    jobs,
     operation_events::Columns,
     operation_rows::{OperationRow, readable},
 };
@@ -342,7 +344,7 @@ impl Registry {
         };
         let placements = &record.changes.placements;
         let epochs: Vec<i32> = placements.iter().map(|change| change.epoch.number()).collect();
-        let states: Vec<Option<String>> =
+        let placement_states: Vec<Option<String>> =
             placements.iter().map(|change| change.state.map(|state| state.to_string())).collect();
         let versions: Vec<Option<i64>> =
             placements.iter().map(|change| change.schema_version.map(AppVersion::number)).collect();
@@ -425,7 +427,7 @@ impl Registry {
             purge_at,
             retention,
             &epochs,
-            &states as &[Option<String>],
+            &placement_states as &[Option<String>],
             &versions as &[Option<i64>],
             &events.kinds,
             &events.steps as &[Option<String>],
@@ -437,6 +439,18 @@ impl Registry {
         .map_err(RegistryError::from)?
         .ok_or(LeaseLost)?;
         Ok(Recorded { cancel_requested: recorded.cancel_requested, accepted: recorded.accepted })
+    }
+
+    /// The lanes in which an operation is due, whether a job for it lives or not.
+    pub async fn operation_lanes_due(&self) -> Result<Vec<Lane>, RegistryError> {
+        let lanes = sqlx::query_scalar!(
+            "SELECT DISTINCT lane FROM operations
+             WHERE state IN ('queued', 'running', 'waiting', 'undoing') AND run_after <= now()
+                 AND (lease_expires_at IS NULL OR lease_expires_at <= now())"
+        )
+        .fetch_all(&self.relaxed)
+        .await?;
+        lanes.iter().map(|lane| lane.parse()).collect::<Result<_, _>>().stored("operations.lane")
     }
 
     /// Queues a job for every operation that is due and has none that lives: its worker died, its next try

@@ -16,7 +16,7 @@ use tenantry_domain::{
 use uuid::Uuid;
 
 use crate::{
-    NewOperation, Page, Registry, RegistryError,
+    AppStamp, NewOperation, Page, Registry, RegistryError,
     error::{Stored, broken_constraint, to_json},
     jobs,
     plans::PlanRow,
@@ -49,6 +49,8 @@ pub struct TenantWithPlan {
     pub server_revision: Option<i64>,
     /// Why nobody reaches that server, if it is known to be away.
     pub server_unreachable: Option<String>,
+    /// The stamp of its app.
+    pub app_stamp: AppStamp,
 }
 
 /// A sign-up is refused; nothing was written.
@@ -325,17 +327,20 @@ impl Registry {
         id: OperationId,
     ) -> Result<Option<TenantWithPlan>, RegistryError> {
         let row = sqlx::query!(
-            r#"SELECT tenants.id, slug, subdomain, tenants.name, status, purge_at, plan, app, tenants.features,
+            r#"SELECT tenants.id, slug, subdomain, tenants.name, status, purge_at, plan, tenants.app, tenants.features,
                    tenants.limits, settings, data_key, tenants.created_at, tenants.updated_at,
                    plans.tier AS plan_tier, plans.limits AS plan_limits, plans.features AS plan_features,
                    default_config, retention_days,
                    epoch AS "epoch?", placement.state AS "placement_state?", placement.tier AS "tier?",
                    server_id AS "server_id?", database AS "database?", schema AS "schema?", login AS "login?",
                    schema_version AS "schema_version?", servers.name AS "server?",
-                   servers.revision AS "server_revision?", servers.unreachable_error AS "server_unreachable?"
+                   servers.revision AS "server_revision?", servers.unreachable_error AS "server_unreachable?",
+                   apps.updated_at AS app_updated_at,
+                   (SELECT count(*) FROM app_versions WHERE app_versions.app = apps.name) AS "app_versions!"
                FROM operations
                JOIN tenants ON tenants.id = operations.tenant_id
                JOIN plans ON plans.name = plan
+               JOIN apps ON apps.name = tenants.app
                LEFT JOIN LATERAL current_placement(tenants.id) AS placement ON true
                LEFT JOIN servers ON servers.id = server_id
                WHERE operations.id = $1"#,
@@ -382,6 +387,7 @@ impl Registry {
             wrapped_data_key: row.data_key,
             server_revision: row.server_revision,
             server_unreachable: row.server_unreachable,
+            app_stamp: (row.app_updated_at, row.app_versions),
         }))
     }
 

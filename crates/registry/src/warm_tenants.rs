@@ -1,5 +1,7 @@
 //! Table `warm_tenants`: finished, unnamed tenants that wait for a sign-up.
 
+use std::collections::HashMap;
+
 use tenantry_domain::{
     app::{AppName, AppVersion},
     ids::ServerId,
@@ -34,6 +36,9 @@ pub struct WarmKind<'a> {
     /// The tier.
     pub tier: Tier,
 }
+
+/// Free warm tenants by server and fingerprint.
+pub type WarmCounts = HashMap<ServerId, HashMap<String, usize>>;
 
 impl Registry {
     /// Takes a free warm tenant for an operation, on the emptiest server by share that can be reached. None
@@ -98,19 +103,21 @@ impl Registry {
         }))
     }
 
-    /// How many free warm tenants of a kind a server has.
-    pub async fn warm_count(&self, server: ServerId, kind: WarmKind<'_>) -> Result<usize, RegistryError> {
-        let count = sqlx::query_scalar!(
-            r#"SELECT count(*) AS "count!" FROM warm_tenants
-               WHERE server_id = $1 AND app = $2 AND fingerprint = $3 AND tier = $4 AND operation_id IS NULL"#,
-            server.as_uuid(),
-            kind.app.as_str(),
-            kind.fingerprint,
-            kind.tier.as_str(),
+    /// How many free warm tenants there are of a tier, by server and fingerprint.
+    pub async fn warm_counts(&self, tier: Tier) -> Result<WarmCounts, RegistryError> {
+        let rows = sqlx::query!(
+            r#"SELECT server_id, fingerprint, count(*) AS "count!" FROM warm_tenants
+               WHERE tier = $1 AND operation_id IS NULL GROUP BY server_id, fingerprint"#,
+            tier.as_str(),
         )
-        .fetch_one(&self.relaxed)
+        .fetch_all(&self.relaxed)
         .await?;
-        Ok(usize::try_from(count).unwrap_or(0))
+        let mut counts = WarmCounts::new();
+        for row in rows {
+            let of_server = counts.entry(ServerId::from_uuid(row.server_id)).or_default();
+            of_server.insert(row.fingerprint, usize::try_from(row.count).unwrap_or(0));
+        }
+        Ok(counts)
     }
 
     /// Adds warm tenants that are finished.

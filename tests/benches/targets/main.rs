@@ -1,4 +1,4 @@
-//! Targets 1 to 4 and 6: real servers, real HTTP, the raw limit measured in the same run.
+//! Targets 1 to 4 and 6, and one dead server among two (16): real servers, real HTTP, the raw limit measured in the same run.
 //!
 //! `cargo bench -p tenantry-tests --bench targets -- <number>...` runs some of them.
 
@@ -10,7 +10,7 @@
     reason = "figures for people"
 )]
 
-mod raw;
+mod dead_server;
 mod reads;
 mod route_changes;
 mod sign_ups;
@@ -35,16 +35,21 @@ async fn main() -> anyhow::Result<()> {
         figures.extend(sign_ups::one_at_a_time(&postgres).await?);
     }
     if wants(2) {
-        figures.push(sign_ups::sustained(&postgres).await?);
+        figures.extend(sign_ups::many_at_once(&postgres).await?);
     }
     if wants(3) {
         figures.extend(sign_ups::databases(&postgres).await?);
     }
     if wants(4) {
-        figures.push(reads::by_id(&postgres).await?);
+        for tenants_per_login in [250, 1] {
+            figures.push(reads::by_id(&postgres, tenants_per_login).await?);
+        }
     }
     if wants(6) {
         figures.push(route_changes::seen(&postgres).await?);
+    }
+    if wants(16) {
+        figures.push(dead_server::among_two(&postgres).await?);
     }
     publish(&figures)
 }

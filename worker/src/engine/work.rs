@@ -16,7 +16,7 @@ use tenantry_domain::{
     tenant::Tenant,
 };
 use tenantry_postgres::admin::{Fence, Owner};
-use tenantry_registry::{Changes, Lease, PlacementChange, StatusChange, TenantWithPlan};
+use tenantry_registry::{AppStamp, Changes, Lease, PlacementChange, StatusChange, TenantWithPlan};
 use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 
@@ -168,6 +168,7 @@ pub struct TenantSubject {
     away: Option<(ServerId, String)>,
     /// It was placed by this attempt, and nothing was tried there.
     untouched: AtomicBool,
+    app_stamp: AppStamp,
     app: OnceCell<Arc<App>>,
     role_password: OnceLock<SecretString>,
 }
@@ -175,7 +176,14 @@ pub struct TenantSubject {
 impl TenantSubject {
     /// From what the registry has.
     pub fn new(tenant: TenantWithPlan) -> Self {
-        let TenantWithPlan { details, plan, wrapped_data_key, server_revision, server_unreachable } = tenant;
+        let TenantWithPlan {
+            details,
+            plan,
+            wrapped_data_key,
+            server_revision,
+            server_unreachable,
+            app_stamp,
+        } = tenant;
         let server = details.placement.as_ref().map(|placement| placement.server_id);
         Self {
             mark: Resources::owner_mark(details.tenant.id),
@@ -185,6 +193,7 @@ impl TenantSubject {
             placement: Mutex::new(details.placement.zip(server_revision)),
             away: server.zip(server_unreachable),
             untouched: AtomicBool::new(false),
+            app_stamp,
             app: OnceCell::new(),
             role_password: OnceLock::new(),
         }
@@ -198,13 +207,13 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
         &self.subject.tenant
     }
 
-    /// The tenant's app as new tenants get it, as it was when a step first asked, with at least one version:
-    /// one operation sees one version of it.
+    /// The tenant's app as new tenants get it, as it was when the worker took the operation, with at least
+    /// one version: one operation sees one version of it.
     pub(crate) async fn app(&self) -> Result<&Arc<App>, StepError> {
         self.subject
             .app
             .get_or_try_init(async || {
-                let app = self.resources.apps.get(&self.tenant().app).await?;
+                let app = self.resources.apps.get(&self.tenant().app, self.subject.app_stamp).await?;
                 app.filter(|app| !app.migrations.is_empty()).ok_or_else(|| {
                     StepError::permanent(format!(
                         "app {} has no version; push one and retry",

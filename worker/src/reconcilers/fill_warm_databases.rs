@@ -97,8 +97,8 @@ async fn fill_server(resources: &Resources, server: &Server) -> Reconciled {
 /// The apps that have tables to give.
 pub(crate) async fn apps(resources: &Resources) -> Result<Vec<Arc<App>>, StepError> {
     let mut apps = Vec::new();
-    for (name, _) in resources.registry.app_stamps().await? {
-        apps.extend(resources.apps.get(&name).await?.filter(|app| !app.migrations.is_empty()));
+    for (name, stamp) in resources.registry.app_stamps().await? {
+        apps.extend(resources.apps.get(&name, stamp).await?.filter(|app| !app.migrations.is_empty()));
     }
     Ok(apps)
 }

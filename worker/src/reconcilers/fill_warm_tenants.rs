@@ -2,7 +2,11 @@
 //! tenants of each app's promoted version, so that signing up only names one; drops those of other versions,
 //! and those that the registry does not know.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tenantry_domain::{app::App, plan::Tier, purpose::Purpose, server::Server};
 use tenantry_postgres::admin::Warmed;
@@ -28,12 +32,13 @@ pub async fn run(resources: &Resources) -> Reconciled {
     if resources.settings.warm_tenants == 0 {
         return Ok(0);
     }
-    let (apps, mut changed) = (apps(resources).await?, 0);
+    let counts = resources.registry.warm_counts(Tier::Schema).await?;
+    let (apps, none, mut changed) = (apps(resources).await?, HashMap::new(), 0);
     for server in resources.registry.server_list().await? {
         if !may_be_filled(&server, Tier::Schema) {
             continue;
         }
-        match fill_server(resources, &server, &apps).await {
+        match fill_server(resources, &server, &apps, counts.get(&server.id).unwrap_or(&none)).await {
             Ok(count) => changed += count,
             // The others are filled all the same.
             Err(error) => note_failure(resources, &server, "warm tenants are not filled", &error).await,
@@ -42,21 +47,29 @@ pub async fn run(resources: &Resources) -> Reconciled {
     Ok(changed)
 }
 
-async fn fill_server(resources: &Resources, server: &Server, apps: &[std::sync::Arc<App>]) -> Reconciled {
+async fn fill_server(
+    resources: &Resources,
+    server: &Server,
+    apps: &[Arc<App>],
+    counts: &HashMap<String, usize>,
+) -> Reconciled {
     let (registry, settings) = (&resources.registry, &resources.settings);
     let mut current = Vec::new();
     let mut missing = Vec::new();
     for app in apps {
         let fingerprint = fingerprint(app, &settings.label)?;
-        let kind = WarmKind { app: &app.name, fingerprint: &fingerprint, tier: Tier::Schema };
-        let there = registry.warm_count(server.id, kind).await?;
+        let there = counts.get(&fingerprint).copied().unwrap_or(0);
         let failed = (server.id, app.name.clone(), app.version(), "schema");
         if there < settings.warm_tenants && !resources.failed_pools.is_recent(&failed, PAUSE) {
             missing.push((app, fingerprint.clone(), settings.warm_tenants - there, failed));
         }
         current.push(fingerprint);
     }
-    let outdated = registry.warm_forget_outdated(server.id, &current).await?;
+    let outdated = if counts.keys().all(|known| current.contains(known)) {
+        Vec::new()
+    } else {
+        registry.warm_forget_outdated(server.id, &current).await?
+    };
     // Nothing to do, nothing asked of the server.
     if missing.is_empty() && outdated.is_empty() {
         return Ok(0);

@@ -71,6 +71,17 @@ const ALL: &[Reconciler] = reconcilers![
     forget_fences every 3600 s,
 ];
 
+/// The names of all reconcilers.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|reconciler| reconciler.name)
+}
+
+/// Runs a reconciler once, whether it is due or not; none: there is none of that name.
+pub async fn run_once(resources: &Resources, name: &str) -> Option<Reconciled> {
+    let reconciler = ALL.iter().find(|reconciler| reconciler.name == name)?;
+    Some((reconciler.run)(resources).await)
+}
+
 /// How long a reconciler stays taken without a sign of life from its worker.
 const LEASE: Duration = Duration::from_secs(15);
 

@@ -203,7 +203,7 @@ impl ServerAdmin {
     fn forget(&self, database: &ObjectName) {
         self.done.lock().expect(super::NO_PANIC).retain(|done| match done {
             Done::Extension(name, _) => name != database,
-            Done::Server | Done::Login(..) => true,
+            Done::Server | Done::Login(..) | Done::Namable(_) => true,
         });
     }
 }

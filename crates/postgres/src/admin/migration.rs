@@ -23,7 +23,7 @@ use super::{
     ledger::Ledger,
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
-    schema::{migrations_table as table, revoke_system_tables},
+    schema::{become_owner, migrations_table as table, revoke_system_tables},
 };
 use crate::sql;
 
@@ -50,7 +50,7 @@ impl ServerAdmin {
         app: &App,
         target: Option<AppVersion>,
     ) -> Result<MigrationReport, AdminError> {
-        let connection = self.connection_to(database, TASK).await?;
+        let connection = self.connection_for_tables(database, TASK).await?;
         self.migrate_on(connection, owner, "", app, target, false).await
     }
 
@@ -86,7 +86,7 @@ impl ServerAdmin {
     ) -> Result<MigrationReport, AdminError> {
         let migrator = migrator(owner.name, app);
         let run = Run { admin: self, owner, as_admin: "", app, seed: None, migrator };
-        let mut connection = self.connection_to(database, TASK).await?;
+        let mut connection = self.connection_for_tables(database, TASK).await?;
         let target = target.map_or(0, AppVersion::number);
         run.in_transaction(&mut connection, Direction::Down(target)).await
     }
@@ -177,9 +177,8 @@ impl Run<'_> {
             as_admin: self.as_admin,
             as_owner: &ensure_table(schema),
         };
-        let mut transaction = OwnerTransaction::begin(self.admin, connection, beginning)
-            .await
-            .map_err(|e| self.failed(e.into()))?;
+        let mut transaction =
+            OwnerTransaction::begin(connection, beginning).await.map_err(|e| self.failed(e.into()))?;
         let report = match direction {
             Direction::Up(target) => {
                 let mut ledger = Ledger::new(&mut transaction);
@@ -229,7 +228,7 @@ impl Run<'_> {
             self.execute(&mut connection, fence.session_lock()).await?;
             self.execute(&mut connection, fence::block(Some(fence), "", "NULL;")).await?;
         }
-        self.execute(&mut connection, self.admin.become_owner(self.owner.name, "SET")).await?;
+        self.execute(&mut connection, become_owner(self.owner.name, "SET")).await?;
         self.execute(&mut connection, ensure_table(self.owner.name)).await?;
         let before = self.versions(&mut connection).await?;
 

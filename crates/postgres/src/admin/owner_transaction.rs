@@ -6,9 +6,9 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use tenantry_domain::names::ObjectName;
 
 use super::{
-    ServerAdmin,
     connections::AdminConnection,
     fence::{self, Fence},
+    schema::become_owner,
 };
 
 /// Begun by one message that does more than `BEGIN`, so sqlx, which would count only one that went
@@ -33,7 +33,6 @@ pub(super) struct Beginning<'a> {
 
 impl<'c> OwnerTransaction<'c> {
     pub(super) async fn begin(
-        admin: &ServerAdmin,
         connection: &'c mut AdminConnection,
         beginning: Beginning<'_>,
     ) -> Result<Self, sqlx::Error> {
@@ -41,7 +40,7 @@ impl<'c> OwnerTransaction<'c> {
         let block = fence::block(fence, "found_mark text;", &format!("{as_admin} NULL;"));
         let begin = format!(
             "BEGIN; {block}; {become_owner}; {as_owner}",
-            become_owner = admin.become_owner(schema, "SET LOCAL")
+            become_owner = become_owner(schema, "SET LOCAL")
         );
         let mut transaction = Self { connection, over: false };
         transaction.run(begin).await?;

@@ -32,7 +32,7 @@ impl ServerAdmin {
             schema = ensure_schema(owner),
             connect = connect(&database, owner.name, role.login),
         );
-        let connection = self.connection(task).await?;
+        let connection = self.connection_for_tables(&database, task).await?;
         self.migrate_on(connection, owner, &as_admin, app, None, true).await
     }
 
@@ -79,7 +79,7 @@ impl ServerAdmin {
         let mut connection = self.connection_to(database, task).await?;
         let seeded = async {
             let begin = Beginning { schema: owner.name, fence: owner.fence, as_admin: "", as_owner: "" };
-            let mut transaction = OwnerTransaction::begin(self, &mut connection, begin).await?;
+            let mut transaction = OwnerTransaction::begin(&mut connection, begin).await?;
             transaction.run(seed.to_owned()).await?;
             transaction.run(sql::block("", &revoke_system_tables(owner.name))).await?;
             transaction.commit().await
@@ -119,13 +119,15 @@ impl ServerAdmin {
         let block = fence::block(owner.fence, "found_mark text; tables text; lent boolean;", &body);
         self.run("drop the tenant's schema", block).await.map(drop)
     }
+}
 
-    pub(super) fn become_owner(&self, schema: &ObjectName, set: &str) -> String {
-        format!(
-            "{set} ROLE {OWNER_ROLE}; {set} search_path = {quoted}, {EXTENSIONS_SCHEMA}",
-            quoted = schema.quoted()
-        )
-    }
+/// Goes on as the owner role, which finds a tenant's schema and the extensions by unqualified names. `set` is `SET`,
+/// or `SET LOCAL` within a transaction.
+pub(super) fn become_owner(schema: &ObjectName, set: &str) -> String {
+    format!(
+        "{set} ROLE {OWNER_ROLE}; {set} search_path = {quoted}, {EXTENSIONS_SCHEMA}",
+        quoted = schema.quoted()
+    )
 }
 
 /// Makes a tenant's schema, and lets its role (of the same name) use what the owner role makes in it: rows of

@@ -538,3 +538,22 @@ async fn what_holds_its_schema_s_name_as_text_is_not_kept_warm() {
     }
     assert!(bench.admin.warm_tenants("unnamable").await.unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_connection_is_replaced_after_many_tenants() {
+    let mut bench = Bench::new("replaced").await;
+    let one = AdminLimits { shared_connections: 1, ..AdminLimits::default() };
+    bench.admin = admin(crate::fixture::server().await, &bench.database, one);
+    let backend = async |bench: &Bench| -> i32 {
+        let mut connection = bench.admin.connection("test").await.unwrap();
+        let pid = sqlx::query_scalar("SELECT pg_backend_pid()").persistent(false);
+        pid.fetch_one(&mut *connection).await.unwrap()
+    };
+    let before = backend(&bench).await;
+    for n in 1..connections::TENANTS_PER_CLOSING {
+        bench.tenant_without_tables(&format!("tenant_replaced_{n}")).await;
+    }
+    assert_eq!(backend(&bench).await, before);
+    bench.tenant_without_tables("tenant_replaced_last").await;
+    assert_ne!(backend(&bench).await, before);
+}

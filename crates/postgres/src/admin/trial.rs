@@ -119,7 +119,7 @@ impl ServerAdmin {
         let begin = format!(
             "{}; {}; {}",
             scratch_block(&schema),
-            self.become_owner(&schema, "SET LOCAL"),
+            schema::become_owner(&schema, "SET LOCAL"),
             ensure_table(&schema)
         );
         self.say(&mut session, begin).await?;
@@ -166,7 +166,7 @@ impl ServerAdmin {
             return self.refused(&error, extensions_fault(&error, limit));
         }
         self.say(&mut session, scratch_block(name)).await?;
-        self.say(&mut session, self.become_owner(name, "SET")).await?;
+        self.say(&mut session, schema::become_owner(name, "SET")).await?;
         self.say(&mut session, ensure_table(name)).await?;
         for piece in pieces {
             let text = if piece.runs_alone() { piece.sql.to_owned() } else { execute(piece.sql) };

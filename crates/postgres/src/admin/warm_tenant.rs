@@ -8,7 +8,7 @@ use tenantry_domain::{
     names::{EXTENSIONS_SCHEMA, ObjectName},
 };
 
-use super::{AdminError, RoleSpec, ServerAdmin, fence, owner::Owner, schema};
+use super::{AdminError, Done, RoleSpec, ServerAdmin, Template, fence, owner::Owner, schema};
 use crate::sql;
 
 /// What the names of all warm tenants' roles and schemas begin with.
@@ -45,6 +45,15 @@ impl ServerAdmin {
         let owner = Owner { name: &name, mark: &mark, fence: None };
         let role = RoleSpec { secret, login, connection_limit: None, may_log_in: false };
         let report = self.create_schema(owner, &role, app).await?;
+        let Some(version) = report.to else {
+            self.drop_warm_tenant(&name, label).await?;
+            return Ok(Warmed::Unnamable);
+        };
+        // What is made from the same holds the same.
+        let namable = Done::Namable(Template::of(app, label)?.fingerprint().into());
+        if self.is_done(&namable) {
+            return Ok(Warmed::Ready(name, version));
+        }
         // Looked at where the schema comes first on the path, so that its own objects are printed bare.
         let look = sql::block(
             "",
@@ -56,17 +65,14 @@ impl ServerAdmin {
             ),
         );
         match self.run(task, look).await {
-            Ok(_) => {}
+            Ok(_) => self.mark_done(namable),
             Err(error) if error.code() == Some(UNNAMABLE) => {
                 self.drop_warm_tenant(&name, label).await?;
                 return Ok(Warmed::Unnamable);
             }
             Err(error) => return Err(error),
         }
-        match report.to {
-            Some(version) => Ok(Warmed::Ready(name, version)),
-            None => Ok(Warmed::Unnamable),
-        }
+        Ok(Warmed::Ready(name, version))
     }
 
     /// Makes a warm tenant the owner's, in one transaction under the fence: the names of schema and role, the
