@@ -1,12 +1,15 @@
 //! The step helpers, applied to every operation: each step failed in turn leaves nothing behind,
 //! each step run twice leaves what once leaves.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tenantry_domain::{operation::OperationKind, plan::Tier};
 use tenantry_tests::{
     Signup, TestApp,
     probe::{FailAt, FailEverythingOnce, Twice, TwiceThenFailAt},
+    within::within,
 };
 use tenantry_worker::{
     engine::{Moment, Outline, Point},
@@ -94,7 +97,8 @@ async fn fail_at(kind: OperationKind, plan: &str, step: &'static str, moment: Mo
         let key = app.data_key(&slug).await;
         let data = app.data.with_host(format!("{slug}.localhost")).with_key(key);
         let expected = if statuses(kind).0 == "active" { 200 } else { 403 };
-        data.get("/api/contacts").await.expect(expected);
+        let answer = data.get("/api/contacts").await;
+        assert_eq!(answer.status, expected, "{at}: {}", answer.text);
     }
 }
 
@@ -121,6 +125,10 @@ async fn a_step_run_twice_leaves_what_once_leaves() {
         let after = statuses(*kind).1;
         let expected = if after == "purged" { None } else { Some(after) };
         assert_eq!(status(&app, &slug).await.as_deref(), expected, "{kind} of {plan}");
+        if after != "purged" {
+            let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();
+            assert_eq!(tenant["placement"]["state"], "serving", "{kind} of {plan}");
+        }
         (*kind != OperationKind::Purge).then_some(slug)
     });
     let left: Vec<_> = join_all(runs).await.into_iter().flatten().collect();
@@ -157,6 +165,10 @@ async fn past_its_point_of_no_return_a_purge_only_goes_on() {
         app.api.delete(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(202).json();
     let id = answer["operation"]["id"].as_str().unwrap().to_owned();
     // It fails again and again, and is not undone: the data is gone. In the end a person is asked.
+    within(Duration::from_mins(1), "it drops the role", async || {
+        app.operation(&id).await["step"] == "drop_role"
+    })
+    .await;
     app.api.post(&format!("/api/v1/operations/{id}/cancel"), json!({})).await.expect(409);
     let stuck = app.operation_ended(&id).await;
     assert_eq!(stuck["state"], "stuck", "{stuck}");

@@ -110,10 +110,23 @@ pub enum StatusChange {
 pub struct Changes {
     /// The tenant's status.
     pub status: Option<StatusChange>,
-    /// Placements of the tenant. One that stops serving does so before another one begins.
+    /// Placements of the tenant, each once. One that stops serving does so before another one begins.
     pub placements: Vec<PlacementChange>,
     /// What steps have written down for later ones.
     pub durable_state: Option<Value>,
+}
+
+impl Changes {
+    /// Adds what changes on a placement; what the change does not say stays as it was said before.
+    pub fn change_placement(&mut self, change: PlacementChange) {
+        match self.placements.iter_mut().find(|known| known.epoch == change.epoch) {
+            Some(known) => {
+                known.state = change.state.or(known.state);
+                known.schema_version = change.schema_version.or(known.schema_version);
+            }
+            None => self.placements.push(change),
+        }
+    }
 }
 
 /// What changes on a placement.

@@ -101,7 +101,7 @@ impl Execution<'_> {
         let mut changes = self.take_changes();
         let last = self.steps.last_changes(succeeded);
         changes.status = last.status.or(changes.status);
-        changes.placements = merged(changes.placements, last.placements);
+        last.placements.into_iter().for_each(|change| changes.change_placement(change));
         changes
     }
 
@@ -223,21 +223,4 @@ impl Execution<'_> {
         let share = done as f32 / self.names.len().max(1) as f32;
         share.clamp(0.0, 1.0)
     }
-}
-
-/// One change per placement.
-fn merged(
-    mut changes: Vec<tenantry_registry::PlacementChange>,
-    last: Vec<tenantry_registry::PlacementChange>,
-) -> Vec<tenantry_registry::PlacementChange> {
-    for change in last {
-        match changes.iter_mut().find(|known| known.epoch == change.epoch) {
-            Some(known) => {
-                known.state = change.state.or(known.state);
-                known.schema_version = change.schema_version.or(known.schema_version);
-            }
-            None => changes.push(change),
-        }
-    }
-    changes
 }

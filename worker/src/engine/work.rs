@@ -134,7 +134,7 @@ impl<D: Definition> Work<D> {
 
     /// Changes a placement with the end of the step.
     pub fn change_placement(&self, change: PlacementChange) {
-        held(&self.changes).placements.push(change);
+        held(&self.changes).change_placement(change);
     }
 
     pub(super) fn has_changes(&self) -> bool {
