@@ -248,6 +248,7 @@ async fn reconcilers(major: u32, admin: Admin) {
     let migration = json!({ "version": 20_991_231_000_000_i64, "name": "more", "up": "CREATE TABLE more (id int)",
         "down": "DROP TABLE more" });
     app.api.post("/api/v1/apps/crm/versions", migration).await.expect(201);
+    app.api.post("/api/v1/apps/crm/versions/20991231000000/promote", json!({})).await.expect(200);
     tenantry_worker::reconcilers::fill_warm_databases::run(worker.resources()).await.unwrap();
     let tenant = app.sign_up("newer", "premium", "crm").await;
     tenant.data.get("/api/more").await.expect(200);
