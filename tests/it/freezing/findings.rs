@@ -90,6 +90,8 @@ async fn an_undo_that_wakes_up_spares_the_database_of_a_retry() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_migration_outside_of_transactions_ends_when_another_worker_takes_over() {
     let mut stage = Stage::set(false).await;
+    // Versions are tried by a worker.
+    stage.start_worker().await;
     let api = &stage.app.api;
     api.put("/api/v1/apps/indexed", json!({ "manifest": {} })).await.expect(200);
     let up = [
@@ -101,6 +103,8 @@ async fn a_migration_outside_of_transactions_ends_when_another_worker_takes_over
         api.post("/api/v1/apps/indexed/versions", body).await.expect(201);
     }
     api.post("/api/v1/apps/indexed/versions/2/promote", json!({})).await.expect(200);
+    stage.app.stop_worker().await;
+    let api = &stage.app.api;
     let slug = stage.app.slug("acme");
     let body = json!({ "name": "Acme", "slug": slug, "plan": "basic", "app": "indexed" });
     let answer = api.post("/api/v1/tenants", body).await.expect(202).json();
