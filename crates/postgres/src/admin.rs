@@ -266,7 +266,7 @@ impl ServerAdmin {
         task: &'static str,
     ) -> Result<AdminConnection, AdminError> {
         if *database == self.shared_database {
-            self.connections.shared_for_tables().await.map_err(|e| self.failed(task, e).unsent())
+            self.got_in(task, self.connections.shared_for_tables().await)
         } else {
             self.session(database, task).await
         }

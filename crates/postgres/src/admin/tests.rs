@@ -360,6 +360,39 @@ async fn an_outage_is_transient() {
 }
 
 #[tokio::test]
+async fn a_server_that_hangs_while_it_makes_a_schema_may_have_made_it() {
+    let dir = std::env::temp_dir().join(format!("tenantry-postgres-sent-{}", std::process::id()));
+    let search = crate::embedded::SearchPath::default();
+    let config = crate::embedded::EmbeddedConfig::throwaway(dir, search);
+    let server = crate::embedded::EmbeddedPostgres::start(config).await.unwrap();
+    let pid = server.pid().unwrap().to_string();
+    let signal = |name: &str| {
+        assert!(std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    };
+    let bench = Bench::on(&server, "sent").await;
+    let soon = Duration::from_millis(300);
+    let limits = AdminLimits { probe_after: soon, probe_timeout: soon, ..AdminLimits::default() };
+    let admin = admin(&server, &bench.database, limits);
+    let (tenant, secret, slow) = (name("tenant_sent"), "pw".into(), app(&[("SELECT pg_sleep(60)", None)]));
+    let mark = mark(&tenant);
+    let role = bench.role(&secret);
+    let made = admin.watch(admin.create_schema(owner(&tenant, &mark), &role, &slow));
+    let hang = async {
+        let it_sleeps = "DO $$ BEGIN
+            WHILE NOT EXISTS (
+                SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND pid <> pg_backend_pid())
+            LOOP PERFORM pg_sleep(0.01), pg_stat_clear_snapshot(); END LOOP; END $$";
+        bench.admin.execute(it_sleeps).await.unwrap();
+        signal("STOP");
+    };
+    let (made, ()) = tokio::join!(made, hang);
+    let error = made.unwrap_err();
+    signal("CONT");
+    assert!(error.is_unreachable() && !error.is_unsent(), "{error}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_late_twin_is_fenced_out_of_every_effect() {
     let bench = Bench::new("fence").await;
     let (admin, app, secret) = (&bench.admin, notes(), "pw".into());
