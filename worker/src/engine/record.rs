@@ -49,6 +49,11 @@ impl Entry {
             changes: None,
         }
     }
+
+    /// While the operation is undone.
+    pub(super) fn undoing(done: usize) -> Self {
+        Self { undoing: true, ..Self::at(done) }
+    }
 }
 
 impl Execution<'_> {

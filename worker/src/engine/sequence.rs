@@ -4,7 +4,7 @@
 //! Sequence::new("the tenant is served")
 //!     .step(step!(place, "choosing a server").undo(undo!(forget_placement)))
 //!     .step(step!(create_schema, "making the tenant's schema").undo(undo!(drop_schema)))
-//!     .finally(|work| served(work))
+//!     .when_done(|work| served(work))
 //! ```
 
 use std::time::Duration;

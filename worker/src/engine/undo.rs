@@ -23,8 +23,7 @@ impl Execution<'_> {
         retries: u32,
     ) -> Result<Executed, StepError> {
         // Recorded first: a crash from here on goes on undoing.
-        let mut entry = Entry::at(count);
-        entry.undoing = true;
+        let mut entry = Entry::undoing(count);
         entry.error = match &ending {
             Ending::Failed(error) => Some(error.clone()),
             Ending::Cancelled => None,
@@ -37,9 +36,7 @@ impl Execution<'_> {
             }
             failures = 0;
             self.emit(OperationEventKind::StepUndone, Some(index), index, "undone");
-            let mut entry = Entry::at(index);
-            entry.undoing = true;
-            self.write(entry).await?;
+            self.write(Entry::undoing(index)).await?;
         }
         let (kind, message, transition) = match &ending {
             Ending::Cancelled => {
@@ -50,8 +47,7 @@ impl Execution<'_> {
             }
         };
         self.emit(kind, None, 0, &message);
-        let mut entry = Entry::at(0);
-        entry.undoing = true;
+        let mut entry = Entry::undoing(0);
         entry.transition = transition;
         entry.changes = Some(self.with_last_changes(false));
         self.write(entry).await?;
@@ -79,8 +75,7 @@ impl Execution<'_> {
                         self.note_away(server, &message).await?;
                         self.emit(OperationEventKind::Waiting, Some(index), index + 1, &message);
                     }
-                    let mut entry = Entry::at(index + 1);
-                    entry.undoing = true;
+                    let mut entry = Entry::undoing(index + 1);
                     entry.transition = Transition::Waiting(settings.away_pause, server);
                     entry.message = Some(message);
                     self.write(entry).await?;
@@ -97,8 +92,7 @@ impl Execution<'_> {
             let delay = self.backoff(failures);
             let message = format!("undoing failed, to be tried again: {error}");
             self.emit(OperationEventKind::Retrying, Some(index), index + 1, &message);
-            let mut entry = Entry::at(index + 1);
-            entry.undoing = true;
+            let mut entry = Entry::undoing(index + 1);
             entry.retried = true;
             let later = delay > settings.lease || self.engine.stop.is_cancelled();
             if later {
@@ -112,8 +106,7 @@ impl Execution<'_> {
                 () = tokio::time::sleep(delay) => {}
                 () = self.heartbeat.lost.cancelled() => return Err(StepError::LeaseLost),
                 () = self.engine.stop.cancelled() => {
-                    let mut entry = Entry::at(index + 1);
-                    entry.undoing = true;
+                    let mut entry = Entry::undoing(index + 1);
                     entry.transition = Transition::Queued(Duration::ZERO);
                     self.write(entry).await?;
                     return Ok(Some(Executed::Released));

@@ -1,6 +1,6 @@
 //! Steps that several operations share.
 
-use tenantry_domain::tenant::TenantStatus;
+use tenantry_domain::tenant::{TenantPhase, TenantStatus};
 use tenantry_registry::StatusChange;
 
 use crate::{
@@ -27,6 +27,22 @@ pub(super) fn back_to(status: TenantStatus) -> StatusChange {
         TenantStatus::Deactivated { purge_at } => StatusChange::DeactivatedUntil(purge_at),
         other => StatusChange::To(other.phase()),
     }
+}
+
+/// The tenant is served.
+pub(super) async fn open_route<D: Definition<Subject = TenantSubject>>(work: &Work<D>) -> StepResult {
+    work.change_status(StatusChange::To(TenantPhase::Active));
+    Ok(Done::Now)
+}
+
+/// Gives the tenant the status that it had before the operation.
+#[expect(clippy::unused_async, reason = "steps are async")]
+pub(super) async fn restore_status<D>(work: &Work<D>) -> Result<(), StepError>
+where
+    D: Definition<Subject = TenantSubject, Input = TenantStatus>,
+{
+    work.change_status(back_to(work.input));
+    Ok(())
 }
 
 /// Allows or forbids the tenant's role to log in. Forbidden, its sessions end, so that credentials handed out

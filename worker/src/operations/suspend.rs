@@ -6,7 +6,7 @@ use tenantry_domain::{
 };
 use tenantry_registry::StatusChange;
 
-use super::steps::{back_to, close_login, set_login};
+use super::steps::{close_login, restore_status, set_login};
 use crate::{
     engine::{Definition, Done, Sequence, StepResult, TenantSubject, Work},
     step,
@@ -25,19 +25,13 @@ impl Definition for Suspend {
 
 pub(super) fn define() -> Sequence<Suspend> {
     Sequence::new("the tenant is suspended")
-        .step(step!(close_route, "telling the data planes").undo(undo!(reopen_route)))
+        .step(step!(close_route, "telling the data planes").undo(undo!(restore_status)))
         .step(step!(close_login, "ending the tenant's own connections").undo(undo!(reopen_login)))
 }
 
 async fn close_route(work: &Work<Suspend>) -> StepResult {
     work.change_status(StatusChange::To(TenantPhase::Suspended));
     Ok(Done::Now)
-}
-
-#[expect(clippy::unused_async, reason = "steps are async")]
-async fn reopen_route(work: &Work<Suspend>) -> Result<(), StepError> {
-    work.change_status(back_to(work.input));
-    Ok(())
 }
 
 async fn reopen_login(work: &Work<Suspend>) -> Result<(), StepError> {

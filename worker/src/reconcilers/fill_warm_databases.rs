@@ -14,7 +14,7 @@ use tenantry_domain::{
 };
 use tenantry_postgres::admin::Template;
 
-use super::{Reconciled, note_failure};
+use super::{Reconciled, on_each, reachable_servers};
 use crate::{Resources, filled_servers::Filled, step_error::StepError};
 
 /// After this an app whose template could not be made is tried again, if nobody promoted a version before.
@@ -26,26 +26,20 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
-    let mut changed = 0;
-    for server in resources.registry.server_list().await? {
-        if !may_be_filled(&server, Tier::Database) {
-            continue;
-        }
-        match fill_server(resources, &server).await {
-            Ok(count) => changed += count,
-            // The others are filled all the same.
-            Err(error) => note_failure(resources, &server, "warm databases are not filled", &error).await,
-        }
-    }
-    Ok(changed)
+    let servers = fillable_servers(resources, Tier::Database).await?;
+    on_each(resources, &servers, "warm databases are not filled", |server| fill_server(resources, server))
+        .await
 }
 
-/// Whether a server takes tenants of a tier and can be reached.
-pub(super) fn may_be_filled(server: &Server, tier: Tier) -> bool {
-    server.state == ServerState::Active
-        && server.tiers.contains(&tier)
-        && server.health.unreachable.is_none()
-        && server.tenants < server.capacity
+/// The servers that take tenants of a tier and can be reached.
+pub(super) async fn fillable_servers(resources: &Resources, tier: Tier) -> Result<Vec<Server>, StepError> {
+    let mut servers = reachable_servers(resources).await?;
+    servers.retain(|server| {
+        server.state == ServerState::Active
+            && server.tiers.contains(&tier)
+            && server.tenants < server.capacity
+    });
+    Ok(servers)
 }
 
 async fn fill_server(resources: &Resources, server: &Server) -> Reconciled {

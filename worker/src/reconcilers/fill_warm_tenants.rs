@@ -16,8 +16,8 @@ use secrecy::ExposeSecret;
 
 use super::{
     Reconciled,
-    fill_warm_databases::{apps, may_be_filled},
-    note_failure,
+    fill_warm_databases::{apps, fillable_servers},
+    on_each,
 };
 use crate::{
     Resources, password::password, servers::Server as ServerConnections, step_error::StepError,
@@ -33,38 +33,34 @@ pub async fn run(resources: &Resources) -> Reconciled {
         return Ok(0);
     }
     let counts = resources.registry.warm_counts(Tier::Schema).await?;
-    let (apps, none, mut changed) = (apps(resources).await?, HashMap::new(), 0);
-    for server in resources.registry.server_list().await? {
-        if !may_be_filled(&server, Tier::Schema) {
-            continue;
-        }
-        match fill_server(resources, &server, &apps, counts.get(&server.id).unwrap_or(&none)).await {
-            Ok(count) => changed += count,
-            // The others are filled all the same.
-            Err(error) => note_failure(resources, &server, "warm tenants are not filled", &error).await,
-        }
-    }
-    Ok(changed)
+    let kinds = apps(resources)
+        .await?
+        .into_iter()
+        .map(|app| Ok((fingerprint(&app, &resources.settings.label)?, app)))
+        .collect::<Result<Vec<_>, StepError>>()?;
+    let (servers, none) = (fillable_servers(resources, Tier::Schema).await?, HashMap::new());
+    on_each(resources, &servers, "warm tenants are not filled", |server| {
+        fill_server(resources, server, &kinds, counts.get(&server.id).unwrap_or(&none))
+    })
+    .await
 }
 
 async fn fill_server(
     resources: &Resources,
     server: &Server,
-    apps: &[Arc<App>],
+    kinds: &[(String, Arc<App>)],
     counts: &HashMap<String, usize>,
 ) -> Reconciled {
     let (registry, settings) = (&resources.registry, &resources.settings);
-    let mut current = Vec::new();
     let mut missing = Vec::new();
-    for app in apps {
-        let fingerprint = fingerprint(app, &settings.label)?;
-        let there = counts.get(&fingerprint).copied().unwrap_or(0);
+    for (fingerprint, app) in kinds {
+        let there = counts.get(fingerprint).copied().unwrap_or(0);
         let failed = (server.id, app.name.clone(), app.version(), "schema");
         if there < settings.warm_tenants && !resources.failed_pools.is_recent(&failed, PAUSE) {
-            missing.push((app, fingerprint.clone(), settings.warm_tenants - there, failed));
+            missing.push((app, fingerprint, settings.warm_tenants - there, failed));
         }
-        current.push(fingerprint);
     }
+    let current: Vec<String> = kinds.iter().map(|(fingerprint, _)| fingerprint.clone()).collect();
     let outdated = if counts.keys().all(|known| current.contains(known)) {
         Vec::new()
     } else {
@@ -87,7 +83,7 @@ async fn fill_server(
         changed += 1;
     }
     for (app, fingerprint, count, failed) in missing {
-        let kind = WarmKind { app: &app.name, fingerprint: &fingerprint, tier: Tier::Schema };
+        let kind = WarmKind { app: &app.name, fingerprint, tier: Tier::Schema };
         for _ in 0..count {
             match add(resources, server, &access, app, kind).await {
                 Ok(true) => changed += 1,

@@ -3,7 +3,7 @@
 
 use tenantry_domain::server::Server;
 
-use super::{Reconciled, note_failure};
+use super::{Reconciled, on_each, reachable_servers};
 use crate::Resources;
 
 /// Days that a fence outlives its last use.
@@ -11,17 +11,8 @@ const DAYS: u16 = 30;
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
-    let mut forgotten = 0;
-    for server in resources.registry.server_list().await? {
-        if server.health.unreachable.is_some() {
-            continue;
-        }
-        match forget(resources, &server).await {
-            Ok(count) => forgotten += count,
-            Err(error) => note_failure(resources, &server, "old fences are not forgotten", &error).await,
-        }
-    }
-    Ok(forgotten)
+    let servers = reachable_servers(resources).await?;
+    on_each(resources, &servers, "old fences are not forgotten", |server| forget(resources, server)).await
 }
 
 async fn forget(resources: &Resources, server: &Server) -> Reconciled {

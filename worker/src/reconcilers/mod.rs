@@ -91,6 +91,34 @@ const TICK: Duration = Duration::from_millis(500);
 /// How often this worker's metrics show what is known of the servers.
 const SHOW_EVERY: Duration = Duration::from_secs(2);
 
+/// The servers that can be reached.
+async fn reachable_servers(resources: &Resources) -> Result<Vec<Server>, StepError> {
+    let mut servers = resources.registry.server_list().await?;
+    servers.retain(|server| server.health.unreachable.is_none());
+    Ok(servers)
+}
+
+/// Works on each of these servers. What fails on one does not keep the others from it. `failed` is said of that one,
+/// e.g. "storage is not known".
+async fn on_each<'a, F>(
+    resources: &Resources,
+    servers: &'a [Server],
+    failed: &str,
+    work: impl Fn(&'a Server) -> F,
+) -> Reconciled
+where
+    F: Future<Output = Reconciled>,
+{
+    let mut changed = 0;
+    for server in servers {
+        match work(server).await {
+            Ok(count) => changed += count,
+            Err(error) => note_failure(resources, server, failed, &error).await,
+        }
+    }
+    Ok(changed)
+}
+
 /// Something failed on a server: the others are seen to all the same. Logged, and noted where it is away.
 async fn note_failure(resources: &Resources, server: &Server, what: &str, error: &StepError) {
     if let StepError::ServerAway { server: Some(id), message, .. } = error {

@@ -4,7 +4,7 @@ use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use tenantry_domain::{ids::TenantId, names::ObjectName, plan::Tier};
 use tenantry_registry::UnsampledTenant;
 
-use super::{Reconciled, note_failure};
+use super::{Reconciled, on_each, reachable_servers};
 use crate::Resources;
 
 /// Tenants per statement.
@@ -16,18 +16,9 @@ const ROUND: i64 = 2_000;
 pub async fn run(resources: &Resources) -> Reconciled {
     let now = resources.clock.now();
     let hour = now.duration_trunc(TimeDelta::hours(1)).unwrap_or(now);
-    let mut sampled = 0;
-    for server in resources.registry.server_list().await? {
-        if server.health.unreachable.is_some() {
-            continue;
-        }
-        match sample_server(resources, &server, hour).await {
-            Ok(count) => sampled += count,
-            // The others are sampled all the same.
-            Err(error) => note_failure(resources, &server, "storage is not known", &error).await,
-        }
-    }
-    Ok(sampled)
+    let servers = reachable_servers(resources).await?;
+    on_each(resources, &servers, "storage is not known", |server| sample_server(resources, server, hour))
+        .await
 }
 
 async fn sample_server(
