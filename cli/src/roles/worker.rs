@@ -54,7 +54,7 @@ pub struct WorkerArgs {
     warm_tenants: usize,
 
     /// Connections that it may open to one server: this many to the shared database, and half as many
-    /// sessions in others.
+    /// sessions in others, at least two.
     #[arg(long, env = "TENANTRY_WORKER_SERVER_CONNECTIONS", default_value_t = 8, value_name = "COUNT")]
     worker_server_connections: u32,
 
@@ -94,7 +94,8 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
         },
         admin: AdminLimits {
             shared_connections: args.worker_server_connections.max(2),
-            sessions: (args.worker_server_connections as usize / 2).max(1),
+            // Two: a version that is tried in a database of its own needs another one for its lock.
+            sessions: (args.worker_server_connections as usize / 2).max(2),
             ..AdminLimits::default()
         },
         label: args.label,

@@ -119,6 +119,8 @@ pub struct ServerAdmin {
     done: Mutex<HashSet<Done>>,
     /// Held by whoever makes a template.
     building: tokio::sync::Mutex<()>,
+    /// Held while a version is tried in a database of its own.
+    trying: tokio::sync::Mutex<()>,
     /// When the last look at the server ended, and whether it answered. Held by whoever looks.
     looked: tokio::sync::Mutex<Option<(Instant, bool)>>,
 }
@@ -189,6 +191,7 @@ impl ServerAdmin {
             limits,
             done: Mutex::default(),
             building: tokio::sync::Mutex::default(),
+            trying: tokio::sync::Mutex::default(),
             looked: tokio::sync::Mutex::default(),
         }
     }

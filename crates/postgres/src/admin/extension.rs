@@ -24,16 +24,26 @@ impl ServerAdmin {
         if missing.is_empty() {
             return Ok(());
         }
-        let mut body = format!("PERFORM {};", sql::advisory_lock("tenantry:extensions"));
-        for (name, _) in &missing {
-            let quoted = name.replace('"', "\"\"");
-            write!(body, "\nCREATE EXTENSION IF NOT EXISTS \"{quoted}\" SCHEMA {EXTENSIONS_SCHEMA};")
-                .expect("a String takes any text");
-        }
+        let body = format!(
+            "PERFORM {lock}; {create}",
+            lock = sql::advisory_lock("tenantry:extensions"),
+            create = create(missing.iter().map(|(name, _)| *name))
+        );
         self.run_in(database, "install the app's extensions", sql::block("", &body)).await?;
         for (_, done) in missing {
             self.mark_done(done);
         }
         Ok(())
     }
+}
+
+/// Statements that install extensions which are not there.
+pub(super) fn create<'a>(names: impl IntoIterator<Item = &'a String>) -> String {
+    let mut statements = String::new();
+    for name in names {
+        let quoted = name.replace('"', "\"\"");
+        write!(statements, "\nCREATE EXTENSION IF NOT EXISTS \"{quoted}\" SCHEMA {EXTENSIONS_SCHEMA};")
+            .expect("a String takes any text");
+    }
+    statements
 }

@@ -393,6 +393,18 @@ async fn a_server_that_hangs_while_it_makes_a_schema_may_have_made_it() {
 }
 
 #[tokio::test]
+async fn versions_that_are_tried_in_databases_of_their_own_do_not_wait_for_each_other_s_sessions() {
+    let bench = Bench::new("trials").await;
+    let limits = AdminLimits { sessions: 2, ..AdminLimits::default() };
+    let admin = admin(crate::fixture::server().await, &bench.database, limits);
+    let alone = app(&[("-- no-transaction\nCREATE TABLE words (word text)", None)]);
+    let trials = futures::future::join_all((0..2).map(|_| admin.try_version(&alone, Duration::from_secs(5))));
+    for tried in tokio::time::timeout(Duration::from_mins(1), trials).await.expect("both are tried") {
+        assert!(matches!(tried.unwrap(), Tried::Passed { .. }));
+    }
+}
+
+#[tokio::test]
 async fn a_late_twin_is_fenced_out_of_every_effect() {
     let bench = Bench::new("fence").await;
     let (admin, app, secret) = (&bench.admin, notes(), "pw".into());

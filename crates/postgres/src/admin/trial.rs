@@ -4,7 +4,7 @@
 //! Normally in a schema of the shared database, in one transaction that is rolled back. A file that runs outside of
 //! transactions needs a database of its own, which is dropped afterwards.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use rand::Rng;
 use sqlx::{
@@ -21,7 +21,7 @@ use super::{
     AdminError, MAINTENANCE, OWNER_ROLE, ServerAdmin,
     connections::AdminConnection,
     error::said,
-    fence,
+    extension, fence,
     migration::{ensure_table, needs_no_transaction},
     owner::Owner,
     prepare::Connect,
@@ -114,7 +114,8 @@ impl ServerAdmin {
         let mut session = self.session(self.shared_database(), TASK).await?;
         self.say(&mut session, format!("BEGIN; {}", limits("SET LOCAL", limit))).await?;
         if let Err(error) = say(&mut session, extensions(app)).await {
-            return self.refused(&error, extensions_fault(&error, limit));
+            let fault = extensions_fault(&error, limit);
+            return self.refused(error, fault).map(Tried::Refused);
         }
         let begin = format!(
             "{}; {}; {}",
@@ -125,7 +126,8 @@ impl ServerAdmin {
         self.say(&mut session, begin).await?;
         for piece in pieces {
             if let Err(error) = say(&mut session, execute(piece.sql)).await {
-                return self.refused(&error, piece.fault(&error, limit));
+                let fault = piece.fault(&error, limit);
+                return self.refused(error, fault).map(Tried::Refused);
             }
         }
         let holds_its_name = self.holds_its_name(&mut session, &schema).await?;
@@ -140,6 +142,8 @@ impl ServerAdmin {
         pieces: &[Piece<'_>],
         limit: Duration,
     ) -> Result<Tried, AdminError> {
+        // Each holds a session while it needs another one: several at once could wait for each other's.
+        let _one_at_a_time = self.trying.lock().await;
         let name = scratch_name()?;
         // The lock says that somebody is at it. It lives as long as its session, which ends also when this call
         // is given up; then `drop_trials` finds what is left.
@@ -163,7 +167,8 @@ impl ServerAdmin {
         let mut session = self.session(name, TASK).await?;
         self.say(&mut session, limits("SET", limit)).await?;
         if let Err(error) = say(&mut session, extensions(app)).await {
-            return self.refused(&error, extensions_fault(&error, limit));
+            let fault = extensions_fault(&error, limit);
+            return self.refused(error, fault).map(Tried::Refused);
         }
         self.say(&mut session, scratch_block(name)).await?;
         self.say(&mut session, schema::become_owner(name, "SET")).await?;
@@ -171,7 +176,8 @@ impl ServerAdmin {
         for piece in pieces {
             let text = if piece.runs_alone() { piece.sql.to_owned() } else { execute(piece.sql) };
             if let Err(error) = say(&mut session, text).await {
-                return self.refused(&error, piece.fault(&error, limit));
+                let fault = piece.fault(&error, limit);
+                return self.refused(error, fault).map(Tried::Refused);
             }
         }
         let holds_its_name = self.holds_its_name(&mut session, name).await?;
@@ -194,10 +200,7 @@ impl ServerAdmin {
             line: line(&error, sql, false),
             message: message(&error, limit),
         };
-        match self.refused(&error, fault)? {
-            Tried::Refused(fault) => Ok(Some(fault)),
-            Tried::Passed { .. } => Ok(None),
-        }
+        self.refused(error, fault).map(Some)
     }
 
     /// Drops what trials left whose workers died; answers how many.
@@ -255,18 +258,11 @@ impl ServerAdmin {
         say(session, text).await.map_err(|e| self.failed(TASK, e))
     }
 
-    /// Whose fault an error is: the version's, or the server's.
-    fn refused(&self, error: &sqlx::Error, fault: VersionFault) -> Result<Tried, AdminError> {
-        match said(error) {
-            Some((code, message)) if !super::error::passes(&code, &message) => Ok(Tried::Refused(fault)),
-            said => Err(AdminError::Unreachable {
-                server: self.server.clone(),
-                task: TASK,
-                sent: true,
-                source: Box::new(sqlx::Error::Protocol(
-                    said.map_or_else(|| error.to_string(), |(_, message)| message),
-                )),
-            }),
+    /// The version's fault; an error where it is the server's.
+    fn refused(&self, error: sqlx::Error, fault: VersionFault) -> Result<VersionFault, AdminError> {
+        match said(&error) {
+            Some((code, message)) if !super::error::passes(&code, &message) => Ok(fault),
+            _ => Err(self.failed(TASK, error)),
         }
     }
 }
@@ -303,20 +299,9 @@ fn scratch_block(name: &ObjectName) -> String {
     fence::block(None, "found_mark text;", &body)
 }
 
-/// The extensions of the manifest. Those that are there are left alone, without a lock.
+/// The extensions of the manifest.
 fn extensions(app: &App) -> String {
-    let mut body = String::from("NULL;");
-    for name in &app.manifest.extensions {
-        let (literal, quoted) = (sql::literal(name), name.replace('"', "\"\""));
-        write!(
-            body,
-            "IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = {literal}) THEN
-                CREATE EXTENSION \"{quoted}\" SCHEMA {EXTENSIONS_SCHEMA};
-            END IF;"
-        )
-        .expect("a String takes any text");
-    }
-    sql::block("", &body)
+    sql::block("", &format!("NULL; {}", extension::create(&app.manifest.extensions)))
 }
 
 fn extensions_fault(error: &sqlx::Error, limit: Duration) -> VersionFault {
