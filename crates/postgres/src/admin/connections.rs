@@ -18,7 +18,7 @@ use sqlx::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{timeout, timeout_at},
+    time::timeout,
 };
 
 use super::AdminLimits;
@@ -88,13 +88,12 @@ impl Connections {
 
     /// A session in any database, closed after use.
     pub(super) async fn session(&self, database: &str) -> Result<AdminConnection, sqlx::Error> {
-        let deadline = tokio::time::Instant::now() + self.limits.acquire_timeout;
         // Waiting for a place is not the server's fault, and has no limit of its own: the step has one.
         let permit = Arc::clone(&self.sessions).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        let deadline = deadline.max(tokio::time::Instant::now() + self.limits.acquire_timeout);
-        let connected = timeout_at(deadline, self.connect.clone().database(database).connect()).await;
+        let connect = self.connect.clone().database(database);
+        let connected = timeout(self.limits.acquire_timeout, connect.connect()).await;
         let connection = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        Ok(AdminConnection::Session(Some(connection), permit))
+        Ok(AdminConnection::Session(connection, permit))
     }
 
     /// Whether the server lets somebody in and answers, on a connection of its own.
@@ -120,11 +119,9 @@ impl Connections {
 pub(super) enum AdminConnection {
     /// The permit is its place in the budget.
     Pooled(PoolConnection<Postgres>, #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
-    /// As above.
-    Session(Option<PgConnection>, #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
+    /// As above. Dropping the socket ends the server's process too, only a moment later.
+    Session(PgConnection, #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
 }
-
-const OPEN: &str = "a session is taken out only when it is dropped";
 
 impl AdminConnection {
     /// Ends the connection after this use.
@@ -141,7 +138,7 @@ impl Deref for AdminConnection {
     fn deref(&self) -> &PgConnection {
         match self {
             Self::Pooled(connection, _) => connection,
-            Self::Session(connection, _) => connection.as_ref().expect(OPEN),
+            Self::Session(connection, _) => connection,
         }
     }
 }
@@ -150,16 +147,7 @@ impl DerefMut for AdminConnection {
     fn deref_mut(&mut self) -> &mut PgConnection {
         match self {
             Self::Pooled(connection, _) => connection,
-            Self::Session(connection, _) => connection.as_mut().expect(OPEN),
-        }
-    }
-}
-
-impl Drop for AdminConnection {
-    fn drop(&mut self) {
-        if let Self::Session(connection, _) = self {
-            // Dropping the socket ends the server's process too, only a moment later.
-            drop(connection.take());
+            Self::Session(connection, _) => connection,
         }
     }
 }

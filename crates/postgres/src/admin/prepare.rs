@@ -104,9 +104,6 @@ impl ServerAdmin {
             "",
             &format!(
                 "PERFORM {lock};
-                IF to_regclass('public.tenant_labels') IS NOT NULL AND to_regclass('public.operations') IS NOT NULL THEN
-                    {registry}
-                END IF;
                 REVOKE ALL ON DATABASE {name} FROM PUBLIC;
                 REVOKE ALL ON SCHEMA public FROM PUBLIC;
                 CREATE SCHEMA IF NOT EXISTS {EXTENSIONS_SCHEMA} AUTHORIZATION {OWNER_ROLE};
@@ -114,10 +111,6 @@ impl ServerAdmin {
                 {fence}
                 {group}",
                 fence = fence::install(),
-                registry = format_args!(
-                    "RAISE EXCEPTION USING ERRCODE = 'TNY05',
-                        MESSAGE = 'database {database} holds a registry, which no tenant may share';"
-                ),
             ),
         );
         self.run_in(database, "harden the database", block).await.map(drop)

@@ -8,7 +8,7 @@ use tenantry_domain::{
     names::{EXTENSIONS_SCHEMA, ObjectName},
 };
 
-use super::{AdminError, Done, RoleSpec, ServerAdmin, Template, fence, owner::Owner, schema};
+use super::{AdminError, Done, RoleSpec, ServerAdmin, fence, owner::Owner, schema, template};
 use crate::sql;
 
 /// What the names of all warm tenants' roles and schemas begin with.
@@ -50,7 +50,7 @@ impl ServerAdmin {
             return Ok(Warmed::Unnamable);
         };
         // What is made from the same holds the same.
-        let namable = Done::Namable(Template::of(app, label)?.fingerprint().into());
+        let namable = Done::Namable(template::hash(app, label).into());
         if self.is_done(&namable) {
             return Ok(Warmed::Ready(name, version));
         }
