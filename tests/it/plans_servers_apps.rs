@@ -487,6 +487,7 @@ async fn a_server_answers_to_its_id_as_to_its_name_and_a_patch_changes_one_field
     assert_ne!(password().await, before);
     for (change, field) in [
         (json!({ "name": "other" }), "name"),
+        (json!({ "state": "lost" }), "state"),
         (json!({ "sharedDatabase": "other" }), "sharedDatabase"),
         (json!({ "adminUser": "other" }), "adminPassword"),
         (json!({ "host": "a b" }), "host"),

@@ -72,7 +72,12 @@ async fn abandoning_needs_its_scope_and_a_reason_lists_what_is_left_and_frees_th
     app.api.post(&path, json!({})).await.expect(400);
     app.api.post(&path, json!({ "reason": " " })).await.expect(400);
 
+    let taken = "INSERT INTO warm_tenants (server_id, name, app, fingerprint, version, tier, login, password, operation_id)
+        SELECT server_id, 'tenantry_warm_t_taken', 'crm', 'any', 1, 'schema', name, '', $1::text::uuid FROM server_logins";
+    sqlx::query(taken).bind(&id).execute(app.owner()).await.unwrap();
+
     let abandoned = app.api.post(&path, reason).await.expect(200).json();
+    assert_eq!(app.count("SELECT count(*) FROM warm_tenants WHERE name = 'tenantry_warm_t_taken'").await, 0);
     assert_eq!(abandoned["operation"]["state"], "failed");
     assert!(abandoned["operation"]["error"].as_str().unwrap().contains("the wall stays"));
     let name = format!("tenant_{}", slug.replace('-', "_"));

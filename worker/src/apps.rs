@@ -32,7 +32,7 @@ impl Apps {
         {
             return Ok(Some(app));
         }
-        let Some(app) = self.registry.app_get(name).await?.map(|app| Arc::new(app.as_promoted())) else {
+        let Some(app) = self.registry.app_get(name).await?.map(|app| Arc::new(app.into_promoted())) else {
             return Ok(None);
         };
         self.known

@@ -27,13 +27,7 @@ pub(super) struct Checks<'a> {
 impl<'a> Checks<'a> {
     /// Announces the checks of a role: from now on the process is not ready.
     pub(super) fn announce(process: &'a Process, part: Part) -> Self {
-        let role = match part {
-            Part::Owner => "owner",
-            Part::ControlPlane => "control_plane",
-            Part::Worker => "worker",
-            Part::DataPlane => "data_plane",
-        };
-        let expect = |name: &str| process.readiness.expect(&format!("{role}.{name}"));
+        let expect = |name: &str| process.readiness.expect(&format!("{}.{name}", part.as_str()));
         Self {
             part,
             registry: expect("registry"),

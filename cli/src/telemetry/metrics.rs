@@ -52,13 +52,7 @@ impl Metrics {
 
     /// Shows the pools of a registry from now on.
     pub(crate) fn watch(&self, part: Part, registry: Registry) {
-        let part = match part {
-            Part::Owner => "owner",
-            Part::ControlPlane => "control_plane",
-            Part::Worker => "worker",
-            Part::DataPlane => "data_plane",
-        };
-        self.registries.lock().unwrap_or_else(PoisonError::into_inner).push((part, registry));
+        self.registries.lock().unwrap_or_else(PoisonError::into_inner).push((part.as_str(), registry));
     }
 
     /// All metrics now, in Prometheus' text format.

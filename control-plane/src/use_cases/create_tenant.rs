@@ -12,7 +12,9 @@ use tenantry_domain::{
     plan::{Features, LimitOverrides, PlanName, Tier},
     tenant::{DisplayName, Tenant, TenantStatus},
 };
-use tenantry_registry::{NewTenant, Registry, RegistryError, TenantCreateError, TenantDetails};
+use tenantry_registry::{
+    DomainAddError, NewTenant, Registry, RegistryError, TenantCreateError, TenantDetails,
+};
 
 use super::Started;
 use crate::{Settings, catalogue::Catalogue, claim::Claim, operation_watch::OperationWatch, vault::Vault};
@@ -67,6 +69,15 @@ impl From<TenantCreateError> for CreateTenantError {
             TenantCreateError::UnknownPlan => Self::UnknownPlan,
             TenantCreateError::UnknownApp => Self::UnknownApp,
             TenantCreateError::Registry(error) => Self::Registry(error),
+        }
+    }
+}
+
+impl From<DomainAddError> for CreateTenantError {
+    fn from(error: DomainAddError) -> Self {
+        match error {
+            DomainAddError::Taken => Self::DomainTaken,
+            DomainAddError::Registry(error) => Self::Registry(error),
         }
     }
 }

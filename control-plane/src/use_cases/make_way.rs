@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use tenantry_registry::{
-    CancelError, NewOperation, OperationFilter, OperationStartError, Page, Registry, RegistryError,
-};
+use tenantry_registry::{CancelError, NewOperation, OperationStartError, Registry, RegistryError};
 
 use super::await_operation::await_operation;
 use crate::operation_watch::OperationWatch;
@@ -23,11 +21,10 @@ pub(super) async fn make_way(
         return Ok(false);
     }
     let urgent = new.input.kind();
-    let filter = OperationFilter { subject: Some(new.subject), ..OperationFilter::default() };
-    let last = registry.operation_list(&filter, Page { after: None, limit: 1 }).await?;
-    let in_the_way =
-        last.first().filter(|last| !last.state.is_finished() && last.kind().gives_way_to(urgent));
-    let Some(busy) = in_the_way else { return Ok(false) };
+    let unfinished = registry.operation_unfinished(new.subject).await?;
+    let Some(busy) = unfinished.filter(|operation| operation.kind().gives_way_to(urgent)) else {
+        return Ok(false);
+    };
     let mut subscription = watch.subscribe(busy.id);
     match registry.operation_cancel(busy.id).await {
         Ok(_) => tracing::info!(

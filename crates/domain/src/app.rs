@@ -161,10 +161,10 @@ impl App {
 
     /// The app as new tenants get it: nothing after the promoted version.
     #[must_use]
-    pub fn as_promoted(&self) -> Self {
-        let mut app = self.clone();
-        app.migrations.retain(|migration| Some(migration.version) <= self.promoted);
-        app
+    pub fn into_promoted(mut self) -> Self {
+        let promoted = self.promoted;
+        self.migrations.retain(|migration| Some(migration.version) <= promoted);
+        self
     }
 }
 

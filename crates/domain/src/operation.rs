@@ -9,7 +9,7 @@ mod subject;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::ids::{OperationId, ServerId};
+use crate::ids::OperationId;
 
 pub use event::{OperationEvent, OperationEventKind};
 pub use input::{OperationInput, PurgeReason};
@@ -93,8 +93,6 @@ pub struct Operation {
     pub retries: u32,
     /// Somebody asked to stop it before its point of no return.
     pub cancel_requested: bool,
-    /// The server that it waits for.
-    pub waiting_for: Option<ServerId>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When a worker first took it.

@@ -29,6 +29,16 @@ pub enum Part {
 }
 
 impl Part {
+    /// Its name, e.g. `control_plane`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::ControlPlane => "control_plane",
+            Self::Worker => "worker",
+            Self::DataPlane => "data_plane",
+        }
+    }
+
     pub(crate) const fn role(self) -> Option<&'static str> {
         match self {
             Self::Owner => None,
@@ -134,8 +144,8 @@ impl Registry {
     /// A fresh pool of the kind of [`Registry::queue_pool`], with none of its connections. The caller
     /// closes it.
     pub fn new_queue_pool(&self) -> PgPool {
-        let relaxed = self.options.clone().options([("synchronous_commit", "off")]);
-        pool_options(self.part, &self.health, QUEUE_CONNECTIONS).connect_lazy_with(relaxed)
+        let connect = PgConnectOptions::clone(&self.queue.connect_options());
+        self.queue.options().clone().connect_lazy_with(connect)
     }
 
     /// How full the pools are.

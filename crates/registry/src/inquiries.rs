@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::postgres::types::PgInterval;
 use tenantry_domain::{
     ids::InquiryId,
     inquiry::{Answer, Question},
@@ -13,6 +12,7 @@ use tenantry_domain::{
 use crate::{
     Registry, RegistryError,
     error::{Stored, to_json},
+    operation_leases::interval,
 };
 
 /// How an inquiry is doing.
@@ -28,10 +28,6 @@ pub enum Asked {
 
 /// Whoever asked has given up after this.
 const ANYBODY_WAITS: Duration = Duration::from_mins(1);
-
-fn interval(duration: Duration) -> PgInterval {
-    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
-}
 
 impl Registry {
     /// Asks the workers.

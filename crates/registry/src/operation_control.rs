@@ -8,7 +8,7 @@ use tenantry_domain::{
 
 use crate::{
     OperationStartError, Registry, RegistryError,
-    error::{broken_constraint, to_json},
+    error::{Stored, broken_constraint, to_json},
     jobs,
 };
 
@@ -146,15 +146,14 @@ impl Registry {
         let mut tx = self.begin().await?;
         let asked = sqlx::query_scalar!(
             "UPDATE operations SET cancel_requested = true, enqueued_at = now(), run_after = now()
-             WHERE id = $1 AND cancellable AND state IN ('queued', 'running', 'waiting', 'undoing') RETURNING kind",
+             WHERE id = $1 AND cancellable AND state IN ('queued', 'running', 'waiting', 'undoing') RETURNING lane",
             id.as_uuid()
         )
         .fetch_optional(&mut *tx)
         .await
         .map_err(RegistryError::from)?;
-        if let Some(kind) = &asked {
-            let kind: Result<OperationKind, _> = kind.parse();
-            let lane = kind.map_or(tenantry_domain::operation::Lane::Interactive, OperationKind::lane);
+        if let Some(lane) = &asked {
+            let lane = lane.parse().stored("operations.lane")?;
             // A fresh job, for the case that it waits for the time of its next try.
             jobs::enqueue_in_tx(&mut tx, lane, &[id]).await?;
         }
@@ -213,6 +212,11 @@ impl Registry {
             match operation.kind() {
                 OperationKind::Provision => {
                     Self::placements_forget_in_tx(&mut tx, tenant, "failed").await?;
+                    // Never named, or left behind with its new name: nobody's, for good.
+                    sqlx::query!("DELETE FROM warm_tenants WHERE operation_id = $1", id.as_uuid())
+                        .execute(&mut *tx)
+                        .await
+                        .map_err(RegistryError::from)?;
                 }
                 OperationKind::Purge => Self::tenant_forget_in_tx(&mut tx, tenant).await?,
                 _ => {}

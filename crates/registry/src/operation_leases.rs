@@ -189,7 +189,7 @@ pub struct Recorded {
     pub accepted: bool,
 }
 
-fn interval(duration: Duration) -> PgInterval {
+pub(crate) fn interval(duration: Duration) -> PgInterval {
     PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
 }
 
@@ -237,7 +237,7 @@ impl Registry {
                    subject_name AS "subject_name!", kind AS "kind!", input AS "input!", state AS "state!",
                    undoing AS "undoing!", step, steps AS "steps!", steps_done AS "steps_done!",
                    durable_state AS "durable_state!", progress AS "progress!", message, error, attempts AS "attempts!",
-                   fence AS "fence!", retries AS "retries!", cancel_requested AS "cancel_requested!", waiting_for,
+                   fence AS "fence!", retries AS "retries!", cancel_requested AS "cancel_requested!",
                    created_at AS "created_at!", started_at, finished_at
                FROM leased WHERE state <> 'stuck'"#,
             id.as_uuid(),
@@ -268,18 +268,7 @@ impl Registry {
         why: &str,
         after: Duration,
     ) -> Result<(), RegistryError> {
-        sqlx::query!(
-            "UPDATE operations SET state = 'queued', lease_owner = NULL, lease_expires_at = NULL, message = $3,
-                 run_after = now() + $4
-             WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')",
-            id.as_uuid(),
-            fence,
-            why,
-            interval(after),
-        )
-        .execute(&self.relaxed)
-        .await?;
-        Ok(())
+        self.give_back(id, fence, why, after, true).await.map(drop)
     }
 
     /// Leaves a leased operation to a worker that knows its steps. Nothing else of it changes: this worker knows
@@ -290,19 +279,33 @@ impl Registry {
         why: &str,
         after: Duration,
     ) -> Result<(), FencedError> {
-        let left = sqlx::query!(
+        let left = self.give_back(lease.operation.id, lease.fence(), why, after, false).await?;
+        if left { Ok(()) } else { Err(LeaseLost.into()) }
+    }
+
+    /// `counts`: towards being stuck. False if the lease is lost.
+    async fn give_back(
+        &self,
+        id: OperationId,
+        fence: i64,
+        why: &str,
+        after: Duration,
+        counts: bool,
+    ) -> Result<bool, RegistryError> {
+        let given_back = sqlx::query!(
             "UPDATE operations SET state = 'queued', lease_owner = NULL, lease_expires_at = NULL, message = $3,
-                 run_after = now() + $4, silent_ends = greatest(silent_ends - 1, 0)
+                 run_after = now() + $4,
+                 silent_ends = CASE WHEN $5 THEN silent_ends ELSE greatest(silent_ends - 1, 0) END
              WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')",
-            lease.operation.id.as_uuid(),
-            lease.fence(),
+            id.as_uuid(),
+            fence,
             why,
             interval(after),
+            counts,
         )
         .execute(&self.relaxed)
-        .await
-        .map_err(RegistryError::from)?;
-        if left.rows_affected() == 1 { Ok(()) } else { Err(LeaseLost.into()) }
+        .await?;
+        Ok(given_back.rows_affected() == 1)
     }
 
     /// Extends a lease; true if somebody asked to cancel. A message, with its progress, replaces the one before.

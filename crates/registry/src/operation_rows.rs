@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tenantry_domain::{
-    ids::{OperationId, ServerId},
+    ids::OperationId,
     operation::{Operation, OperationInput, OperationKind, Subject},
 };
 use uuid::Uuid;
@@ -30,7 +30,6 @@ pub(crate) struct OperationRow {
     pub(crate) fence: i64,
     pub(crate) retries: i32,
     pub(crate) cancel_requested: bool,
-    pub(crate) waiting_for: Option<Uuid>,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) started_at: Option<DateTime<Utc>>,
     pub(crate) finished_at: Option<DateTime<Utc>>,
@@ -64,7 +63,6 @@ impl TryFrom<OperationRow> for Operation {
             fence: row.fence,
             retries: u32::try_from(row.retries).stored("operations.retries")?,
             cancel_requested: row.cancel_requested,
-            waiting_for: row.waiting_for.map(ServerId::from_uuid),
             created_at: row.created_at,
             started_at: row.started_at,
             finished_at: row.finished_at,

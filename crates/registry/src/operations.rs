@@ -51,7 +51,6 @@ impl NewOperation {
             fence: 0,
             retries: 0,
             cancel_requested: false,
-            waiting_for: None,
             created_at: self.created_at,
             started_at: None,
             finished_at: None,
@@ -106,10 +105,28 @@ impl Registry {
         let row = sqlx::query_as!(
             OperationRow,
             "SELECT id, subject_kind, subject_id, subject_name, kind, input, state, undoing, step, steps, steps_done,
-                 durable_state, progress, message, error, attempts, fence, retries, cancel_requested, waiting_for,
+                 durable_state, progress, message, error, attempts, fence, retries, cancel_requested,
                  created_at, started_at, finished_at
              FROM operations WHERE id = $1",
             id.as_uuid()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(Operation::try_from).transpose()
+    }
+
+    /// The unfinished operation on a subject; there is one at most. A stuck one is not finished.
+    pub async fn operation_unfinished(&self, subject: Subject) -> Result<Option<Operation>, RegistryError> {
+        let row = sqlx::query_as!(
+            OperationRow,
+            "SELECT id, subject_kind, subject_id, subject_name, kind, input, state, undoing, step, steps, steps_done,
+                 durable_state, progress, message, error, attempts, fence, retries, cancel_requested,
+                 created_at, started_at, finished_at
+             FROM operations
+             WHERE subject_kind = $1 AND subject_id = $2
+                 AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')",
+            subject.kind().as_str(),
+            subject.as_uuid()
         )
         .fetch_optional(&self.pool)
         .await?;
@@ -125,7 +142,7 @@ impl Registry {
         let rows = sqlx::query_as!(
             OperationRow,
             "SELECT id, subject_kind, subject_id, subject_name, kind, input, state, undoing, step, steps, steps_done,
-                 durable_state, progress, message, error, attempts, fence, retries, cancel_requested, waiting_for,
+                 durable_state, progress, message, error, attempts, fence, retries, cancel_requested,
                  created_at, started_at, finished_at
              FROM operations
              WHERE ($1::uuid IS NULL OR id < $1)

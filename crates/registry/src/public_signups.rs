@@ -55,7 +55,7 @@ impl Registry {
              )",
             before
         )
-        .execute(&self.relaxed)
+        .execute(&self.housekeeping)
         .await?;
         Ok(forgotten.rows_affected())
     }

@@ -2,13 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::types::PgInterval;
-
-use crate::{Registry, RegistryError};
-
-fn interval(duration: Duration) -> PgInterval {
-    PgInterval { months: 0, days: 0, microseconds: i64::try_from(duration.as_micros()).unwrap_or(i64::MAX) }
-}
+use crate::{Registry, RegistryError, operation_leases::interval};
 
 impl Registry {
     /// Makes the rows of reconcilers that have none yet; they are due at once.

@@ -36,7 +36,6 @@ pub(super) async fn open_route<D: Definition<Subject = TenantSubject>>(work: &Wo
 }
 
 /// Gives the tenant the status that it had before the operation.
-#[expect(clippy::unused_async, reason = "steps are async")]
 pub(super) async fn restore_status<D>(work: &Work<D>) -> Result<(), StepError>
 where
     D: Definition<Subject = TenantSubject, Input = TenantStatus>,

@@ -16,11 +16,11 @@ pub(super) async fn change(
     catalogue: &Catalogue,
     clock: &dyn Clock,
     name: &PlanName,
-    to: impl FnOnce(Plan) -> Result<Plan, Refusal>,
+    to: impl FnOnce(Plan) -> Plan,
 ) -> Result<Json<PlanView>, Refusal> {
     let changed = registry.plan_change(name, clock.now(), |before, in_use| {
         let tier = before.tier;
-        let plan = to(before)?;
+        let plan = to(before);
         if in_use && plan.tier != tier {
             return Err(Refusal::conflict(
                 "plan_in_use",

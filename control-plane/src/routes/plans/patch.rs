@@ -105,5 +105,5 @@ pub(crate) async fn patch_plan(
     JsonBody(body): JsonBody<PatchPlanBody>,
 ) -> Result<Json<PlanView>, Refusal> {
     body.check()?;
-    change(&registry, &catalogue, &*clock, &name, |plan| Ok(body.over(plan))).await
+    change(&registry, &catalogue, &*clock, &name, |plan| body.over(plan)).await
 }

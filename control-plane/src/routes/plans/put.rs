@@ -38,5 +38,5 @@ pub(crate) async fn put_plan(
     JsonBody(body): JsonBody<PlanBody>,
 ) -> Result<Json<PlanView>, Refusal> {
     let plan = body.read(Some(name.clone()))?;
-    change(&registry, &catalogue, &*clock, &name, |_| Ok(plan)).await
+    change(&registry, &catalogue, &*clock, &name, |_| plan).await
 }

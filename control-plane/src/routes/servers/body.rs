@@ -103,6 +103,13 @@ fn is_host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(label))
 }
 
+/// Tiers in order, each once, as they are stored.
+pub(super) fn each_once(mut tiers: Vec<Tier>) -> Vec<Tier> {
+    tiers.sort_unstable();
+    tiers.dedup();
+    tiers
+}
+
 impl PatchServerBody {
     /// Notes what is wrong with the parts that are given.
     pub(super) fn check(&self, fields: &mut Fields) {
@@ -113,6 +120,8 @@ impl PatchServerBody {
         check("port", self.port != Some(0), "must be from 1 to 65535");
         let tiers = self.tiers.as_ref().is_none_or(|tiers| !tiers.is_empty());
         check("tiers", tiers, "must name at least one tier");
+        let state = self.state != Some(ServerState::Lost);
+        check("state", state, "must be active, cordoned or draining");
         let capacity = self.capacity.is_none_or(|capacity| capacity <= MAX_COUNT);
         check("capacity", capacity, "must be at most 2147483647");
         let connections = self.max_connections.is_none_or(|count| (1..=MAX_COUNT).contains(&count));
@@ -151,9 +160,6 @@ impl From<ServerBody> for PatchServerBody {
 impl ServerBody {
     /// The server, once nothing was found wrong.
     pub(super) fn server(self, id: ServerId, name: ServerName, created_at: DateTime<Utc>) -> Server {
-        let mut tiers = self.tiers;
-        tiers.sort_unstable();
-        tiers.dedup();
         Server {
             id,
             name,
@@ -162,7 +168,7 @@ impl ServerBody {
             port: self.port,
             state: self.state,
             provider: self.provider,
-            tiers,
+            tiers: each_once(self.tiers),
             capacity: self.capacity,
             tenants: 0,
             max_connections: self.max_connections,

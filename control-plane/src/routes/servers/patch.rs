@@ -11,7 +11,7 @@ use tenantry_http::Problem;
 use tenantry_registry::{Registry, ServerEdit};
 use utoipa::ToSchema;
 
-use super::{change::change, view::ServerView};
+use super::{body::each_once, change::change, view::ServerView};
 use crate::{
     auth::{Authorized, scopes::ServersWrite},
     input::{InPath, JsonBody, QueryParams, ServerRef},
@@ -66,11 +66,7 @@ impl PatchServerBody {
             port: self.port,
             state: self.state,
             provider: self.provider,
-            tiers: self.tiers.map(|mut tiers| {
-                tiers.sort_unstable();
-                tiers.dedup();
-                tiers
-            }),
+            tiers: self.tiers.map(each_once),
             capacity: self.capacity,
             max_connections: self.max_connections,
             admin_user: self.admin_user,

@@ -157,7 +157,8 @@ pub(crate) async fn sign_up(
     let visitor =
         visitor.map_or_else(String::new, |Extension(Visitor(address))| network(address).to_string());
     // Settled now, so that who asked is noted before anything is made.
-    let (now, claim) = (clock.now(), claim.settled(clock.now()));
+    let now = clock.now();
+    let claim = claim.settled(now);
     registry.public_signup_note(OperationId::from_uuid(claim.id_or_new(now)), &visitor, now).await?;
     let created = create.run(wanted, claim).await;
     count_signup(gate.settings.plan.as_str(), created.as_ref().err());

@@ -2,7 +2,7 @@
 //! for it again, takes that one up.
 
 use tenantry_domain::{Clock, Slug, domain_name::DomainName, ids::OperationId, tenant::DisplayName};
-use tenantry_registry::{DomainAddError, Registry, RetryError, TenantChange};
+use tenantry_registry::{Registry, RetryError, TenantChange};
 
 use crate::{
     refusal::Refusal,
@@ -28,17 +28,14 @@ pub(super) async fn take_up(
     clock: &dyn Clock,
     again: &Again<'_>,
 ) -> Result<Option<Started>, Refusal> {
-    let failed = registry.public_signup_failed(again.slug, again.visitor).await?;
-    let (Some(operation), Some(tenant)) = (failed, registry.tenant_find(again.slug).await?) else {
+    let Some(operation) = registry.public_signup_failed(again.slug, again.visitor).await? else {
         return Ok(None);
     };
+    let Some(tenant) = registry.tenant_find(again.slug).await? else { return Ok(None) };
     let tenant = tenant.tenant;
     if let Some(domain) = again.domain {
         let added = registry.domain_add(tenant.id, domain, &domain_token(), clock.now()).await;
-        added.map_err(|error| match error {
-            DomainAddError::Taken => CreateTenantError::DomainTaken,
-            DomainAddError::Registry(error) => CreateTenantError::Registry(error),
-        })?;
+        added.map_err(CreateTenantError::from)?;
     }
     if tenant.name != *again.name {
         let change = TenantChange { name: Some(again.name.clone()), ..TenantChange::default() };

@@ -199,7 +199,7 @@ pub(crate) async fn create_tenant(
     count_signup(plan.as_str(), created.as_ref().err());
     let started = created?;
     if let Some(tenant) = started.operation.subject.tenant() {
-        tracing::Span::current().record("tenant.id", tracing::field::display(tenant));
+        tenantry_http::note_tenant(tenant);
     }
     answer(&registry, started, prefer, StatusCode::CREATED).await
 }

@@ -7,13 +7,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tenantry_domain::{
-    ids::TenantId,
-    operation::{OperationState, Subject},
-    tenant::TenantPhase,
-};
+use tenantry_domain::{ids::TenantId, operation::Subject, tenant::TenantPhase};
 use tenantry_http::Problem;
-use tenantry_registry::{OperationFilter, OperationStartError, Page, Registry};
+use tenantry_registry::{OperationStartError, Registry};
 use utoipa::{IntoParams, IntoResponses};
 
 use super::view::TenantView;
@@ -91,13 +87,8 @@ pub(super) async fn conclude(
 
 /// Refuses while an operation of the tenant is not finished: its status may be another one in a moment.
 async fn refuse_busy(registry: &Registry, tenant: TenantId) -> Result<(), Refusal> {
-    for state in OperationState::ALL.iter().copied().filter(|state| !state.is_finished()) {
-        let filter =
-            OperationFilter { subject: Some(Subject::Tenant(tenant)), state: Some(state), kind: None };
-        let unfinished = registry.operation_list(&filter, Page { after: None, limit: 1 }).await?;
-        if let Some(operation) = unfinished.first() {
-            return Err(OperationStartError::Busy(operation.id).into());
-        }
+    match registry.operation_unfinished(Subject::Tenant(tenant)).await? {
+        Some(operation) => Err(OperationStartError::Busy(operation.id).into()),
+        None => Ok(()),
     }
-    Ok(())
 }

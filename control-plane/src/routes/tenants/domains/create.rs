@@ -6,7 +6,7 @@ use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use serde::Deserialize;
 use tenantry_domain::{Clock, domain_name::DomainName};
 use tenantry_http::Problem;
-use tenantry_registry::{DomainAddError, Registry};
+use tenantry_registry::Registry;
 use utoipa::ToSchema;
 
 use super::view::DomainView;
@@ -60,9 +60,6 @@ pub(crate) async fn create_domain(
     let tenant_id = tenant.find_kept(&registry).await?.tenant.id;
     let (token, now) = (domain_token(), clock.now());
     let added = registry.domain_add(tenant_id, &body.domain, &token, now).await;
-    let domain = added.map_err(|error| match error {
-        DomainAddError::Taken => CreateTenantError::DomainTaken,
-        DomainAddError::Registry(error) => CreateTenantError::Registry(error),
-    })?;
+    let domain = added.map_err(CreateTenantError::from)?;
     Ok((StatusCode::CREATED, Json(DomainView::from(domain))))
 }
