@@ -57,6 +57,11 @@ impl Waiters {
                     tell(sender, kind.is_final());
                 }
             }
+            OperationNews::Progress(id) => {
+                if let Some(sender) = waiting.get(&id) {
+                    tell(sender, false);
+                }
+            }
             // News may have been missed: everybody looks.
             OperationNews::Reconnected => waiting.values().for_each(|sender| tell(sender, true)),
         }

@@ -1,6 +1,6 @@
 //! Workers that are killed, and connections that are cut, between and inside steps.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use secrecy::ExposeSecret;
@@ -11,6 +11,7 @@ use tenantry_tests::{
     probe::{Gate, Notebook, crash_points, point_to_text},
     process::WorkerProcess,
     proxy::Proxy,
+    within::within,
 };
 use tenantry_worker::operations::outlines;
 
@@ -26,6 +27,35 @@ fn steps(kind: OperationKind, plan: &str) -> Vec<&'static str> {
         .unwrap()
 }
 
+/// What is asked of a tenant that has signed up, up to and including an operation of a kind; and its status then.
+fn course(kind: OperationKind) -> (&'static [Ask], &'static str) {
+    match kind {
+        OperationKind::Provision => (&[], "active"),
+        OperationKind::Suspend => (&[Ask::Post("suspend")], "suspended"),
+        OperationKind::Resume => (&[Ask::Post("suspend"), Ask::Post("resume")], "active"),
+        OperationKind::Deactivate => (&[Ask::Delete("")], "deactivated"),
+        OperationKind::Restore => (&[Ask::Delete(""), Ask::Post("restore")], "active"),
+        OperationKind::Purge => (&[Ask::Delete("?purge=now")], "purged"),
+        OperationKind::RemoveLostServer => unreachable!("is on a server"),
+    }
+}
+
+/// A request about a tenant: the end of its path, or its query.
+#[derive(Clone, Copy)]
+enum Ask {
+    Post(&'static str),
+    Delete(&'static str),
+}
+
+async fn ask(app: &TestApp, slug: &str, ask: Ask) -> String {
+    let path = format!("/api/v1/tenants/{slug}");
+    let answer = match ask {
+        Ask::Post(action) => app.api.post(&format!("{path}/{action}"), json!({})).await,
+        Ask::Delete(query) => app.api.delete(&format!("{path}{query}")).await,
+    };
+    answer.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned()
+}
+
 /// Kills a worker with SIGKILL at a point of an operation; another one finishes it.
 async fn kill_at(kind: OperationKind, plan: &str, point: &str) {
     let app = TestApp::build().without_worker().start().await;
@@ -34,13 +64,11 @@ async fn kill_at(kind: OperationKind, plan: &str, point: &str) {
         WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
     };
     let mut doomed = start(Some(point));
-    let body = json!({ "name": "Acme", "slug": slug, "plan": plan, "app": "crm" });
-    let signed_up = app.api.post("/api/v1/tenants", body).await.expect(202).json();
-    let mut operation = signed_up["operation"]["id"].as_str().unwrap().to_owned();
-    if kind == OperationKind::Purge {
+    let (asks, status) = course(kind);
+    let mut operation = app.begin_sign_up(&slug, plan).await;
+    for next in asks {
         assert_eq!(app.operation_ended(&operation).await["state"], "succeeded");
-        let answer = app.api.delete(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(202).json();
-        answer["operation"]["id"].as_str().unwrap().clone_into(&mut operation);
+        operation = ask(&app, &slug, *next).await;
     }
     doomed.stopped().await;
     doomed.kill().await;
@@ -49,12 +77,16 @@ async fn kill_at(kind: OperationKind, plan: &str, point: &str) {
     let ended = app.operation_ended(&operation).await;
     assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
     assert!(ended["attempts"].as_u64().unwrap() >= 2, "killed at {point}: {ended}");
-    if kind == OperationKind::Purge {
+    if status == "purged" {
         app.assert_nothing_left().await;
     } else {
-        let key = app.data_key(&slug).await;
-        let data = app.data.with_host(format!("{slug}.localhost")).with_key(key);
-        data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+        let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();
+        assert_eq!(tenant["status"], status, "killed at {point}");
+        if status == "active" {
+            let key = app.data_key(&slug).await;
+            let data = app.data.with_host(format!("{slug}.localhost")).with_key(key);
+            data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+        }
         let left = app.on_server().await;
         assert_eq!(left.roles.len(), 1, "killed at {point}");
         assert_eq!(left.schemas.len() + left.databases.len(), 1, "killed at {point}");
@@ -90,6 +122,49 @@ async fn a_worker_killed_at_any_step_of_provision_in_tier_database_is_succeeded_
 async fn a_worker_killed_at_any_step_of_purge_is_succeeded_by_another() {
     kill_everywhere(OperationKind::Purge, "basic").await;
     kill_everywhere(OperationKind::Purge, "premium").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_at_any_step_of_suspend_resume_deactivate_or_restore_is_succeeded_by_another() {
+    for kind in OperationKind::ALL {
+        match kind {
+            // Tested above, and below.
+            OperationKind::Provision | OperationKind::Purge | OperationKind::RemoveLostServer => {}
+            kind => kill_everywhere(*kind, "basic").await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_while_it_gives_up_a_lost_server_is_succeeded_by_another() {
+    let kind = OperationKind::RemoveLostServer;
+    let steps = steps(kind, "basic");
+    let mut points = crash_points(kind, &steps);
+    points.pop();
+    for point in points.into_iter().map(point_to_text) {
+        let app = TestApp::build().without_worker().start().await;
+        let start = |stop_at| {
+            WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
+        };
+        let mut doomed = start(Some(point.as_str()));
+        let sign_up = app.begin_sign_up(&app.slug("acme"), "basic").await;
+        assert_eq!(app.operation_ended(&sign_up).await["state"], "succeeded");
+        // Where nobody answers.
+        app.api.patch("/api/v1/servers/main?check=false", json!({ "port": 1 })).await.expect(200);
+        within(Duration::from_mins(1), "it is known to be away", async || {
+            app.api.get("/api/v1/servers/main").await.json()["health"]["reachable"] == false
+        })
+        .await;
+        let begun = app.api.delete("/api/v1/servers/main?lost=true").await.expect(202).json();
+        doomed.stopped().await;
+        doomed.kill().await;
+        let rescuer = start(None);
+        let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+        assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
+        assert_eq!(app.count("SELECT count(*) FROM servers").await, 0, "killed at {point}");
+        assert_eq!(app.count("SELECT count(*) FROM placements").await, 0, "killed at {point}");
+        rescuer.kill().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

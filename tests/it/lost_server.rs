@@ -14,6 +14,7 @@ async fn a_lost_server_is_removed_with_its_tenants_and_their_slugs_are_free() {
     let app = TestApp::build().worker(|settings| settings.warm_tenants = 1).start().await;
     app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
     app.add_server("alpha", &other).await;
+    app.api.delete("/api/v1/servers/alpha?lost=true").await.expect_problem(409, "server_reachable");
     let idle = app.sign_up("idle", "basic", "crm").await;
     let waits = app.sign_up("waits", "premium", "crm").await;
     let stuck = app.sign_up("stuck", "basic", "crm").await;
@@ -89,6 +90,8 @@ async fn a_lost_server_is_removed_with_its_tenants_and_their_slugs_are_free() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_has_at_most_one_unfinished_operation() {
     let app = TestApp::build().without_worker().start().await;
+    let away = "UPDATE servers SET unreachable_since = now(), unreachable_error = 'the test says so'";
+    sqlx::query(away).execute(app.owner()).await.unwrap();
     let first = app.api.delete("/api/v1/servers/main?lost=true").await.expect(202).json();
     let second = app.api.delete("/api/v1/servers/main?lost=true").await;
     let second = second.expect_problem(409, "operation_in_progress").json();

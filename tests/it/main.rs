@@ -53,3 +53,4 @@ mod version_trials;
 mod versions;
 mod waits;
 mod walkthroughs;
+mod warm_tenants;

@@ -23,6 +23,8 @@ async fn every_metric_says_what_it_is() {
         "tenantry_registry_connections_max",
         "tenantry_signups_total",
         "tenantry_http_request_duration_seconds",
+        "tenantry_lane_operations",
+        "tenantry_lane_oldest_due_seconds",
         "process_cpu_seconds_total",
         "process_resident_memory_bytes",
         "process_open_fds",

@@ -135,8 +135,8 @@ async fn what_a_lost_worker_did_not_record_is_undone_too() {
     assert_eq!(app.api.get(&format!("/api/v1/tenants/{slug}")).await.json()["status"], "purging");
     app.api.post(&format!("/api/v1/operations/{id}/cancel"), json!({})).await.expect(202);
     // As if another worker had taken it, and the record had been lost with the registry.
-    let lost = "UPDATE operations SET steps_done = 0, attempts = attempts + 1, lease_expires_at = now()
-                WHERE kind = 'purge'";
+    let lost = "UPDATE operations SET steps_done = 0, attempts = attempts + 1, fence = fence + 1,
+                    lease_expires_at = now() WHERE kind = 'purge'";
     sqlx::query(lost).execute(app.owner()).await.unwrap();
     let worker = app.second_worker();
     assert_eq!(app.operation_ended(&id).await["state"], "cancelled");

@@ -63,15 +63,10 @@ async fn what_a_tenant_takes_on_disk_is_noted_once_an_hour() {
     clock.put_ahead(half_past + Duration::hours(1));
     sample_usage::run(&resources).await.unwrap();
     assert_eq!(app.count("SELECT count(*) FROM storage_samples").await, 4);
-
-    clock.put_ahead(Duration::days(91));
-    compact_usage::run(&resources).await.unwrap();
-    let old = "SELECT count(*) FROM storage_samples WHERE at < now() + interval '4 hours'";
-    assert_eq!(app.count(old).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn samples_of_usage_become_hours_and_hours_are_forgotten_after_ninety_days() {
+async fn samples_of_usage_become_hours() {
     let clock = MovedClock::shared();
     // Half past the next hour, so that no hour ends in between.
     let half_past = Duration::minutes(90 - i64::from(SystemClock.now().minute()));
@@ -98,7 +93,4 @@ async fn samples_of_usage_become_hours_and_hours_are_forgotten_after_ninety_days
     assert_eq!(app.count("SELECT count(*) FROM usage_samples").await, 3);
     assert_eq!(app.count("SELECT sum(requests)::bigint FROM usage_samples").await, 2160);
     assert_eq!(app.count("SELECT sum(bytes_out)::bigint FROM usage_samples").await, 3 * 2160);
-
-    clock.put_ahead(Duration::days(91));
-    assert_eq!(compact_usage::run(&resources).await.unwrap(), 3);
 }

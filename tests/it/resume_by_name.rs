@@ -149,3 +149,20 @@ async fn an_operation_whose_finished_step_is_unknown_is_left_to_a_worker_that_kn
         worker.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_whose_step_no_worker_knows_for_long_is_stuck_and_a_retry_goes_on() {
+    let app = app_with_a_tenant().await;
+    let (log, id, stranger) = take_over(&app, "third", &["first", "third"]).await;
+    app.operation_is(&id, "queued").await;
+    let passed = "UPDATE operations SET left_since = left_since - interval '1 hour', run_after = now()";
+    sqlx::query(passed).execute(app.owner()).await.unwrap();
+    let stuck = app.operation_is(&id, "stuck").await;
+    assert!(stuck["error"].as_str().unwrap().contains("knows its step second"), "{stuck}");
+    stranger.stop().await;
+    let worker = app.worker_with(|_| {}, Arc::new(Release(Arc::clone(&log), &["first", "second", "third"])));
+    app.api.post(&format!("/api/v1/operations/{id}/retry"), json!({})).await.expect(202);
+    assert_eq!(app.operation_ended(&id).await["state"], "succeeded");
+    assert_eq!(*log.ran.lock().unwrap(), ["first", "second", "third"]);
+    worker.stop().await;
+}

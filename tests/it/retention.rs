@@ -1,9 +1,9 @@
 //! What nobody works with any more is forgotten after a configured time, and not before.
 
-use chrono::Duration;
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 use tenantry_domain::SystemClock;
-use tenantry_tests::{TestApp, clock::MovedClock};
+use tenantry_tests::TestApp;
 use tenantry_worker::reconcilers::{compact_usage, forget_operations};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,27 +51,37 @@ async fn ended_operations_their_events_and_purged_tenants_are_forgotten_when_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn samples_are_kept_for_as_long_as_is_set() {
-    let clock = MovedClock::shared();
-    let app = TestApp::build()
-        .with_clock(clock.clone())
-        .worker(|settings| settings.retention.samples = 7)
-        .start()
-        .await;
+async fn weeks_of_samples_are_dropped_when_their_last_day_was_kept_for_as_long_as_is_set() {
+    let app = TestApp::build().worker(|settings| settings.retention.samples = 7).start().await;
     app.sign_up("acme", "basic", "crm").await;
-    let samples = "WITH usage AS (
+    // The oldest are from before there were weeks.
+    let weeks = "SELECT make_sample_weeks(now() - interval '20 days', now())";
+    sqlx::query(weeks).execute(app.owner()).await.unwrap();
+    let samples = "WITH sample AS (
+            SELECT id, date_trunc('hour', now()) - make_interval(days => age) AS at
+            FROM tenants, unnest(ARRAY[0, 6, 15, 16, 100, 101]) AS age),
+        usage AS (
             INSERT INTO usage_samples (tenant_id, at, requests, bytes_in, bytes_out, hourly)
-            SELECT id, date_trunc('hour', now()), 1, 1, 1, true FROM tenants)
-        INSERT INTO storage_samples (tenant_id, at, bytes) SELECT id, date_trunc('hour', now()) - interval '9 hours', 1
-        FROM tenants";
+            SELECT id, at, 1, 1, 1, true FROM sample)
+        INSERT INTO storage_samples (tenant_id, at, bytes) SELECT id, at, 1 FROM sample ON CONFLICT DO NOTHING";
     sqlx::query(samples).execute(app.owner()).await.unwrap();
-    let left = "SELECT (SELECT count(*) FROM usage_samples WHERE hourly)
-        + (SELECT count(*) FROM storage_samples WHERE bytes = 1)";
+    let next_week = "SELECT ('usage_samples_' || to_char(now() AT TIME ZONE 'UTC' + interval '1 week'
+        - make_interval(days => extract(isodow FROM now() AT TIME ZONE 'UTC')::integer - 1), 'YYYYMMDD'))::regclass::text";
+    let next_week: String = sqlx::query_scalar(next_week).fetch_one(app.owner()).await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("DROP TABLE {next_week}"))).execute(app.owner()).await.unwrap();
+
     let resources = app.worker.as_ref().unwrap().resources().clone();
-    clock.put_ahead(Duration::days(6));
     compact_usage::run(&resources).await.unwrap();
-    assert_eq!(app.count(left).await, 2);
-    clock.put_ahead(Duration::days(8));
-    compact_usage::run(&resources).await.unwrap();
-    assert_eq!(app.count(left).await, 0);
+    for left in [
+        "SELECT count(*) FROM usage_samples WHERE hourly AND at < now() - interval '5 days'",
+        "SELECT count(*) FROM storage_samples WHERE at < now() - interval '5 days'",
+    ] {
+        assert_eq!(app.count(left).await, 1);
+    }
+    let made: i64 = sqlx::query_scalar("SELECT count(to_regclass($1))")
+        .bind(&next_week)
+        .fetch_one(app.owner())
+        .await
+        .unwrap();
+    assert_eq!(made, 1);
 }

@@ -2,7 +2,8 @@
 
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use tenantry_tests::{Signup, TestApp, cli::Cli};
+use tenantry_postgres::embedded::Durability;
+use tenantry_tests::{Signup, TestApp, cli::Cli, server};
 
 /// A tenant's rows, as a backup has them.
 struct Backup(Vec<(&'static str, Value)>);
@@ -57,6 +58,23 @@ fn own(app: &TestApp, objects: &Value) -> Vec<(String, String, Value)> {
         .collect();
     own.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
     own
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_changes_nothing_on_a_server_that_was_emptied() {
+    let other = server::start(Durability::Volatile).await.unwrap();
+    let app = TestApp::build()
+        .worker(|settings| (settings.warm_tenants, settings.warm_databases) = (0, 0))
+        .start()
+        .await;
+    app.add_server("alpha", &other).await;
+    let audit = app.api.get("/api/v1/servers/alpha/audit").await.expect(200).json();
+    assert_eq!((&audit["missing"], &audit["unknown"]), (&json!([]), &json!([])));
+    let mut connection = server::admin(&other, "postgres").await;
+    let made = "SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, 'tenantry') AND NOT rolsuper
+        UNION SELECT datname::text FROM pg_database WHERE datname NOT IN ('postgres', 'template0', 'template1', 'tenantry')";
+    let made: Vec<String> = sqlx::query_scalar(made).fetch_all(&mut connection).await.unwrap();
+    assert_eq!(made, Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]

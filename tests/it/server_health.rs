@@ -161,6 +161,45 @@ async fn sign_ups_on_the_healthy_server_are_not_slowed_by_work_that_waits_for_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_hangs_and_is_not_known_to_leaves_slots_to_sign_ups_on_others() {
+    let mut other = server::start(Durability::Volatile).await.unwrap();
+    let app = TestApp::build()
+        .worker(|settings| {
+            // Nobody finds out within the test.
+            let never = Duration::from_mins(10);
+            (settings.probe_every, settings.step_timeout) = (never, never);
+            (settings.admin.probe_after, settings.admin.acquire_timeout) = (never, never);
+        })
+        .start()
+        .await;
+    app.add_server("alpha", &other).await;
+    let (active, cordoned) = (json!({ "state": "active" }), json!({ "state": "cordoned" }));
+    app.api.patch("/api/v1/servers/main", cordoned.clone()).await.expect(200);
+    let names: Vec<String> = (0..24).map(|n| format!("old-{n}")).collect();
+    let old = join_all(names.iter().map(|name| app.sign_up(name, "basic", "crm"))).await;
+    app.api.patch("/api/v1/servers/main", active).await.expect(200);
+    app.api.patch("/api/v1/servers/alpha", cordoned).await.expect(200);
+
+    begin(&mut other, Outage::Frozen).await;
+    let suspends = join_all(old.iter().map(async |tenant| {
+        let path = format!("/api/v1/tenants/{}/suspend", tenant.slug);
+        let begun = app.api.post(&path, json!({})).await.expect(202).json();
+        begun["operation"]["id"].as_str().unwrap().to_owned()
+    }))
+    .await;
+    app.sign_up("quick", "basic", "crm").await;
+    assert!(is_reachable(&app, "alpha").await);
+    assert_eq!(
+        app.count("SELECT count(*) FROM operations WHERE kind = 'suspend' AND finished_at IS NOT NULL").await,
+        0
+    );
+    end(&mut other, Outage::Frozen).await;
+    for id in &suspends {
+        assert_eq!(app.operation_ended(id).await["state"], "succeeded");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sign_up_waits_when_no_server_can_be_reached_and_goes_on_when_one_is_back() {
     let mut other = server::start(Durability::Volatile).await.unwrap();
     let app = TestApp::start().await;

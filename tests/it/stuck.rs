@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
-use tenantry_tests::TestApp;
+use tenantry_postgres::embedded::Durability;
+use tenantry_tests::{TestApp, server, within::within};
 use tenantry_worker::{
     StepError,
     engine::{Moment, Point, Probe},
@@ -55,6 +56,33 @@ async fn undoing_that_cannot_go_on_is_stuck_says_what_is_in_the_way_and_goes_on_
     assert_eq!(ended["state"], "failed", "{ended}");
     app.assert_nothing_left().await;
     drop(worker);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_that_was_cancelled_and_is_abandoned_leaves_the_tenant_as_it_was() {
+    let mut other = server::start(Durability::Volatile).await.unwrap();
+    let app = TestApp::start().await;
+    app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
+    app.add_server("alpha", &other).await;
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    other.suspend_server().await.unwrap();
+    let path = format!("/api/v1/tenants/{}?purge=now", tenant.slug);
+    let begun = app.api.delete(&path).await.expect(202).json();
+    let id = begun["operation"]["id"].as_str().unwrap().to_owned();
+    app.operation_is(&id, "waiting").await;
+    app.api.post(&format!("/api/v1/operations/{id}/cancel"), json!({})).await.expect(202);
+    app.until_zero("SELECT 1 - count(*) FROM operations WHERE state = 'waiting' AND undoing").await;
+    let reason = json!({ "reason": "it takes too long" });
+    app.api.post(&format!("/api/v1/operations/{id}/abandon"), reason).await.expect(200);
+    let kept = app.api.get(&format!("/api/v1/tenants/{}", tenant.slug)).await.expect(200).json();
+    assert_eq!(kept["status"], "active", "{kept}");
+    other.resume_server().await.unwrap();
+    within(Duration::from_mins(1), "it is served as before", async || {
+        let answer = tenant.data.get("/api/contacts").await;
+        answer.status == 200 && answer.text.contains("a@example.com")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

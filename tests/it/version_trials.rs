@@ -1,12 +1,12 @@
 //! Versions of apps are tried before they are accepted.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection};
 use tenantry_registry::{Part, Registry};
-use tenantry_tests::{TestApp, app::random_suffix, cli::Cli, server, within::within};
+use tenantry_tests::{TestApp, app::random_suffix, cli::Cli, probe::Gate, server, within::within};
 use tenantry_worker::reconcilers;
 
 const VERSION: i64 = 20_991_231_000_000;
@@ -279,4 +279,22 @@ async fn the_command_line_names_file_and_line_of_a_version_that_is_refused() {
     let tried = cli.run(&["apps", "push", "inventory", "--dry-run"]).await.succeeded();
     assert!(tried.contains("can be pushed"), "{tried}");
     cli.run(&["apps", "push", "inventory", "--promote"]).await.succeeded();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_a_sign_up_has_begun_with_is_not_deleted_under_it() {
+    let gate = Arc::new(Gate::at("create_schema"));
+    let app = TestApp::build().with_apps(&["crm"]).with_shared_probe(gate.clone()).start().await;
+    let before = app.api.get("/api/v1/apps/crm").await.expect(200).json()["promotedVersion"].clone();
+    app.api.post(VERSIONS, version("CREATE TABLE more ()", None)).await.expect(201);
+    app.api.post(&format!("{VERSIONS}/{VERSION}/promote"), json!({})).await.expect(200);
+    let sign_up = app.begin_sign_up(&app.slug("acme"), "basic").await;
+    gate.reached().await;
+    app.api.post(&format!("{VERSIONS}/{before}/promote"), json!({})).await.expect(200);
+    let path = format!("{VERSIONS}/{VERSION}");
+    app.api.delete(&path).await.expect_problem(409, "version_in_use");
+    gate.open();
+    assert_eq!(app.operation_ended(&sign_up).await["state"], "succeeded");
+    // It read the app after all when the other version was promoted.
+    app.api.delete(&path).await.expect(204);
 }

@@ -176,7 +176,8 @@ async fn a_running_step_shows_how_far_it_is_and_hears_that_it_is_to_stop() {
     let worker = app.worker_with(|_| {}, Arc::new(Replaced(Arc::clone(&script), talking)));
     let id = suspend(&app).await;
     let mut seen = Vec::new();
-    within(Duration::from_secs(30), "progress is shown, and overwritten", async || {
+    let told = async { app.api.get(&format!("/api/v1/operations/{id}/events")).await.expect(200).text };
+    let shown = within(Duration::from_secs(30), "progress is shown, and overwritten", async || {
         let operation = app.operation(&id).await;
         if let Some(message) = operation["message"].as_str() {
             let progress = operation["progress"].as_f64().unwrap();
@@ -185,10 +186,16 @@ async fn a_running_step_shows_how_far_it_is_and_hears_that_it_is_to_stop() {
             seen.dedup();
         }
         seen.len() >= 3
-    })
-    .await;
+    });
+    let cancelled = async {
+        shown.await;
+        app.api.post(&format!("/api/v1/operations/{id}/cancel"), json!({})).await.expect(202);
+    };
+    let (told, ()) = tokio::join!(told, cancelled);
+    let told: Vec<&str> = told.split("\n\n").filter(|event| event.contains("event: progress")).collect();
+    assert!(told.len() >= 3 && told.iter().all(|event| !event.contains("\nid:")), "{told:?}");
+    assert!(told.iter().all(|event| event.contains(r#""message":"said "#)), "{told:?}");
     assert!(seen.iter().all(|message| message.starts_with("said ")), "{seen:?}");
-    app.api.post(&format!("/api/v1/operations/{id}/cancel"), json!({})).await.expect(202);
     let ended = app.operation_ended(&id).await;
     assert_eq!(ended["state"], "cancelled", "{ended}");
     assert!(script.told.load(Ordering::SeqCst));

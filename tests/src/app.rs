@@ -316,7 +316,9 @@ impl TestAppBuilder {
             suffix,
         };
         app.load_apps(&self.apps).await;
-        app.register_server(self.admin, self.tenant_server_proxy).await;
+        let admin = self.admin.unwrap_or_else(|| AdminLogin::superuser(app.server()));
+        let port = self.tenant_server_proxy.map_or(app.server().port(), |proxy| proxy.port());
+        app.register_server("main", app.server(), &admin, port).await;
         if self.worker {
             let mut settings = app.worker_settings();
             (self.worker_settings)(&mut settings);
@@ -528,9 +530,14 @@ impl TestApp {
 
     /// Registers a further server for this test's tenants, without asking a worker to check it.
     pub async fn add_server(&self, name: &str, server: &EmbeddedPostgres) {
+        self.register_server(name, server, &AdminLogin::superuser(server), server.port()).await;
+    }
+
+    /// Unchecked: no worker runs yet that could check it, or the test has none.
+    async fn register_server(&self, name: &str, server: &EmbeddedPostgres, admin: &AdminLogin, port: u16) {
         let body = json!({
-            "name": name, "host": server.host(), "port": server.port(), "adminUser": server.user(),
-            "adminPassword": server.password().expose_secret(), "sharedDatabase": self.shared_database,
+            "name": name, "host": server.host(), "port": port, "adminUser": admin.user,
+            "adminPassword": admin.password.expose_secret(), "sharedDatabase": self.shared_database,
             "tiers": ["schema", "database"], "capacity": 10_000, "maxConnections": 16, "region": "local",
             "provider": "static",
         });
@@ -591,19 +598,6 @@ impl TestApp {
                 self.api.post(&format!("/api/v1/apps/{name}/versions"), body).await.assert_success();
             }
         }
-    }
-
-    async fn register_server(&self, admin: Option<AdminLogin>, proxy: Option<SocketAddr>) {
-        let server = self.server();
-        let admin = admin.unwrap_or_else(|| AdminLogin::superuser(server));
-        let body = json!({
-            "name": "main", "host": server.host(), "port": proxy.map_or(server.port(), |proxy| proxy.port()), "adminUser": admin.user,
-            "adminPassword": admin.password.expose_secret(), "sharedDatabase": self.shared_database,
-            "tiers": ["schema", "database"], "capacity": 10_000, "maxConnections": 16, "region": "local",
-            "provider": "static",
-        });
-        // Before the worker runs that could check it, and in tests that have none.
-        self.api.post("/api/v1/servers?check=false", body).await.expect(201);
     }
 }
 

@@ -1,5 +1,5 @@
-//! The worker: takes operations from the queue, runs their steps on tenant servers, and keeps
-//! what should be true true.
+//! The worker: takes operations from the queue, runs their steps on tenant servers, and runs periodic
+//! tasks.
 //!
 //! - [`engine`] runs any operation: lease, steps, retries, undo, end.
 //! - [`operations`] holds one file per kind of operation.
@@ -21,6 +21,7 @@ pub mod reconcilers;
 mod resources;
 mod servers;
 mod settings;
+mod slots;
 mod step_error;
 mod warm_kind;
 

@@ -12,6 +12,7 @@ use tenantry_domain::{
     names::ObjectName,
     purpose::Purpose,
 };
+use tenantry_postgres::admin::LOGIN_PREFIX;
 use tenantry_registry::{Registry, ServerLogin};
 
 use crate::{
@@ -22,6 +23,7 @@ use crate::{
     password::password,
     recent_failures::RecentFailures,
     servers::{Server, Servers},
+    slots::Slots,
     step_error::StepError,
 };
 
@@ -37,6 +39,8 @@ pub struct Resources {
     pub settings: Settings,
     /// Admin connections to tenant servers.
     pub servers: Servers,
+    /// Who may work on them.
+    pub(crate) slots: Slots,
     /// Looks up the records that prove domains.
     pub resolver: Arc<dyn TxtResolver>,
     /// What could not be kept warm lately: templates and tenants of an app on a server.
@@ -57,6 +61,7 @@ impl Resources {
     ) -> Self {
         Self {
             servers: Servers::new(registry.clone(), kek.clone(), settings.admin),
+            slots: Slots::new(settings.concurrency),
             apps: Apps::new(registry.clone()),
             failed_pools: RecentFailures::default(),
             filled: FilledServers::default(),
@@ -90,7 +95,7 @@ impl Resources {
     pub(crate) async fn add_login(&self, server_id: ServerId) -> Result<ObjectName, StepError> {
         let mut suffix = [0u8; 4];
         rand::rng().fill_bytes(&mut suffix);
-        let name = format!("tenantry_data_{}_{:08x}", self.settings.label, u32::from_be_bytes(suffix));
+        let name = format!("{LOGIN_PREFIX}{}_{:08x}", self.settings.label, u32::from_be_bytes(suffix));
         let name = ObjectName::parse(&name).map_err(|error| StepError::permanent(error.to_string()))?;
         let sealed = self.kek.seal(
             &Purpose::ServerLogin(server_id, &name).to_string(),

@@ -30,6 +30,8 @@ pub struct Settings {
     pub probe_every: Duration,
     /// After this long without a worker, an operation's job counts as lost.
     pub job_lost_after: Duration,
+    /// After this long in which no worker knew an operation's step it is stuck: longer than upgrades of workers take.
+    pub unknown_step_limit: Duration,
     /// How often the queue is looked at without a notification.
     pub poll_interval: Duration,
     /// Tenants per login of the data plane: see the traps in the design.
@@ -61,6 +63,7 @@ impl Default for Settings {
             probe_away_every: Duration::from_secs(2),
             probe_every: Duration::from_secs(15),
             job_lost_after: Duration::from_secs(15),
+            unknown_step_limit: Duration::from_hours(1),
             poll_interval: Duration::from_secs(2),
             tenants_per_login: 250,
             warm_databases: 1,

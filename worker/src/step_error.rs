@@ -35,6 +35,10 @@ pub enum StepError {
         /// The registry knew of it; nobody tried.
         known: bool,
     },
+    /// Enough operations of this worker are at work on a server that hangs, perhaps. No try of the step: the
+    /// operation waits, without a worker.
+    #[error("waits for a slot: enough operations of this worker are at work on server {0}")]
+    ServerBusy(ServerId),
     /// Something is missing on a server that was prepared there once. The next try prepares it anew; a second
     /// failure of the kind is permanent.
     #[error("{message}")]

@@ -108,8 +108,13 @@ impl StartOperation {
         let started = self.registry.operation_start(new.clone()).await;
         let operation = match started {
             Err(refused) if make_way(&self.registry, &self.watch, &new, &refused).await? => {
-                let again = NewOperation { input: after_a_failed_sign_up(&new, &refused), ..new };
-                self.registry.operation_start(again).await?
+                match self.registry.operation_start(new.clone()).await {
+                    Err(OperationStartError::Refused(refused)) if refused.phase == TenantPhase::Failed => {
+                        let input = after_a_failed_sign_up(new.input);
+                        self.registry.operation_start(NewOperation { input, ..new }).await?
+                    }
+                    started => started?,
+                }
             }
             started => started?,
         };
@@ -127,13 +132,9 @@ impl StartOperation {
 
 /// What is asked of a tenant whose sign-up was stopped for it: there is nothing that could be restored later, so that
 /// deleting it means purging it.
-fn after_a_failed_sign_up(new: &NewOperation, refused: &OperationStartError) -> OperationInput {
-    match (new.input, refused) {
-        (OperationInput::Deactivate { was, .. }, OperationStartError::Refused(refused))
-            if refused.phase == TenantPhase::Provisioning =>
-        {
-            OperationInput::Purge { was, reason: PurgeReason::Asked }
-        }
-        (input, _) => input,
+const fn after_a_failed_sign_up(input: OperationInput) -> OperationInput {
+    match input {
+        OperationInput::Deactivate { was, .. } => OperationInput::Purge { was, reason: PurgeReason::Asked },
+        input => input,
     }
 }

@@ -27,12 +27,6 @@ impl Epoch {
     pub const fn number(self) -> i32 {
         self.0
     }
-
-    /// The epoch after a change of placement.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
 }
 
 /// Where a placement is in its life: `preparing`, `serving`, and in a move `cutover`, `fenced`, `retired`.
@@ -61,16 +55,39 @@ impl PlacementState {
         matches!(self, Self::Serving | Self::Cutover)
     }
 
-    /// Whether a placement may go from this state to another. One that retired stays so.
-    pub const fn may_become(self, next: Self) -> bool {
+    /// The transition to another state; none if a placement does not go from this one to that. One that retired
+    /// stays so.
+    pub const fn to(self, next: Self) -> Option<PlacementTransition> {
         use PlacementState as S;
-        matches!(
-            (self, next),
+        match (self, next) {
             (S::Preparing | S::Cutover | S::Fenced, S::Serving)
-                | (S::Serving, S::Cutover | S::Fenced)
-                | (S::Cutover, S::Fenced)
-                | (S::Preparing | S::Serving | S::Fenced, S::Retired)
-        )
+            | (S::Serving, S::Cutover | S::Fenced)
+            | (S::Cutover, S::Fenced)
+            | (S::Preparing | S::Serving | S::Fenced, S::Retired) => {
+                Some(PlacementTransition { from: self, to: next })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A change of a placement's state that there is: made by [`PlacementState::to`] alone, and carried out only on a
+/// placement that is in the state that it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlacementTransition {
+    from: PlacementState,
+    to: PlacementState,
+}
+
+impl PlacementTransition {
+    /// The state that it leaves.
+    pub const fn from(self) -> PlacementState {
+        self.from
+    }
+
+    /// The state that it leads to.
+    pub const fn to(self) -> PlacementState {
+        self.to
     }
 }
 
@@ -111,15 +128,20 @@ mod tests {
     #[test]
     fn a_placement_that_retired_never_serves_again() {
         for next in S::ALL {
-            assert!(!S::Retired.may_become(*next), "{next}");
+            assert_eq!(S::Retired.to(*next), None, "{next}");
         }
     }
 
     #[test]
     fn a_move_goes_through_cutover_and_can_be_undone_from_the_fence() {
-        assert!(S::Serving.may_become(S::Cutover));
-        assert!(S::Cutover.may_become(S::Serving));
-        assert!(S::Cutover.may_become(S::Fenced));
-        assert!(S::Fenced.may_become(S::Serving));
+        for (from, to) in [
+            (S::Serving, S::Cutover),
+            (S::Cutover, S::Serving),
+            (S::Cutover, S::Fenced),
+            (S::Fenced, S::Serving),
+        ] {
+            let transition = from.to(to).unwrap();
+            assert_eq!((transition.from(), transition.to()), (from, to));
+        }
     }
 }

@@ -56,12 +56,18 @@ pub use migration::MigrationReport;
 pub use object::{MarkedObject, TenantObjects};
 pub use owner::Owner;
 pub use role::RoleSpec;
-pub use template::Template;
+pub use template::{TEMPLATE_PREFIX, Template};
 pub use trial::Tried;
 pub use warm_tenant::{WARM_TENANT_PREFIX, Warmed};
 
 /// The role that owns every tenant object of a server. Nobody logs in as it.
 pub const OWNER_ROLE: &str = "tenantry_owner";
+
+/// Names of the data plane's logins begin so: `tenantry_data_<label>_<random>`.
+pub const LOGIN_PREFIX: &str = "tenantry_data_";
+
+/// Names of databases that are being dropped begin so: `tenantry_gone_<tenant's id>_<attempt>`.
+pub const TOMBSTONE_PREFIX: &str = "tenantry_gone_";
 
 /// The schema of the app's tables in a template database, until a tenant adopts it.
 pub const TEMPLATE_SCHEMA: &str = "tenantry_template";
@@ -243,8 +249,10 @@ impl ServerAdmin {
             return if alive { Ok(()) } else { Err(self.failed("ping", sqlx::Error::PoolTimedOut)) };
         }
         let answer = self.ping().await;
-        *looked = Some((Instant::now(), answer.is_ok()));
-        answer
+        // One that refuses, for want of a free connection perhaps, is there.
+        let gone = answer.err().filter(AdminError::is_unreachable);
+        *looked = Some((Instant::now(), gone.is_none()));
+        gone.map_or(Ok(()), Err)
     }
 
     /// Believes no more that anything is prepared on the server.

@@ -269,13 +269,17 @@ impl Registry {
     ) -> Result<(), VersionChangeError> {
         let mut tx = self.begin().await?;
         let found = sqlx::query!(
-            r#"WITH app AS (SELECT name, promoted_version FROM apps WHERE name = $1 FOR UPDATE)
+            r#"WITH app AS (SELECT name, promoted_version, updated_at AS apps_updated_at FROM apps WHERE name = $1 FOR UPDATE)
                SELECT EXISTS (SELECT FROM app_versions WHERE app_versions.app = $1 AND version = $2) AS "exists!",
                    EXISTS (SELECT FROM app_versions WHERE app_versions.app = $1 AND version > $2) AS "older!",
                    coalesce(promoted_version >= $2, false)
                        AND EXISTS (SELECT FROM app_versions WHERE app_versions.app = $1 AND version < $2) AS "promoted!",
                    EXISTS (SELECT FROM placements JOIN tenants ON tenants.id = tenant_id
-                       WHERE tenants.app = $1 AND schema_version >= $2) AS "had!"
+                       WHERE tenants.app = $1 AND schema_version >= $2) AS "had!",
+                   -- A worker reads the app once for a sign-up; the promotion of another version changed the app.
+                   EXISTS (SELECT FROM operations JOIN tenants ON tenants.id = tenant_id
+                       WHERE tenants.app = $1 AND kind = 'provision' AND started_at <= apps_updated_at
+                           AND operations.state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')) AS "taken!"
                FROM app"#,
             app.as_str(),
             version.number(),
@@ -287,6 +291,11 @@ impl Registry {
             Some(found) if found.exists => {
                 if found.had {
                     return Err(VersionChangeError::InUse("a tenant has this version"));
+                }
+                if found.taken {
+                    return Err(VersionChangeError::InUse(
+                        "a sign-up may have begun with this version; try again when it has ended",
+                    ));
                 }
                 if found.promoted {
                     return Err(VersionChangeError::InUse(

@@ -84,13 +84,14 @@ pub struct Registry {
     pub(crate) part: Part,
     pub(crate) options: PgConnectOptions,
     pub(crate) health: Health,
-    queue: PgPool,
+    /// What pools for the queue are made with.
+    queue: (PgPoolOptions, PgConnectOptions),
 }
 
 /// How full one of a registry's pools is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PoolUse {
-    /// `durable`, `relaxed` or `queue`.
+    /// `durable` or `relaxed`.
     pub pool: &'static str,
     /// Connections that are open.
     pub open: u32,
@@ -121,7 +122,7 @@ impl Registry {
         let relaxed = options.clone().options([("synchronous_commit", "off")]);
         let pool = |max| pool_options(part, &health, max);
         let timed = |pool: PgPool| Timed::new(pool, health.clone());
-        let queue = pool(QUEUE_CONNECTIONS).connect_lazy_with(relaxed.clone());
+        let queue = (pool(QUEUE_CONNECTIONS), relaxed.clone());
         let relaxed = timed(pool(settings.max_connections).connect_lazy_with(relaxed));
         Ok(Self {
             housekeeping: relaxed.with_limit(settings.answer_timeout * HOUSEKEEPING_TIMES),
@@ -134,28 +135,22 @@ impl Registry {
         })
     }
 
-    /// The pool for apalis' own traffic. What it fetches and acknowledges is repeated when it is
-    /// lost, so its commits do not wait for the disk. Its statements have no limit: the consumer that
-    /// is stuck on one is to be begun anew, with [`Registry::new_queue_pool`].
-    pub fn queue_pool(&self) -> &PgPool {
-        &self.queue
-    }
-
-    /// A fresh pool of the kind of [`Registry::queue_pool`], with none of its connections. The caller
-    /// closes it.
+    /// A pool for apalis' own traffic; the caller closes it. What it fetches and acknowledges is repeated when
+    /// it is lost, so its commits do not wait for the disk. Its statements have no limit: the consumer that is
+    /// stuck on one is to be begun anew, with a new pool.
     pub fn new_queue_pool(&self) -> PgPool {
-        let connect = PgConnectOptions::clone(&self.queue.connect_options());
-        self.queue.options().clone().connect_lazy_with(connect)
+        let (pool, connect) = self.queue.clone();
+        pool.connect_lazy_with(connect)
     }
 
     /// How full the pools are.
-    pub fn pool_use(&self) -> [PoolUse; 3] {
+    pub fn pool_use(&self) -> [PoolUse; 2] {
         let of = |name, pool: &PgPool| {
             let open = pool.size();
             let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX).min(open);
             PoolUse { pool: name, open, idle, max: pool.options().get_max_connections() }
         };
-        [of("durable", self.pool.pool()), of("relaxed", self.relaxed.pool()), of("queue", &self.queue)]
+        [of("durable", self.pool.pool()), of("relaxed", self.relaxed.pool())]
     }
 
     /// Makes the database that a URL names, if it is not there.
@@ -226,10 +221,7 @@ impl Registry {
 
     /// Closes the connections, waiting for those in use.
     pub async fn close(&self) {
-        let all = async {
-            futures::join!(self.pool.pool().close(), self.relaxed.pool().close(), self.queue.close())
-        };
-        // The queue's own statements have no limit of their own.
+        let all = async { futures::join!(self.pool.pool().close(), self.relaxed.pool().close()) };
         let _ = tokio::time::timeout(self.health.limit(), all).await;
     }
 }

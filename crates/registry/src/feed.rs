@@ -58,19 +58,25 @@ impl Change {
     }
 }
 
-/// An operation has a new event.
+/// An operation has a new event, or its running step says how far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationNews {
     /// This one has, of this kind.
     Of(OperationId, OperationEventKind),
+    /// The running step of this one has come further.
+    Progress(OperationId),
     /// The connection was lost and is back: any may have.
     Reconnected,
 }
 
+/// What a heartbeat announces that brings a message of the running step.
+const PROGRESS: &str = "progress";
+
 impl OperationNews {
     fn parse(payload: &str) -> Option<Self> {
         let (id, kind) = payload.split_once(' ')?;
-        Some(Self::Of(id.parse().ok()?, kind.parse().ok()?))
+        let id = id.parse().ok()?;
+        if kind == PROGRESS { Some(Self::Progress(id)) } else { Some(Self::Of(id, kind.parse().ok()?)) }
     }
 }
 

@@ -29,6 +29,7 @@ mod public_signups;
 mod reach;
 mod reconcilers;
 mod routes;
+mod sample_weeks;
 mod schema_version;
 mod server_edits;
 mod server_logins;

@@ -103,8 +103,8 @@ impl Registry {
         let queued = sqlx::query!(
             "WITH operation AS (
                  UPDATE operations SET state = 'queued', error = NULL, message = NULL, retries = 0, silent_ends = 0,
-                     input = coalesce($3, input), lease_owner = NULL, lease_expires_at = NULL, waiting_for = NULL, run_after = now(),
-                     enqueued_at = now(), finished_at = NULL,
+                     input = coalesce($3, input), lease_owner = NULL, lease_expires_at = NULL, waiting_for = NULL,
+                     left_since = NULL, run_after = now(), enqueued_at = now(), finished_at = NULL,
                      step = CASE WHEN $4 THEN NULL ELSE step END, steps = CASE WHEN $4 THEN '{}' ELSE steps END,
                      steps_done = CASE WHEN $4 THEN 0 ELSE steps_done END,
                      durable_state = CASE WHEN $4 THEN '{}' ELSE durable_state END,
@@ -169,8 +169,9 @@ impl Registry {
     /// Gives up an operation that can go neither forward nor back, so that its subject is free again, and
     /// answers what it may have left on servers. Its fence grows, so that no worker goes on with it.
     ///
-    /// A tenant that was to be purged is purged as far as the registry goes; one that was to be made is
-    /// `failed`, without a placement; any other keeps its status.
+    /// A tenant that was to be purged is purged as far as the registry goes, unless the purge was to be undone: then
+    /// it has its status of before. One that was to be made is `failed`, without a placement; any other keeps its
+    /// status.
     pub async fn operation_abandon(
         &self,
         id: OperationId,
@@ -179,11 +180,11 @@ impl Registry {
     ) -> Result<(Operation, Vec<LeftBehind>), AbandonError> {
         let operation = self.operation_get(id).await?.ok_or(AbandonError::NotFound)?;
         let mut tx = self.begin().await?;
-        let abandoned = sqlx::query_scalar!(
+        let abandoned = sqlx::query!(
             "UPDATE operations SET state = 'failed', error = $2, message = NULL, cancellable = false,
                  fence = fence + 1, lease_owner = NULL, lease_expires_at = NULL, waiting_for = NULL, finished_at = $3
              WHERE id = $1 AND (state = 'stuck' OR (state = 'waiting' AND waiting_for IS NOT NULL))
-             RETURNING fence",
+             RETURNING undoing, cancel_requested",
             id.as_uuid(),
             format!("abandoned: {reason}"),
             now,
@@ -191,9 +192,7 @@ impl Registry {
         .fetch_optional(&mut *tx)
         .await
         .map_err(RegistryError::from)?;
-        if abandoned.is_none() {
-            return Err(AbandonError::NotStuck(operation.state));
-        }
+        let Some(abandoned) = abandoned else { return Err(AbandonError::NotStuck(operation.state)) };
         sqlx::query!(
             "INSERT INTO operation_events (operation_id, kind, step, progress, message, at)
              VALUES ($1, 'failed', $2, $3, $4, $5)",
@@ -209,8 +208,8 @@ impl Registry {
         let mut left = Vec::new();
         if let Some(tenant) = operation.subject.tenant() {
             left = Self::placements_left_in_tx(&mut tx, tenant).await?;
-            match operation.kind() {
-                OperationKind::Provision => {
+            match (operation.kind(), operation.input) {
+                (OperationKind::Provision, _) => {
                     Self::placements_forget_in_tx(&mut tx, tenant, "failed").await?;
                     // Never named, or left behind with its new name: nobody's, for good.
                     sqlx::query!("DELETE FROM warm_tenants WHERE operation_id = $1", id.as_uuid())
@@ -218,7 +217,10 @@ impl Registry {
                         .await
                         .map_err(RegistryError::from)?;
                 }
-                OperationKind::Purge => Self::tenant_forget_in_tx(&mut tx, tenant).await?,
+                (_, OperationInput::Purge { was, .. }) if abandoned.undoing || abandoned.cancel_requested => {
+                    Self::tenant_status_set_in_tx(&mut tx, tenant, was).await?;
+                }
+                (OperationKind::Purge, _) => Self::tenant_forget_in_tx(&mut tx, tenant).await?,
                 _ => {}
             }
         }

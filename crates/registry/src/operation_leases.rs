@@ -12,7 +12,7 @@ use tenantry_domain::{
     app::AppVersion,
     ids::{OperationId, ServerId},
     operation::{Lane, Operation, OperationKind, OperationState},
-    placement::{Epoch, PlacementState},
+    placement::{Epoch, PlacementState, PlacementTransition},
     tenant::TenantPhase,
 };
 
@@ -121,7 +121,7 @@ impl Changes {
     pub fn change_placement(&mut self, change: PlacementChange) {
         match self.placements.iter_mut().find(|known| known.epoch == change.epoch) {
             Some(known) => {
-                known.state = change.state.or(known.state);
+                known.transition = change.transition.or(known.transition);
                 known.schema_version = change.schema_version.or(known.schema_version);
             }
             None => self.placements.push(change),
@@ -134,8 +134,8 @@ impl Changes {
 pub struct PlacementChange {
     /// Which.
     pub epoch: Epoch,
-    /// Its next state.
-    pub state: Option<PlacementState>,
+    /// Its change of state.
+    pub transition: Option<PlacementTransition>,
     /// The version that its tables have now.
     pub schema_version: Option<AppVersion>,
 }
@@ -268,44 +268,58 @@ impl Registry {
         why: &str,
         after: Duration,
     ) -> Result<(), RegistryError> {
-        self.give_back(id, fence, why, after, true).await.map(drop)
+        self.give_back(id, fence, why, after, None).await.map(drop)
     }
 
     /// Leaves a leased operation to a worker that knows its steps. Nothing else of it changes: this worker knows
-    /// neither what its steps are called nor which of them can be undone.
+    /// neither what its steps are called nor which of them can be undone. Stuck, if it was left again and again
+    /// for `limit`: no worker knows them. Answers whether it is.
     pub async fn operation_leave(
         &self,
         lease: &Lease,
         why: &str,
         after: Duration,
-    ) -> Result<(), FencedError> {
-        let left = self.give_back(lease.operation.id, lease.fence(), why, after, false).await?;
-        if left { Ok(()) } else { Err(LeaseLost.into()) }
+        limit: Duration,
+    ) -> Result<bool, FencedError> {
+        let left = self.give_back(lease.operation.id, lease.fence(), why, after, Some(limit)).await?;
+        left.ok_or(LeaseLost.into())
     }
 
-    /// `counts`: towards being stuck. False if the lease is lost.
+    /// `left`: it counts as left, and is stuck after that long, and not as an end without a word. Answers whether it
+    /// is stuck; none: the lease is lost.
     async fn give_back(
         &self,
         id: OperationId,
         fence: i64,
         why: &str,
         after: Duration,
-        counts: bool,
-    ) -> Result<bool, RegistryError> {
-        let given_back = sqlx::query!(
-            "UPDATE operations SET state = 'queued', lease_owner = NULL, lease_expires_at = NULL, message = $3,
-                 run_after = now() + $4,
-                 silent_ends = CASE WHEN $5 THEN silent_ends ELSE greatest(silent_ends - 1, 0) END
-             WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')",
+        left: Option<Duration>,
+    ) -> Result<Option<bool>, RegistryError> {
+        let stuck = sqlx::query_scalar!(
+            r#"WITH back AS (
+                   UPDATE operations SET
+                       state = CASE WHEN left_since <= now() - $5::interval THEN 'stuck' ELSE 'queued' END,
+                       error = CASE WHEN left_since <= now() - $5::interval THEN $3 ELSE error END,
+                       lease_owner = NULL, lease_expires_at = NULL, message = $3, run_after = now() + $4,
+                       left_since = CASE WHEN $5::interval IS NULL THEN left_since ELSE coalesce(left_since, now()) END,
+                       silent_ends = CASE WHEN $5::interval IS NULL THEN silent_ends
+                           ELSE greatest(silent_ends - 1, 0) END
+                   WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')
+                   RETURNING id, state, step, progress
+               ), told AS (
+                   INSERT INTO operation_events (operation_id, kind, step, progress, message, at)
+                   SELECT id, 'stuck', step, progress, $3, now() FROM back WHERE state = 'stuck'
+               )
+               SELECT state = 'stuck' AS "stuck!" FROM back"#,
             id.as_uuid(),
             fence,
             why,
             interval(after),
-            counts,
+            left.map(interval),
         )
-        .execute(&self.relaxed)
+        .fetch_optional(&self.relaxed)
         .await?;
-        Ok(given_back.rows_affected() == 1)
+        Ok(stuck)
     }
 
     /// Extends a lease; true if somebody asked to cancel. A message, with its progress, replaces the one before.
@@ -360,8 +374,10 @@ impl Registry {
         };
         let placements = &record.changes.placements;
         let epochs: Vec<i32> = placements.iter().map(|change| change.epoch.number()).collect();
-        let placement_states: Vec<Option<String>> =
-            placements.iter().map(|change| change.state.map(|state| state.to_string())).collect();
+        let ends = |end: fn(PlacementTransition) -> PlacementState| -> Vec<Option<String>> {
+            placements.iter().map(|change| change.transition.map(|made| end(made).to_string())).collect()
+        };
+        let (from_states, to_states) = (ends(PlacementTransition::from), ends(PlacementTransition::to));
         let versions: Vec<Option<i64>> =
             placements.iter().map(|change| change.schema_version.map(AppVersion::number)).collect();
         let steps: Option<Vec<String>> =
@@ -378,7 +394,7 @@ impl Registry {
                        retries = CASE WHEN steps_done = $6 THEN retries ELSE 0 END + $12,
                        silent_ends = CASE WHEN $3 IN ('running', 'undoing') AND steps_done = $6 AND $12 = 0
                            AND undoing = $4 THEN silent_ends ELSE 0 END,
-                       durable_state = coalesce($13, durable_state), waiting_for = $14,
+                       durable_state = coalesce($13, durable_state), waiting_for = $14, left_since = NULL,
                        -- Somebody who asked to cancel does not wait for the next look.
                        run_after = now() + CASE WHEN $3 = 'waiting' AND $9 AND held.cancel_requested
                            THEN interval '0'
@@ -400,26 +416,28 @@ impl Registry {
                    WHERE $17::text IS NOT NULL AND tenants.id = operation.tenant_id
                        AND (status <> $17 OR $17 = 'deactivated')
                ), change AS (
-                   SELECT operation.tenant_id, change.* FROM operation, unnest($20::integer[], $21::text[], $22::bigint[])
-                       AS change (epoch, state, schema_version)
+                   SELECT operation.tenant_id, change.* FROM operation, unnest($20::integer[], $21::text[], $22::text[], $23::bigint[])
+                       AS change (epoch, from_state, state, schema_version)
                ), closed AS (
                    UPDATE placements SET state = coalesce(change.state, placements.state),
                        schema_version = coalesce(change.schema_version, placements.schema_version)
                    FROM change WHERE placements.tenant_id = change.tenant_id AND placements.epoch = change.epoch
                        AND change.state IS DISTINCT FROM 'serving'
+                       AND (change.state IS NULL OR placements.state = change.from_state)
                    RETURNING 1
                ), opened AS (
                    UPDATE placements SET state = change.state,
                        schema_version = coalesce(change.schema_version, placements.schema_version)
                    FROM change WHERE placements.tenant_id = change.tenant_id AND placements.epoch = change.epoch
-                       AND change.state = 'serving' AND (SELECT count(*) FROM closed) >= 0
+                       AND change.state = 'serving' AND placements.state = change.from_state
+                       AND (SELECT count(*) FROM closed) >= 0
                ), warm AS (
                    DELETE FROM warm_tenants USING operation
                    WHERE operation_id = operation.id AND $3 IN ('succeeded', 'failed', 'cancelled')
                ), events AS (
                    INSERT INTO operation_events (operation_id, kind, step, progress, message, at)
                    SELECT id, event.kind, event.step, event.progress, event.message, clock_timestamp()
-                   FROM operation, unnest($23::text[], $24::text[], $25::real[], $26::text[])
+                   FROM operation, unnest($24::text[], $25::text[], $26::real[], $27::text[])
                        AS event (kind, step, progress, message)
                )
                SELECT cancel_requested, accepted AS "accepted!" FROM held"#,
@@ -443,7 +461,8 @@ impl Registry {
             purge_at,
             retention,
             &epochs,
-            &placement_states as &[Option<String>],
+            &from_states as &[Option<String>],
+            &to_states as &[Option<String>],
             &versions as &[Option<i64>],
             &events.kinds,
             &events.steps as &[Option<String>],

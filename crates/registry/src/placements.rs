@@ -40,8 +40,8 @@ pub struct PlaceRequest {
 pub enum Placed {
     /// Chosen now, with the given password; and the revision of its server.
     Now(Placement, i64),
-    /// Chosen by an earlier try, with a password of its own.
-    Before(Placement),
+    /// Chosen by an earlier try, with a password of its own; and the revision of its server.
+    Before(Placement, i64),
 }
 
 /// No placement can be chosen.
@@ -174,10 +174,8 @@ impl Registry {
         .await;
         let row = match row {
             Ok(row) => row,
-            // It was recorded by an earlier try whose answer got lost.
             Err(error) if broken_constraint(&error) == Some("placements_one_preparing") => {
-                let placement = self.tenant_get(tenant).await?.and_then(|details| details.placement);
-                return placement.map(Placed::Before).ok_or(PlaceError::LeaseLost(LeaseLost));
+                return self.placed_before(lease).await?.ok_or(PlaceError::LeaseLost(LeaseLost));
             }
             Err(error) => return Err(RegistryError::from(error).into()),
         };
@@ -185,6 +183,10 @@ impl Registry {
             return Err(LeaseLost.into());
         }
         let Some(server_id) = row.server else {
+            // There is no room any more, perhaps because an earlier try has it.
+            if let Some(before) = self.placed_before(lease).await? {
+                return Ok(before);
+            }
             return Err(match row.unreachable {
                 Some(error) => PlaceError::Unreachable(request.tier, error),
                 None => PlaceError::NoRoom(request.tier),
@@ -198,6 +200,14 @@ impl Registry {
         let placement =
             read(tenant, epoch, &state, &tier, server_id, &database, &schema, &login, row.schema_version)?;
         Ok(Placed::Now(placement, row.revision.unwrap_or_default()))
+    }
+
+    /// What an earlier try of the lease recorded whose answer got lost.
+    async fn placed_before(&self, lease: &Lease) -> Result<Option<Placed>, RegistryError> {
+        let tenant = self.tenant_of_operation(lease.operation.id).await?;
+        Ok(tenant.and_then(|tenant| {
+            Some(Placed::Before(tenant.details.placement?, tenant.server_revision.unwrap_or_default()))
+        }))
     }
 
     /// When the newest placement of a tier on a server was made, if there is one.

@@ -6,7 +6,7 @@ use tenantry_domain::{
     server::{Provider, ServerState},
 };
 
-use crate::{Registry, RegistryError, ServerCreateError, error::broken_constraint};
+use crate::{Registry, RegistryError, ServerCreateError, error::broken_constraint, servers::integer};
 
 /// What is to change on a server; what is none stays as it is, whoever changes it meanwhile.
 #[derive(Debug, Clone, Default)]
@@ -36,8 +36,6 @@ pub struct ServerEdit {
 impl Registry {
     /// Changes a server; false if there is none with that id.
     pub async fn server_edit(&self, id: ServerId, edit: &ServerEdit) -> Result<bool, ServerCreateError> {
-        // As PostgreSQL's `integer`, the largest one at most.
-        let integer = |count: u32| i32::try_from(count).unwrap_or(i32::MAX);
         let tiers: Option<Vec<String>> =
             edit.tiers.as_ref().map(|tiers| tiers.iter().map(ToString::to_string).collect());
         let edited = sqlx::query!(

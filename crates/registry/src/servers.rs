@@ -134,7 +134,7 @@ impl TryFrom<ServerRow> for ServerAccess {
 }
 
 /// A count as PostgreSQL's `integer`, the largest one at most.
-fn integer(count: u32) -> i32 {
+pub(crate) fn integer(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 

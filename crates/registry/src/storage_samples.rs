@@ -78,12 +78,4 @@ impl Registry {
         .await?;
         Ok(added.rows_affected())
     }
-
-    /// Forgets samples from before a time; answers how many.
-    pub async fn storage_forget(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
-        let forgotten = sqlx::query!("DELETE FROM storage_samples WHERE at < $1", before)
-            .execute(&self.housekeeping)
-            .await?;
-        Ok(forgotten.rows_affected())
-    }
 }

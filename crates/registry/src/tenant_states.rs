@@ -1,7 +1,7 @@
 //! Table `tenants`, the workers' side: what a purge leaves of a tenant. Its status changes with the records of
 //! an operation, see [`crate::Record`].
 
-use tenantry_domain::ids::TenantId;
+use tenantry_domain::{ids::TenantId, tenant::TenantStatus};
 
 use crate::{FencedError, Lease, LeaseLost, Registry, RegistryError, TimedConnection};
 
@@ -34,6 +34,27 @@ impl Registry {
         let tenant = held.flatten().map(TenantId::from_uuid).ok_or(LeaseLost)?;
         Self::tenant_forget_in_tx(&mut tx, tenant).await?;
         tx.commit().await.map_err(RegistryError::from)?;
+        Ok(())
+    }
+
+    /// Gives a tenant a status that it had before.
+    pub(crate) async fn tenant_status_set_in_tx(
+        tx: &mut TimedConnection,
+        tenant: TenantId,
+        status: TenantStatus,
+    ) -> Result<(), RegistryError> {
+        let purge_at = match status {
+            TenantStatus::Deactivated { purge_at } => Some(purge_at),
+            _ => None,
+        };
+        sqlx::query!(
+            "UPDATE tenants SET status = $2, purge_at = $3, updated_at = now() WHERE id = $1",
+            tenant.as_uuid(),
+            status.phase().as_str(),
+            purge_at,
+        )
+        .execute(tx)
+        .await?;
         Ok(())
     }
 

@@ -52,8 +52,8 @@ impl Registry {
     pub async fn usage_compact(&self, before: DateTime<Utc>, limit: i64) -> Result<u64, RegistryError> {
         let merged = sqlx::query_scalar!(
             r#"WITH fine AS (
-                   DELETE FROM usage_samples WHERE ctid IN (
-                       SELECT ctid FROM usage_samples WHERE NOT hourly AND at < $1
+                   DELETE FROM usage_samples WHERE NOT hourly AND at < $1 AND (tableoid, ctid) IN (
+                       SELECT tableoid, ctid FROM usage_samples WHERE NOT hourly AND at < $1
                        ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)
                    RETURNING tenant_id, at, requests, bytes_in, bytes_out
                ), merged AS (
@@ -69,13 +69,5 @@ impl Registry {
         .fetch_one(&self.housekeeping)
         .await?;
         Ok(merged.cast_unsigned())
-    }
-
-    /// Forgets hours from before a time; answers how many samples.
-    pub async fn usage_forget(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
-        let forgotten = sqlx::query!("DELETE FROM usage_samples WHERE hourly AND at < $1", before)
-            .execute(&self.housekeeping)
-            .await?;
-        Ok(forgotten.rows_affected())
     }
 }

@@ -58,6 +58,7 @@ impl Registry {
                    FROM fence JOIN warm_tenants ON operation_id = fence.id JOIN servers ON servers.id = server_id
                    WHERE app = $3 AND fingerprint = $4 AND tier = $5
                        AND servers.state = 'active' AND servers.tenants < capacity AND unreachable_since IS NULL
+                       AND $5 = ANY (servers.tiers)
                    LIMIT 1
                ), free AS MATERIALIZED (
                    SELECT warm_tenants.server_id, warm_tenants.name
@@ -65,6 +66,7 @@ impl Registry {
                    WHERE app = $3 AND fingerprint = $4 AND tier = $5 AND operation_id IS NULL
                        AND NOT EXISTS (SELECT FROM own)
                        AND servers.state = 'active' AND servers.tenants < capacity AND unreachable_since IS NULL
+                       AND $5 = ANY (servers.tiers)
                        AND login <> ALL (
                            SELECT unnest(before.retired_logins) FROM tenants AS before
                            JOIN tenants AS own ON own.slug = before.slug WHERE own.id = fence.tenant_id)
@@ -101,6 +103,24 @@ impl Registry {
             password,
             version: AppVersion::try_from(version).stored("warm_tenants.version")?,
         }))
+    }
+
+    /// Gives back the warm tenant that an operation took and did not touch, if it did.
+    pub async fn warm_give_back(&self, lease: &Lease) -> Result<(), FencedError> {
+        let fenced = sqlx::query!(
+            r#"WITH fence AS MATERIALIZED (
+                   SELECT id FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing') FOR UPDATE
+               ), free AS (
+                   UPDATE warm_tenants SET operation_id = NULL FROM fence WHERE operation_id = fence.id
+               )
+               SELECT count(*) AS "held!" FROM fence"#,
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+        )
+        .fetch_one(&self.relaxed)
+        .await
+        .map_err(RegistryError::from)?;
+        if fenced.held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
     /// How many free warm tenants there are of a tier, by server and fingerprint.

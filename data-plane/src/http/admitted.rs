@@ -57,12 +57,12 @@ async fn tenant_of(plane: &Plane, asked: &Asked<'_>) -> Result<CachedRoute, Prob
         }
     }
     let named_otherwise = agreed.is_some() || (asked.key_names && asked.key_tenant.is_some());
-    let mut foreign_host_is_nobody_s = false;
+    let mut host_unknown = false;
     if let Some(host) = &asked.foreign_host {
         match find(plane, host).await {
             Ok(Some(route)) => agree(&mut agreed, route)?,
-            // A host that is nobody's is the name of some proxy's, as long as something else names the tenant.
-            Ok(None) => foreign_host_is_nobody_s = true,
+            // An unknown host is the name of some proxy, as long as something else names the tenant.
+            Ok(None) => host_unknown = true,
             // So it is, most likely, when nobody can tell; and the key decides in any case.
             Err(_) if named_otherwise => {}
             Err(unavailable) => return Err(unavailable),
@@ -74,7 +74,7 @@ async fn tenant_of(plane: &Plane, asked: &Asked<'_>) -> Result<CachedRoute, Prob
         None if nobody => Err(answers::tenant_not_found()),
         None => match asked.key_tenant.filter(|_| asked.key_names) {
             Some(id) => find_by_id(plane, id).await?.ok_or_else(|| answers::key_refused(KeyRefused::Invalid)),
-            None if foreign_host_is_nobody_s => Err(answers::tenant_not_found()),
+            None if host_unknown => Err(answers::tenant_not_found()),
             None => Err(answers::tenant_required(&plane.rules)),
         },
     }

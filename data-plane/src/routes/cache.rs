@@ -26,7 +26,7 @@ use tokio::sync::broadcast;
 
 use super::{
     reads::{NoAnswer, Reads, TIMEOUT},
-    store::{CachedRoute, Found, OwnedName, RouteName, Snapshot, Standing, Store},
+    store::{CachedRoute, Found, Freshness, OwnedName, RouteName, Snapshot, Store},
 };
 
 /// How a [`RouteCache`] behaves; see [`crate::Settings`].
@@ -138,7 +138,7 @@ impl RouteCache {
     /// What is in memory and may be used as it is. Allocates nothing.
     pub fn lookup(&self, name: RouteName<'_>) -> Option<CachedRoute> {
         match self.0.store.find(name, Instant::now()) {
-            Found::Route(route, Standing::Fresh | Standing::Aging) => Some(route),
+            Found::Route(route, Freshness::Fresh | Freshness::Aging) => Some(route),
             _ => None,
         }
     }
@@ -159,16 +159,16 @@ impl RouteCache {
     /// It is not in memory, and the registry does not answer.
     pub async fn get(&self, name: RouteName<'_>) -> Loaded {
         match self.0.store.find(name, Instant::now()) {
-            Found::Route(route, Standing::Fresh) => {
+            Found::Route(route, Freshness::Fresh) => {
                 self.0.metrics.hits.increment(1);
                 Ok(Some(route))
             }
-            Found::Route(route, Standing::Aging) => {
+            Found::Route(route, Freshness::Aging) => {
                 self.0.metrics.hits.increment(1);
                 self.revalidate(route.tenant_id);
                 Ok(Some(route))
             }
-            Found::Route(route, Standing::Doubtful) => self.resolve_doubt(name, route).await,
+            Found::Route(route, Freshness::Stale) => self.resolve_doubt(name, route).await,
             Found::Nobody => {
                 self.0.metrics.unknown.increment(1);
                 Ok(None)

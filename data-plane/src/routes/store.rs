@@ -112,18 +112,18 @@ impl CachedRoute {
 
 /// Whether a route may be used as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Freshness {
     Fresh,
     /// Usable; read it again in the background.
     Aging,
     /// To be read again before it is used.
-    Doubtful,
+    Stale,
 }
 
 /// What is known of a name.
 #[derive(Debug)]
 pub(super) enum Found {
-    Route(CachedRoute, Standing),
+    Route(CachedRoute, Freshness),
     /// Nobody has this name, as of a moment ago.
     Nobody,
     Unknown,
@@ -268,18 +268,18 @@ impl Store {
         }
     }
 
-    fn standing(&self, route: &CachedRoute, now: Instant) -> Standing {
+    fn standing(&self, route: &CachedRoute, now: Instant) -> Freshness {
         let entry = &*route.0;
         let age = now.saturating_duration_since(entry.read_at);
         if entry.doubtful.load(Ordering::Acquire)
             || entry.generation != self.generation.load(Ordering::Acquire)
             || age >= self.ttl * 2
         {
-            Standing::Doubtful
+            Freshness::Stale
         } else if age >= self.ttl {
-            Standing::Aging
+            Freshness::Aging
         } else {
-            Standing::Fresh
+            Freshness::Fresh
         }
     }
 
@@ -462,7 +462,7 @@ pub(crate) mod tests {
         Store::new(1000, TTL, Duration::from_secs(2))
     }
 
-    fn standing(store: &Store, name: RouteName<'_>, now: Instant) -> Option<Standing> {
+    fn standing(store: &Store, name: RouteName<'_>, now: Instant) -> Option<Freshness> {
         match store.find(name, now) {
             Found::Route(_, standing) => Some(standing),
             Found::Nobody | Found::Unknown => None,
@@ -480,7 +480,7 @@ pub(crate) mod tests {
         let id = acme.tenant_id;
         store.insert(acme, now);
         for name in [RouteName::Id(id), ACME, RouteName::Label("shop"), RouteName::Domain("a.example.com")] {
-            assert_eq!(standing(&store, name, now), Some(Standing::Fresh), "{name:?}");
+            assert_eq!(standing(&store, name, now), Some(Freshness::Fresh), "{name:?}");
         }
         assert!(matches!(store.find(RouteName::Label("other"), now), Found::Unknown));
     }
@@ -489,8 +489,8 @@ pub(crate) mod tests {
     fn a_route_ages_and_is_then_doubted() {
         let (store, now) = (store(), Instant::now());
         store.insert(route(1, "acme"), now);
-        assert_eq!(standing(&store, ACME, now + TTL), Some(Standing::Aging));
-        assert_eq!(standing(&store, ACME, now + TTL * 2), Some(Standing::Doubtful));
+        assert_eq!(standing(&store, ACME, now + TTL), Some(Freshness::Aging));
+        assert_eq!(standing(&store, ACME, now + TTL * 2), Some(Freshness::Stale));
     }
 
     #[test]
@@ -501,10 +501,10 @@ pub(crate) mod tests {
         store.insert(a, now);
         store.insert(b, now);
         assert!(store.tenant_changed(id));
-        assert_eq!(standing(&store, ACME, now), Some(Standing::Doubtful));
-        assert_eq!(standing(&store, RouteName::Label("globex"), now), Some(Standing::Fresh));
+        assert_eq!(standing(&store, ACME, now), Some(Freshness::Stale));
+        assert_eq!(standing(&store, RouteName::Label("globex"), now), Some(Freshness::Fresh));
         store.all_changed();
-        assert_eq!(standing(&store, RouteName::Label("globex"), now), Some(Standing::Doubtful));
+        assert_eq!(standing(&store, RouteName::Label("globex"), now), Some(Freshness::Stale));
     }
 
     #[test]
@@ -515,7 +515,7 @@ pub(crate) mod tests {
         let before = store.snapshot(name);
         store.tenant_changed(acme.tenant_id);
         store.put(name, acme, before, now);
-        assert_eq!(standing(&store, name, now), Some(Standing::Doubtful));
+        assert_eq!(standing(&store, name, now), Some(Freshness::Stale));
 
         let before = store.snapshot(RouteName::Label("new"));
         store.name_changed(RouteName::Label("new"));
@@ -591,8 +591,8 @@ pub(crate) mod tests {
         let (store, now) = (store(), Instant::now());
         store.insert(route(1, "acme"), now);
         store.shared_changed(|route| route.plan.as_str() == "premium");
-        assert_eq!(standing(&store, ACME, now), Some(Standing::Fresh));
+        assert_eq!(standing(&store, ACME, now), Some(Freshness::Fresh));
         store.shared_changed(|route| route.plan.as_str() == "basic");
-        assert_eq!(standing(&store, ACME, now), Some(Standing::Doubtful));
+        assert_eq!(standing(&store, ACME, now), Some(Freshness::Stale));
     }
 }

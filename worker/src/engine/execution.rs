@@ -22,7 +22,7 @@ use super::{
     record::{Entry, RECORD_AFTER, Written},
     undo::Ending,
 };
-use crate::{Resources, step_error::StepError};
+use crate::{Resources, slots, step_error::StepError};
 
 /// An operation at work.
 pub(super) struct Execution<'a> {
@@ -113,10 +113,15 @@ async fn run(
     let from = match resume_at(&operation.steps, usize::from(operation.steps_done), &execution.names) {
         Ok(from) => from,
         Err(unknown) => {
-            let message = format!("waits for a worker that knows its step {unknown}");
-            tracing::info!("{message}");
-            let lease = execution.steps.lease();
-            resources.registry.operation_leave(lease, &message, LEAVE_FOR).await?;
+            let message = format!(
+                "waits for a worker that knows its step {unknown}: run one of the release that began it, or abandon it"
+            );
+            let (lease, limit) = (execution.steps.lease(), resources.settings.unknown_step_limit);
+            if resources.registry.operation_leave(lease, &message, LEAVE_FOR, limit).await? {
+                tracing::error!("{} is stuck: {message}", execution.steps.kind());
+            } else {
+                tracing::info!("{message}");
+            }
             return Ok(Executed::Released);
         }
     };
@@ -265,6 +270,9 @@ impl Execution<'_> {
                         self.note_away(server, &message).await?;
                     }
                     return Ok(Tried::Away(server, message));
+                }
+                Err(error @ StepError::ServerBusy(_)) => {
+                    return Ok(Tried::Pending(slots::AGAIN_AFTER, error.to_string()));
                 }
                 Err(error) => error,
             };

@@ -6,7 +6,7 @@ use tenantry_domain::operation::OperationEventKind;
 use tenantry_registry::Transition;
 
 use super::{Executed, Moment, execution::Execution, record::Entry};
-use crate::step_error::StepError;
+use crate::{slots, step_error::StepError};
 
 /// How an operation ends when it is undone.
 pub(super) enum Ending {
@@ -75,11 +75,12 @@ impl Execution<'_> {
                         self.note_away(server, &message).await?;
                         self.emit(OperationEventKind::Waiting, Some(index), index + 1, &message);
                     }
-                    let mut entry = Entry::undoing(index + 1);
-                    entry.transition = Transition::Waiting(settings.away_pause, server);
-                    entry.message = Some(message);
-                    self.write(entry).await?;
-                    return Ok(Some(Executed::Released));
+                    let until = Transition::Waiting(settings.away_pause, server);
+                    return self.wait_to_undo(index, until, message).await.map(Some);
+                }
+                Err(error @ StepError::ServerBusy(_)) => {
+                    let until = Transition::Waiting(slots::AGAIN_AFTER, None);
+                    return self.wait_to_undo(index, until, error.to_string()).await.map(Some);
                 }
                 Err(error) => error,
             };
@@ -113,5 +114,18 @@ impl Execution<'_> {
                 }
             }
         }
+    }
+    /// Releases the operation before a step is undone, because it waits for a server.
+    async fn wait_to_undo(
+        &self,
+        index: usize,
+        until: Transition,
+        message: String,
+    ) -> Result<Executed, StepError> {
+        let mut entry = Entry::undoing(index + 1);
+        entry.transition = until;
+        entry.message = Some(message);
+        self.write(entry).await?;
+        Ok(Executed::Released)
     }
 }

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 
 use super::Definition;
-use crate::{Resources, servers::Server, step_error::StepError};
+use crate::{Resources, servers::Server, slots::Slot, step_error::StepError};
 
 /// What goes between a running step and the outside.
 #[derive(Debug, Default)]
@@ -62,6 +62,7 @@ pub struct Work<D: Definition> {
     state: Mutex<D::State>,
     changes: Mutex<Changes>,
     server: Mutex<Option<ServerId>>,
+    slot: Mutex<Option<Slot>>,
 }
 
 fn held<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -94,6 +95,7 @@ impl<D: Definition> Work<D> {
             state: Mutex::new(state),
             changes: Mutex::default(),
             server: Mutex::default(),
+            slot: Mutex::default(),
         })
     }
 
@@ -151,6 +153,18 @@ impl<D: Definition> Work<D> {
 
     fn works_on(&self, server: ServerId) {
         *held(&self.server) = Some(server);
+    }
+
+    /// Takes one of the server's slots, for as long as this worker has the operation, or works on that server.
+    async fn take_slot(&self, server: ServerId) -> Result<(), StepError> {
+        if held(&self.slot).as_ref().is_some_and(|slot| slot.server == server) {
+            return Ok(());
+        }
+        // The one on another server first, so that no two operations wait for each other's.
+        held(&self.slot).take();
+        let slot = self.resources.slots.take(D::KIND.lane(), server).await;
+        *held(&self.slot) = Some(slot.ok_or(StepError::ServerBusy(server))?);
+        Ok(())
     }
 }
 
@@ -286,6 +300,7 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
             let (server, message) = (Some(*server), error.clone());
             return Err(StepError::ServerAway { server, message, unsent: true, known: true });
         }
+        self.take_slot(placement.server_id).await?;
         let server = self.resources.servers.get(placement.server_id, revision).await?;
         Ok(Some((placement, server)))
     }
@@ -311,17 +326,20 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
     pub(crate) fn note_schema_version(&self, placement: &Placement, version: Option<AppVersion>) {
         self.change_placement(PlacementChange {
             epoch: placement.epoch,
-            state: None,
+            transition: None,
             schema_version: version,
         });
     }
 
-    /// That the tenant is served from its placement.
+    /// That the tenant is served from its placement; none if it is already.
     pub(crate) fn serving(&self) -> Option<PlacementChange> {
-        self.placement().map(|placement| PlacementChange {
-            epoch: placement.epoch,
-            state: Some(PlacementState::Serving),
-            schema_version: None,
+        self.placement().and_then(|placement| {
+            let transition = placement.state.to(PlacementState::Serving)?;
+            Some(PlacementChange {
+                epoch: placement.epoch,
+                transition: Some(transition),
+                schema_version: None,
+            })
         })
     }
 }

@@ -8,7 +8,9 @@ use tenantry_domain::{
     inquiry::{MissingObject, ServerAudit, ServerObjectKind as Kind, UnknownObject},
     plan::Tier,
 };
-use tenantry_postgres::admin::{ServerContents, Template, WARM_TENANT_PREFIX};
+use tenantry_postgres::admin::{
+    LOGIN_PREFIX, ServerContents, TEMPLATE_PREFIX, TOMBSTONE_PREFIX, Template, WARM_TENANT_PREFIX,
+};
 use tenantry_registry::KnownOnServer;
 
 use crate::{Resources, reconcilers, step_error::StepError};
@@ -22,7 +24,8 @@ pub(super) async fn run(resources: &Resources, id: ServerId) -> Result<ServerAud
         .server;
     // Before and after the server is looked at: what is made or dropped meanwhile is in one of the two.
     let before = registry.known_on_server(id).await?;
-    let access = resources.servers.get(id, server.revision).await?;
+    // As it is: what is missing there is to be found, not made.
+    let access = resources.servers.unprepared(id, server.revision).await?;
     let contents = access.call(access.admin.contents(label)).await?;
     let after = registry.known_on_server(id).await?;
     let templates = templates(resources).await?;
@@ -72,8 +75,7 @@ enum Whose {
 
 impl Seen<'_> {
     fn whose(&self, name: &str, mark: Option<&str>) -> Whose {
-        // `tenantry_gone_<tenant's id>_<attempt>`
-        if let Some(rest) = name.strip_prefix("tenantry_gone_") {
+        if let Some(rest) = name.strip_prefix(TOMBSTONE_PREFIX) {
             let tenant = rest.split('_').next().and_then(|id| id.parse().ok());
             return tenant.map_or(Whose::Nobody, Whose::Tenant);
         }
@@ -125,7 +127,7 @@ impl Seen<'_> {
         let mut unknown = Vec::new();
         for role in self.contents.roles.iter().filter(|role| !role.foreign) {
             let mark = role.owner_mark.as_deref();
-            let login = role.name.starts_with("tenantry_data_");
+            let login = role.name.starts_with(LOGIN_PREFIX);
             let kind = if login { Kind::Login } else { Kind::Role };
             let known = if login {
                 [before, after].iter().any(|known| known.logins.contains_key(&role.name))
@@ -227,8 +229,7 @@ fn advice(server: &str, audit: &ServerAudit) -> Vec<String> {
             count(strangers.len(), "tenant is", "tenants are")
         ));
     }
-    let warm_or_own =
-        |name: &str| name.starts_with(WARM_TENANT_PREFIX) || name.starts_with("tenantry_template_");
+    let warm_or_own = |name: &str| name.starts_with(WARM_TENANT_PREFIX) || name.starts_with(TEMPLATE_PREFIX);
     let spare = audit.unknown.iter().filter(|object| warm_or_own(&object.name)).count();
     if spare > 0 {
         advice.push(format!(

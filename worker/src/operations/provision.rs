@@ -62,8 +62,14 @@ async fn place(work: &Work<Provision>) -> StepResult {
     if work.placement().is_some() {
         return Ok(Done::Now);
     }
-    let (registry, tenant) = (&work.resources.registry, work.tenant());
     let warm = take_warm(work).await?;
+    choose(work, warm).await?;
+    Ok(Done::Now)
+}
+
+/// Records a placement: that of a warm tenant, or on the server with most room.
+async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), StepError> {
+    let (registry, tenant) = (&work.resources.registry, work.tenant());
     let password = match &warm {
         Some(warm) => warm_password(work, warm)?,
         None => password(),
@@ -87,6 +93,11 @@ async fn place(work: &Work<Provision>) -> StepResult {
             work.resources.add_login(server_id).await?;
             registry.placement_choose(&work.lease, &request).await
         }
+        // The warm tenant's server is full or away by now; another may do.
+        Err(PlaceError::NoRoom(_) | PlaceError::Unreachable(..)) if request.warm.is_some() => {
+            registry.warm_give_back(&work.lease).await?;
+            return Box::pin(choose(work, None)).await;
+        }
         chosen => chosen,
     };
     match placed.map_err(place_error)? {
@@ -98,14 +109,14 @@ async fn place(work: &Work<Provision>) -> StepResult {
         }
         // By an earlier try of this lease whose answer got lost: it has a password, and perhaps a warm tenant, of
         // its own.
-        Placed::Before(placement) => {
+        Placed::Before(placement, revision) => {
             let stored = registry.operation_get(work.lease.operation.id).await?;
             let state = stored.map(|operation| operation.durable_state).unwrap_or_default();
             work.set_stored_state(serde_json::from_value(state).unwrap_or_default());
-            work.set_placement(Some((placement, 0)));
+            work.set_placement(Some((placement, revision)));
         }
     }
-    Ok(Done::Now)
+    Ok(())
 }
 
 async fn forget_placement(work: &Work<Provision>) -> Result<(), StepError> {
@@ -173,6 +184,11 @@ async fn where_possible(work: &Work<Provision>, make: RunFn<Provision>) -> StepR
                 give_up_placement(work, true).await?;
                 // After what only the lease's holder can do: one that was frozen may have missed the answer.
                 work.resources.note_away(server, &message, false).await;
+            }
+            // Placed when its turn comes, where there is room then.
+            Err(busy @ StepError::ServerBusy(_)) if untouched => {
+                give_up_placement(work, true).await?;
+                return Err(busy);
             }
             result => return result,
         }

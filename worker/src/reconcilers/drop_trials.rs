@@ -3,7 +3,7 @@
 use tenantry_domain::server::Server;
 
 use super::{Reconciled, on_each, reachable_servers};
-use crate::Resources;
+use crate::{Resources, step_error::StepError};
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
@@ -13,6 +13,10 @@ pub async fn run(resources: &Resources) -> Reconciled {
 }
 
 async fn drop_on(resources: &Resources, server: &Server) -> Reconciled {
-    let access = resources.servers.get(server.id, server.revision).await?;
-    Ok(access.call(access.admin.drop_trials()).await? as u64)
+    let access = resources.servers.unprepared(server.id, server.revision).await?;
+    match access.call(access.admin.drop_trials()).await {
+        // Nothing was ever tried there.
+        Err(StepError::Unprepared { .. }) => Ok(0),
+        dropped => Ok(dropped? as u64),
+    }
 }

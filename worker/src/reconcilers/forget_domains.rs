@@ -11,5 +11,5 @@ const TIME_TO_PROVE: TimeDelta = TimeDelta::days(7);
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
-    Ok(resources.registry.domain_forget_unproven(resources.clock.now() - TIME_TO_PROVE).await?)
+    Ok(resources.registry.domain_forget_unproven(resources.registry.now().await? - TIME_TO_PROVE).await?)
 }

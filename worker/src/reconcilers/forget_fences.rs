@@ -4,7 +4,7 @@
 use tenantry_domain::server::Server;
 
 use super::{Reconciled, on_each, reachable_servers};
-use crate::Resources;
+use crate::{Resources, step_error::StepError};
 
 /// Days that a fence outlives its last use.
 const DAYS: u16 = 30;
@@ -16,6 +16,10 @@ pub async fn run(resources: &Resources) -> Reconciled {
 }
 
 async fn forget(resources: &Resources, server: &Server) -> Reconciled {
-    let access = resources.servers.get(server.id, server.revision).await?;
-    access.call(access.admin.forget_fences(DAYS)).await
+    let access = resources.servers.unprepared(server.id, server.revision).await?;
+    match access.call(access.admin.forget_fences(DAYS)).await {
+        // No fence was ever taken there.
+        Err(StepError::Unprepared { .. }) => Ok(0),
+        forgotten => forgotten,
+    }
 }

@@ -8,6 +8,5 @@ use crate::Resources;
 pub async fn run(resources: &Resources) -> Reconciled {
     let now = resources.registry.now().await?;
     let inquiries = resources.registry.inquiries_forget(now - chrono::Duration::minutes(10)).await?;
-    let before = resources.clock.now() - chrono::Duration::hours(24);
-    Ok(inquiries + resources.registry.job_forget(before).await?)
+    Ok(inquiries + resources.registry.job_forget(now - chrono::Duration::hours(24)).await?)
 }

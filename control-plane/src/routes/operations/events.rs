@@ -1,6 +1,6 @@
 //! `GET /api/v1/operations/{id}/events`
 
-use std::{collections::VecDeque, convert::Infallible, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::State,
@@ -13,7 +13,11 @@ use axum::{
 use chrono::{DateTime, Utc};
 use futures::{Stream, stream};
 use serde::Serialize;
-use tenantry_domain::{ids::OperationId, operation::OperationEvent};
+use tenantry_domain::{
+    Clock,
+    ids::OperationId,
+    operation::{OperationEvent, OperationState},
+};
 use tenantry_http::Problem;
 use tenantry_registry::{Registry, RegistryError};
 use tokio::time::sleep;
@@ -35,16 +39,16 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// News may be lost with a connection that looks alive: look again after this long without any.
 const WITHOUT_NEWS: Duration = Duration::from_secs(5);
 
-/// One line of an operation's story.
+/// One line of an operation's story; or how far its running step is.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct EventView {
-    /// Grows; a stream resumes after it.
+    /// Grows; a stream resumes after it. Progress has that of the last event.
     id: i64,
     /// The operation.
     operation_id: Uuid,
     /// queued, started, `step_started`, `step_finished`, retrying, waiting, `step_undone`, stuck, succeeded,
-    /// failed or cancelled.
+    /// failed or cancelled; progress within a step, which is not kept.
     #[schema(example = "step_finished")]
     kind: &'static str,
     /// The step it is about.
@@ -73,8 +77,9 @@ impl From<OperationEvent> for EventView {
 
 /// The story of an operation, as it goes on
 ///
-/// Server-Sent Events: `id` is the event's id, `event` its kind, `data` the event as JSON. The stream
-/// ends after the last event; asked again after that one, it answers 204, which tells browsers to stop.
+/// Server-Sent Events: `id` is the event's id, `event` its kind, `data` the event as JSON. Progress within a step comes
+/// without an id, since it is not kept. The stream ends after the last event; asked again after that one, it answers
+/// 204, which tells browsers to stop.
 #[utoipa::path(
     get, path = "/api/v1/operations/{id}/events", tag = "operations",
     params(
@@ -93,11 +98,14 @@ pub(crate) async fn operation_events(
     headers: HeaderMap,
     State(registry): State<Registry>,
     State(watch): State<OperationWatch>,
+    State(clock): State<Arc<dyn Clock>>,
 ) -> Result<Response, Refusal> {
     let after = last_event_id(&headers)?;
     let subscription = watch.subscribe(id);
     let operation = registry.operation_get(id).await?.ok_or_else(|| Refusal::not_found("operation"))?;
-    let mut story = Story { registry, subscription, after, unsent: VecDeque::new(), ended: false };
+    let said = operation.message.clone();
+    let mut story =
+        Story { registry, subscription, clock, after, unsent: VecDeque::new(), said, ended: false };
     story.read().await?;
     if story.unsent.is_empty() && operation.state.is_at_rest() {
         return Ok(StatusCode::NO_CONTENT.into_response());
@@ -118,8 +126,11 @@ fn last_event_id(headers: &HeaderMap) -> Result<i64, Refusal> {
 struct Story {
     registry: Registry,
     subscription: Subscription,
+    clock: Arc<dyn Clock>,
     after: i64,
     unsent: VecDeque<OperationEvent>,
+    /// What the running step said last.
+    said: Option<String>,
     ended: bool,
 }
 
@@ -141,11 +152,34 @@ impl Story {
         }
     }
 
+    /// What the running step says now, if that is news.
+    async fn progress(&mut self) -> Result<Option<Event>, RegistryError> {
+        let operation = self.registry.operation_get(self.subscription.id()).await?;
+        let Some(operation) = operation.filter(|operation| operation.state == OperationState::Running) else {
+            return Ok(None);
+        };
+        if operation.message.is_none() || operation.message == self.said {
+            return Ok(None);
+        }
+        self.said.clone_from(&operation.message);
+        let view = EventView {
+            id: self.after,
+            operation_id: operation.id.as_uuid(),
+            kind: "progress",
+            step: operation.step,
+            progress: share(operation.progress),
+            message: operation.message.unwrap_or_default(),
+            at: self.clock.now(),
+        };
+        Ok(Some(sent(&view)))
+    }
+
     /// The next event, waited for; none after the last, or when the stream must end.
-    async fn next(&mut self) -> Option<OperationEvent> {
+    async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.unsent.pop_front() {
-                return Some(event);
+                let view = EventView::from(event);
+                return Some(sent(&view).id(view.id.to_string()));
             }
             if self.ended {
                 return None;
@@ -157,10 +191,18 @@ impl Story {
             if woken == Woken::Stopping {
                 return None;
             }
-            if let Err(error) = self.read().await {
-                // The client comes back with `Last-Event-ID` and misses nothing.
-                tracing::debug!(%error, "an event stream ends early");
-                return None;
+            let looked = match self.read().await {
+                Ok(()) if self.unsent.is_empty() => self.progress().await,
+                read => read.map(|()| None),
+            };
+            match looked {
+                Ok(Some(progress)) => return Some(progress),
+                Ok(None) => {}
+                Err(error) => {
+                    // The client comes back with `Last-Event-ID` and misses nothing.
+                    tracing::debug!(%error, "an event stream ends early");
+                    return None;
+                }
             }
         }
     }
@@ -168,15 +210,14 @@ impl Story {
     fn events(self) -> impl Stream<Item = Result<Event, Infallible>> {
         stream::unfold(self, async |mut story| {
             let event = story.next().await?;
-            Some((Ok(sent(event)), story))
+            Some((Ok(event), story))
         })
     }
 }
 
-fn sent(event: OperationEvent) -> Event {
-    let line = Event::default().id(event.id.to_string()).event(event.kind.as_str());
-    let data = serde_json::to_string(&EventView::from(event)).expect("an event is plain data");
-    line.data(data)
+fn sent(view: &EventView) -> Event {
+    let data = serde_json::to_string(view).expect("an event is plain data");
+    Event::default().event(view.kind).data(data)
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub(crate) struct ServerBody {
     /// Its password; never shown.
     #[schema(write_only, value_type = Option<String>)]
     pub(super) admin_password: Option<SecretString>,
-    /// The database that tenants of tier `schema` share; `tenantry` when absent. Fixed once registered.
+    /// The database that tenants of tier `schema` share; `tenants` when absent. Fixed once registered.
     pub(super) shared_database: Option<String>,
     /// active, cordoned or draining; active when absent.
     #[serde(default = "active")]

@@ -18,8 +18,8 @@ use crate::{
 
 /// Forget a server
 ///
-/// One that holds no tenants. With `lost=true` one that is gone for good, with what it held: its tenants are
-/// purged as far as the registry goes, and nothing is tried on the server.
+/// One that holds no tenants. With `lost=true` one that cannot be reached and is gone for good, with what it held: its
+/// tenants are purged as far as the registry goes, and nothing is tried on the server.
 #[utoipa::path(
     delete, path = "/api/v1/servers/{server}", tag = "servers",
     params(
@@ -31,7 +31,7 @@ use crate::{
         (status = 204, description = "It is forgotten; nothing on it was touched"),
         (status = 202, description = "It is being given up", body = WorkView),
         (status = 200, description = "It was given up within the wait", body = WorkView),
-        (status = 409, description = "`server_in_use`, `operation_in_progress`", body = Problem),
+        (status = 409, description = "`server_in_use`, `server_reachable`, `operation_in_progress`", body = Problem),
     ),
     security(("apiKey" = ["servers:write"])),
 )]
@@ -47,6 +47,12 @@ pub(crate) async fn delete_server(
     query.finish()?;
     let server = server.find(&registry).await?.server;
     if lost {
+        if server.health.unreachable.is_none() {
+            return Err(Refusal::conflict(
+                "server_reachable",
+                "the server can be reached; only one that is lost is given up with what it held. If it is gone, that shows in its health within a minute",
+            ));
+        }
         tracing::warn!(server.name = %server.name, "server {} is given up with what it held", server.name);
         let started = start.remove_lost_server(&server).await?;
         return answer(&registry, started, prefer, StatusCode::OK).await;

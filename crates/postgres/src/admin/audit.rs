@@ -1,8 +1,8 @@
 //! All that Tenantry made on a server, as the server shows it: a few queries, however many tenants there are.
 
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
 
-use super::{AdminError, MarkedObject, ServerAdmin};
+use super::{AdminError, LOGIN_PREFIX, MAINTENANCE, MarkedObject, ServerAdmin};
 
 const TASK: &str = "list what Tenantry made";
 
@@ -31,11 +31,11 @@ pub struct FoundRole {
 impl ServerAdmin {
     /// What there is of Tenantry's on the server. `label` tells the installation's own logins from others'.
     pub async fn contents(&self, label: &str) -> Result<ServerContents, AdminError> {
-        let mut connection = self.connection(TASK).await?;
         let failed = |e| self.failed(TASK, e);
+        let mut connection = self.got_in(TASK, self.connections.session(MAINTENANCE).await)?;
         let rows = sqlx::query(ROLES)
             .persistent(false)
-            .bind(format!("^tenantry_data_{label}_[0-9a-f]{{8}}$"))
+            .bind(format!("^{LOGIN_PREFIX}{label}_[0-9a-f]{{8}}$"))
             .fetch_all(&mut *connection)
             .await
             .map_err(failed)?;
@@ -46,15 +46,28 @@ impl ServerAdmin {
             })
             .collect::<Result<_, sqlx::Error>>()
             .map_err(failed)?;
-        let mut objects = async |query: &'static str| -> Result<Vec<MarkedObject>, AdminError> {
-            let rows =
-                sqlx::query(query).persistent(false).fetch_all(&mut *connection).await.map_err(failed)?;
-            rows.into_iter()
-                .map(|row| Ok(MarkedObject { name: row.try_get(0)?, owner_mark: row.try_get(1)? }))
-                .collect::<Result<_, sqlx::Error>>()
-                .map_err(failed)
+        let databases = self.list(&mut connection, DATABASES).await?;
+        drop(connection);
+        let schemas = match self.connection(TASK).await {
+            Ok(mut shared) => self.list(&mut shared, SCHEMAS).await?,
+            // There is no shared database: the server was emptied.
+            Err(error) if error.code() == Some("3D000") => Vec::new(),
+            Err(error) => return Err(error),
         };
-        Ok(ServerContents { roles, databases: objects(DATABASES).await?, schemas: objects(SCHEMAS).await? })
+        Ok(ServerContents { roles, databases, schemas })
+    }
+
+    async fn list(
+        &self,
+        connection: &mut PgConnection,
+        query: &'static str,
+    ) -> Result<Vec<MarkedObject>, AdminError> {
+        let failed = |e| self.failed(TASK, e);
+        let rows = sqlx::query(query).persistent(false).fetch_all(connection).await.map_err(failed)?;
+        rows.into_iter()
+            .map(|row| Ok(MarkedObject { name: row.try_get(0)?, owner_mark: row.try_get(1)? }))
+            .collect::<Result<_, sqlx::Error>>()
+            .map_err(failed)
     }
 }
 

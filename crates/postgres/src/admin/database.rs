@@ -68,7 +68,7 @@ impl ServerAdmin {
                 ALTER DATABASE {from} ALLOW_CONNECTIONS true CONNECTION LIMIT -1;
                 ALTER DATABASE {from} RENAME TO {to};
             END IF;",
-            look = owner.look_at_database(),
+            look = owner.check_database(),
             copy_lock = sql::advisory_lock(&format!("tenantry:database:{copy}")),
         );
         match self.run(TASK, fence::block(owner.fence, "found_mark text;", &body)).await {
@@ -106,7 +106,7 @@ impl ServerAdmin {
         let close = format!(
             "{look}
             IF found_mark IS NOT NULL THEN ALTER DATABASE {quoted} ALLOW_CONNECTIONS false; END IF;",
-            look = owner.look_at_database()
+            look = owner.check_database()
         );
         self.run(DROP, fence::block(owner.fence, "found_mark text;", &close)).await?;
         let take = format!(
@@ -115,7 +115,7 @@ impl ServerAdmin {
                 {end_sessions}
                 ALTER DATABASE {quoted} RENAME TO {gone};
             END IF;",
-            look = owner.look_at_database(),
+            look = owner.check_database(),
             end_sessions = end_sessions(&name),
         );
         let take = fence::block(owner.fence, "found_mark text; who name; lent boolean;", &take);

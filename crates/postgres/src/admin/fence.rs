@@ -13,10 +13,10 @@
 //! Each database has its own table, since a transaction sees one database only. An attempt that has an
 //! effect in a database has taken the fence there; one that has none there leaves nothing to undo.
 
-use super::{OWNER_ROLE, ServerAdmin};
+use super::{OWNER_ROLE, ServerAdmin, TOMBSTONE_PREFIX};
 use crate::sql;
 
-/// The code with which [`INSTALL`]'s function refuses a lower token.
+/// The code with which [`install`]'s function refuses a lower token.
 pub(super) const FENCED: &str = "TNY02";
 
 /// The schema of Tenantry's own objects in each database that holds tenants. Nobody else may use it.
@@ -48,7 +48,7 @@ impl Fence {
 
     /// The prefix of names that databases of this subject get before they are dropped.
     pub(super) fn gone_prefix(self) -> String {
-        format!("tenantry_gone_{:032x}_", self.subject)
+        format!("{TOMBSTONE_PREFIX}{:032x}_", self.subject)
     }
 
     /// The name that a database gets before this attempt drops it, which no other attempt gives.

@@ -20,17 +20,17 @@ pub struct Owner<'a> {
 impl Owner<'_> {
     /// Reads the mark of the role into `found_mark` (null: there is no such role); ends the block if it is
     /// another's.
-    pub(super) fn look_at_role(&self) -> String {
+    pub(super) fn check_role(&self) -> String {
         self.look(ObjectKind::Role, "shobj_description(oid, 'pg_authid')", "pg_roles WHERE rolname")
     }
 
-    /// As [`Owner::look_at_role`], for the schema of the current database.
-    pub(super) fn look_at_schema(&self) -> String {
+    /// As [`Owner::check_role`], for the schema of the current database.
+    pub(super) fn check_schema(&self) -> String {
         self.look(ObjectKind::Schema, "obj_description(oid, 'pg_namespace')", "pg_namespace WHERE nspname")
     }
 
-    /// As [`Owner::look_at_role`], for the database.
-    pub(super) fn look_at_database(&self) -> String {
+    /// As [`Owner::check_role`], for the database.
+    pub(super) fn check_database(&self) -> String {
         self.look(ObjectKind::Database, "shobj_description(oid, 'pg_database')", "pg_database WHERE datname")
     }
 

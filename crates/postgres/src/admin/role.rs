@@ -79,7 +79,7 @@ impl ServerAdmin {
     /// plane's login can still become it: that the data plane does not is the route's doing.
     pub async fn set_role_login(&self, owner: Owner<'_>, enabled: bool) -> Result<(), AdminError> {
         let (look, name, quoted) =
-            (owner.look_at_role(), sql::literal(owner.name.as_str()), owner.name.quoted());
+            (owner.check_role(), sql::literal(owner.name.as_str()), owner.name.quoted());
         let change = if enabled {
             format!("{look} IF found_mark IS NOT NULL THEN ALTER ROLE {quoted} LOGIN; END IF;")
         } else {
@@ -124,7 +124,7 @@ pub(super) fn ensure_role(owner: Owner<'_>, spec: &RoleSpec<'_>, verifier: &Secr
                 WHEN current_setting('server_version_num')::int >= 160000
                 THEN ' WITH INHERIT FALSE, SET TRUE' ELSE '' END;
         END IF;",
-        look = owner.look_at_role(),
+        look = owner.check_role(),
         may = if spec.may_log_in { "LOGIN" } else { "NOLOGIN" },
         mark = sql::literal(owner.mark),
         verifier = sql::literal(verifier.expose_secret()),
@@ -142,7 +142,7 @@ pub(super) fn drop_role(owner: Owner<'_>) -> String {
             PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {name};
             DROP ROLE {quoted};
         END IF;",
-        look = owner.look_at_role(),
+        look = owner.check_role(),
         lend = sql::lend(&name),
         quoted = owner.name.quoted(),
     )

@@ -48,7 +48,7 @@ impl ServerAdmin {
         let database = owner.name;
         let quoted = owner.name.quoted();
         let as_admin = format!(
-            "{look_at_database}
+            "{check_database}
             IF found_mark IS NULL THEN {not_there} END IF;
             {look}
             IF found_mark IS NULL AND to_regnamespace('{TEMPLATE_SCHEMA}') IS NOT NULL THEN
@@ -60,9 +60,9 @@ impl ServerAdmin {
             GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {quoted} TO {quoted};
             {system}
             {connect}",
-            look_at_database = owner.look_at_database(),
+            check_database = owner.check_database(),
             not_there = super::ObjectKind::Database.raise_taken(owner.name.as_str()),
-            look = owner.look_at_schema(),
+            look = owner.check_schema(),
             mark = sql::literal(owner.mark),
             schema = ensure_schema(owner),
             system = revoke_system_tables(owner.name),
@@ -90,7 +90,7 @@ impl ServerAdmin {
     /// Drops a tenant's schema in the shared database with all that is in it. That it is gone is fine.
     pub async fn drop_schema(&self, owner: Owner<'_>) -> Result<(), AdminError> {
         let (name, quoted) = (sql::literal(owner.name.as_str()), owner.name.quoted());
-        let again = format!("{} {}", fence::perform(owner.fence), owner.look_at_schema());
+        let again = format!("{} {}", fence::perform(owner.fence), owner.check_schema());
         // Each table, index and sequence takes one of the locks that all sessions share, until commit: many
         // of them go in batches, each a transaction with the fence. Large objects stand outside of schemas.
         let body = format!(
@@ -111,7 +111,7 @@ impl ServerAdmin {
                 {give_back}
             END IF;
             DROP SCHEMA {quoted} CASCADE;",
-            look = owner.look_at_schema(),
+            look = owner.check_schema(),
             relations = relations(owner.name),
             lend = sql::lend(&name),
             give_back = sql::give_back(&name),
@@ -145,7 +145,7 @@ pub(super) fn ensure_schema(owner: Owner<'_>) -> String {
             GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {quoted};
         ALTER DEFAULT PRIVILEGES FOR ROLE {OWNER_ROLE} IN SCHEMA {quoted}
             GRANT USAGE, SELECT ON SEQUENCES TO {quoted};",
-        look = owner.look_at_schema(),
+        look = owner.check_schema(),
         mark = sql::literal(owner.mark),
     )
 }

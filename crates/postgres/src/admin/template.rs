@@ -14,7 +14,7 @@ use crate::sql;
 const TASK: &str = "make the app's template database";
 
 /// What the names of all templates begin with.
-pub(super) const TEMPLATE_PREFIX: &str = "tenantry_template_";
+pub const TEMPLATE_PREFIX: &str = "tenantry_template_";
 
 pub(super) const UNFINISHED_PREFIX: &str = "tenantry_unfinished_";
 

@@ -360,6 +360,29 @@ async fn an_outage_is_transient() {
 }
 
 #[tokio::test]
+async fn a_server_that_refuses_a_look_for_want_of_connections_is_there() {
+    let bench = Bench::new("crowded").await;
+    let limits = AdminLimits { probe_after: Duration::from_millis(100), ..AdminLimits::default() };
+    let login = "CREATE ROLE crowded_admin LOGIN PASSWORD 'pw' CONNECTION LIMIT 1;
+        GRANT CONNECT ON DATABASE postgres TO crowded_admin";
+    bench.admin.execute(login).await.unwrap();
+    let server = crate::fixture::server().await;
+    let address = ServerAddress {
+        host: server.host(),
+        port: server.port(),
+        user: "crowded_admin",
+        password: &"pw".into(),
+        shared_database: &bench.database,
+    };
+    let admin = ServerAdmin::new(&address, limits);
+    let mut connection = admin.session(&name("postgres"), "test").await.unwrap();
+    let slow = async {
+        sqlx::query("SELECT pg_sleep(1)").execute(&mut *connection).await.map_err(|e| admin.failed("test", e))
+    };
+    admin.watch(slow).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_server_that_hangs_while_it_makes_a_schema_may_have_made_it() {
     let dir = std::env::temp_dir().join(format!("tenantry-postgres-sent-{}", std::process::id()));
     let search = crate::embedded::SearchPath::default();
@@ -536,9 +559,7 @@ async fn a_warm_tenant_is_named_once_and_works_as_one_that_was_made() {
     assert!(bench.log_in(warm.as_str(), "pw", &bench.database).await.is_err(), "nobody has it yet");
     let tenant = name("tenant_naming");
     let mark = mark(&tenant);
-    for _ in 0..2 {
-        assert!(admin.name_warm_tenant(owner(&tenant, &mark), &warm, "naming").await.unwrap());
-    }
+    assert!(admin.name_warm_tenant(owner(&tenant, &mark), &warm, "naming").await.unwrap());
     let client = bench.log_in("tenant_naming", "pw", &bench.database).await.unwrap();
     client
         .batch_execute("INSERT INTO notes (word) VALUES ('mine'); INSERT INTO tags (note) VALUES (1)")
@@ -551,6 +572,28 @@ async fn a_warm_tenant_is_named_once_and_works_as_one_that_was_made() {
     let taken = admin.name_warm_tenant(owner(&other, "tenantry:other"), &warm, "naming").await.unwrap();
     assert!(!taken, "it has a name already");
     assert!(admin.warm_tenants("naming").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_warm_tenant_does_not_take_the_place_of_what_an_earlier_try_has_made() {
+    let bench = Bench::new("begun").await;
+    let admin = &bench.admin;
+    let warmed = admin.add_warm_tenant(&notes(), "begun", &bench.login, &"warm".into()).await.unwrap();
+    let Warmed::Ready(warm, _) = warmed else { panic!("{warmed:?}") };
+    let tenant = name("tenant_begun");
+    let mark = mark(&tenant);
+    let own = owner(&tenant, &mark);
+    let early = "early".into();
+    admin.create_schema(own, &bench.role(&early), &notes()).await.unwrap();
+    // Its role has another password, and perhaps another login.
+    assert!(!admin.name_warm_tenant(own, &warm, "begun").await.unwrap());
+    admin.drop_schema(own).await.unwrap();
+    assert!(!admin.name_warm_tenant(own, &warm, "begun").await.unwrap(), "there is a role still");
+    let late = "late".into();
+    admin.create_schema(own, &bench.role(&late), &notes()).await.unwrap();
+    assert!(bench.log_in("tenant_begun", "early", &bench.database).await.is_err());
+    bench.log_in("tenant_begun", "late", &bench.database).await.unwrap();
+    assert_eq!(admin.warm_tenants("begun").await.unwrap(), [warm]);
 }
 
 #[tokio::test]

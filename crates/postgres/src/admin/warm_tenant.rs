@@ -76,8 +76,8 @@ impl ServerAdmin {
     }
 
     /// Makes a warm tenant the owner's, in one transaction under the fence: the names of schema and role, the
-    /// marks, and that it may log in. Where the owner has them already nothing changes. False if there is no
-    /// such warm tenant any more.
+    /// marks, and that it may log in. False, and nothing is changed, if there is no such warm tenant any more, or if
+    /// the owner has a role or a schema already: an earlier try may have left it, with another password and another login.
     pub async fn name_warm_tenant(
         &self,
         owner: Owner<'_>,
@@ -87,9 +87,12 @@ impl ServerAdmin {
         let (from, to) = (warm.quoted(), owner.name.quoted());
         let (mark, warm_mark) = (sql::literal(owner.mark), sql::literal(&mark(label)));
         let body = format!(
-            "{look_at_role} {look_at_schema}
-            IF found_mark IS NOT NULL THEN RETURN; END IF;
-            IF (SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace
+            "{check_role}
+            IF found_mark IS NOT NULL THEN
+                RAISE EXCEPTION USING ERRCODE = '{GONE}', MESSAGE = 'the tenant was begun before';
+            END IF;
+            {check_schema}
+            IF found_mark IS NOT NULL OR (SELECT coalesce(obj_description(oid, 'pg_namespace'), '') FROM pg_namespace
                     WHERE nspname = {name}) IS DISTINCT FROM {warm_mark} THEN
                 RAISE EXCEPTION USING ERRCODE = '{GONE}', MESSAGE = 'no such warm tenant';
             END IF;
@@ -99,8 +102,8 @@ impl ServerAdmin {
             COMMENT ON ROLE {to} IS {mark};
             ALTER ROLE {to} SET search_path = {to}, {EXTENSIONS_SCHEMA};
             ALTER ROLE {to} LOGIN;",
-            look_at_role = owner.look_at_role(),
-            look_at_schema = owner.look_at_schema(),
+            check_role = owner.check_role(),
+            check_schema = owner.check_schema(),
             name = sql::literal(warm.as_str()),
         );
         let block = fence::block(owner.fence, "found_mark text;", &body);
