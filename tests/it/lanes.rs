@@ -50,7 +50,9 @@ async fn a_rush_of_sign_ups_with_a_database_each_stays_within_the_budget_of_admi
     let refused =
         "SELECT count(*) FROM operation_events WHERE message LIKE '%53300%' OR message LIKE '%too many%'";
     assert_eq!(app.count(refused).await, 0);
-    assert_eq!(app.count("SELECT count(*) FROM operation_events WHERE kind = 'waiting'").await, 0);
+    // For a slot they may wait: a server has three quarters of a lane's.
+    let away = "SELECT count(*) FROM operation_events WHERE kind = 'waiting' AND message NOT LIKE 'waits for a slot%'";
+    assert_eq!(app.count(away).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Connection, Row};
 use tenantry_postgres::embedded::{Durability, EmbeddedPostgres};
 use tenantry_tests::{TestApp, server, within::within};
 
@@ -58,7 +58,12 @@ async fn placed_on(app: &TestApp, slug: &str) -> String {
 /// An outage of one of two servers, from the first sign-up that meets it to the first after it.
 async fn survive(outage: Outage) {
     let mut other = server::start(Durability::Volatile).await.unwrap();
-    let app = TestApp::start().await;
+    let app = TestApp::build()
+        // A statement that a hanging server was sent may have been carried out: such a sign-up waits. On a new
+        // connection none is sent.
+        .worker(|settings| settings.admin.idle_timeout = Duration::from_millis(1))
+        .start()
+        .await;
     // The first by name takes the first tenant.
     app.add_server("alpha", &other).await;
     let tenant = app.sign_up("before", "basic", "crm").await;
@@ -76,6 +81,14 @@ async fn survive(outage: Outage) {
         .await;
     for tenant in &during {
         assert_eq!(placed_on(&app, &tenant.slug).await, "main", "{outage:?}");
+        // The role has the password of its second placement.
+        let path = format!("/api/v1/tenants/{}/connection?reveal=true", tenant.slug);
+        let connection = app.api.get(&path).await.expect(200).json();
+        let text = |name: &str| connection[name].as_str().unwrap().to_owned();
+        let (role, password, host, database) =
+            (text("role"), text("password"), text("host"), text("database"));
+        let url = format!("postgres://{role}:{password}@{host}:{}/{database}", connection["port"]);
+        sqlx::PgConnection::connect(&url).await.unwrap();
     }
     assert!(!is_reachable(&app, "alpha").await);
     assert!(is_reachable(&app, "main").await);

@@ -245,6 +245,10 @@ impl Stage {
             OperationKind::Purge => api.delete(&format!("{path}?purge=now")).await,
             OperationKind::RemoveLostServer => {
                 let name = slug.split('-').next().unwrap();
+                let away =
+                    "UPDATE servers SET unreachable_since = now(), unreachable_error = 'the test says so'
+                            WHERE name = $1";
+                sqlx::query(away).bind(name).execute(self.app.owner()).await.unwrap();
                 api.delete(&format!("/api/v1/servers/{name}?lost=true")).await
             }
         };

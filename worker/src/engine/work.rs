@@ -1,7 +1,7 @@
 //! What steps work with: the operation, its subject, the worker's resources.
 
 use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -184,7 +184,7 @@ pub struct TenantSubject {
     untouched: AtomicBool,
     app_stamp: AppStamp,
     app: OnceCell<Arc<App>>,
-    role_password: OnceLock<SecretString>,
+    role_password: Mutex<Option<SecretString>>,
 }
 
 impl TenantSubject {
@@ -209,7 +209,7 @@ impl TenantSubject {
             untouched: AtomicBool::new(false),
             app_stamp,
             app: OnceCell::new(),
-            role_password: OnceLock::new(),
+            role_password: Mutex::default(),
         }
     }
 }
@@ -246,16 +246,16 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
             .map_err(|error| StepError::permanent(error.to_string()))
     }
 
-    /// Notes the password that the tenant's role is to have, so that it need not be read back.
+    /// Notes the password that was stored with the placement, so that it need not be read back.
     pub(crate) fn set_role_password(&self, password: SecretString) {
-        // A second run of the step made another one; the first is the one that is stored.
-        let _ = self.subject.role_password.set(password);
+        *held(&self.subject.role_password) = Some(password);
     }
 
     /// The password of the tenant's role: as noted, or from the registry.
     pub(crate) async fn role_password(&self, placement: &Placement) -> Result<SecretString, StepError> {
-        if let Some(password) = self.subject.role_password.get() {
-            return Ok(password.clone());
+        let noted = held(&self.subject.role_password).clone();
+        if let Some(password) = noted {
+            return Ok(password);
         }
         let id = self.tenant().id;
         let sealed = self
@@ -276,6 +276,8 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
 
     /// Notes where the tenant's data is from now on, with the revision of that server.
     pub(crate) fn set_placement(&self, placement: Option<(Placement, i64)>) {
+        // Each placement has a password of its own.
+        *held(&self.subject.role_password) = None;
         *held(&self.subject.placement) = placement;
     }
 

@@ -102,8 +102,8 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), 
     };
     match placed.map_err(place_error)? {
         Placed::Now(placement, revision) => {
-            work.set_role_password(password);
             work.set_placement(Some((placement, revision)));
+            work.set_role_password(password);
             work.set_stored_state(state);
             work.set_untouched();
         }
