@@ -7,15 +7,22 @@ use crate::Resources;
 
 /// The last hours stay as they were appended.
 const FINE: TimeDelta = TimeDelta::hours(2);
-/// Samples merged in one round.
-const ROUND: i64 = 50_000;
+/// Samples merged in one statement.
+const BATCH: i64 = 50_000;
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
     let (registry, now) = (&resources.registry, resources.clock.now());
     // Whole hours, else every round would merge one more minute of its own.
     let before = (now - FINE).duration_trunc(TimeDelta::hours(1)).unwrap_or(now - FINE);
-    let merged = registry.usage_compact(before, ROUND).await?;
+    let mut merged = 0;
+    loop {
+        let round = registry.usage_compact(before, BATCH).await?;
+        merged += round;
+        if round < BATCH.cast_unsigned() {
+            break;
+        }
+    }
     registry.sample_weeks_make().await?;
     // How far back usage can be asked for.
     Ok(merged + registry.sample_weeks_drop(resources.settings.retention.samples).await?)
