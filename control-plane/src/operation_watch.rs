@@ -51,19 +51,14 @@ impl Waiters {
                 heard.ends += u64::from(over);
             });
         };
-        match news {
-            OperationNews::Of(id, kind) => {
-                if let Some(sender) = waiting.get(&id) {
-                    tell(sender, kind.is_final());
-                }
-            }
-            OperationNews::Progress(id) => {
-                if let Some(sender) = waiting.get(&id) {
-                    tell(sender, false);
-                }
-            }
+        let (id, over) = match news {
+            OperationNews::Of(id, kind) => (id, kind.is_final()),
+            OperationNews::Progress(id) => (id, false),
             // News may have been missed: everybody looks.
-            OperationNews::Reconnected => waiting.values().for_each(|sender| tell(sender, true)),
+            OperationNews::Reconnected => return waiting.values().for_each(|sender| tell(sender, true)),
+        };
+        if let Some(sender) = waiting.get(&id) {
+            tell(sender, over);
         }
     }
 }

@@ -55,6 +55,12 @@ async fn placed_on(app: &TestApp, slug: &str) -> String {
     sqlx::query_scalar(query).bind(slug).fetch_one(app.owner()).await.unwrap()
 }
 
+/// Asks for a tenant to be suspended; the operation's id.
+async fn begin_suspend(app: &TestApp, slug: &str) -> String {
+    let begun = app.api.post(&format!("/api/v1/tenants/{slug}/suspend"), json!({})).await.expect(202).json();
+    begun["operation"]["id"].as_str().unwrap().to_owned()
+}
+
 /// An outage of one of two servers, from the first sign-up that meets it to the first after it.
 async fn survive(outage: Outage) {
     let mut other = server::start(Durability::Volatile).await.unwrap();
@@ -101,9 +107,7 @@ async fn survive(outage: Outage) {
     .await;
 
     // What works on it waits, without a worker, and says what for.
-    let path = format!("/api/v1/tenants/{}/suspend", tenant.slug);
-    let suspend = app.api.post(&path, json!({})).await.expect(202).json();
-    let suspend = suspend["operation"]["id"].as_str().unwrap().to_owned();
+    let suspend = begin_suspend(&app, &tenant.slug).await;
     let waiting = app.operation_is(&suspend, "waiting").await;
     assert!(waiting["message"].as_str().unwrap().contains(&other.port().to_string()), "{waiting}");
     assert_eq!(app.count("SELECT count(*) FROM operations WHERE lease_owner IS NOT NULL").await, 0);
@@ -154,12 +158,7 @@ async fn sign_ups_on_the_healthy_server_are_not_slowed_by_work_that_waits_for_a_
     let alive = slowest("alive").await;
     app.api.patch("/api/v1/servers/alpha", json!({ "state": "active" })).await.expect(200);
     begin(&mut other, Outage::Frozen).await;
-    let suspends = join_all(old.iter().map(async |tenant| {
-        let path = format!("/api/v1/tenants/{}/suspend", tenant.slug);
-        let begun = app.api.post(&path, json!({})).await.expect(202).json();
-        begun["operation"]["id"].as_str().unwrap().to_owned()
-    }))
-    .await;
+    let suspends = join_all(old.iter().map(|tenant| begin_suspend(&app, &tenant.slug))).await;
     for id in &suspends {
         app.operation_is(id, "waiting").await;
     }
@@ -194,12 +193,7 @@ async fn a_server_that_hangs_and_is_not_known_to_leaves_slots_to_sign_ups_on_oth
     app.api.patch("/api/v1/servers/alpha", cordoned).await.expect(200);
 
     begin(&mut other, Outage::Frozen).await;
-    let suspends = join_all(old.iter().map(async |tenant| {
-        let path = format!("/api/v1/tenants/{}/suspend", tenant.slug);
-        let begun = app.api.post(&path, json!({})).await.expect(202).json();
-        begun["operation"]["id"].as_str().unwrap().to_owned()
-    }))
-    .await;
+    let suspends = join_all(old.iter().map(|tenant| begin_suspend(&app, &tenant.slug))).await;
     app.sign_up("quick", "basic", "crm").await;
     assert!(is_reachable(&app, "alpha").await);
     assert_eq!(
