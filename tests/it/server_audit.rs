@@ -67,7 +67,7 @@ async fn an_audit_changes_nothing_on_a_server_that_was_emptied() {
         .worker(|settings| (settings.warm_tenants, settings.warm_databases) = (0, 0))
         .start()
         .await;
-    app.add_server("alpha", &other).await;
+    app.add_cordoned_server("alpha", &other).await;
     let audit = app.api.get("/api/v1/servers/alpha/audit").await.expect(200).json();
     assert_eq!((&audit["missing"], &audit["unknown"]), (&json!([]), &json!([])));
     let mut connection = server::admin(&other, "postgres").await;
@@ -104,26 +104,30 @@ async fn an_audit_after_the_registry_was_restored_names_what_each_side_lacks_and
 
     let before = app.on_server().await;
     let found = audit().await;
+    let sorted = |mut entries: [(String, String, Value); 4]| {
+        entries.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        entries
+    };
     let object = |slug: &str| format!("tenant_{}", slug.replace('-', "_"));
     let entry = |kind: &str, tenant: &Signup| (kind.to_owned(), object(&tenant.slug), json!(tenant.id));
     assert_eq!(
         own(&app, &found["unknown"]),
-        [
+        sorted([
             entry("database", &later_too),
             entry("role", &later),
             entry("role", &later_too),
             entry("schema", &later),
-        ],
+        ]),
         "{found}"
     );
     assert_eq!(
         own(&app, &found["missing"]),
-        [
+        sorted([
             entry("database", &purged_too),
             entry("role", &purged),
             entry("role", &purged_too),
             entry("schema", &purged),
-        ],
+        ]),
         "{found}"
     );
     let schema =
@@ -151,8 +155,7 @@ async fn an_audit_after_the_registry_was_restored_names_what_each_side_lacks_and
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_knows_warm_tenants_and_names_those_that_the_registry_forgot() {
     let app = TestApp::build().with_apps(&["crm"]).worker(|settings| settings.warm_tenants = 2).start().await;
-    let worker = app.worker.as_ref().unwrap();
-    tenantry_worker::reconcilers::fill_warm_tenants::run(worker.resources()).await.unwrap();
+    app.warm_pool_in_hand(2).await.fill().await.unwrap();
     let warm: Vec<String> =
         sqlx::query_scalar("SELECT name FROM warm_tenants").fetch_all(app.owner()).await.unwrap();
     assert!(!warm.is_empty());

@@ -32,7 +32,7 @@ macro_rules! on_each {
             }
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn sessions_and_large_objects_of_a_tenant_end_with_it() {
+            async fn sessions_large_objects_and_grants_of_a_tenant_end_with_it() {
                 super::sessions_end($major, $admin).await;
             }
 
@@ -178,6 +178,16 @@ async fn sessions_end(major: u32, admin: Admin) {
         tenant.data.get("/api/contacts").await.expect(200);
         let mut own = own_session(&app, &tenant).await;
         sqlx::raw_sql("SELECT lo_create(0)").execute(&mut own).await.unwrap();
+        // What it holds and grants in the database that it shares keeps neither itself nor another.
+        let other = app.sign_up(&format!("other-{plan}"), plan, "crm").await;
+        let (subject, role) = (tenant.id.replace('-', ""), other.slug.replace('-', "_"));
+        let hostile = format!(
+            "SELECT pg_advisory_lock(hashtextextended('tenantry:session:{subject}', 0));
+            SELECT pg_advisory_lock(hashtextextended('tenantry:connect', 0));
+            ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO tenant_{role};
+            SELECT lo_create(71000); GRANT SELECT ON LARGE OBJECT 71000 TO tenant_{role} WITH GRANT OPTION"
+        );
+        sqlx::raw_sql(AssertSqlSafe(hostile)).execute(&mut own).await.unwrap();
 
         app.api.post_and_wait(&format!("{path}/suspend"), json!({})).await.expect(200);
         sqlx::raw_sql("SELECT 1").execute(&mut own).await.unwrap_err();
@@ -185,6 +195,7 @@ async fn sessions_end(major: u32, admin: Admin) {
         until(&tenant, 200).await;
         let mut own = own_session(&app, &tenant).await;
 
+        app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", other.slug)).await.expect(200);
         app.api.delete_and_wait(&format!("{path}?purge=now")).await.expect(200);
         sqlx::raw_sql("SELECT 1").execute(&mut own).await.unwrap_err();
         let mut shared = server::admin(app.server(), app.shared_database()).await;

@@ -1,6 +1,6 @@
 //! Warm tenants of the schema tier, from the sign-ups' side.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use serde_json::json;
@@ -38,6 +38,28 @@ async fn a_sign_up_names_a_warm_tenant_and_makes_one_where_there_is_none() {
         named += own.keys().filter(|oid| warm.contains_key(oid)).count();
     }
     assert_eq!((named, app.count("SELECT count(*) FROM warm_tenants").await), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_whose_filling_waited_too_long_for_a_lock_is_filled_in_the_next_round() {
+    let app = TestApp::build()
+        .with_apps(&["crm"])
+        .worker(|settings| {
+            settings.warm_tenants = 0;
+            settings.admin.lock_timeout = Duration::from_millis(200);
+        })
+        .start()
+        .await;
+    let pool = app.warm_pool_in_hand(2).await;
+    app.sign_up("first", "basic", "crm").await;
+    let mut shared = server::admin(app.server(), app.shared_database()).await;
+    let lock = "BEGIN; LOCK TABLE pg_namespace IN EXCLUSIVE MODE";
+    sqlx::raw_sql(lock).execute(&mut shared).await.unwrap();
+    pool.fill().await.unwrap();
+    assert_eq!(app.count(FREE).await, 0);
+    sqlx::raw_sql("ROLLBACK").execute(&mut shared).await.unwrap();
+    pool.fill().await.unwrap();
+    assert_eq!(app.count(FREE).await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -318,7 +318,7 @@ impl TestAppBuilder {
         app.load_apps(&self.apps).await;
         let admin = self.admin.unwrap_or_else(|| AdminLogin::superuser(app.server()));
         let port = self.tenant_server_proxy.map_or(app.server().port(), |proxy| proxy.port());
-        app.register_server("main", app.server(), &admin, port).await;
+        app.register_server(app.server_body("main", app.server(), &admin, port)).await;
         if self.worker {
             let mut settings = app.worker_settings();
             (self.worker_settings)(&mut settings);
@@ -530,17 +530,28 @@ impl TestApp {
 
     /// Registers a further server for this test's tenants, without asking a worker to check it.
     pub async fn add_server(&self, name: &str, server: &EmbeddedPostgres) {
-        self.register_server(name, server, &AdminLogin::superuser(server), server.port()).await;
+        let body = self.server_body(name, server, &AdminLogin::superuser(server), server.port());
+        self.register_server(body).await;
+    }
+
+    /// As [`TestApp::add_server`]; it takes no tenants, so that nothing is made there by itself.
+    pub async fn add_cordoned_server(&self, name: &str, server: &EmbeddedPostgres) {
+        let mut body = self.server_body(name, server, &AdminLogin::superuser(server), server.port());
+        body["state"] = "cordoned".into();
+        self.register_server(body).await;
+    }
+
+    fn server_body(&self, name: &str, server: &EmbeddedPostgres, admin: &AdminLogin, port: u16) -> Value {
+        json!({
+            "name": name, "host": server.host(), "port": port, "adminUser": admin.user,
+            "adminPassword": admin.password.expose_secret(), "sharedDatabase": self.shared_database,
+            "tiers": ["schema", "database"], "capacity": 100_000, "maxConnections": 16, "region": "local",
+            "provider": "static",
+        })
     }
 
     /// Unchecked: no worker runs yet that could check it, or the test has none.
-    async fn register_server(&self, name: &str, server: &EmbeddedPostgres, admin: &AdminLogin, port: u16) {
-        let body = json!({
-            "name": name, "host": server.host(), "port": port, "adminUser": admin.user,
-            "adminPassword": admin.password.expose_secret(), "sharedDatabase": self.shared_database,
-            "tiers": ["schema", "database"], "capacity": 10_000, "maxConnections": 16, "region": "local",
-            "provider": "static",
-        });
+    async fn register_server(&self, body: Value) {
         self.api.post("/api/v1/servers?check=false", body).await.expect(201);
     }
 

@@ -36,6 +36,8 @@ pub struct Settings {
     pub poll_interval: Duration,
     /// Tenants per login of the data plane: see the traps in the design.
     pub tenants_per_login: u32,
+    /// Connections of its own that a tenant may have at a time. The data plane's do not count.
+    pub tenant_connections: u32,
     /// Databases that are kept ready for tenants, of each app on each server.
     pub warm_databases: usize,
     /// Tenants that are kept ready in each shared database, of each app; 0: each is made when it signs up.
@@ -66,6 +68,7 @@ impl Default for Settings {
             unknown_step_limit: Duration::from_hours(1),
             poll_interval: Duration::from_secs(2),
             tenants_per_login: 250,
+            tenant_connections: 20,
             warm_databases: 1,
             warm_tenants: 8,
             retention: Retention::default(),

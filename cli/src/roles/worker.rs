@@ -53,8 +53,13 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_WARM_TENANTS", default_value_t = 8, value_name = "COUNT")]
     warm_tenants: usize,
 
+    /// Connections of its own that a tenant made from now on may have at a time. Those of data planes do not
+    /// count.
+    #[arg(long, env = "TENANTRY_TENANT_CONNECTIONS", default_value_t = 20, value_name = "COUNT")]
+    tenant_connections: u32,
+
     /// Connections that it may open to one server: this many to the shared database, and half as many
-    /// sessions in others, at least two.
+    /// sessions in others, at least three.
     #[arg(long, env = "TENANTRY_WORKER_SERVER_CONNECTIONS", default_value_t = 8, value_name = "COUNT")]
     worker_server_connections: u32,
 
@@ -87,6 +92,7 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
         lease: Duration::try_from_secs_f64(args.worker_lease)?,
         warm_databases: args.warm_databases,
         warm_tenants: args.warm_tenants,
+        tenant_connections: args.tenant_connections,
         retention: Retention {
             operations: args.keep_operations,
             purged_tenants: args.keep_purged_tenants,
@@ -94,8 +100,8 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
         },
         admin: AdminLimits {
             shared_connections: args.worker_server_connections.max(2),
-            // Two: a version that is tried in a database of its own needs another one for its lock.
-            sessions: (args.worker_server_connections as usize / 2).max(2),
+            // Three: a template and a version on trial each hold a lock in one while they need another.
+            sessions: (args.worker_server_connections as usize / 2).max(3),
             ..AdminLimits::default()
         },
         label: args.label,

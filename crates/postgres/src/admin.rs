@@ -292,6 +292,12 @@ impl ServerAdmin {
         self.got_in(task, self.connections.session(database.as_str()).await)
     }
 
+    /// A session for locks that live as long as it, on what is of the whole server (locks are of one database). In
+    /// the database that all installations see, and that lets no tenant in.
+    async fn guard(&self, task: &'static str) -> Result<AdminConnection, AdminError> {
+        self.session(&template::name(MAINTENANCE.into())?, task).await
+    }
+
     fn got_in(
         &self,
         task: &'static str,

@@ -66,7 +66,7 @@ async fn provisioning_against_raw_ddl() {
         bench.admin.create_schema(owner(&tenant, &mark), &role, &app).await.unwrap();
         ours.push(started.elapsed().as_secs_f64() * 1e3);
 
-        let warmed = bench.admin.add_warm_tenant(&app, "measure", &bench.login, &verifier).await.unwrap();
+        let warmed = bench.admin.add_warm_tenant(&app, "measure", &bench.role(&verifier)).await.unwrap();
         let Warmed::Ready(warm, _) = warmed else { panic!("{warmed:?}") };
         let tenant = name(&format!("tenant_named_{round}"));
         let started = Instant::now();

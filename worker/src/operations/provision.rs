@@ -209,8 +209,12 @@ async fn make_schema(work: &Work<Provision>) -> StepResult {
         tracing::warn!("warm tenant {warm} is gone; making the tenant anew");
     }
     let secret = work.role_password(&placement).await?;
-    let role =
-        RoleSpec { secret: &secret, login: &placement.login, connection_limit: None, may_log_in: true };
+    let role = RoleSpec {
+        secret: &secret,
+        login: &placement.login,
+        connection_limit: Some(work.resources.settings.tenant_connections),
+        may_log_in: true,
+    };
     server.call(server.admin.ensure_extensions(&placement.database, &app.manifest.extensions)).await?;
     let report = server.call(server.admin.create_schema(owner, &role, app)).await?;
     work.note_schema_version(&placement, report.to);
@@ -246,8 +250,12 @@ async fn make_database(work: &Work<Provision>) -> StepResult {
     let app = work.app().await?;
     work.resources.ensure_login(&server, &placement.login).await?;
     let secret = work.role_password(&placement).await?;
-    let role =
-        RoleSpec { secret: &secret, login: &placement.login, connection_limit: None, may_log_in: true };
+    let role = RoleSpec {
+        secret: &secret,
+        login: &placement.login,
+        connection_limit: Some(work.resources.settings.tenant_connections),
+        may_log_in: true,
+    };
     let label = &work.resources.settings.label;
     server.call(server.admin.create_database(work.owner(&placement), &role, app, label)).await?;
     Ok(Done::Now)

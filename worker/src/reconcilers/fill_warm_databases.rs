@@ -61,7 +61,7 @@ async fn fill_server(resources: &Resources, server: &Server) -> Reconciled {
     let (access, current) = (resources.servers.get(server.id, server.revision).await?, &found.current);
     let admin = &access.admin;
     let outdated = admin.drop_outdated_templates(&settings.label, current);
-    let mut changed = access.call(outdated).await? as u64;
+    let (mut changed, mut whole) = (access.call(outdated).await? as u64, true);
     for app in &apps {
         let failed = (server.id, app.name.clone(), app.version(), "database");
         if resources.failed_pools.is_recent(&failed, PAUSE) {
@@ -80,11 +80,18 @@ async fn fill_server(resources: &Resources, server: &Server) -> Reconciled {
                     app = %app.name, server.name = %server.name, %error,
                     "app {} gets no template on server {}: {error}", app.name, server.name
                 );
-                resources.failed_pools.note(failed, Instant::now());
+                // What passes by itself is tried again in the next round.
+                if matches!(error, StepError::Permanent { .. }) {
+                    resources.failed_pools.note(failed, Instant::now());
+                } else {
+                    whole = false;
+                }
             }
         }
     }
-    resources.filled.note(server.id, found, Instant::now());
+    if whole {
+        resources.filled.note(server.id, found, Instant::now());
+    }
     Ok(changed)
 }
 

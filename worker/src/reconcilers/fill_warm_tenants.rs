@@ -9,7 +9,7 @@ use std::{
 };
 
 use tenantry_domain::{app::App, plan::Tier, purpose::Purpose, server::Server};
-use tenantry_postgres::admin::Warmed;
+use tenantry_postgres::admin::{RoleSpec, Warmed};
 use tenantry_registry::{WarmKind, WarmTenant};
 
 use secrecy::ExposeSecret;
@@ -79,8 +79,17 @@ async fn fill_server(
     let known = registry.warm_names(server.id).await?;
     unknown.retain(|name| !known.contains(name));
     for name in unknown {
-        access.call(access.admin.drop_warm_tenant(&name, &settings.label)).await?;
-        changed += 1;
+        match access.call(access.admin.drop_warm_tenant(&name, &settings.label)).await {
+            Ok(()) => changed += 1,
+            Err(error @ StepError::ServerAway { .. }) => return Err(error),
+            // The next round tries again.
+            Err(error) => {
+                tracing::warn!(
+                    server.name = %server.name, %error,
+                    "{name}, which nobody takes any more, stays on server {}: {error}", server.name
+                );
+            }
+        }
     }
     for (app, fingerprint, count, failed) in missing {
         let kind = WarmKind { app: &app.name, fingerprint, tier: Tier::Schema };
@@ -103,7 +112,10 @@ async fn fill_server(
                         app = %app.name, server.name = %server.name, %error,
                         "no tenants of app {} are kept ready on server {}: {error}", app.name, server.name
                     );
-                    resources.failed_pools.note(failed, Instant::now());
+                    // What passes by itself is tried again in the next round.
+                    if matches!(error, StepError::Permanent { .. }) {
+                        resources.failed_pools.note(failed, Instant::now());
+                    }
                     break;
                 }
             }
@@ -130,7 +142,13 @@ async fn add(
         .call(access.admin.ensure_extensions(access.admin.shared_database(), &app.manifest.extensions))
         .await?;
     let secret = password();
-    match access.call(access.admin.add_warm_tenant(app, &settings.label, &login, &secret)).await? {
+    let role = RoleSpec {
+        secret: &secret,
+        login: &login,
+        connection_limit: Some(settings.tenant_connections),
+        may_log_in: false,
+    };
+    match access.call(access.admin.add_warm_tenant(app, &settings.label, &role)).await? {
         Warmed::Unnamable => Ok(false),
         Warmed::Ready(name, version) => {
             let purpose = Purpose::WarmRole(server.id, &name).to_string();

@@ -12,7 +12,7 @@ use std::time::Duration;
 use sqlx::AssertSqlSafe;
 use tenantry_domain::{app::App, names::ObjectName};
 
-use super::{AdminError, Done, RoleSpec, ServerAdmin, Template, fence, owner::Owner, role};
+use super::{AdminError, Done, RoleSpec, SYSTEM_SCHEMA, ServerAdmin, Template, fence, owner::Owner, role};
 use crate::sql;
 
 const TASK: &str = "make the tenant's database";
@@ -55,6 +55,7 @@ impl ServerAdmin {
     /// database already. False if the copy is somebody else's by now, or somebody is in it.
     async fn take_copy(&self, owner: Owner<'_>, role: &str, copy: &ObjectName) -> Result<bool, AdminError> {
         let (from, to, mark) = (copy.quoted(), owner.name.quoted(), sql::literal(owner.mark));
+        let copy_lock = format!("database:{copy}");
         // PostgreSQL copies contents, not the rights on the database itself.
         let body = format!(
             "{role}
@@ -62,6 +63,7 @@ impl ServerAdmin {
             IF found_mark IS NULL THEN
                 -- Of two who want one copy the second finds it gone, instead of a row that is being changed.
                 PERFORM {copy_lock};
+                DELETE FROM {SYSTEM_SCHEMA}.locks WHERE locks.name = {copy_lock_name};
                 REVOKE ALL ON DATABASE {from} FROM PUBLIC;
                 COMMENT ON DATABASE {from} IS {mark};
                 -- Somebody who was about to drop the copy may have closed it.
@@ -69,7 +71,8 @@ impl ServerAdmin {
                 ALTER DATABASE {from} RENAME TO {to};
             END IF;",
             look = owner.check_database(),
-            copy_lock = sql::advisory_lock(&format!("tenantry:database:{copy}")),
+            copy_lock = fence::lock(&copy_lock),
+            copy_lock_name = sql::literal(&copy_lock),
         );
         match self.run(TASK, fence::block(owner.fence, "found_mark text;", &body)).await {
             Ok(_) => Ok(true),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
-use super::{AdminError, Done, ServerAdmin};
+use super::{AdminError, Done, ServerAdmin, fence};
 use crate::sql;
 
 impl ServerAdmin {
@@ -26,7 +26,7 @@ impl ServerAdmin {
         }
         let body = format!(
             "PERFORM {lock}; {create}",
-            lock = sql::advisory_lock("tenantry:extensions"),
+            lock = fence::lock("extensions"),
             create = create(missing.iter().map(|(name, _)| *name))
         );
         self.run_in(database, "install the app's extensions", sql::block("", &body)).await?;

@@ -7,8 +7,10 @@
 //! the transaction ends, so that two workers' effects on one subject never run beside each other.
 //!
 //! A statement that PostgreSQL runs only outside of transactions either acts on a name that only this
-//! attempt can have (see `database`), or runs in a session that holds the subject's advisory lock: the first
-//! higher token ends such sessions before it goes on.
+//! attempt can have (see `database`), or runs in a session that is noted under the fence: the first higher
+//! token ends such sessions before it goes on.
+//!
+//! Locks and notes are rows that tenants cannot reach. Advisory locks are not: any session may hold any.
 //!
 //! Each database has its own table, since a transaction sees one database only. An attempt that has an
 //! effect in a database has taken the fence there; one that has none there leaves nothing to undo.
@@ -41,9 +43,14 @@ impl Fence {
         format!("PERFORM {SYSTEM_SCHEMA}.fence({}, {});", self.subject(), self.token)
     }
 
-    /// The session lock under which statements run that no transaction can hold.
-    pub(super) fn session_lock(self) -> String {
-        format!("SELECT pg_advisory_lock(hashtextextended('tenantry:session:{:032x}', 0))", self.subject)
+    /// A statement of PL/pgSQL that notes this session as one that will run statements outside of
+    /// transactions. After [`Fence::perform`].
+    pub(super) fn note_session(self) -> String {
+        format!(
+            "INSERT INTO {SYSTEM_SCHEMA}.sessions (subject, pid, started)
+                SELECT {}, pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid();",
+            self.subject()
+        )
     }
 
     /// The prefix of names that databases of this subject get before they are dropped.
@@ -62,16 +69,21 @@ pub(super) fn perform(fence: Option<Fence>) -> String {
     fence.map_or_else(String::new, Fence::perform)
 }
 
-/// Makes table and function in a database, as a block's statements. Run again it changes nothing.
+/// An expression that takes the lock of a name in the current database until the transaction ends.
+pub(super) fn lock(name: &str) -> String {
+    format!("{SYSTEM_SCHEMA}.lock({})", sql::literal(name))
+}
+
+/// Makes tables and functions in a database, as a block's statements. Run again it changes nothing.
 pub(super) fn install() -> String {
     // `held < token`: the first look of a later attempt. Sessions of earlier ones that run a statement
     // outside of any transaction are ended, and waited for, before the row is raised.
-    let function = format!(
+    let fence = format!(
         "CREATE OR REPLACE FUNCTION {SYSTEM_SCHEMA}.fence(subject uuid, token bigint) RETURNS void
         LANGUAGE plpgsql AS $fence$
         DECLARE
             held bigint;
-            session bigint := hashtextextended('tenantry:session:' || replace(fence.subject::text, '-', ''), 0);
+            session record;
         BEGIN
             INSERT INTO {SYSTEM_SCHEMA}.fences AS known (subject, token) VALUES (fence.subject, fence.token)
                 ON CONFLICT DO NOTHING;
@@ -81,26 +93,43 @@ pub(super) fn install() -> String {
             IF held > fence.token THEN
                 RAISE EXCEPTION USING ERRCODE = '{FENCED}', MESSAGE = 'a later attempt has taken over';
             ELSIF held < fence.token THEN
-                PERFORM pg_terminate_backend(pid, 5000) FROM pg_locks
-                    WHERE locktype = 'advisory' AND granted AND pid <> pg_backend_pid() AND objsubid = 1
-                        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-                        AND (classid::bigint << 32) | objid::bigint = session;
-                -- One that does not end in time still holds its lock: nobody goes on beside it.
-                IF NOT pg_try_advisory_xact_lock(session) THEN
-                    RAISE EXCEPTION USING ERRCODE = 'lock_not_available',
-                        MESSAGE = 'a session of an earlier attempt has not ended yet';
-                END IF;
+                FOR session IN
+                    DELETE FROM {SYSTEM_SCHEMA}.sessions AS noted WHERE noted.subject = fence.subject RETURNING pid, started
+                LOOP
+                    PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                        WHERE pid = session.pid AND backend_start = session.started;
+                    PERFORM pg_stat_clear_snapshot();
+                    -- Nobody goes on beside one that does not end in time.
+                    IF EXISTS (SELECT FROM pg_stat_activity
+                            WHERE pid = session.pid AND backend_start = session.started) THEN
+                        RAISE EXCEPTION USING ERRCODE = 'lock_not_available',
+                            MESSAGE = 'a session of an earlier attempt has not ended yet';
+                    END IF;
+                END LOOP;
                 UPDATE {SYSTEM_SCHEMA}.fences AS known SET token = fence.token, raised_at = now()
                     WHERE known.subject = fence.subject;
             END IF;
         END $fence$;"
     );
+    let lock = format!(
+        "CREATE OR REPLACE FUNCTION {SYSTEM_SCHEMA}.lock(name text) RETURNS void
+        LANGUAGE plpgsql AS $lock$
+        BEGIN
+            INSERT INTO {SYSTEM_SCHEMA}.locks AS known (name) VALUES (lock.name) ON CONFLICT DO NOTHING;
+            PERFORM FROM {SYSTEM_SCHEMA}.locks AS known WHERE known.name = lock.name FOR UPDATE;
+        END $lock$;"
+    );
     format!(
         "CREATE SCHEMA IF NOT EXISTS {SYSTEM_SCHEMA} AUTHORIZATION {OWNER_ROLE};
         CREATE TABLE IF NOT EXISTS {SYSTEM_SCHEMA}.fences (
             subject uuid PRIMARY KEY, token bigint NOT NULL, raised_at timestamptz NOT NULL DEFAULT now());
-        {function}
-        REVOKE ALL ON FUNCTION {SYSTEM_SCHEMA}.fence FROM PUBLIC;"
+        CREATE TABLE IF NOT EXISTS {SYSTEM_SCHEMA}.sessions (
+            subject uuid NOT NULL, pid int NOT NULL, started timestamptz NOT NULL,
+            PRIMARY KEY (subject, pid, started));
+        CREATE TABLE IF NOT EXISTS {SYSTEM_SCHEMA}.locks (name text PRIMARY KEY);
+        {fence}
+        {lock}
+        REVOKE ALL ON FUNCTION {SYSTEM_SCHEMA}.fence, {SYSTEM_SCHEMA}.lock FROM PUBLIC;"
     )
 }
 
@@ -108,8 +137,10 @@ impl ServerAdmin {
     /// Forgets fences of the shared database that nobody raised for some days; answers how many. A worker
     /// that was frozen for longer than that would find none.
     pub async fn forget_fences(&self, days: u16) -> Result<u64, super::AdminError> {
-        let forget =
-            format!("DELETE FROM {SYSTEM_SCHEMA}.fences WHERE raised_at < now() - interval '{days} days'");
+        let forget = format!(
+            "DELETE FROM {SYSTEM_SCHEMA}.sessions WHERE started < now() - interval '{days} days';
+            DELETE FROM {SYSTEM_SCHEMA}.fences WHERE raised_at < now() - interval '{days} days'"
+        );
         Ok(self.run("forget old fences", forget).await?.rows_affected())
     }
 }

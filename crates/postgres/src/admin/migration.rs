@@ -218,16 +218,12 @@ impl Run<'_> {
         mut connection: AdminConnection,
         target: Option<i64>,
     ) -> Result<MigrationReport, AdminError> {
-        // It changes its role and holds a lock for its session, which end with it.
+        // It changes its role, which ends with it.
         connection.close_on_drop();
-        // The fence first, so that sessions of earlier attempts are ended; then the lock, by which a later one
-        // ends this; and the fence again, should a later one have come between.
-        let fence = fence::block(self.owner.fence, "found_mark text;", &format!("{} NULL;", self.as_admin));
-        self.execute(&mut connection, fence).await?;
-        if let Some(fence) = self.owner.fence {
-            self.execute(&mut connection, fence.session_lock()).await?;
-            self.execute(&mut connection, fence::block(Some(fence), "", "NULL;")).await?;
-        }
+        // Noted under the fence: a later attempt ends this session before it goes on.
+        let note = self.owner.fence.map_or_else(String::new, fence::Fence::note_session);
+        let body = format!("{} {note} NULL;", self.as_admin);
+        self.execute(&mut connection, fence::block(self.owner.fence, "found_mark text;", &body)).await?;
         self.execute(&mut connection, become_owner(self.owner.name, "SET")).await?;
         self.execute(&mut connection, ensure_table(self.owner.name)).await?;
         let before = self.versions(&mut connection).await?;

@@ -3,7 +3,7 @@
 
 use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
-use super::{AdminError, Done, MAINTENANCE, OWNER_ROLE, ServerAdmin, fence};
+use super::{AdminError, Done, MAINTENANCE, OWNER_ROLE, SYSTEM_SCHEMA, ServerAdmin, fence};
 use crate::sql;
 
 impl ServerAdmin {
@@ -13,6 +13,7 @@ impl ServerAdmin {
             return Ok(());
         }
         let maintenance = super::template::name(MAINTENANCE.into())?;
+        // In a database that lets no tenant in, unless a managed service keeps it open.
         let lock = sql::advisory_lock("tenantry:prepare");
         let block = sql::block(
             "",
@@ -94,7 +95,8 @@ impl ServerAdmin {
         database: &ObjectName,
         connect: Connect,
     ) -> Result<(), AdminError> {
-        let lock = sql::advisory_lock("tenantry:prepare");
+        // Where there is no table of locks yet, nobody has been let in.
+        let (first, later) = (sql::advisory_lock("tenantry:prepare"), fence::lock("prepare"));
         let name = database.quoted();
         let group = match connect {
             Connect::ByGroup => connect_group_block(database)?,
@@ -103,7 +105,7 @@ impl ServerAdmin {
         let block = sql::block(
             "",
             &format!(
-                "PERFORM {lock};
+                "IF to_regclass('{SYSTEM_SCHEMA}.locks') IS NULL THEN PERFORM {first}; ELSE PERFORM {later}; END IF;
                 REVOKE ALL ON DATABASE {name} FROM PUBLIC;
                 REVOKE ALL ON SCHEMA public FROM PUBLIC;
                 CREATE SCHEMA IF NOT EXISTS {EXTENSIONS_SCHEMA} AUTHORIZATION {OWNER_ROLE};

@@ -36,7 +36,7 @@ impl ServerAdmin {
             return Ok(());
         }
         let verifier = sql::literal(verifier(secret).await.expose_secret());
-        let lock = sql::advisory_lock(&format!("tenantry:role:{login}"));
+        let lock = fence::lock(&format!("role:{login}"));
         let (name, quoted) = (sql::literal(login.as_str()), login.quoted());
         let block = sql::block(
             "",
@@ -71,8 +71,26 @@ impl ServerAdmin {
 
     /// Drops a tenant's role, after all that it has rights on. That it is gone already is fine.
     pub async fn drop_role(&self, owner: Owner<'_>) -> Result<(), AdminError> {
-        let block = fence::block(owner.fence, "found_mark text; lent boolean;", &drop_role(owner));
-        self.run("drop the tenant's role", block).await.map(drop)
+        let task = "drop the tenant's role";
+        let block = fence::block(owner.fence, DECLARATIONS, &drop_role(owner));
+        match self.run(task, block.clone()).await {
+            // Named in another database, as a managed service's own that lets everybody in.
+            Err(error) if error.code() == Some("2BP01") => {
+                let release = sql::block(DECLARATIONS, &release_role(owner));
+                for database in self.databases_that_name(owner.name).await? {
+                    self.run_in(&database, task, release.clone()).await?;
+                }
+                self.run(task, block).await.map(drop)
+            }
+            result => result.map(drop),
+        }
+    }
+
+    /// The databases that hold something of a role, or something that names it.
+    async fn databases_that_name(&self, role: &ObjectName) -> Result<Vec<ObjectName>, AdminError> {
+        let databases = "SELECT DISTINCT datname::text FROM pg_shdepend JOIN pg_database d ON d.oid = dbid
+            WHERE refclassid = 'pg_authid'::regclass AND refobjid = to_regrole($1)";
+        self.database_names(databases, role.as_str()).await
     }
 
     /// Suspends a role, if there is one (it may not log in, and its own sessions end) or resumes it. The data
@@ -131,18 +149,47 @@ pub(super) fn ensure_role(owner: Owner<'_>, spec: &RoleSpec<'_>, verifier: &Secr
     )
 }
 
-/// Statements that drop a role, if it is there and the owner's, after its sessions. The block has declared
-/// `found_mark` and `lent`.
-pub(super) fn drop_role(owner: Owner<'_>) -> String {
+/// What the blocks declare that [`drop_role`] and [`release_role`] stand in.
+const DECLARATIONS: &str = "found_mark text; lent boolean; object record;";
+
+/// Statements that drop a role, if it is there and the owner's, after its sessions.
+fn drop_role(owner: Owner<'_>) -> String {
+    format!(
+        "{release}
+        IF found_mark IS NOT NULL THEN DROP ROLE {quoted}; END IF;",
+        release = release_role(owner),
+        quoted = owner.name.quoted(),
+    )
+}
+
+/// Statements after which a role, if it is there and the owner's, has no session and nothing in the current
+/// database names it. Another tenant can name it in its own default privileges and in grants on its large objects, or let a third one do so.
+/// This login has the role's rights afterwards.
+fn release_role(owner: Owner<'_>) -> String {
     let name = sql::literal(owner.name.as_str());
     format!(
         "{look}
         IF found_mark IS NOT NULL THEN
             {lend}
             PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {name};
-            DROP ROLE {quoted};
+            -- `DROP OWNED` would take back only what this login granted.
+            FOR object IN SELECT m.oid, pg_get_userbyid(lomowner) AS owner, lomowner, lomacl
+                    FROM pg_shdepend JOIN pg_largeobject_metadata m ON m.oid = objid
+                    WHERE refclassid = 'pg_authid'::regclass AND refobjid = to_regrole({name}) AND deptype = 'a'
+                        AND classid = 'pg_largeobject'::regclass
+                        AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LOOP
+                {lend_owner}
+                EXECUTE (SELECT coalesce(string_agg(format('REVOKE ALL ON LARGE OBJECT %s FROM %s CASCADE', object.oid,
+                        CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END), '; '), '')
+                    FROM (SELECT DISTINCT grantee FROM aclexplode(object.lomacl)
+                        WHERE grantor = object.lomowner AND grantee <> grantor) granted);
+                {give_owner_back}
+            END LOOP;
+            DROP OWNED BY {quoted};
         END IF;",
         look = owner.check_role(),
+        lend_owner = sql::lend("object.owner"),
+        give_owner_back = sql::give_back("object.owner"),
         lend = sql::lend(&name),
         quoted = owner.name.quoted(),
     )

@@ -105,18 +105,28 @@ impl ServerAdmin {
                 {again}
                 IF found_mark IS NULL THEN RETURN; END IF;
             END LOOP;
-            IF EXISTS (SELECT FROM pg_largeobject_metadata WHERE lomowner = to_regrole({name})) THEN
+            LOOP
+                SELECT array_agg(oid) INTO objects FROM (
+                    SELECT oid FROM pg_largeobject_metadata
+                    WHERE lomowner = to_regrole({name}) AND oid > coalesce(objects[500], 0)
+                    ORDER BY oid LIMIT 500) batch;
+                EXIT WHEN objects IS NULL;
                 {lend}
-                PERFORM lo_unlink(oid) FROM pg_largeobject_metadata WHERE lomowner = to_regrole({name});
+                PERFORM lo_unlink(object) FROM unnest(objects) AS object;
                 {give_back}
-            END IF;
+                EXIT WHEN objects[500] IS NULL;
+                COMMIT;
+                {again}
+                IF found_mark IS NULL THEN RETURN; END IF;
+            END LOOP;
             DROP SCHEMA {quoted} CASCADE;",
             look = owner.check_schema(),
             relations = relations(owner.name),
             lend = sql::lend(&name),
             give_back = sql::give_back(&name),
         );
-        let block = fence::block(owner.fence, "found_mark text; tables text; lent boolean;", &body);
+        let declarations = "found_mark text; tables text; objects oid[]; lent boolean;";
+        let block = fence::block(owner.fence, declarations, &body);
         self.run("drop the tenant's schema", block).await.map(drop)
     }
 }
@@ -155,7 +165,7 @@ pub(super) fn ensure_schema(owner: Owner<'_>) -> String {
 fn connect(database: &ObjectName, role: &ObjectName, login: &ObjectName) -> String {
     // Two grants on one database at once fail with "tuple concurrently updated".
     let by_name = |role: &ObjectName| {
-        let lock = sql::advisory_lock("tenantry:connect");
+        let lock = fence::lock("connect");
         format!("PERFORM {lock}; GRANT CONNECT ON DATABASE {} TO {};", database.quoted(), role.quoted())
     };
     let unless_may = |role: &ObjectName, grant: &str| {
@@ -185,8 +195,9 @@ fn relations(schema: &ObjectName) -> String {
 }
 
 /// Whether what is in a schema holds the schema's name as text, which renaming the schema would not change:
-/// settings and bodies of functions, defaults, checks, arguments of triggers. A condition, to be looked at
-/// with the schema first on the search path, so that names of its own objects are printed without it.
+/// settings, bodies and defaults of functions, defaults of columns and domains, checks, indexes, triggers, rules,
+/// policies and views. A condition, to be looked at with the schema first on the search path, so that names of its
+/// own objects are printed without it.
 pub(super) fn holds_its_name(schema: &ObjectName) -> String {
     let name = schema.as_str();
     let members = |class: &str| {
@@ -197,15 +208,24 @@ pub(super) fn holds_its_name(schema: &ObjectName) -> String {
     };
     format!(
         "EXISTS (SELECT FROM pg_proc WHERE oid IN {procs}
-                AND position('{name}' IN prosrc || coalesce(proconfig::text, '') || coalesce(pg_get_function_sqlbody(oid), '')) > 0)
+                AND position('{name}' IN prosrc || coalesce(proconfig::text, '') || pg_get_function_arguments(oid)
+                    || coalesce(pg_get_function_sqlbody(oid), '')) > 0)
             OR EXISTS (SELECT FROM pg_attrdef WHERE adrelid IN {classes}
                 AND position('{name}' IN pg_get_expr(adbin, adrelid)) > 0)
             OR EXISTS (SELECT FROM pg_constraint WHERE connamespace = '{name}'::regnamespace AND contype = 'c'
                 AND position('{name}' IN pg_get_constraintdef(oid)) > 0)
             OR EXISTS (SELECT FROM pg_trigger WHERE tgrelid IN {classes}
-                AND position('{name}' IN encode(tgargs, 'escape')) > 0)
+                AND position('{name}' IN encode(tgargs, 'escape') || pg_get_triggerdef(oid, true)) > 0)
+            OR EXISTS (SELECT FROM pg_index WHERE indrelid IN {classes}
+                AND position('{name}' IN concat(pg_get_expr(indexprs, indrelid), pg_get_expr(indpred, indrelid))) > 0)
+            OR EXISTS (SELECT FROM pg_policy WHERE polrelid IN {classes}
+                AND position('{name}' IN concat(pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid))) > 0)
+            OR EXISTS (SELECT FROM pg_rewrite WHERE ev_class IN {classes} AND rulename <> '_RETURN'
+                AND position('{name}' IN pg_get_ruledef(oid, true)) > 0)
+            OR EXISTS (SELECT FROM pg_type WHERE oid IN {types} AND position('{name}' IN coalesce(typdefault, '')) > 0)
             OR EXISTS (SELECT FROM pg_class WHERE oid IN {classes} AND relkind IN ('v', 'm')
                 AND position('{name}' IN pg_get_viewdef(oid)) > 0)",
+        types = members("pg_type"),
         procs = members("pg_proc"),
         classes = members("pg_class"),
     )

@@ -6,7 +6,7 @@ use tenantry_domain::{
 };
 
 use super::{
-    AdminError, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, owner::Owner, prepare::Connect,
+    AdminError, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, fence, owner::Owner, prepare::Connect,
     schema::holds_its_name,
 };
 use crate::sql;
@@ -72,13 +72,12 @@ impl ServerAdmin {
         }
         // Before a connection: those who wait must not keep the one who builds from having one.
         let _one_at_a_time = self.building.lock().await;
-        let mut connection = self.connection(TASK).await?;
         // The lock lives as long as its session, which ends also when this call is given up.
-        connection.close_on_drop();
+        let mut guard = self.guard(TASK).await?;
         sqlx::query("SELECT pg_advisory_lock(hashtextextended($1, 0))")
             .persistent(false)
             .bind(build_lock(&template.hash))
-            .execute(&mut *connection)
+            .execute(&mut *guard)
             .await
             .map_err(|e| self.failed(TASK, e))?;
         if self.database_exists(&template.database, TASK).await? {
@@ -143,7 +142,8 @@ pub(super) fn build_lock(hash: &str) -> String {
 /// Differs when anything does that a template is made of.
 pub(super) fn hash(app: &App, label: &str) -> String {
     let versions: Vec<_> = app.migrations.iter().map(|migration| migration.version.to_string()).collect();
-    let mut parts = vec![label, app.name.as_str(), app.seed.as_deref().unwrap_or_default()];
+    let system = fence::install();
+    let mut parts = vec![label, &system, app.name.as_str(), app.seed.as_deref().unwrap_or_default()];
     for (migration, version) in app.migrations.iter().zip(&versions) {
         parts.extend([version, migration.up.as_str()]);
         parts.push(migration.down.as_deref().unwrap_or_default());

@@ -343,6 +343,94 @@ async fn a_schema_of_thousands_of_relations_is_dropped_in_batches() {
 }
 
 #[tokio::test]
+async fn large_objects_beyond_what_one_transaction_can_lock_end_with_their_tenant() {
+    let bench = Bench::new("objects").await;
+    let tenant = bench.tenant_without_tables("tenant_objects").await;
+    let client = bench.log_in("tenant_objects", "pw", &bench.database).await.unwrap();
+    // Making one takes no lock, so a tenant may have more than the server has locks.
+    client.batch_execute("SELECT lo_create(0) FROM generate_series(1, 150000)").await.unwrap();
+    bench.admin.drop_schema(owner(&tenant, &mark(&tenant))).await.unwrap();
+    bench.admin.drop_role(owner(&tenant, &mark(&tenant))).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_other_tenants_grant_a_role_does_not_keep_it() {
+    let bench = Bench::new("granted").await;
+    let mut clients = Vec::new();
+    for tenant in ["tenant_granted_1", "tenant_granted_2", "tenant_granted_3"] {
+        bench.tenant_without_tables(tenant).await;
+        clients.push(bench.log_in(tenant, "pw", &bench.database).await.unwrap());
+    }
+    let grants = "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO tenant_granted_3;
+        SELECT lo_create(71001), lo_create(71002);
+        GRANT SELECT ON LARGE OBJECT 71001 TO tenant_granted_3;
+        GRANT SELECT ON LARGE OBJECT 71002 TO tenant_granted_2 WITH GRANT OPTION";
+    clients[0].batch_execute(grants).await.unwrap();
+    clients[1].batch_execute("GRANT SELECT ON LARGE OBJECT 71002 TO tenant_granted_3").await.unwrap();
+    let grants = "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO tenant_granted_1";
+    clients[2].batch_execute(grants).await.unwrap();
+    // In a database that lets everybody in, as a managed service's own.
+    bench.admin.execute("CREATE DATABASE granted_elsewhere").await.unwrap();
+    let elsewhere = bench.log_in("tenant_granted_1", "pw", &name("granted_elsewhere")).await.unwrap();
+    let grants = "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO tenant_granted_3;
+        SELECT lo_create(71003); GRANT SELECT ON LARGE OBJECT 71003 TO tenant_granted_3";
+    elsewhere.batch_execute(grants).await.unwrap();
+    for tenant in ["tenant_granted_3", "tenant_granted_1", "tenant_granted_2"] {
+        let tenant = name(tenant);
+        bench.admin.drop_schema(owner(&tenant, &mark(&tenant))).await.unwrap();
+        bench.admin.drop_role(owner(&tenant, &mark(&tenant))).await.unwrap();
+    }
+    bench.admin.execute("DROP DATABASE granted_elsewhere WITH (FORCE)").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tenant_that_holds_advisory_locks_holds_up_nobody() {
+    let bench = Bench::new("locks").await;
+    let tenant = bench.tenant("tenant_locks", &notes()).await;
+    let (mark, other) = (mark(&tenant), name("login_locks_other"));
+    let subject = owner_at(&tenant, &mark, 1).fence.unwrap().subject;
+    let hostile = bench.log_in("tenant_locks", "pw", &bench.database).await.unwrap();
+    for lock in [
+        &format!("session:{subject:032x}"),
+        "prepare",
+        "extensions",
+        "connect",
+        &format!("role:{other}"),
+        &format!("template:{}", Template::of(&notes(), "locks").unwrap().fingerprint()),
+    ] {
+        let lock = format!("SELECT pg_advisory_lock(hashtextextended('tenantry:{lock}', 0))");
+        hostile.batch_execute(&lock).await.unwrap();
+    }
+    let limits = AdminLimits { lock_timeout: Duration::from_millis(500), ..AdminLimits::default() };
+    let admin = admin(crate::fixture::server().await, &bench.database, limits);
+    admin.prepare().await.unwrap();
+    admin.ensure_login(&other, &bench.password).await.unwrap();
+    admin.ensure_extensions(&bench.database, [&"pg_trgm".to_owned()]).await.unwrap();
+    admin.ensure_template(&notes(), "locks").await.unwrap();
+    let role = RoleSpec { login: &other, ..bench.role(&bench.password) };
+    let next = name("tenant_locks_next");
+    admin.create_schema(owner(&next, "tenantry:next"), &role, &notes()).await.unwrap();
+    // A later attempt on the hostile one.
+    admin.set_role_login(owner_at(&tenant, &mark, 2), false).await.unwrap();
+    assert!(hostile.simple_query("SELECT 1").await.is_err(), "its session was ended");
+    admin.drop_outdated_templates("locks", &[]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tenant_that_holds_advisory_locks_does_not_keep_migrations_from_running_alone() {
+    let bench = Bench::new("alone").await;
+    let tenant = bench.tenant_without_tables("tenant_alone").await;
+    let mark = mark(&tenant);
+    let own = owner(&tenant, &mark);
+    let hostile = bench.log_in("tenant_alone", "pw", &bench.database).await.unwrap();
+    let lock = format!("tenantry:session:{:032x}", own.fence.unwrap().subject);
+    let lock = format!("SELECT pg_advisory_lock(hashtextextended('{lock}', 0))");
+    hostile.batch_execute(&lock).await.unwrap();
+    let alone = app(&[("-- no-transaction\nCREATE TABLE notes (word text)", None)]);
+    bench.admin.migrate(&bench.database, own, &alone, None).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_outage_is_transient() {
     let dir = std::env::temp_dir().join(format!("tenantry-postgres-outage-{}", std::process::id()));
     let search = crate::embedded::SearchPath::default();
@@ -515,7 +603,7 @@ async fn nobody_goes_on_beside_a_session_of_an_earlier_attempt_that_does_not_end
     // As a worker has it in a migration outside of transactions.
     let mut early = bench.admin.connection("test").await.unwrap();
     let fence = owner_at(&tenant, &mark, 5).fence.unwrap();
-    let hold = format!("DO $$ BEGIN {} END $$; {}", fence.perform(), fence.session_lock());
+    let hold = format!("DO $$ BEGIN {} {} END $$", fence.perform(), fence.note_session());
     sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut *early).await.unwrap();
     let backend = "SELECT pg_backend_pid()";
     let backend: i32 = sqlx::query_scalar(backend).persistent(false).fetch_one(&mut *early).await.unwrap();
@@ -553,7 +641,7 @@ async fn a_warm_copy_that_somebody_was_about_to_drop_can_be_taken() {
 async fn a_warm_tenant_is_named_once_and_works_as_one_that_was_made() {
     let bench = Bench::new("naming").await;
     let (admin, secret) = (&bench.admin, "pw".into());
-    let warmed = admin.add_warm_tenant(&notes(), "naming", &bench.login, &secret).await.unwrap();
+    let warmed = admin.add_warm_tenant(&notes(), "naming", &bench.role(&secret)).await.unwrap();
     let Warmed::Ready(warm, made) = warmed else { panic!("{warmed:?}") };
     assert_eq!(made, version(2));
     assert!(bench.log_in(warm.as_str(), "pw", &bench.database).await.is_err(), "nobody has it yet");
@@ -578,7 +666,7 @@ async fn a_warm_tenant_is_named_once_and_works_as_one_that_was_made() {
 async fn a_warm_tenant_does_not_take_the_place_of_what_an_earlier_try_has_made() {
     let bench = Bench::new("begun").await;
     let admin = &bench.admin;
-    let warmed = admin.add_warm_tenant(&notes(), "begun", &bench.login, &"warm".into()).await.unwrap();
+    let warmed = admin.add_warm_tenant(&notes(), "begun", &bench.role(&"warm".into())).await.unwrap();
     let Warmed::Ready(warm, _) = warmed else { panic!("{warmed:?}") };
     let tenant = name("tenant_begun");
     let mark = mark(&tenant);
@@ -597,6 +685,37 @@ async fn a_warm_tenant_does_not_take_the_place_of_what_an_earlier_try_has_made()
 }
 
 #[tokio::test]
+async fn a_warm_tenant_that_is_being_dropped_is_not_named() {
+    let bench = Bench::new("dropping").await;
+    let admin = &bench.admin;
+    let tables =
+        "DO $$ BEGIN FOR i IN 1..400 LOOP EXECUTE format('CREATE TABLE t%s ()', i); END LOOP; END $$";
+    let mut app = app(&[(tables, None)]);
+    app.seed = None;
+    let warmed = admin.add_warm_tenant(&app, "dropping", &bench.role(&"warm".into())).await.unwrap();
+    let Warmed::Ready(warm, _) = warmed else { panic!("{warmed:?}") };
+    // The drop is of several transactions, and ends in its middle.
+    let mut busy = admin.connection("test").await.unwrap();
+    let hold = format!("BEGIN; SELECT FROM {}.t300", warm.quoted());
+    sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut *busy).await.unwrap();
+    let limits = AdminLimits { lock_timeout: Duration::from_millis(200), ..AdminLimits::default() };
+    let impatient = self::admin(crate::fixture::server().await, &bench.database, limits);
+    impatient.drop_warm_tenant(&warm, "dropping").await.unwrap_err();
+    sqlx::raw_sql("ROLLBACK").execute(&mut *busy).await.unwrap();
+    let tenant = name("tenant_dropping");
+    let mark = mark(&tenant);
+    assert!(!admin.name_warm_tenant(owner(&tenant, &mark), &warm, "dropping").await.unwrap());
+    assert_eq!(
+        admin.warm_tenants("dropping").await.unwrap(),
+        std::slice::from_ref(&warm),
+        "it is still to be dropped"
+    );
+    admin.drop_warm_tenant(&warm, "dropping").await.unwrap();
+    assert!(admin.warm_tenants("dropping").await.unwrap().is_empty());
+    assert!(admin.tenant_objects(&bench.database, warm.as_str()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn what_holds_its_schema_s_name_as_text_is_not_kept_warm() {
     let bench = Bench::new("unnamable").await;
     let secret = "pw".into();
@@ -604,9 +723,19 @@ async fn what_holds_its_schema_s_name_as_text_is_not_kept_warm() {
         "CREATE FUNCTION f() RETURNS int LANGUAGE sql SET search_path FROM CURRENT AS 'SELECT 1'",
         "DO $do$ BEGIN EXECUTE format('CREATE FUNCTION g() RETURNS text LANGUAGE sql AS %L',
              format('SELECT word FROM %I.notes', current_schema())); END $do$",
+        "DO $do$ BEGIN EXECUTE format('CREATE FUNCTION h(a text DEFAULT %L) RETURNS text LANGUAGE sql AS ''SELECT a''',
+             current_schema()); END $do$",
+        "DO $do$ BEGIN EXECUTE format('CREATE POLICY own ON notes USING (word <> %L)', current_schema()); END $do$",
+        "DO $do$ BEGIN EXECUTE format('CREATE RULE own AS ON DELETE TO notes WHERE old.word = %L DO INSTEAD NOTHING',
+             current_schema()); END $do$",
+        "DO $do$ BEGIN EXECUTE format('CREATE DOMAIN own AS text DEFAULT %L', current_schema()); END $do$",
+        "DO $do$ BEGIN EXECUTE format('CREATE INDEX own ON notes (word) WHERE word <> %L', current_schema()); END $do$",
+        "DO $do$ BEGIN EXECUTE format('CREATE INDEX own ON notes ((word || %L))', current_schema()); END $do$",
+        "DO $do$ BEGIN EXECUTE format('CREATE TRIGGER own BEFORE UPDATE ON notes FOR EACH ROW WHEN (old.word <> %L)
+             EXECUTE FUNCTION suppress_redundant_updates_trigger()', current_schema()); END $do$",
     ] {
         let app = app(&[("CREATE TABLE notes (word text PRIMARY KEY)", None), (text, None)]);
-        let warmed = bench.admin.add_warm_tenant(&app, "unnamable", &bench.login, &secret).await.unwrap();
+        let warmed = bench.admin.add_warm_tenant(&app, "unnamable", &bench.role(&secret)).await.unwrap();
         assert_eq!(warmed, Warmed::Unnamable, "{text}");
         // A copied database gets its tables when it has its name.
         let tenant = name("tenant_unnamable");

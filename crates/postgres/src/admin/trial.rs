@@ -18,7 +18,7 @@ use tenantry_domain::{
 };
 
 use super::{
-    AdminError, MAINTENANCE, OWNER_ROLE, ServerAdmin,
+    AdminError, OWNER_ROLE, ServerAdmin,
     connections::AdminConnection,
     error::said,
     extension, fence,
@@ -147,7 +147,7 @@ impl ServerAdmin {
         let name = scratch_name()?;
         // The lock says that somebody is at it. It lives as long as its session, which ends also when this call
         // is given up; then `drop_trials` finds what is left.
-        let mut guard = self.guard().await?;
+        let mut guard = self.guard(TASK).await?;
         self.say(&mut guard, format!("SELECT pg_advisory_lock({})", lock_key(&name))).await?;
         let tried = self.try_in_new_database(&name, app, pieces, limit).await;
         self.remove_trial(&name).await?;
@@ -209,7 +209,7 @@ impl ServerAdmin {
             UNION SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1)";
         let mut dropped = 0;
         for name in self.database_names(left, TRIAL_PREFIX).await? {
-            let mut guard = self.guard().await?;
+            let mut guard = self.guard(TASK).await?;
             let free: bool = sqlx::query_scalar(AssertSqlSafe(format!(
                 "SELECT pg_try_advisory_lock({})",
                 lock_key(&name)
@@ -224,12 +224,6 @@ impl ServerAdmin {
             }
         }
         Ok(dropped)
-    }
-
-    /// A session in the database that all installations on a server see: locks are of one database, and scratch
-    /// databases of the whole server.
-    async fn guard(&self) -> Result<AdminConnection, AdminError> {
-        self.session(&super::template::name(MAINTENANCE.into())?, TASK).await
     }
 
     async fn remove_trial(&self, name: &ObjectName) -> Result<(), AdminError> {

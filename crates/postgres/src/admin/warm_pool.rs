@@ -91,13 +91,11 @@ impl ServerAdmin {
 
     /// Drops a template that nobody is building; false if somebody is.
     async fn drop_unfinished(&self, database: &ObjectName, hash: &str) -> Result<bool, AdminError> {
-        let mut connection = self.connection(TASK).await?;
-        // The lock lives as long as its session.
-        connection.close_on_drop();
+        let mut guard = self.guard(TASK).await?;
         let free: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 0))")
             .persistent(false)
             .bind(build_lock(hash))
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut *guard)
             .await
             .map_err(|e| self.failed(TASK, e))?;
         if free {

@@ -2,7 +2,6 @@
 //! which renames every object at once and costs a fraction of making it.
 
 use rand::Rng;
-use secrecy::SecretString;
 use tenantry_domain::{
     app::{App, AppVersion},
     names::{EXTENSIONS_SCHEMA, ObjectName},
@@ -29,22 +28,26 @@ fn mark(label: &str) -> String {
     format!("tenantry:warm:{label}")
 }
 
+/// The mark on what nobody may take any more: it is being dropped.
+fn dropped_mark(label: &str) -> String {
+    format!("tenantry:dropped:{label}")
+}
+
 impl ServerAdmin {
-    /// Makes one warm tenant of an app at its newest version, in the shared database.
+    /// Makes one warm tenant of an app at its newest version, in the shared database. Its role may not log in
+    /// until it is named.
     pub async fn add_warm_tenant(
         &self,
         app: &App,
         label: &str,
-        login: &ObjectName,
-        secret: &SecretString,
+        role: &RoleSpec<'_>,
     ) -> Result<Warmed, AdminError> {
         let task = "keep tenants ready";
         let name = format!("{WARM_TENANT_PREFIX}{:016x}", rand::rng().next_u64());
         let name = ObjectName::parse(&name).map_err(|reason| AdminError::Name { task, name, reason })?;
         let mark = mark(label);
         let owner = Owner { name: &name, mark: &mark, fence: None };
-        let role = RoleSpec { secret, login, connection_limit: None, may_log_in: false };
-        let report = self.create_schema(owner, &role, app).await?;
+        let report = self.create_schema(owner, &RoleSpec { may_log_in: false, ..*role }, app).await?;
         let Some(version) = report.to else {
             self.drop_warm_tenant(&name, label).await?;
             return Ok(Warmed::Unnamable);
@@ -126,23 +129,40 @@ impl ServerAdmin {
         label: &str,
         fence: Option<fence::Fence>,
     ) -> Result<(), AdminError> {
-        let mark = mark(label);
-        let owner = Owner { name, mark: &mark, fence };
+        let (mark, dropped) = (mark(label), dropped_mark(label));
+        // First, for dropping may take several transactions.
+        let no_more = format!(
+            "IF EXISTS (SELECT FROM pg_namespace WHERE nspname = {literal}
+                    AND obj_description(oid, 'pg_namespace') = {mark}) THEN
+                COMMENT ON SCHEMA {quoted} IS {dropped};
+            END IF;
+            IF EXISTS (SELECT FROM pg_roles WHERE rolname = {literal}
+                    AND shobj_description(oid, 'pg_authid') = {mark}) THEN
+                COMMENT ON ROLE {quoted} IS {dropped};
+            END IF;",
+            literal = sql::literal(name.as_str()),
+            quoted = name.quoted(),
+            mark = sql::literal(&mark),
+            dropped = sql::literal(&dropped),
+        );
+        self.run("drop a warm tenant", fence::block(fence, "", &no_more)).await?;
+        let owner = Owner { name, mark: &dropped, fence };
         self.drop_schema(owner).await?;
         self.drop_role(owner).await
     }
 
-    /// The names of all warm tenants of a label on the server, whether the registry knows them or not.
+    /// The names of all warm tenants of a label on the server, whether the registry knows them or not, those
+    /// included that are being dropped.
     pub async fn warm_tenants(&self, label: &str) -> Result<Vec<ObjectName>, AdminError> {
         let task = "list warm tenants";
         let mut connection = self.connection(task).await?;
         let names: Vec<String> = sqlx::query_scalar(
             "SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1)
-                 AND shobj_description(oid, 'pg_authid') = $2",
+                 AND shobj_description(oid, 'pg_authid') = ANY ($2)",
         )
         .persistent(false)
         .bind(WARM_TENANT_PREFIX)
-        .bind(mark(label))
+        .bind([mark(label), dropped_mark(label)])
         .fetch_all(&mut *connection)
         .await
         .map_err(|e| self.failed(task, e))?;
