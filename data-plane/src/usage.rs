@@ -7,8 +7,11 @@ use std::{
     time::Duration,
 };
 
-use tenantry_domain::{Clock, ids::TenantId};
-use tenantry_registry::{Registry, UsageSample};
+use tenantry_domain::{
+    Clock,
+    ids::{TenantId, UsageBatchId},
+};
+use tenantry_registry::{Registry, RegistryError, UsageBatch, UsageSample};
 use tokio_util::sync::CancellationToken;
 
 /// What tenants used since the last sample. Cheap to clone.
@@ -16,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct Usage(Arc<Inner>);
 
 struct Inner {
+    /// Taken, and not known to be in the registry. Held by whoever sends them.
+    unsent: tokio::sync::Mutex<Vec<UsageBatch>>,
     shards: Box<[Mutex<HashMap<TenantId, Counts>>]>,
     hasher: RandomState,
 }
@@ -38,6 +43,7 @@ const LAST_FLUSH: Duration = Duration::from_secs(3);
 impl Usage {
     pub(crate) fn new() -> Self {
         Self(Arc::new(Inner {
+            unsent: tokio::sync::Mutex::default(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
         }))
@@ -45,10 +51,6 @@ impl Usage {
 
     /// Counts one answered request.
     pub(crate) fn count(&self, tenant: TenantId, bytes_in: usize, bytes_out: usize) {
-        self.add(tenant, Counts { requests: 1, bytes_in: bytes_in as u64, bytes_out: bytes_out as u64 });
-    }
-
-    fn add(&self, tenant: TenantId, more: Counts) {
         let shard =
             usize::try_from(self.0.hasher.hash_one(tenant) % SHARDS as u64).expect("a remainder of 16");
         let mut shard = self.0.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,9 +58,9 @@ impl Usage {
             return;
         }
         let counts = shard.entry(tenant).or_default();
-        counts.requests += more.requests;
-        counts.bytes_in += more.bytes_in;
-        counts.bytes_out += more.bytes_out;
+        counts.requests += 1;
+        counts.bytes_in += bytes_in as u64;
+        counts.bytes_out += bytes_out as u64;
     }
 
     fn take(&self) -> Vec<UsageSample> {
@@ -76,15 +78,20 @@ impl Usage {
     }
 
     async fn flush(&self, registry: &Registry, clock: &dyn Clock) {
-        let samples = self.take();
-        let mut batches = samples.chunks(BATCH);
-        while let Some(batch) = batches.next() {
-            let Err(error) = registry.usage_append(batch, clock.now()).await else { continue };
+        let mut unsent = self.0.unsent.lock().await;
+        let sent = async {
+            // What was left, as it was. While the registry is away, what is counted since adds up.
+            send(registry, &mut unsent).await?;
+            let (samples, now) = (self.take(), clock.now());
+            unsent.extend(samples.chunks(BATCH).map(|samples| UsageBatch {
+                id: UsageBatchId::generate(now, &mut rand::rng()),
+                at: now,
+                samples: samples.to_vec(),
+            }));
+            send(registry, &mut unsent).await
+        };
+        if let Err(error) = sent.await {
             tracing::warn!(error = &error as &dyn std::error::Error, "usage is kept in memory: {error}");
-            for sample in batch.iter().chain(batches.by_ref().flatten()) {
-                let UsageSample { tenant_id, requests, bytes_in, bytes_out } = *sample;
-                self.add(tenant_id, Counts { requests, bytes_in, bytes_out });
-            }
         }
     }
 
@@ -105,6 +112,14 @@ impl Usage {
     pub(crate) async fn report_last(&self, registry: &Registry, clock: &dyn Clock) {
         let _ = tokio::time::timeout(LAST_FLUSH, self.flush(registry, clock)).await;
     }
+}
+
+async fn send(registry: &Registry, unsent: &mut Vec<UsageBatch>) -> Result<(), RegistryError> {
+    while let Some(batch) = unsent.last() {
+        registry.usage_append(batch).await?;
+        unsent.pop();
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -141,6 +156,8 @@ mod tests {
             Registry::connect_lazy("postgres://nobody@127.0.0.1:1/none", Part::DataPlane, 1).unwrap();
         registry.close().await;
         usage.flush(&registry, &SystemClock).await;
-        assert_eq!(usage.take().len(), 1);
+        usage.count(tenant(2), 1, 1);
+        usage.flush(&registry, &SystemClock).await;
+        assert_eq!((usage.0.unsent.lock().await.len(), usage.take().len()), (1, 1));
     }
 }

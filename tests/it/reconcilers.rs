@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 
 use chrono::{Duration, Timelike};
+use secrecy::ExposeSecret;
 use serde_json::json;
-use tenantry_domain::{Clock, SystemClock};
+use tenantry_domain::{Clock, SystemClock, ids::UsageBatchId};
+use tenantry_registry::{Part, Registry, UsageBatch, UsageSample};
 use tenantry_tests::{TestApp, clock::MovedClock, server};
 use tenantry_worker::reconcilers::{compact_usage, fill_warm_databases, sample_usage};
 
@@ -46,13 +48,13 @@ async fn what_a_tenant_takes_on_disk_is_noted_once_an_hour() {
     let half_past = Duration::minutes(90 - i64::from(SystemClock.now().minute()));
     clock.put_ahead(half_past);
     let app = TestApp::build().with_clock(clock.clone()).start().await;
+    app.keep_from_workers("sample_usage").await;
     let resources = app.worker.as_ref().unwrap().resources().clone();
     for plan in ["basic", "premium"] {
         let tenant = app.sign_up(plan, plan, "crm").await;
         let contacts: Vec<_> = (0..200).map(|n| json!({ "email": format!("{n}@example.com") })).collect();
         tenant.data.post("/api/contacts", json!(contacts)).await.expect(201);
     }
-    // The worker's own round may have come first; the hour has one sample either way.
     sample_usage::run(&resources).await.unwrap();
     sample_usage::run(&resources).await.unwrap();
     assert_eq!(app.count("SELECT count(*) FROM storage_samples").await, 2);
@@ -63,6 +65,26 @@ async fn what_a_tenant_takes_on_disk_is_noted_once_an_hour() {
     clock.put_ahead(half_past + Duration::hours(1));
     sample_usage::run(&resources).await.unwrap();
     assert_eq!(app.count("SELECT count(*) FROM storage_samples").await, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_usage_that_is_sent_again_counts_once() {
+    let app = TestApp::build().without_worker().start().await;
+    let body = json!({ "name": "Acme", "slug": app.slug("acme"), "plan": "basic", "app": "crm" });
+    let tenant = app.api.post("/api/v1/tenants", body).await.expect(202).json()["tenant"]["id"].clone();
+    let tenant_id = serde_json::from_value(tenant).unwrap();
+    let (url, now) = (app.registry_url().expose_secret(), SystemClock.now());
+    let registry = Registry::connect_lazy(url, Part::DataPlane, 2).unwrap();
+    let sample = UsageSample { tenant_id, requests: 7, bytes_in: 1, bytes_out: 1 };
+    for _ in 0..2 {
+        let id = UsageBatchId::generate(now, &mut rand::rng());
+        let batch = UsageBatch { id, at: now, samples: vec![sample] };
+        // The answer to the first may have been lost.
+        registry.usage_append(&batch).await.unwrap();
+        registry.usage_append(&batch).await.unwrap();
+    }
+    assert_eq!(app.count("SELECT sum(requests)::bigint FROM usage_samples").await, 14);
+    registry.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

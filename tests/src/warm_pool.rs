@@ -16,11 +16,7 @@ impl TestApp {
     /// # Panics
     /// The registry cannot be reached.
     pub async fn warm_pool_in_hand(&self, tenants: usize) -> WarmPool {
-        // As a worker that has taken the reconciler and never gives it back.
-        let take = "INSERT INTO reconcilers (name, lease_owner, lease_expires_at)
-                    VALUES ('fill_warm_tenants', 'test', 'infinity')
-                    ON CONFLICT (name) DO UPDATE SET lease_owner = 'test', lease_expires_at = 'infinity'";
-        sqlx::query(take).execute(self.owner()).await.expect("the reconciler is taken");
+        self.keep_from_workers("fill_warm_tenants").await;
         let settings = Settings { warm_tenants: tenants, ..self.worker_settings() };
         WarmPool(self.idle_worker_with(SystemClock::shared(), settings))
     }
@@ -30,9 +26,7 @@ impl TestApp {
     /// # Panics
     /// The registry cannot be reached.
     pub async fn give_back_warm_pool(&self) {
-        let give_back = "UPDATE reconcilers SET lease_owner = NULL, lease_expires_at = NULL, due_at = now()
-                         WHERE name = 'fill_warm_tenants'";
-        sqlx::query(give_back).execute(self.owner()).await.expect("the reconciler is given back");
+        self.leave_to_workers("fill_warm_tenants").await;
     }
 }
 

@@ -72,6 +72,8 @@ typed_ids! {
     RolloutId,
     /// One question to the workers.
     InquiryId,
+    /// Samples of usage that a data plane appends together.
+    UsageBatchId,
     /// One API key of an operator, a SaaS back end or a tenant.
     ApiKeyId,
 }

@@ -67,5 +67,5 @@ pub use servers::{NewServer, ServerAccess, ServerCreateError, ServerDeleteError}
 pub use storage_samples::UnsampledTenant;
 pub use tenants::{NewTenant, TenantChange, TenantCreateError, TenantDetails, TenantFilter, TenantWithPlan};
 pub use timed::{TimedConnection, Transaction};
-pub use usage_samples::UsageSample;
+pub use usage_samples::{UsageBatch, UsageSample};
 pub use warm_tenants::{WarmCounts, WarmKind, WarmTenant};

@@ -1,7 +1,7 @@
 //! Table `usage_samples`: what data planes append, and its merging into hours.
 
 use chrono::{DateTime, Utc};
-use tenantry_domain::ids::TenantId;
+use tenantry_domain::ids::{TenantId, UsageBatchId};
 use uuid::Uuid;
 
 use crate::{Registry, RegistryError};
@@ -19,28 +19,38 @@ pub struct UsageSample {
     pub bytes_out: u64,
 }
 
+/// Samples that are appended together, once: whoever does not learn whether they were sends them again.
+#[derive(Debug, Clone)]
+pub struct UsageBatch {
+    /// By which it is known again.
+    pub id: UsageBatchId,
+    /// When the samples were taken.
+    pub at: DateTime<Utc>,
+    /// One per tenant.
+    pub samples: Vec<UsageSample>,
+}
+
 impl Registry {
-    /// Appends samples. Those of tenants that are gone meanwhile are dropped.
-    pub async fn usage_append(
-        &self,
-        samples: &[UsageSample],
-        at: DateTime<Utc>,
-    ) -> Result<(), RegistryError> {
+    /// Appends samples, unless they were appended before. Those of tenants that are gone meanwhile are dropped.
+    pub async fn usage_append(&self, batch: &UsageBatch) -> Result<(), RegistryError> {
+        let samples = &batch.samples;
         let column = |value: fn(&UsageSample) -> u64| -> Vec<i64> {
             samples.iter().map(|sample| i64::try_from(value(sample)).unwrap_or(i64::MAX)).collect()
         };
         let tenants: Vec<Uuid> = samples.iter().map(|sample| sample.tenant_id.as_uuid()).collect();
         sqlx::query!(
-            "INSERT INTO usage_samples (tenant_id, at, requests, bytes_in, bytes_out)
+            "WITH batch AS (INSERT INTO usage_batches (id) VALUES ($6) ON CONFLICT DO NOTHING RETURNING 1)
+             INSERT INTO usage_samples (tenant_id, at, requests, bytes_in, bytes_out)
              SELECT sample.tenant_id, $5, sample.requests, sample.bytes_in, sample.bytes_out
-             FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])
+             FROM batch, unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])
                  AS sample (tenant_id, requests, bytes_in, bytes_out)
              WHERE EXISTS (SELECT 1 FROM tenants WHERE tenants.id = sample.tenant_id)",
             &tenants,
             &column(|sample| sample.requests),
             &column(|sample| sample.bytes_in),
             &column(|sample| sample.bytes_out),
-            at,
+            batch.at,
+            batch.id.as_uuid(),
         )
         .execute(&self.pool)
         .await?;
@@ -69,5 +79,14 @@ impl Registry {
         .fetch_one(&self.housekeeping)
         .await?;
         Ok(merged.cast_unsigned())
+    }
+
+    /// Forgets which batches were appended some days ago; nobody sends them again. Answers how many.
+    pub async fn usage_forget_batches(&self) -> Result<u64, RegistryError> {
+        let forgotten =
+            sqlx::query!("DELETE FROM usage_batches WHERE appended_at < now() - interval '2 days'")
+                .execute(&self.housekeeping)
+                .await?;
+        Ok(forgotten.rows_affected())
     }
 }

@@ -23,6 +23,7 @@ pub async fn run(resources: &Resources) -> Reconciled {
             break;
         }
     }
+    registry.usage_forget_batches().await?;
     registry.sample_weeks_make().await?;
     // How far back usage can be asked for.
     Ok(merged + registry.sample_weeks_drop(resources.settings.retention.samples).await?)
