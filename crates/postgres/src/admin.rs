@@ -55,7 +55,7 @@ pub use fence::{Fence, SYSTEM_SCHEMA};
 pub use migration::MigrationReport;
 pub use object::{MarkedObject, TenantObjects};
 pub use owner::Owner;
-pub use role::RoleSpec;
+pub use role::{RoleSpec, verifier};
 pub use template::{TEMPLATE_PREFIX, Template};
 pub use trial::Tried;
 pub use warm_tenant::{WARM_TENANT_PREFIX, Warmed};

@@ -251,7 +251,7 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
         *held(&self.subject.role_password) = Some(password);
     }
 
-    /// The password of the tenant's role: as noted, or from the registry.
+    /// The password of the tenant's role, or its verifier: as noted, or from the registry.
     pub(crate) async fn role_password(&self, placement: &Placement) -> Result<SecretString, StepError> {
         let noted = held(&self.subject.role_password).clone();
         if let Some(password) = noted {

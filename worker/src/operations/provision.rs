@@ -10,7 +10,7 @@ use tenantry_domain::{
     purpose::Purpose,
     tenant::TenantPhase,
 };
-use tenantry_postgres::admin::RoleSpec;
+use tenantry_postgres::admin::{RoleSpec, verifier};
 use tenantry_registry::{Changes, PlaceError, PlaceRequest, Placed, StatusChange, WarmKind, WarmTenant};
 
 use super::steps::ignore_foreign;
@@ -88,7 +88,11 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), 
         warm: warm.map(|warm| (warm.server_id, warm.login)),
         durable_state: serde_json::to_value(&state).expect("states are plain data"),
     };
-    let placed = match registry.placement_choose(&work.lease, &request).await {
+    // Hashed meanwhile, for the server is to be given nothing else. A warm tenant's role has its password.
+    let verifier =
+        async { if request.warm.is_some() { password.clone() } else { verifier(&password).await } };
+    let (placed, verifier) = tokio::join!(registry.placement_choose(&work.lease, &request), verifier);
+    let placed = match placed {
         Err(PlaceError::NoLogin(server_id)) => {
             work.resources.add_login(server_id).await?;
             registry.placement_choose(&work.lease, &request).await
@@ -103,7 +107,7 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), 
     match placed.map_err(place_error)? {
         Placed::Now(placement, revision) => {
             work.set_placement(Some((placement, revision)));
-            work.set_role_password(password);
+            work.set_role_password(verifier);
             work.set_stored_state(state);
             work.set_untouched();
         }

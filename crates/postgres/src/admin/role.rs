@@ -195,8 +195,9 @@ fn release_role(owner: Owner<'_>) -> String {
     )
 }
 
-/// The verifier of a secret, hashed (2 ms) where nobody else has to wait for it.
-pub(super) async fn verifier(secret: &SecretString) -> SecretString {
+/// The SCRAM-SHA-256 verifier of a password, hashed (2 ms) where nobody else has to wait for it. A secret that is a
+/// verifier already is taken as it is.
+pub async fn verifier(secret: &SecretString) -> SecretString {
     let secret = secret.clone();
     tokio::task::spawn_blocking(move || scram::verifier(&secret)).await.expect("hashing does not panic")
 }
