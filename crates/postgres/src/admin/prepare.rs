@@ -95,8 +95,12 @@ impl ServerAdmin {
         database: &ObjectName,
         connect: Connect,
     ) -> Result<(), AdminError> {
-        // Where there is no table of locks yet, nobody has been let in.
+        // Where there is no table of locks yet, nobody has been let in. Who waited for the first lock finds one.
         let (first, later) = (sql::advisory_lock("tenantry:prepare"), fence::lock("prepare"));
+        // A query: `to_regclass` would answer from memory the second time.
+        let has_locks = format!(
+            "EXISTS (SELECT FROM pg_tables WHERE schemaname = '{SYSTEM_SCHEMA}' AND tablename = 'locks')"
+        );
         let name = database.quoted();
         let group = match connect {
             Connect::ByGroup => connect_group_block(database)?,
@@ -105,7 +109,8 @@ impl ServerAdmin {
         let block = sql::block(
             "",
             &format!(
-                "IF to_regclass('{SYSTEM_SCHEMA}.locks') IS NULL THEN PERFORM {first}; ELSE PERFORM {later}; END IF;
+                "IF NOT {has_locks} THEN PERFORM {first}; END IF;
+                IF {has_locks} THEN PERFORM {later}; END IF;
                 REVOKE ALL ON DATABASE {name} FROM PUBLIC;
                 REVOKE ALL ON SCHEMA public FROM PUBLIC;
                 CREATE SCHEMA IF NOT EXISTS {EXTENSIONS_SCHEMA} AUTHORIZATION {OWNER_ROLE};
