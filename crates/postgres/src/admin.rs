@@ -10,6 +10,7 @@
 //! fences.
 
 mod audit;
+mod blockers;
 mod check;
 mod connections;
 mod database;
@@ -183,6 +184,8 @@ impl ServerAdmin {
             // `persistent(false)` or without parameters.
             .statement_cache_capacity(0)
             .options([
+                // Else a function that a tenant made in a database open to it could be called in our place.
+                ("search_path", "pg_catalog"),
                 ("client_min_messages", "warning"),
                 ("statement_timeout", "0"),
                 ("lock_timeout", &millis(limits.lock_timeout)),
@@ -327,6 +330,33 @@ impl ServerAdmin {
     async fn run(&self, task: &'static str, sql: String) -> Result<PgQueryResult, AdminError> {
         let connection = self.connection(task).await?;
         self.run_on(connection, task, sql).await
+    }
+
+    /// As [`ServerAdmin::run`], and ends the sessions of tenants that hold the locks which it waits for: one may
+    /// leave a transaction open for ever.
+    async fn run_past_tenants(&self, task: &'static str, sql: String) -> Result<PgQueryResult, AdminError> {
+        let mut connection = self.connection(task).await?;
+        let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
+            .persistent(false)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|e| self.failed(task, e))?;
+        let mut statement = Box::pin(self.run_on(connection, task, sql));
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut statement => return done,
+                () = tokio::time::sleep(self.limits.lock_timeout / 3) => {
+                    tokio::select! {
+                        biased;
+                        done = &mut statement => return done,
+                        ended = self.run(task, blockers::end(backend)) => if let Err(error) = ended {
+                            tracing::debug!(%error, "whoever holds the locks stays");
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// As [`ServerAdmin::run`], in any database.

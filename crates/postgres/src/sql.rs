@@ -52,14 +52,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// PL/pgSQL that gives this login the rights of a role (an expression), unless it has them: to end its sessions,
-/// or drop what it owns. Whoever made the role may grant it, but does not have its rights. Declare `lent boolean`.
+/// drop what it owns, or take back what it granted. Whoever made the role may grant it, but does not have its rights. Declare `lent boolean`.
 pub(crate) fn lend(role: &str) -> String {
     format!(
         "lent := NOT pg_has_role({role}, 'USAGE');
         IF lent THEN
             EXECUTE format('GRANT %I TO CURRENT_USER', {role}) || CASE
                 WHEN current_setting('server_version_num')::int >= 160000
-                THEN ' WITH INHERIT TRUE, SET FALSE' ELSE '' END;
+                THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
         END IF;"
     )
 }

@@ -44,7 +44,7 @@ pub(super) fn define() -> Sequence<Purge> {
         .step(step!(close_login, "ending the tenant's own connections").undo(undo!(reopen_login)))
         .point_of_no_return()
         .step(step!(drop_data, "dropping the tenant's data").timeout(DROP_TIMEOUT))
-        .step(step!(drop_role, "dropping the tenant's role"))
+        .step(step!(drop_role, "dropping the tenant's role").timeout(DROP_TIMEOUT))
         .step(step!(forget, "freeing the tenant's names"))
 }
 

@@ -76,8 +76,8 @@ pub(super) fn lock(name: &str) -> String {
 
 /// Makes tables and functions in a database, as a block's statements. Run again it changes nothing.
 pub(super) fn install() -> String {
-    // `held < token`: the first look of a later attempt. Sessions of earlier ones that run a statement
-    // outside of any transaction are ended, and waited for, before the row is raised.
+    // Sessions that run a statement outside of any transaction, of earlier attempts or of an earlier try of this
+    // one, are ended, and waited for, before the row is raised.
     let fence = format!(
         "CREATE OR REPLACE FUNCTION {SYSTEM_SCHEMA}.fence(subject uuid, token bigint) RETURNS void
         LANGUAGE plpgsql AS $fence$
@@ -92,20 +92,22 @@ pub(super) fn install() -> String {
                 WHERE known.subject = fence.subject FOR UPDATE;
             IF held > fence.token THEN
                 RAISE EXCEPTION USING ERRCODE = '{FENCED}', MESSAGE = 'a later attempt has taken over';
-            ELSIF held < fence.token THEN
-                FOR session IN
-                    DELETE FROM {SYSTEM_SCHEMA}.sessions AS noted WHERE noted.subject = fence.subject RETURNING pid, started
-                LOOP
-                    PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-                        WHERE pid = session.pid AND backend_start = session.started;
-                    PERFORM pg_stat_clear_snapshot();
-                    -- Nobody goes on beside one that does not end in time.
-                    IF EXISTS (SELECT FROM pg_stat_activity
-                            WHERE pid = session.pid AND backend_start = session.started) THEN
-                        RAISE EXCEPTION USING ERRCODE = 'lock_not_available',
-                            MESSAGE = 'a session of an earlier attempt has not ended yet';
-                    END IF;
-                END LOOP;
+            END IF;
+            FOR session IN
+                DELETE FROM {SYSTEM_SCHEMA}.sessions AS noted
+                    WHERE noted.subject = fence.subject AND noted.pid <> pg_backend_pid() RETURNING pid, started
+            LOOP
+                PERFORM pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                    WHERE pid = session.pid AND backend_start = session.started;
+                PERFORM pg_stat_clear_snapshot();
+                -- Nobody goes on beside one that does not end in time, or is another login's to end.
+                IF EXISTS (SELECT FROM pg_stat_activity
+                        WHERE pid = session.pid AND coalesce(backend_start = session.started, true)) THEN
+                    RAISE EXCEPTION USING ERRCODE = 'lock_not_available',
+                        MESSAGE = 'a session of an earlier attempt has not ended yet';
+                END IF;
+            END LOOP;
+            IF held < fence.token THEN
                 UPDATE {SYSTEM_SCHEMA}.fences AS known SET token = fence.token, raised_at = now()
                     WHERE known.subject = fence.subject;
             END IF;

@@ -95,12 +95,15 @@ impl ServerAdmin {
         database: &ObjectName,
         connect: Connect,
     ) -> Result<(), AdminError> {
-        // Where there is no table of locks yet, nobody has been let in. Who waited for the first lock finds one.
+        // Where there is no fence yet, nobody has been let in. Who waited for the first lock finds the table of the
+        // later ones: by a query, since `to_regclass` would answer from memory the second time.
         let (first, later) = (sql::advisory_lock("tenantry:prepare"), fence::lock("prepare"));
-        // A query: `to_regclass` would answer from memory the second time.
-        let has_locks = format!(
-            "EXISTS (SELECT FROM pg_tables WHERE schemaname = '{SYSTEM_SCHEMA}' AND tablename = 'locks')"
-        );
+        let has = |table: &str| {
+            format!(
+                "EXISTS (SELECT FROM pg_tables WHERE schemaname = '{SYSTEM_SCHEMA}' AND tablename = '{table}')"
+            )
+        };
+        let (has_fences, has_locks) = (has("fences"), has("locks"));
         let name = database.quoted();
         let group = match connect {
             Connect::ByGroup => connect_group_block(database)?,
@@ -109,7 +112,7 @@ impl ServerAdmin {
         let block = sql::block(
             "",
             &format!(
-                "IF NOT {has_locks} THEN PERFORM {first}; END IF;
+                "IF NOT {has_fences} THEN PERFORM {first}; END IF;
                 IF {has_locks} THEN PERFORM {later}; END IF;
                 REVOKE ALL ON DATABASE {name} FROM PUBLIC;
                 REVOKE ALL ON SCHEMA public FROM PUBLIC;

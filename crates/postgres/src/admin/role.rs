@@ -73,14 +73,16 @@ impl ServerAdmin {
     pub async fn drop_role(&self, owner: Owner<'_>) -> Result<(), AdminError> {
         let task = "drop the tenant's role";
         let block = fence::block(owner.fence, DECLARATIONS, &drop_role(owner));
-        match self.run(task, block.clone()).await {
+        match self.run_past_tenants(task, block.clone()).await {
             // Named in another database, as a managed service's own that lets everybody in.
             Err(error) if error.code() == Some("2BP01") => {
-                let release = sql::block(DECLARATIONS, &release_role(owner));
+                let again = owner.check_role();
+                let body = format!("{again} {} {}", unlink_objects(owner.name, &again), release_role(owner));
+                let release = sql::block(DECLARATIONS, &body);
                 for database in self.databases_that_name(owner.name).await? {
                     self.run_in(&database, task, release.clone()).await?;
                 }
-                self.run(task, block).await.map(drop)
+                self.run_past_tenants(task, block).await.map(drop)
             }
             result => result.map(drop),
         }
@@ -117,7 +119,7 @@ impl ServerAdmin {
             )
         };
         let block = fence::block(owner.fence, "found_mark text; lent boolean;", &change);
-        self.run("change whether the tenant may log in", block).await.map(drop)
+        self.run_past_tenants("change whether the tenant may log in", block).await.map(drop)
     }
 }
 
@@ -150,7 +152,7 @@ pub(super) fn ensure_role(owner: Owner<'_>, spec: &RoleSpec<'_>, verifier: &Secr
 }
 
 /// What the blocks declare that [`drop_role`] and [`release_role`] stand in.
-const DECLARATIONS: &str = "found_mark text; lent boolean; object record;";
+const DECLARATIONS: &str = "found_mark text; lent boolean; giver name; object oid; objects oid[];";
 
 /// Statements that drop a role, if it is there and the owner's, after its sessions.
 fn drop_role(owner: Owner<'_>) -> String {
@@ -163,35 +165,65 @@ fn drop_role(owner: Owner<'_>) -> String {
 }
 
 /// Statements after which a role, if it is there and the owner's, has no session and nothing in the current
-/// database names it. Another tenant can name it in its own default privileges and in grants on its large objects, or let a third one do so.
+/// database names it. Another tenant can name it in its own default privileges and in grants on large objects.
 /// This login has the role's rights afterwards.
 fn release_role(owner: Owner<'_>) -> String {
     let name = sql::literal(owner.name.as_str());
+    // By way of `pg_shdepend`, which has an index for it.
+    let granted = format!(
+        "SELECT m.oid AS granted, pg_get_userbyid(acl.grantor) AS grantor
+            FROM pg_shdepend JOIN pg_largeobject_metadata m ON m.oid = objid, aclexplode(lomacl) acl
+            WHERE refclassid = 'pg_authid'::regclass AND refobjid = to_regrole({name}) AND deptype = 'a'
+                AND classid = 'pg_largeobject'::regclass AND acl.grantee = refobjid
+                AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    );
     format!(
         "{look}
         IF found_mark IS NOT NULL THEN
             {lend}
             PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = {name};
             -- `DROP OWNED` would take back only what this login granted.
-            FOR object IN SELECT m.oid, pg_get_userbyid(lomowner) AS owner, lomowner, lomacl
-                    FROM pg_shdepend JOIN pg_largeobject_metadata m ON m.oid = objid
-                    WHERE refclassid = 'pg_authid'::regclass AND refobjid = to_regrole({name}) AND deptype = 'a'
-                        AND classid = 'pg_largeobject'::regclass
-                        AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) LOOP
-                {lend_owner}
-                EXECUTE (SELECT coalesce(string_agg(format('REVOKE ALL ON LARGE OBJECT %s FROM %s CASCADE', object.oid,
-                        CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END), '; '), '')
-                    FROM (SELECT DISTINCT grantee FROM aclexplode(object.lomacl)
-                        WHERE grantor = object.lomowner AND grantee <> grantor) granted);
-                {give_owner_back}
+            FOR giver IN SELECT DISTINCT grantor FROM ({granted}) grants LOOP
+                {lend_giver}
+                EXECUTE format('SET LOCAL ROLE %I', giver);
+                FOR object IN SELECT DISTINCT granted FROM ({granted}) grants WHERE grantor = giver LOOP
+                    EXECUTE format('REVOKE ALL ON LARGE OBJECT %s FROM {quoted} CASCADE', object);
+                END LOOP;
+                SET LOCAL ROLE NONE;
+                {give_giver_back}
             END LOOP;
             DROP OWNED BY {quoted};
         END IF;",
         look = owner.check_role(),
-        lend_owner = sql::lend("object.owner"),
-        give_owner_back = sql::give_back("object.owner"),
+        lend_giver = sql::lend("giver"),
+        give_giver_back = sql::give_back("giver"),
         lend = sql::lend(&name),
         quoted = owner.name.quoted(),
+    )
+}
+
+/// Statements that drop a role's large objects in the current database, which stand outside of schemas. Each takes
+/// one of the locks that all sessions share, until commit: so in batches, each a transaction. `again` comes first in
+/// those after the first one; it reads the mark. The block has declared `objects oid[]`, `found_mark` and `lent`.
+pub(super) fn unlink_objects(role: &ObjectName, again: &str) -> String {
+    let name = sql::literal(role.as_str());
+    format!(
+        "LOOP
+            SELECT array_agg(oid) INTO objects FROM (
+                SELECT oid FROM pg_largeobject_metadata
+                WHERE lomowner = to_regrole({name}) AND oid > coalesce(objects[500], 0)
+                ORDER BY oid LIMIT 500) batch;
+            EXIT WHEN objects IS NULL;
+            {lend}
+            PERFORM lo_unlink(unlinked) FROM unnest(objects) AS unlinked;
+            {give_back}
+            EXIT WHEN objects[500] IS NULL;
+            COMMIT;
+            {again}
+            IF found_mark IS NULL THEN RETURN; END IF;
+        END LOOP;",
+        lend = sql::lend(&name),
+        give_back = sql::give_back(&name),
     )
 }
 

@@ -92,7 +92,7 @@ impl ServerAdmin {
         let (name, quoted) = (sql::literal(owner.name.as_str()), owner.name.quoted());
         let again = format!("{} {}", fence::perform(owner.fence), owner.check_schema());
         // Each table, index and sequence takes one of the locks that all sessions share, until commit: many
-        // of them go in batches, each a transaction with the fence. Large objects stand outside of schemas.
+        // of them go in batches, each a transaction with the fence.
         let body = format!(
             "{look}
             IF found_mark IS NULL THEN RETURN; END IF;
@@ -105,29 +105,15 @@ impl ServerAdmin {
                 {again}
                 IF found_mark IS NULL THEN RETURN; END IF;
             END LOOP;
-            LOOP
-                SELECT array_agg(oid) INTO objects FROM (
-                    SELECT oid FROM pg_largeobject_metadata
-                    WHERE lomowner = to_regrole({name}) AND oid > coalesce(objects[500], 0)
-                    ORDER BY oid LIMIT 500) batch;
-                EXIT WHEN objects IS NULL;
-                {lend}
-                PERFORM lo_unlink(object) FROM unnest(objects) AS object;
-                {give_back}
-                EXIT WHEN objects[500] IS NULL;
-                COMMIT;
-                {again}
-                IF found_mark IS NULL THEN RETURN; END IF;
-            END LOOP;
+            {unlink}
             DROP SCHEMA {quoted} CASCADE;",
             look = owner.check_schema(),
             relations = relations(owner.name),
-            lend = sql::lend(&name),
-            give_back = sql::give_back(&name),
+            unlink = role::unlink_objects(owner.name, &again),
         );
         let declarations = "found_mark text; tables text; objects oid[]; lent boolean;";
         let block = fence::block(owner.fence, declarations, &body);
-        self.run("drop the tenant's schema", block).await.map(drop)
+        self.run_past_tenants("drop the tenant's schema", block).await.map(drop)
     }
 }
 

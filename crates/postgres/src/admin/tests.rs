@@ -357,7 +357,7 @@ async fn large_objects_beyond_what_one_transaction_can_lock_end_with_their_tenan
 async fn what_other_tenants_grant_a_role_does_not_keep_it() {
     let bench = Bench::new("granted").await;
     let mut clients = Vec::new();
-    for tenant in ["tenant_granted_1", "tenant_granted_2", "tenant_granted_3"] {
+    for tenant in ["tenant_granted_1", "tenant_granted_2", "tenant_granted_3", "tenant_granted_4"] {
         bench.tenant_without_tables(tenant).await;
         clients.push(bench.log_in(tenant, "pw", &bench.database).await.unwrap());
     }
@@ -369,18 +369,79 @@ async fn what_other_tenants_grant_a_role_does_not_keep_it() {
     clients[1].batch_execute("GRANT SELECT ON LARGE OBJECT 71002 TO tenant_granted_3").await.unwrap();
     let grants = "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO tenant_granted_1";
     clients[2].batch_execute(grants).await.unwrap();
-    // In a database that lets everybody in, as a managed service's own.
+    // In a circle, and one way out of it.
+    clients[0]
+        .batch_execute(
+            "SELECT lo_create(71004);
+        GRANT SELECT ON LARGE OBJECT 71004 TO tenant_granted_2, tenant_granted_4 WITH GRANT OPTION",
+        )
+        .await
+        .unwrap();
+    clients[1]
+        .batch_execute(
+            "GRANT SELECT ON LARGE OBJECT 71004 TO tenant_granted_4 WITH GRANT OPTION;
+        GRANT SELECT ON LARGE OBJECT 71004 TO tenant_granted_3",
+        )
+        .await
+        .unwrap();
+    clients[3]
+        .batch_execute("GRANT SELECT ON LARGE OBJECT 71004 TO tenant_granted_2 WITH GRANT OPTION")
+        .await
+        .unwrap();
+    // In a database that lets everybody in and make functions, as a managed service's own may.
     bench.admin.execute("CREATE DATABASE granted_elsewhere").await.unwrap();
+    let mut open = bench.admin.session(&name("granted_elsewhere"), "test").await.unwrap();
+    sqlx::raw_sql("GRANT CREATE ON SCHEMA public TO PUBLIC").execute(&mut *open).await.unwrap();
+    drop(open);
     let elsewhere = bench.log_in("tenant_granted_1", "pw", &name("granted_elsewhere")).await.unwrap();
     let grants = "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO tenant_granted_3;
-        SELECT lo_create(71003); GRANT SELECT ON LARGE OBJECT 71003 TO tenant_granted_3";
+        SELECT lo_create(71003); GRANT SELECT ON LARGE OBJECT 71003 TO tenant_granted_3;
+        CREATE FUNCTION public.format(text, name) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+            GRANT tenantry_owner TO tenant_granted_1; RETURN pg_catalog.format($1, $2); END $$";
     elsewhere.batch_execute(grants).await.unwrap();
-    for tenant in ["tenant_granted_3", "tenant_granted_1", "tenant_granted_2"] {
+    let third = name("tenant_granted_3");
+    bench.admin.drop_schema(owner(&third, &mark(&third))).await.unwrap();
+    bench.admin.drop_role(owner(&third, &mark(&third))).await.unwrap();
+    let read = "SELECT loread(lo_open(71004, 262144), 1)";
+    clients[3]
+        .batch_execute(&format!("BEGIN; {read}; COMMIT"))
+        .await
+        .expect("the others keep what they have");
+    let raised = clients[0].batch_execute("SET ROLE tenantry_owner").await.unwrap_err();
+    assert_eq!(raised.code().unwrap().code(), "42501", "{raised:?}");
+    for tenant in ["tenant_granted_2", "tenant_granted_1", "tenant_granted_4"] {
         let tenant = name(tenant);
         bench.admin.drop_schema(owner(&tenant, &mark(&tenant))).await.unwrap();
         bench.admin.drop_role(owner(&tenant, &mark(&tenant))).await.unwrap();
     }
     bench.admin.execute("DROP DATABASE granted_elsewhere WITH (FORCE)").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_transaction_that_a_tenant_leaves_open_keeps_no_role_and_no_schema() {
+    let bench = Bench::new("open").await;
+    let limits = AdminLimits { lock_timeout: Duration::from_secs(2), ..AdminLimits::default() };
+    let admin = admin(crate::fixture::server().await, &bench.database, limits);
+    let (hostile, other) = (name("tenant_open"), name("tenant_open_other"));
+    for tenant in [&hostile, &other] {
+        bench.tenant(tenant.as_str(), &notes()).await;
+    }
+    let log_in = async || bench.log_in("tenant_open", "pw", &bench.database).await.unwrap();
+    let session = log_in().await;
+    let privileges =
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA tenant_open_other GRANT SELECT ON TABLES TO tenant_open;
+        BEGIN; ALTER DEFAULT PRIVILEGES IN SCHEMA tenant_open_other GRANT INSERT ON TABLES TO tenant_open";
+    session.batch_execute(privileges).await.unwrap();
+    admin.drop_schema(owner(&other, &mark(&other))).await.unwrap();
+    let session = log_in().await;
+    let privileges = "BEGIN; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO tenant_open_other";
+    session.batch_execute(privileges).await.unwrap();
+    admin.drop_role(owner(&other, &mark(&other))).await.unwrap();
+    // And not itself from being suspended.
+    let session = log_in().await;
+    session.batch_execute("BEGIN; ALTER ROLE CURRENT_USER PASSWORD 'another'").await.unwrap();
+    admin.set_role_login(owner(&hostile, &mark(&hostile)), false).await.unwrap();
+    assert!(session.simple_query("SELECT 1").await.is_err(), "its session was ended");
 }
 
 #[tokio::test]
@@ -572,14 +633,25 @@ async fn a_frozen_worker_s_transaction_does_not_hold_the_fence_for_ever() {
 
 #[tokio::test]
 async fn a_statement_outside_of_transactions_ends_when_a_later_attempt_begins() {
-    let bench = Bench::new("session").await;
-    let tenant = bench.tenant_without_tables("tenant_session").await;
+    the_next_ends_the_session("tenant_session", 6).await;
+}
+
+#[tokio::test]
+async fn a_statement_outside_of_transactions_ends_when_the_same_attempt_tries_again() {
+    the_next_ends_the_session("tenant_session_again", 5).await;
+}
+
+/// While one with token 5 is in the middle of such a statement.
+async fn the_next_ends_the_session(tenant: &str, token: i64) {
+    let bench = Bench::new(tenant).await;
+    let tenant = bench.tenant_without_tables(tenant).await;
     let mark = mark(&tenant);
     let app = app(&[("-- no-transaction\nSELECT pg_sleep(60)", None)]);
     let early = bench.admin.migrate(&bench.database, owner_at(&tenant, &mark, 5), &app, None);
     let later = async {
         // Once the early one sleeps.
-        let asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()";
+        let asleep = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%'
+            AND datname = current_database() AND pid <> pg_backend_pid()";
         loop {
             let mut connection = bench.admin.connection("test").await.unwrap();
             let count: i64 =
@@ -588,7 +660,7 @@ async fn a_statement_outside_of_transactions_ends_when_a_later_attempt_begins() 
                 break;
             }
         }
-        bench.admin.drop_schema(owner_at(&tenant, &mark, 6)).await
+        bench.admin.drop_schema(owner_at(&tenant, &mark, token)).await
     };
     let (early, later) = futures::future::join(early, later).await;
     assert!(early.is_err());
