@@ -46,13 +46,17 @@ pub async fn enqueue_in_tx(
 }
 
 impl Registry {
-    /// Forgets jobs that ended before a time, and queue consumers that were last seen before it.
-    /// Answers how many jobs. The tables are apalis', made by its own migrations.
-    pub async fn job_forget(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
+    /// Forgets jobs that ended before a time; answers how many. The tables are apalis', made by its own migrations.
+    pub async fn jobs_forget(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
         let done = sqlx::query("DELETE FROM apalis.jobs WHERE done_at < $1")
             .bind(before)
             .execute(&self.housekeeping)
             .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Forgets queue consumers without jobs that were last seen before a time.
+    pub async fn consumers_forget(&self, before: DateTime<Utc>) -> Result<(), RegistryError> {
         sqlx::query(
             "DELETE FROM apalis.workers WHERE last_seen < $1
                  AND NOT EXISTS (SELECT 1 FROM apalis.jobs WHERE lock_by = workers.id)",
@@ -60,7 +64,7 @@ impl Registry {
         .bind(before)
         .execute(&self.housekeeping)
         .await?;
-        Ok(done.rows_affected())
+        Ok(())
     }
 
     /// When the queue last heard from a consumer, in seconds from now; none: it is not known.

@@ -61,12 +61,12 @@ const ALL: &[Reconciler] = reconcilers![
     fill_warm_databases every 5 s,
     verify_domains every 5 s,
     purge_due every 10 s,
+    forget_jobs every 30 s,
     sample_usage every 60 s,
     compact_usage every 60 s,
     forget_domains every 300 s,
     drop_trials every 300 s,
     forget_idempotency every 300 s,
-    forget_jobs every 300 s,
     forget_operations every 300 s,
     forget_fences every 3600 s,
 ];
