@@ -11,8 +11,8 @@ use std::{
 use sqlx::{Connection, PgConnection, pool::PoolConnectionMetadata};
 use tokio::time::{Instant, timeout};
 
-/// A connection that was idle for longer than this is asked for a sign of life.
-const TRUSTED_IDLE: Duration = Duration::from_millis(500);
+/// A connection that was idle for longer than this is asked for a sign of life. No restart of a server is faster.
+const TRUSTED_IDLE: Duration = Duration::from_millis(100);
 
 /// How long the sign of life may take: a small part of the statement's own limit.
 const PING: Duration = Duration::from_secs(1);
