@@ -92,52 +92,7 @@ struct Entry {
     lookups: AtomicU8,
     /// Grows with each load: a slow one must not overwrite a later one.
     load: u64,
-    names: NearNames,
     route: Route,
-}
-
-/// The names of a route as far as there is room: those of [`Route`] are several places in memory away.
-#[derive(Debug)]
-struct NearNames([u8; 80]);
-
-impl NearNames {
-    /// Each is its length, with [`DOMAIN`](Self::DOMAIN) if it is one, and its bytes.
-    fn of(route: &Route) -> Self {
-        let mut names = [0; 80];
-        let mut rest = &mut names[..];
-        for name in names_of(route) {
-            let Some((kind, text)) = Self::kind_and_text(name) else { continue };
-            if text.len() < rest.len() {
-                rest[0] = kind | u8::try_from(text.len()).expect("fewer than 80");
-                rest[1..=text.len()].copy_from_slice(text.as_bytes());
-                rest = &mut rest[1 + text.len()..];
-            }
-        }
-        Self(names)
-    }
-
-    fn has(&self, name: RouteName<'_>) -> bool {
-        let Some((kind, text)) = Self::kind_and_text(name) else { return false };
-        let mut rest = &self.0[..];
-        while let Some((first, after)) = rest.split_first().filter(|(first, _)| **first != 0) {
-            let (own, others) = after.split_at(usize::from(first & !Self::DOMAIN));
-            if first & Self::DOMAIN == kind && own == text.as_bytes() {
-                return true;
-            }
-            rest = others;
-        }
-        false
-    }
-
-    const DOMAIN: u8 = 0x80;
-
-    fn kind_and_text(name: RouteName<'_>) -> Option<(u8, &str)> {
-        match name {
-            RouteName::Id(_) => None,
-            RouteName::Label(label) => Some((0, label)),
-            RouteName::Domain(domain) => Some((Self::DOMAIN, domain)),
-        }
-    }
 }
 
 impl Deref for CachedRoute {
@@ -149,10 +104,6 @@ impl Deref for CachedRoute {
 }
 
 impl CachedRoute {
-    fn has(&self, name: RouteName<'_>) -> bool {
-        self.0.names.has(name) || name.is_of(self)
-    }
-
     /// Whether both are the same load.
     pub(crate) fn is_same_load(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -277,9 +228,9 @@ impl Store {
     pub(super) fn find(&self, name: RouteName<'_>, now: Instant) -> Found {
         let route = match name {
             RouteName::Id(id) => self.routes.get(&id),
-            _ => self.by_name(name).filter(|route| route.has(name)),
+            _ => self.by_name(name),
         };
-        if let Some(route) = route {
+        if let Some(route) = route.filter(|route| name.is_of(route)) {
             let standing = self.standing(&route, now);
             return Found::Route(route, standing);
         }
@@ -360,7 +311,6 @@ impl Store {
     ) -> CachedRoute {
         let id = route.tenant_id;
         let fresh = CachedRoute(Arc::new(Entry {
-            names: NearNames::of(&route),
             route,
             read_at: now,
             load: before.load,
@@ -527,7 +477,6 @@ pub(crate) mod tests {
         let (store, now) = (store(), Instant::now());
         let mut acme = route(1, "acme");
         acme.subdomain = Some(Slug::parse("shop").unwrap());
-        // More than there is room for near the route.
         let long = format!("{}.example.com", "a".repeat(60));
         let domains =
             ["a.example.com", &long, "b.example.com", "c.example.com", "d.example.com", "e.example.com"];
