@@ -46,18 +46,22 @@ async fn forget(app: &TestApp, tenant: &Signup) {
         .unwrap();
 }
 
+/// By kind and name.
+fn sorted(mut objects: Vec<(String, String, Value)>) -> Vec<(String, String, Value)> {
+    objects.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+    objects
+}
+
 /// The kinds and names of a part of an audit that are this test's: others share the server.
 fn own(app: &TestApp, objects: &Value) -> Vec<(String, String, Value)> {
     let objects = objects.as_array().unwrap().iter();
-    let mut own: Vec<_> = objects
+    let own = objects
         .map(|object| {
             let text = |field: &str| object[field].as_str().unwrap().to_owned();
             (text("kind"), text("name"), object["tenantId"].clone())
         })
-        .filter(|(_, name, _)| name.contains(&app.suffix))
-        .collect();
-    own.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-    own
+        .filter(|(_, name, _)| name.contains(&app.suffix));
+    sorted(own.collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,15 +108,11 @@ async fn an_audit_after_the_registry_was_restored_names_what_each_side_lacks_and
 
     let before = app.on_server().await;
     let found = audit().await;
-    let sorted = |mut entries: [(String, String, Value); 4]| {
-        entries.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-        entries
-    };
     let object = |slug: &str| format!("tenant_{}", slug.replace('-', "_"));
     let entry = |kind: &str, tenant: &Signup| (kind.to_owned(), object(&tenant.slug), json!(tenant.id));
     assert_eq!(
         own(&app, &found["unknown"]),
-        sorted([
+        sorted(vec![
             entry("database", &later_too),
             entry("role", &later),
             entry("role", &later_too),
@@ -122,7 +122,7 @@ async fn an_audit_after_the_registry_was_restored_names_what_each_side_lacks_and
     );
     assert_eq!(
         own(&app, &found["missing"]),
-        sorted([
+        sorted(vec![
             entry("database", &purged_too),
             entry("role", &purged),
             entry("role", &purged_too),

@@ -296,7 +296,7 @@ impl ServerAdmin {
     }
 
     /// A session for locks that live as long as it, on what is of the whole server (locks are of one database). In
-    /// the database that all installations see, and that lets no tenant in.
+    /// the database that all installations see, and that lets no tenant in unless a managed service keeps it open.
     async fn guard(&self, task: &'static str) -> Result<AdminConnection, AdminError> {
         self.session(&template::name(MAINTENANCE.into())?, task).await
     }
@@ -341,21 +341,18 @@ impl ServerAdmin {
             .fetch_one(&mut *connection)
             .await
             .map_err(|e| self.failed(task, e))?;
-        let mut statement = Box::pin(self.run_on(connection, task, sql));
-        loop {
-            tokio::select! {
-                biased;
-                done = &mut statement => return done,
-                () = tokio::time::sleep(self.limits.lock_timeout / 3) => {
-                    tokio::select! {
-                        biased;
-                        done = &mut statement => return done,
-                        ended = self.run(task, blockers::end(backend)) => if let Err(error) = ended {
-                            tracing::debug!(%error, "whoever holds the locks stays");
-                        }
-                    }
+        let end_blockers = async {
+            loop {
+                tokio::time::sleep(self.limits.lock_timeout / 3).await;
+                if let Err(error) = self.run(task, blockers::end(backend)).await {
+                    tracing::debug!(%error, "whoever holds the locks stays");
                 }
             }
+        };
+        tokio::select! {
+            biased;
+            done = self.run_on(connection, task, sql) => done,
+            never = end_blockers => never,
         }
     }
 

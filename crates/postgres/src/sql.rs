@@ -52,7 +52,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// PL/pgSQL that gives this login the rights of a role (an expression), unless it has them: to end its sessions,
-/// drop what it owns, or take back what it granted. Whoever made the role may grant it, but does not have its rights. Declare `lent boolean`.
+/// drop what it owns, or take back what it granted. Whoever made the role may grant it, but does not have its
+/// rights. Declare `lent boolean`.
 pub(crate) fn lend(role: &str) -> String {
     format!(
         "lent := NOT pg_has_role({role}, 'USAGE');

@@ -6,6 +6,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::{
     operation::{OperationKind, ProvisionState},
+    placement::Placement,
     plan::Tier,
     purpose::Purpose,
     tenant::TenantPhase,
@@ -213,16 +214,21 @@ async fn make_schema(work: &Work<Provision>) -> StepResult {
         tracing::warn!("warm tenant {warm} is gone; making the tenant anew");
     }
     let secret = work.role_password(&placement).await?;
-    let role = RoleSpec {
-        secret: &secret,
-        login: &placement.login,
-        connection_limit: Some(work.resources.settings.tenant_connections),
-        may_log_in: true,
-    };
+    let role = role(work, &placement, &secret);
     server.call(server.admin.ensure_extensions(&placement.database, &app.manifest.extensions)).await?;
     let report = server.call(server.admin.create_schema(owner, &role, app)).await?;
     work.note_schema_version(&placement, report.to);
     Ok(Done::Now)
+}
+
+/// What the tenant's role is to be.
+fn role<'a>(work: &Work<Provision>, placement: &'a Placement, secret: &'a SecretString) -> RoleSpec<'a> {
+    RoleSpec {
+        secret,
+        login: &placement.login,
+        connection_limit: Some(work.resources.settings.tenant_connections),
+        may_log_in: true,
+    }
 }
 
 async fn drop_schema(work: &Work<Provision>) -> Result<(), StepError> {
@@ -254,12 +260,7 @@ async fn make_database(work: &Work<Provision>) -> StepResult {
     let app = work.app().await?;
     work.resources.ensure_login(&server, &placement.login).await?;
     let secret = work.role_password(&placement).await?;
-    let role = RoleSpec {
-        secret: &secret,
-        login: &placement.login,
-        connection_limit: Some(work.resources.settings.tenant_connections),
-        may_log_in: true,
-    };
+    let role = role(work, &placement, &secret);
     let label = &work.resources.settings.label;
     server.call(server.admin.create_database(work.owner(&placement), &role, app, label)).await?;
     Ok(Done::Now)

@@ -7,8 +7,8 @@
 //! the transaction ends, so that two workers' effects on one subject never run beside each other.
 //!
 //! A statement that PostgreSQL runs only outside of transactions either acts on a name that only this
-//! attempt can have (see `database`), or runs in a session that is noted under the fence: the first higher
-//! token ends such sessions before it goes on.
+//! attempt can have (see `database`), or runs in a session that is noted under the fence: whoever takes the
+//! fence next, a later attempt or another try of this one, ends such sessions before it goes on.
 //!
 //! Locks and notes are rows that tenants cannot reach. Advisory locks are not: any session may hold any.
 //!

@@ -1,5 +1,7 @@
 //! Template databases: an app's tables at its newest version, ready to be copied.
 
+use std::sync::LazyLock;
+
 use tenantry_domain::{
     app::{App, AppVersion},
     names::ObjectName,
@@ -139,11 +141,13 @@ pub(super) fn build_lock(hash: &str) -> String {
     format!("tenantry:template:{hash}")
 }
 
+/// Stands for what every template has beside its app's tables. Made once: every sign-up asks for its app's hash.
+static SYSTEM: LazyLock<String> = LazyLock::new(|| sql::fingerprint(&[&fence::install()]));
+
 /// Differs when anything does that a template is made of.
 pub(super) fn hash(app: &App, label: &str) -> String {
     let versions: Vec<_> = app.migrations.iter().map(|migration| migration.version.to_string()).collect();
-    let system = fence::install();
-    let mut parts = vec![label, &system, app.name.as_str(), app.seed.as_deref().unwrap_or_default()];
+    let mut parts = vec![label, SYSTEM.as_str(), app.name.as_str(), app.seed.as_deref().unwrap_or_default()];
     for (migration, version) in app.migrations.iter().zip(&versions) {
         parts.extend([version, migration.up.as_str()]);
         parts.push(migration.down.as_deref().unwrap_or_default());
