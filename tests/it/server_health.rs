@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use tenantry_cli::embedded::database_url;
 use tenantry_postgres::embedded::{Durability, EmbeddedPostgres};
 use tenantry_tests::{TestApp, server, within::within};
 
@@ -223,6 +224,41 @@ async fn a_sign_up_waits_when_no_server_can_be_reached_and_goes_on_when_one_is_b
     end(&mut other, Outage::Stopped).await;
     app.until_zero("SELECT count(*) FROM tenants WHERE status <> 'active'").await;
     assert_eq!(app.count("SELECT count(*) FROM placements WHERE state = 'serving'").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_on_a_server_without_free_connections_waits_however_long_that_lasts() {
+    let small = server::start_small(30).await.unwrap();
+    let mut app = TestApp::start().await;
+    app.add_server("alpha", &small).await;
+    app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
+    let old = app.sign_up("old", "premium", "crm").await;
+    app.stop_worker().await;
+    // The data plane's and the worker's idle ones are given back in the meantime.
+    let mut taken = Vec::new();
+    within(Duration::from_secs(20), "all connections are taken", async || {
+        while let Ok(connection) =
+            PgConnection::connect(database_url(&small, "postgres").expose_secret()).await
+        {
+            taken.push(connection);
+        }
+        taken.len() >= 27
+    })
+    .await;
+    app.start_worker(app.worker_settings()).await;
+    let waiting =
+        [app.begin_sign_up(&app.slug("new"), "premium").await, begin_suspend(&app, &old.slug).await];
+    for id in &waiting {
+        let operation = app.operation_is(id, "waiting").await;
+        assert!(operation["message"].as_str().unwrap().contains("53300"), "{operation}");
+    }
+    // More often than a step may fail.
+    app.until_zero("SELECT count(*) FROM operations WHERE finished_at IS NULL AND attempts < 8").await;
+    drop(taken);
+    for id in &waiting {
+        let ended = app.operation_ended(id).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,9 @@ pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 static SERVER: OnceCell<EmbeddedPostgres> = OnceCell::const_new();
 
+/// Enough for the tests that run beside each other.
+pub(crate) const MAX_CONNECTIONS: u32 = 600;
+
 /// A migrated registry that each test's is copied from.
 const TEMPLATE: &str = "registry_template";
 
@@ -53,7 +56,8 @@ pub async fn shared() -> &'static EmbeddedPostgres {
 pub async fn of_frozen_workers() -> Arc<EmbeddedPostgres> {
     static OF_FROZEN: OnceCell<Arc<EmbeddedPostgres>> = OnceCell::const_new();
     let start = async || {
-        let started = RUNTIME.spawn(start(Durability::Volatile));
+        // Every frozen worker keeps its connections.
+        let started = RUNTIME.spawn(start_from(search(), Durability::Volatile, 3_000));
         let postgres = started.await.expect("no panic").expect("a PostgreSQL server for the tests");
         let mut connection = admin(&postgres, "postgres").await;
         for statement in ["ALTER SYSTEM SET authentication_timeout = '5s'", "SELECT pg_reload_conf()"] {
@@ -69,19 +73,28 @@ pub async fn of_frozen_workers() -> Arc<EmbeddedPostgres> {
 /// # Errors
 /// PostgreSQL is not found or does not start.
 pub async fn start(durability: Durability) -> anyhow::Result<EmbeddedPostgres> {
-    start_from(search(), durability).await
+    start_from(search(), durability, MAX_CONNECTIONS).await
+}
+
+/// The same with few connections, to be used up.
+///
+/// # Errors
+/// PostgreSQL is not found or does not start.
+pub async fn start_small(max_connections: u32) -> anyhow::Result<EmbeddedPostgres> {
+    start_from(search(), Durability::Volatile, max_connections).await
 }
 
 /// The same with the programs of a folder.
 pub(crate) async fn start_from(
     search: SearchPath,
     durability: Durability,
+    max_connections: u32,
 ) -> anyhow::Result<EmbeddedPostgres> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let data_dir = std::env::temp_dir().join(format!("tenantry-tests-{}-{number}", std::process::id()));
     let config =
-        EmbeddedConfig { durability, max_connections: 600, ..EmbeddedConfig::throwaway(data_dir, search) };
+        EmbeddedConfig { durability, max_connections, ..EmbeddedConfig::throwaway(data_dir, search) };
     Ok(EmbeddedPostgres::start(config).await?)
 }
 

@@ -108,7 +108,9 @@ pub fn skipped(why: &str) {
 
 async fn start(bin_dir: PathBuf, admin: Admin) -> VersionedServer {
     let search = SearchPath { bin_dir: Some(bin_dir), path: None };
-    let postgres = server::start_from(search, Durability::Volatile).await.expect("a PostgreSQL server");
+    let postgres = server::start_from(search, Durability::Volatile, server::MAX_CONNECTIONS)
+        .await
+        .expect("a PostgreSQL server");
     let login = match admin {
         Admin::Superuser => AdminLogin::superuser(&postgres),
         Admin::Plain => {

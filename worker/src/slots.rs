@@ -20,7 +20,7 @@ use crate::Concurrency;
 /// A server on which no operation has begun or ended for this long is not waited for in a slot of the lane.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// When an operation tries again for which a server has no slot.
+/// When an operation tries again for which a server has no slot, or no connection.
 pub(crate) const AGAIN_AFTER: Duration = Duration::from_millis(500);
 
 /// See the module.

@@ -39,6 +39,13 @@ pub enum StepError {
     /// operation waits, without a worker.
     #[error("waits for a slot: enough operations of this worker are at work on server {0}")]
     ServerBusy(ServerId),
+    /// A tenant server has no connection left. No try of the step: whoever has them gives them back at some time, so
+    /// the operation waits, without a worker.
+    #[error("{message}")]
+    ServerFull {
+        /// For a person.
+        message: String,
+    },
     /// Something is missing on a server that was prepared there once. The next try prepares it anew; a second
     /// failure of the kind is permanent.
     #[error("{message}")]
@@ -85,6 +92,9 @@ impl StepError {
                 unsent: error.is_unsent(),
                 known: false,
             };
+        }
+        if error.is_full() {
+            return Self::ServerFull { message };
         }
         if error.is_unprepared() {
             return Self::Unprepared { message };

@@ -271,7 +271,7 @@ impl Execution<'_> {
                     }
                     return Ok(Tried::Away(server, message));
                 }
-                Err(error @ StepError::ServerBusy(_)) => {
+                Err(error @ (StepError::ServerBusy(_) | StepError::ServerFull { .. })) => {
                     return Ok(Tried::Pending(slots::AGAIN_AFTER, error.to_string()));
                 }
                 Err(error) => error,

@@ -78,7 +78,7 @@ impl Execution<'_> {
                     let until = Transition::Waiting(settings.away_pause, server);
                     return self.wait_to_undo(index, until, message).await.map(Some);
                 }
-                Err(error @ StepError::ServerBusy(_)) => {
+                Err(error @ (StepError::ServerBusy(_) | StepError::ServerFull { .. })) => {
                     let until = Transition::Waiting(slots::AGAIN_AFTER, None);
                     return self.wait_to_undo(index, until, error.to_string()).await.map(Some);
                 }

@@ -181,6 +181,11 @@ impl AdminError {
         matches!(self, Self::Unreachable { .. }) || self.code().is_some_and(|code| code.starts_with("57P"))
     }
 
+    /// Whether the server, the database or the admin login has no connection left.
+    pub fn is_full(&self) -> bool {
+        self.code() == Some("53300")
+    }
+
     /// Whether something is missing that is prepared once for all tenants of the server: a login, the owner role,
     /// the fence, the shared database.
     pub fn is_unprepared(&self) -> bool {
