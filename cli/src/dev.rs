@@ -6,7 +6,6 @@ use anyhow::Context;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::SystemClock;
-use tenantry_http::AccessLog;
 use tenantry_postgres::embedded::EmbeddedConfig;
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     embedded::{Embedded, KeptSecrets},
     platform::{Platform, PlatformConfig},
     roles::{control_plane::ApiArgs, data_plane::ServingArgs},
-    settings::{AdminArgs, DomainArgs, EmbeddedArgs, KekArgs, default_data_dir},
+    settings::{AdminArgs, DomainArgs, EmbeddedArgs, KekArgs, ListenerArgs, default_data_dir},
     shutdown,
 };
 
@@ -47,10 +46,8 @@ pub struct DevArgs {
     #[arg(long, env = "TENANTRY_APPS_DIR", value_name = "DIR")]
     apps_dir: Option<PathBuf>,
 
-    /// Which requests to log, one line each: off, all, or one in N as 1/N.
-    #[arg(long, env = "TENANTRY_ACCESS_LOG", default_value_t = AccessLog::Off, value_name = "WHICH")]
-    access_log: AccessLog,
-
+    #[command(flatten)]
+    listener: ListenerArgs,
     #[command(flatten)]
     admin: AdminArgs,
     #[command(flatten)]
@@ -98,8 +95,8 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
             admin_addr: args.admin.admin_addr,
             apps: app_folder::read_all_of(apps_dir.as_deref())?,
             tenant_server: embedded.as_ref().map(Embedded::tenant_server),
-            control_plane: args.api.settings(&args.domain.base_domain, args.access_log),
-            data_plane: args.serving.settings(&args.domain.base_domain, args.access_log),
+            control_plane: args.api.settings(&args.domain.base_domain, &args.listener),
+            data_plane: args.serving.settings(&args.domain.base_domain, &args.listener),
             worker: tenantry_worker::Settings { name: unique_name(), ..Default::default() },
         },
         SystemClock::shared(),

@@ -69,8 +69,9 @@ impl ControlPlane {
             watch.stop();
             std::future::pending::<io::Result<()>>().await
         };
+        let connections = self.state.settings.connections.clone();
         tokio::select! {
-            ended = tenantry_http::serve(listener, self.router(), stop) => ended,
+            ended = tenantry_http::serve(listener, self.router(), routes::PLANE, connections, stop) => ended,
             never = end_waits => never,
         }
     }

@@ -23,6 +23,9 @@ use crate::{
     visitor,
 };
 
+/// What its metrics are labelled with.
+pub(crate) const PLANE: &str = "control";
+
 /// Every endpoint that needs a key.
 fn authenticated() -> OpenApiRouter<ApiState> {
     OpenApiRouter::new()
@@ -105,7 +108,7 @@ pub(crate) fn router(state: &ApiState) -> Router {
         .with_state(state.clone())
         .merge(SwaggerUi::new("/docs").url("/openapi.json", document));
     let edge = Edge {
-        plane: "control",
+        plane: PLANE,
         max_body: state.settings.max_body,
         clock: Arc::clone(&state.clock),
         cors: None,

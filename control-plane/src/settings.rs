@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use tenantry_domain::{app::AppName, plan::PlanName};
-use tenantry_http::AccessLog;
+use tenantry_http::{AccessLog, ConnectionLimits};
 
 use crate::trusted_proxy::TrustedProxy;
 
@@ -22,6 +22,8 @@ pub struct Settings {
     pub max_body: usize,
     /// Which requests are logged.
     pub access_log: AccessLog,
+    /// What clients may hold open.
+    pub connections: ConnectionLimits,
 }
 
 impl Settings {
@@ -38,6 +40,7 @@ impl Default for Settings {
             default_app: None,
             max_body: Self::MAX_BODY,
             access_log: AccessLog::Off,
+            connections: ConnectionLimits::default(),
         }
     }
 }

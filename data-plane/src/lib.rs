@@ -24,12 +24,19 @@ use axum::Router;
 use tenantry_domain::{Clock, envelope};
 use tenantry_http::Edge;
 use tenantry_registry::Registry;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    asks::Asks, branding::Brandings, catalogs::Catalogs, outcomes::Outcomes, pool::Pools, resolve::Rules,
-    serve::Runner, state::Plane, usage::Usage,
+    asks::Asks,
+    branding::Brandings,
+    catalogs::Catalogs,
+    outcomes::Outcomes,
+    pool::Pools,
+    resolve::Rules,
+    serve::{Runner, turns_for_large_bodies},
+    state::Plane,
+    usage::Usage,
 };
 pub use crate::{
     http::openapi,
@@ -47,6 +54,9 @@ impl std::fmt::Debug for DataPlane {
         f.debug_struct("DataPlane").field("routes", &self.0.routes).finish_non_exhaustive()
     }
 }
+
+/// What its metrics are labelled with.
+const PLANE: &str = "data";
 
 /// How often idle connections are looked at.
 const CLOSE_IDLE_EVERY: Duration = Duration::from_secs(5);
@@ -71,6 +81,7 @@ impl DataPlane {
                 pools: Pools::new(registry.clone(), kek, settings.pool, settings.statement_timeout),
                 catalogs: Catalogs::default(),
                 limits,
+                large_bodies: Arc::new(Semaphore::new(turns_for_large_bodies())),
             },
             branding: Brandings::new(routes.clone()),
             routes,
@@ -82,13 +93,14 @@ impl DataPlane {
             max_body: settings.max_body,
             usage_interval: settings.usage_interval,
             access_log: settings.access_log,
+            connections: settings.connections,
         }))
     }
 
     /// The router, complete with its layers, `/docs` and `/openapi.json`.
     pub fn router(&self) -> Router {
         let edge = Edge {
-            plane: "data",
+            plane: PLANE,
             max_body: self.0.max_body,
             clock: Arc::clone(&self.0.clock),
             cors: Some(http::cors()),
@@ -113,7 +125,8 @@ impl DataPlane {
             tokio::spawn(self.clone().report_usage(background.clone())),
             tokio::spawn(self.clone().close_idle(background.clone())),
         ];
-        let served = tenantry_http::serve(listener, self.router(), stop).await;
+        let served =
+            tenantry_http::serve(listener, self.router(), PLANE, self.0.connections.clone(), stop).await;
         background.cancel();
         for task in tasks {
             if let Err(error) = task.await {

@@ -19,6 +19,11 @@ use tenantry_query::{
     rows_instead_of_one,
 };
 
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::Semaphore,
+};
+
 use crate::{
     admit::{PhaseRefused, check_phase, missing_feature},
     catalogs::{Catalogs, CatalogsError},
@@ -78,6 +83,17 @@ pub(crate) struct Runner {
     pub(crate) pools: Pools,
     pub(crate) catalogs: Catalogs,
     pub(crate) limits: Limits,
+    /// Turns to plan a request with a large body.
+    pub(crate) large_bodies: Arc<Semaphore>,
+}
+
+/// Bytes of a body that are read in a fraction of a millisecond.
+const LARGE_BODY: usize = 64 << 10;
+
+/// How many requests with large bodies are planned at a time: half of the cores are left to the others.
+pub(crate) fn turns_for_large_bodies() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (cores / 2).max(1)
 }
 
 impl Runner {
@@ -113,7 +129,7 @@ impl Runner {
             Some(catalog) => catalog,
             None => self.introspect(route, placement, &mut lease).await?,
         };
-        let planned = match self.plan(route, placement, &catalog, request) {
+        let planned = match self.plan_aside(route, placement, &catalog, request).await {
             Ok(planned) => planned,
             Err(failure) => {
                 if let Some(lease) = lease {
@@ -133,6 +149,25 @@ impl Runner {
             Failed::Finally(Failure::Range(error, range.flatten()))
         })?;
         Ok(Answer { head, shape, body: row.body })
+    }
+
+    /// Plans a request; one with a large body on a thread that nobody else waits for, and few of them at a time.
+    async fn plan_aside(
+        &self,
+        route: &CachedRoute,
+        placement: &RoutePlacement,
+        catalog: &Catalog,
+        request: &HttpRequest<'_>,
+    ) -> Result<Planned, Failure> {
+        if request.body.len() <= LARGE_BODY {
+            return self.plan(route, placement, catalog, request);
+        }
+        let _turn = self.large_bodies.acquire().await.expect("it is never closed");
+        // Of the runtime with one thread nobody else's requests are served.
+        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+            return self.plan(route, placement, catalog, request);
+        }
+        tokio::task::block_in_place(|| self.plan(route, placement, catalog, request))
     }
 
     fn plan(
@@ -162,8 +197,7 @@ impl Runner {
     ) -> Result<Arc<Catalog>, Failed> {
         let mut lease = self.pools.get(placement, route.tenant_id).await.map_err(connect_failed)?;
         let mut read = self.catalogs.read(route, placement.schema_version, &mut lease.connection).await;
-        if lease.reused
-            && matches!(&read, Err(CatalogsError::Query(error)) if error.kind == QueryErrorKind::Connection)
+        if matches!(&read, Err(CatalogsError::Query(error)) if is_sent_again(error, &lease, Access::ReadOnly))
         {
             drop(lease);
             lease = self.pools.get_new(placement, route.tenant_id).await.map_err(connect_failed)?;
@@ -203,17 +237,23 @@ impl Runner {
     ) -> Result<QueryRow, Failed> {
         let (sql, params) = (&planned.statement.sql, &planned.statement.params);
         let mut answer = lease.connection.query_one_text(&placement.schema, access, sql, params).await;
-        // The server closed a kept connection before it could be used. Only reads may be sent twice.
-        let again = access == Access::ReadOnly
-            && lease.reused
-            && answer.as_ref().is_err_and(|error| error.kind == QueryErrorKind::Connection);
-        if again {
+        if answer.as_ref().is_err_and(|error| is_sent_again(error, &lease, access)) {
             drop(lease);
             lease = self.pools.get_new(placement, route.tenant_id).await.map_err(connect_failed)?;
             answer = lease.connection.query_one_text(&placement.schema, access, sql, params).await;
         }
         lease.release();
         answer.map_err(|error| statement_failed(error, planned.response.must_affect_one, access))
+    }
+}
+
+/// The server closed a kept connection before it could be used, or could not reset it for this tenant. What may
+/// have been done already, only a read may do twice.
+fn is_sent_again(error: &TenantQueryError, lease: &Lease, access: Access) -> bool {
+    match error.kind {
+        QueryErrorKind::NotReset => true,
+        QueryErrorKind::Connection => access == Access::ReadOnly && lease.reused,
+        _ => false,
     }
 }
 
@@ -254,16 +294,9 @@ fn statement_failed(error: TenantQueryError, must_affect_one: bool, access: Acce
             );
             Failed::StalePlacement(Failure::Unavailable)
         }
-        // Of a table: the app's own grants, or a fence. Of anything else: the placement is not the tenant's any more.
+        // The app's own grants, or those of a placement that is not the tenant's any more.
         QueryErrorKind::Permission => {
-            let of_table = ["table ", "view ", "materialized view ", "sequence ", "column ", "function "]
-                .iter()
-                .any(|what| error.message.starts_with(&format!("permission denied for {what}")));
-            Failed::StalePlacement(if of_table {
-                Failure::Statement { error, may_have_written: false }
-            } else {
-                Failure::Unavailable
-            })
+            Failed::StalePlacement(Failure::Statement { error, may_have_written: false })
         }
         _ => {
             let may_have_written = access == Access::ReadWrite;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenantry_domain::Slug;
-use tenantry_http::AccessLog;
+use tenantry_http::{AccessLog, ConnectionLimits};
 
 use crate::resolve::Methods;
 
@@ -34,6 +34,8 @@ pub struct Settings {
     pub usage_interval: Duration,
     /// Which requests are logged.
     pub access_log: AccessLog,
+    /// What clients may hold open.
+    pub connections: ConnectionLimits,
 }
 
 impl Default for Settings {
@@ -51,6 +53,7 @@ impl Default for Settings {
             max_rows: 1000,
             usage_interval: Duration::from_secs(10),
             access_log: AccessLog::Off,
+            connections: ConnectionLimits::default(),
         }
     }
 }

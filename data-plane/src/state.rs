@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tenantry_domain::Clock;
-use tenantry_http::AccessLog;
+use tenantry_http::{AccessLog, ConnectionLimits};
 use tenantry_registry::Registry;
 
 use crate::{
@@ -25,4 +25,5 @@ pub(crate) struct Plane {
     pub(crate) max_body: usize,
     pub(crate) usage_interval: Duration,
     pub(crate) access_log: AccessLog,
+    pub(crate) connections: ConnectionLimits,
 }

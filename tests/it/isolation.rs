@@ -30,7 +30,7 @@ enum Outcome {
     Served,
     /// A problem document with this code.
     Refused(&'static str),
-    /// It is no HTTP, so that the connection ends before there is a request to answer: 400 without a body.
+    /// It is no HTTP, so that the connection ends before there is a request to answer.
     NoHttp,
 }
 
@@ -315,7 +315,7 @@ fn outcome(answer: &Answer) -> Result<String, String> {
     if answer.status.is_success() {
         return Ok(shown(Outcome::Served));
     }
-    if answer.status == 400 && answer.text.is_empty() {
+    if answer.status == 400 && answer.text.contains("\"malformed_request\"") {
         return Ok(shown(Outcome::NoHttp));
     }
     if answer.text.is_empty() {

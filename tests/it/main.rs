@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "functions that tests share fail as tests do")]
 
 mod already_so;
+mod armour;
 mod bad_input;
 mod bootstrap_key;
 mod cli_apps;

@@ -29,16 +29,17 @@ pub struct Answer {
     pub text: String,
 }
 
+/// A client that keeps this many connections.
+fn client(kept: usize) -> reqwest::Client {
+    tenantry_cli::choose_cryptography();
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(90)).pool_max_idle_per_host(kept);
+    client.build().expect("a client without surprises")
+}
+
 impl Api {
     /// A client without a key.
     pub fn new(address: SocketAddr) -> Self {
-        tenantry_cli::choose_cryptography();
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(90))
-            .pool_max_idle_per_host(64)
-            .build()
-            .expect("a client without surprises");
-        Self { http, address, key: None, host: None }
+        Self { http: client(64), address, key: None, host: None }
     }
 
     /// The same client with a key.
@@ -51,6 +52,12 @@ impl Api {
     #[must_use]
     pub fn without_key(&self) -> Self {
         Self { key: None, ..self.clone() }
+    }
+
+    /// The same client, whose every request has a connection of its own.
+    #[must_use]
+    pub fn on_new_connections(&self) -> Self {
+        Self { http: client(0), ..self.clone() }
     }
 
     /// The same client, asking for another host at the same address.

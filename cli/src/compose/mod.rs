@@ -3,6 +3,7 @@
 
 pub mod control_plane;
 pub mod data_plane;
+pub(crate) mod descriptors;
 mod readiness;
 pub mod worker;
 
@@ -11,7 +12,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::Clock;
-use tenantry_http::{Readiness, admin};
+use tenantry_http::{ConnectionLimits, Readiness, admin};
 use tenantry_registry::{ConnectSettings, Part, Registry};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -77,7 +78,18 @@ impl Process {
         tracing::info!("the admin port listens on http://{addr}");
         let metrics = self.metrics.clone();
         let router = admin::router(Arc::new(move || metrics.render()), self.readiness.clone());
-        tokio::spawn(tenantry_http::serve(listener, router, stop));
+        let listener = listener.into_std()?;
+        // On a thread and a runtime of its own: whether the process lives must be seen whatever it is busy with.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let serve = async move {
+            let limits = ConnectionLimits { in_all: 100, ..ConnectionLimits::default() };
+            tenantry_http::serve(TcpListener::from_std(listener)?, router, "admin", limits, stop).await
+        };
+        std::thread::Builder::new().name("admin port".into()).spawn(move || {
+            if let Err(error) = runtime.block_on(serve) {
+                tracing::error!(%error, "the admin port is not served: {error}");
+            }
+        })?;
         Ok(addr)
     }
 

@@ -6,13 +6,12 @@ use clap::Args;
 use secrecy::SecretString;
 use tenantry_control_plane::{Settings, SignupSettings, TrustedProxy};
 use tenantry_domain::{SystemClock, app::AppName, plan::PlanName};
-use tenantry_http::AccessLog;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     app_folder,
     compose::{self, Patience, Process, control_plane::ControlPlaneConfig},
-    settings::{AdminArgs, DomainArgs, EdgeArgs, KekArgs, RegistryArgs},
+    settings::{AdminArgs, DomainArgs, EdgeArgs, KekArgs, ListenerArgs, RegistryArgs},
     shutdown,
 };
 
@@ -71,7 +70,7 @@ pub(crate) struct ApiArgs {
 }
 
 impl ApiArgs {
-    pub(crate) fn settings(&self, base_domain: &str, access_log: AccessLog) -> Settings {
+    pub(crate) fn settings(&self, base_domain: &str, listener: &ListenerArgs) -> Settings {
         let signup = self.signup_plan.clone().map(|plan| SignupSettings {
             per_minute: self.signup_rate,
             plan,
@@ -82,7 +81,8 @@ impl ApiArgs {
             trusted_proxies: self.trusted_proxies.clone(),
             base_domain: base_domain.to_owned(),
             default_app: self.default_app.clone(),
-            access_log,
+            access_log: listener.access_log,
+            connections: listener.connections(),
             ..Settings::default()
         }
     }
@@ -97,7 +97,7 @@ pub(crate) async fn run(args: ControlPlaneArgs) -> anyhow::Result<()> {
         api_key: args.bootstrap_key,
         apps: app_folder::read_all_of(args.apps_dir.as_deref())?,
         tenant_server: None,
-        settings: args.api.settings(&args.domain.base_domain, args.edge.access_log),
+        settings: args.api.settings(&args.domain.base_domain, &args.edge.listener),
         resolver: None,
     };
     let process = Process::new(SystemClock::shared(), Patience::UntilReady)?;

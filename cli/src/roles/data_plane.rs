@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use clap::Args;
 use tenantry_data_plane::Settings;
 use tenantry_domain::{Slug, SystemClock};
-use tenantry_http::AccessLog;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     compose::{self, Patience, Process, data_plane::DataPlaneConfig},
-    settings::{AdminArgs, DomainArgs, EdgeArgs, KekArgs, RegistryArgs},
+    settings::{AdminArgs, DomainArgs, EdgeArgs, KekArgs, ListenerArgs, RegistryArgs},
     shutdown,
 };
 
@@ -44,11 +43,12 @@ pub(crate) struct ServingArgs {
 }
 
 impl ServingArgs {
-    pub(crate) fn settings(&self, base_domain: &str, access_log: AccessLog) -> Settings {
+    pub(crate) fn settings(&self, base_domain: &str, listener: &ListenerArgs) -> Settings {
         Settings {
             base_domain: base_domain.to_owned(),
             single_tenant: self.single_tenant.clone(),
-            access_log,
+            access_log: listener.access_log,
+            connections: listener.connections(),
             ..Settings::default()
         }
     }
@@ -60,7 +60,7 @@ pub(crate) async fn run(args: DataPlaneArgs) -> anyhow::Result<()> {
         registry: args.registry.config()?,
         kek: args.kek.required()?,
         addr: args.data_plane_addr,
-        settings: args.serving.settings(&args.domain.base_domain, args.edge.access_log),
+        settings: args.serving.settings(&args.domain.base_domain, &args.edge.listener),
     };
     let process = Process::new(SystemClock::shared(), Patience::UntilReady)?;
     let stop = process.stop_after(told, args.edge.drain()?);

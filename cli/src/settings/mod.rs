@@ -9,10 +9,10 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use secrecy::SecretString;
 use tenantry_domain::envelope::Key;
-use tenantry_http::AccessLog;
+use tenantry_http::{AccessLog, ConnectionLimits};
 use tenantry_registry::ConnectSettings;
 
-use crate::compose::RegistryConfig;
+use crate::compose::{RegistryConfig, descriptors};
 
 pub(crate) use file::parse;
 pub(crate) use reference::markdown;
@@ -74,14 +74,49 @@ pub(crate) struct EdgeArgs {
     #[arg(long, env = "TENANTRY_DRAIN", default_value_t = 5.0, value_name = "SECONDS")]
     drain: f64,
 
-    /// Which requests to log, one line each: off, all, or one in N as 1/N.
-    #[arg(long, env = "TENANTRY_ACCESS_LOG", default_value_t = AccessLog::Off, value_name = "WHICH")]
-    pub(crate) access_log: AccessLog,
+    #[command(flatten)]
+    pub(crate) listener: ListenerArgs,
 }
 
 impl EdgeArgs {
     pub(crate) fn drain(&self) -> anyhow::Result<Duration> {
         seconds("drain", self.drain)
+    }
+}
+
+/// How requests are taken.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ListenerArgs {
+    /// Which requests to log, one line each: off, all, or one in N as 1/N.
+    #[arg(long, env = "TENANTRY_ACCESS_LOG", default_value_t = AccessLog::Off, value_name = "WHICH")]
+    pub(crate) access_log: AccessLog,
+
+    /// Connections of clients, at most. One more closes that which has waited longest for a request.
+    #[arg(long, env = "TENANTRY_MAX_CONNECTIONS", default_value_t = 10_000, value_name = "COUNT")]
+    max_connections: usize,
+
+    /// Connections from one address. Behind a load balancer all come from its own.
+    #[arg(long, env = "TENANTRY_MAX_CONNECTIONS_PER_ADDRESS", default_value_t = 2_500, value_name = "COUNT")]
+    max_connections_per_address: usize,
+
+    /// Seconds that a client may take for the head of a request, or until it sends the next; and in which it must
+    /// take some of an answer.
+    #[arg(long, env = "TENANTRY_HEAD_TIMEOUT", default_value_t = 30, value_name = "SECONDS")]
+    head_timeout: u32,
+
+    /// Bytes per second that a client must at least send of a body, or take of an answer, after 10 s.
+    #[arg(long, env = "TENANTRY_MIN_RATE", default_value_t = 1_024, value_name = "BYTES")]
+    min_rate: u32,
+}
+
+impl ListenerArgs {
+    pub(crate) fn connections(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            in_all: descriptors::for_clients(self.max_connections),
+            per_address: self.max_connections_per_address,
+            head_timeout: Duration::from_secs(self.head_timeout.into()),
+            min_rate: self.min_rate,
+        }
     }
 }
 

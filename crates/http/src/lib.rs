@@ -3,14 +3,19 @@
 
 pub mod access_log;
 pub mod admin;
+mod connections;
 mod layers;
+mod paced_body;
 mod problem;
 mod readiness;
 mod request_id;
 mod serve;
+mod stream;
 
 pub use access_log::{AccessLog, note_tenant};
+pub use connections::ConnectionLimits;
 pub use layers::{Edge, with_standard_layers};
+pub use paced_body::is_body_too_slow;
 pub use problem::{FieldError, Problem};
 pub use readiness::{Check, Readiness};
 pub use request_id::RequestId;

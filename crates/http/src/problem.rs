@@ -83,6 +83,12 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
     }
 
+    /// 408 for a body that comes too slowly.
+    pub fn body_too_slow() -> Self {
+        let detail = "the body came too slowly; send it again, in smaller parts";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+    }
+
     /// 404 for a thing of a kind, e.g. `tenant`.
     pub fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("{what}_not_found"), format!("there is no such {what}"))

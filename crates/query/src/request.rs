@@ -65,6 +65,8 @@ pub struct Limits {
     pub max_filters: usize,
     /// Entries of `select` and `order` together.
     pub max_items: usize,
+    /// Keys of one object in a body: PostgreSQL's tables have no more columns.
+    pub max_columns: usize,
     /// Objects in the body of one insert.
     pub max_body_rows: usize,
     /// Bytes of the query string.
@@ -79,6 +81,7 @@ impl Default for Limits {
             max_embeds: 24,
             max_filters: 100,
             max_items: 400,
+            max_columns: 1_600,
             max_body_rows: 10_000,
             max_query_bytes: 32 * 1024,
         }

@@ -232,6 +232,14 @@ fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem 
             };
             Problem::unavailable(code, "the data is in use by others at the moment; try again", 1)
         }
+        QueryErrorKind::NotReset => {
+            tracing::warn!(
+                error.message = error.message,
+                "a connection could not be reset: {}",
+                error.message
+            );
+            server_unavailable("the connection to the tenant's database was lost; try again")
+        }
         QueryErrorKind::Connection => {
             tracing::warn!(sqlstate, "the connection to a tenant server was lost");
             server_unavailable(if may_have_written {
@@ -290,6 +298,7 @@ fn data_code(sqlstate: &str) -> (StatusCode, &'static str) {
         "21000" => (bad, "duplicate_rows"),
         "42601" => (bad, "invalid_text_search"),
         "42704" => (bad, "unknown_language"),
+        "42P01" | "3F000" | "3D000" => (bad, "undefined_object"),
         "42703" => (bad, "unknown_column"),
         "42883" => (bad, "undefined_function"),
         "42804" | "42846" => (bad, "datatype_mismatch"),

@@ -12,6 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
+use http_body_util::LengthLimitError;
 use percent_encoding::percent_decode_str;
 use tenantry_http::Problem;
 use tenantry_query::{HttpRequest, Method};
@@ -218,9 +219,14 @@ async fn read(body: Body, headers: &HeaderMap, max: usize) -> Result<Bytes, Prob
         return Err(Problem::body_too_large(max));
     }
     to_bytes(body, max).await.map_err(|error| {
-        let too_large = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source())
-            .any(|error| error.to_string().contains("length limit exceeded"));
-        if too_large { Problem::body_too_large(max) } else { answers::body_unreadable() }
+        let causes = || std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        if causes().any(<dyn std::error::Error>::is::<LengthLimitError>) {
+            Problem::body_too_large(max)
+        } else if causes().any(tenantry_http::is_body_too_slow) {
+            Problem::body_too_slow()
+        } else {
+            answers::body_unreadable()
+        }
     })
 }
 

@@ -1,8 +1,8 @@
 //! One hard cap per server, and a fair share of it per tenant.
 //!
-//! The rule: a tenant may always have half of a server's connections (at least one). It may have
-//! more while nobody else waits, but for a quarter that stays free for those who come next.
-//! Who waits is served in order of arrival, those below their share first.
+//! The rule: a quarter of a server's connections is for tenants that have none in use. Whatever becomes free goes to
+//! the one of those waiting that has fewest in use, in order of arrival among equals. So a tenant with none waits for
+//! one statement of anybody's to end, however many others there are and whatever they send.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -49,23 +49,14 @@ pub(super) struct Permit {
 }
 
 impl State {
-    fn share(&self) -> usize {
-        (self.cap / 2).max(1)
+    fn held_by(&self, tenant: TenantId) -> usize {
+        self.held.get(&tenant).copied().unwrap_or(0)
     }
 
-    fn is_below_share(&self, tenant: TenantId) -> bool {
-        self.held.get(&tenant).copied().unwrap_or(0) < self.share()
-    }
-
-    fn leaves_reserve(&self) -> bool {
-        self.in_use + self.cap / 4 < self.cap
-    }
-
-    /// Those who wait have been passed over already: none of them is below its share, or all is in use.
+    /// Those who wait have been passed over already: whatever they may take is in use.
     fn may_take(&self, tenant: TenantId) -> bool {
-        let others_wait =
-            || self.queue.iter().any(|waiter| waiter.tenant != tenant && !waiter.ready.is_closed());
-        self.in_use < self.cap && (self.is_below_share(tenant) || (self.leaves_reserve() && !others_wait()))
+        let reserved = if self.held_by(tenant) == 0 { 0 } else { self.cap / 4 };
+        self.in_use + reserved < self.cap
     }
 
     fn take(&mut self, tenant: TenantId) {
@@ -86,12 +77,9 @@ impl State {
     /// Who is next, if anybody may have what is free.
     fn next(&mut self) -> Option<Waiter> {
         self.queue.retain(|waiter| !waiter.ready.is_closed());
-        if self.in_use >= self.cap {
-            return None;
-        }
-        let below = self.queue.iter().position(|waiter| self.is_below_share(waiter.tenant));
-        let at = below.or_else(|| (!self.queue.is_empty() && self.leaves_reserve()).then_some(0))?;
-        self.queue.remove(at)
+        let by_held = self.queue.iter().enumerate().min_by_key(|(_, waiter)| self.held_by(waiter.tenant));
+        let (at, waiter) = by_held?;
+        if self.may_take(waiter.tenant) { self.queue.remove(at) } else { None }
     }
 }
 
@@ -115,6 +103,11 @@ impl Budget {
         }
     }
 
+    /// Whether a tenant has no connection in use.
+    pub(super) fn has_none(&self, tenant: TenantId) -> bool {
+        self.state().held_by(tenant) == 0
+    }
+
     /// Connections in use, and the cap.
     pub(super) fn in_use_of(&self) -> (usize, usize) {
         let state = self.state();
@@ -132,7 +125,9 @@ impl Budget {
             }
             state.queue.retain(|waiter| !waiter.ready.is_closed());
             let own = state.queue.iter().filter(|waiter| waiter.tenant == tenant).count();
-            if state.queue.len() >= state.max_waiting || own >= state.max_waiting.div_ceil(2) {
+            let is_full = state.queue.len() >= state.max_waiting || own >= state.max_waiting.div_ceil(2);
+            // Others cannot keep a tenant from waiting at all.
+            if is_full && own > 0 {
                 return Err(Exhausted);
             }
             let (ready, waiting) = oneshot::channel();
@@ -220,19 +215,39 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_is_below_its_share_is_served_before_who_is_not() {
-        let budget = budget(4, 10);
+    async fn a_tenant_with_none_is_next_however_many_others_wait() {
+        let budget = budget(20, 200);
         let mut held: Vec<_> = std::iter::from_fn(|| now(&budget, tenant(1))).collect();
-        held.extend(now(&budget, tenant(2)));
-        assert_eq!(budget.in_use_of(), (4, 4));
-        let mut greedy = Box::pin(budget.acquire(tenant(1), LONG));
-        let mut modest = Box::pin(budget.acquire(tenant(2), LONG));
-        assert!((&mut greedy).now_or_never().is_none());
+        assert_eq!(held.len(), 15);
+        held.extend((2..=6).filter_map(|n| now(&budget, tenant(n))));
+        assert_eq!(budget.in_use_of(), (20, 20));
+        let mut greedy: Vec<_> = (0..90).map(|n| Box::pin(budget.acquire(tenant(1 + n % 6), LONG))).collect();
+        for waiting in &mut greedy {
+            assert!(waiting.now_or_never().is_none());
+        }
+        let mut modest = Box::pin(budget.acquire(tenant(7), LONG));
         assert!((&mut modest).now_or_never().is_none());
         held.pop();
-        held.remove(0);
         assert!(modest.await.is_ok());
-        drop(greedy);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_keeps_no_tenant_out() {
+        let budget = budget(1, 4);
+        let held = now(&budget, tenant(1)).unwrap();
+        let mut waiting: Vec<_> = [1, 1, 2, 2].map(|n| Box::pin(budget.acquire(tenant(n), LONG))).into();
+        for waiter in &mut waiting {
+            assert!(waiter.now_or_never().is_none());
+        }
+        assert!(budget.acquire(tenant(2), LONG).now_or_never().is_some_and(|refused| refused.is_err()));
+        let mut third = Box::pin(budget.acquire(tenant(3), LONG));
+        assert!((&mut third).now_or_never().is_none());
+        drop(held);
+        // All have none by now; each gets one in its turn.
+        for waiter in waiting {
+            drop(waiter.await);
+        }
+        assert!(third.await.is_ok());
     }
 
     #[tokio::test]

@@ -42,6 +42,9 @@ pub(crate) enum PoolError {
 #[derive(Clone)]
 pub(crate) struct Pools(Arc<Inner>);
 
+/// How long it takes to end a statement after its time.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(2);
+
 struct Inner {
     servers: RwLock<HashMap<ServerId, Arc<ServerPool>>>,
     logins: Logins,
@@ -63,6 +66,8 @@ struct Key {
 
 struct Idle {
     connection: TenantConnection,
+    /// Whose it was last. For the same tenant it need not be reset, and has its statements prepared.
+    tenant: TenantId,
     server: Arc<RouteServer>,
     since: Instant,
 }
@@ -79,6 +84,7 @@ pub(crate) struct Lease {
     pub(crate) connection: TenantConnection,
     /// It was used before, so that the server may have closed it meanwhile.
     pub(crate) reused: bool,
+    tenant: TenantId,
     key: Key,
     server: Arc<RouteServer>,
     pool: Arc<ServerPool>,
@@ -128,14 +134,15 @@ impl Pools {
         reuse: bool,
     ) -> Result<Lease, PoolError> {
         let pool = self.server(&placement.server);
-        let permit = pool
-            .budget
-            .acquire(tenant, self.0.settings.wait_timeout)
-            .await
-            .map_err(|_| PoolError::Exhausted)?;
+        let mut patience = self.0.settings.wait_timeout;
+        if pool.budget.has_none(tenant) {
+            // By then a statement of somebody's has ended, or was cancelled.
+            patience = patience.max(self.0.options.statement_timeout + CANCELLED_WITHIN);
+        }
+        let permit = pool.budget.acquire(tenant, patience).await.map_err(|_| PoolError::Exhausted)?;
         let key = Key { database: Arc::clone(&placement.database), login: Arc::clone(&placement.login) };
         let server = Arc::clone(&placement.server);
-        let kept = if reuse { self.take_idle(&pool, &key, &server) } else { None };
+        let kept = if reuse { self.take_idle(&pool, &key, &server, tenant) } else { None };
         let reused = kept.is_some();
         let connection = if let Some(connection) = kept {
             connection
@@ -143,7 +150,7 @@ impl Pools {
             pool.make_room();
             self.connect(placement).await?
         };
-        Ok(Lease { connection, reused, key, server, pool, pools: self.clone(), permit })
+        Ok(Lease { connection, reused, tenant, key, server, pool, pools: self.clone(), permit })
     }
 
     fn server(&self, server: &RouteServer) -> Arc<ServerPool> {
@@ -172,10 +179,16 @@ impl Pools {
         Arc::clone(pool)
     }
 
-    fn take_idle(&self, pool: &ServerPool, key: &Key, server: &Arc<RouteServer>) -> Option<TenantConnection> {
+    fn take_idle(
+        &self,
+        pool: &ServerPool,
+        key: &Key,
+        server: &Arc<RouteServer>,
+        tenant: TenantId,
+    ) -> Option<TenantConnection> {
         let now = Instant::now();
         loop {
-            let mut idle = pool.idle().take(key)?;
+            let mut idle = pool.idle().take(key, tenant)?;
             pool.report();
             let moved = !Arc::ptr_eq(&idle.server, server)
                 && (idle.server.host != server.host || idle.server.port != server.port);
@@ -255,8 +268,11 @@ impl ServerPool {
 }
 
 impl IdleSet {
-    fn take(&mut self, key: &Key) -> Option<Idle> {
-        let idle = self.by_key.get_mut(key)?.pop_back()?;
+    /// The connection that the tenant used last, or else the one that anybody did.
+    fn take(&mut self, key: &Key, tenant: TenantId) -> Option<Idle> {
+        let list = self.by_key.get_mut(key)?;
+        let own = list.iter().rposition(|idle| idle.tenant == tenant);
+        let idle = list.remove(own.unwrap_or(list.len().checked_sub(1)?))?;
         self.len -= 1;
         Some(idle)
     }
@@ -303,8 +319,8 @@ impl Lease {
         if spent {
             return;
         }
-        let Self { connection, key, server, pool, permit, .. } = self;
-        pool.idle().put(key, Idle { connection, server, since: Instant::now() });
+        let Self { connection, tenant, key, server, pool, permit, .. } = self;
+        pool.idle().put(key, Idle { connection, tenant, server, since: Instant::now() });
         pool.report();
         drop(permit);
     }

@@ -26,6 +26,8 @@ pub(super) struct Answer {
     pub(super) parsed: u32,
     /// Why nothing was done. May come last: constraints may be deferred to the commit.
     pub(super) error: Option<Box<ServerError>>,
+    /// It was not the last statement that failed, which is the tenant's, but the one that becomes the tenant.
+    pub(super) at_opening: bool,
     /// The first row of the last statement.
     pub(super) row: Option<io::Result<QueryRow>>,
 }
@@ -34,7 +36,12 @@ impl Answer {
     #[expect(clippy::result_large_err, reason = "the caller's own")]
     pub(super) fn into_row(self) -> Result<QueryRow, TenantQueryError> {
         if let Some(error) = self.error {
-            return Err(error.into());
+            let mut error = TenantQueryError::from(error);
+            // The role is not there, or is not this login's to become.
+            if self.at_opening && matches!(error.kind, QueryErrorKind::Permission | QueryErrorKind::Data) {
+                error.kind = QueryErrorKind::Gone;
+            }
+            return Err(error);
         }
         let row = self.row.transpose().map(Option::unwrap_or_default);
         row.map_err(|error| TenantQueryError::bare(QueryErrorKind::Internal, error.to_string()))
@@ -61,7 +68,10 @@ pub(super) async fn read(wire: &mut Wire, statements: u32) -> Result<Answer, Lin
                 if error.fatal {
                     return Err(error.into());
                 }
-                answer.error.get_or_insert(error);
+                if answer.error.is_none() {
+                    answer.at_opening = completed + 1 < statements;
+                    answer.error = Some(error);
+                }
             }
             Message::ReadyForQuery(ready) => {
                 // A transaction that is still open is still the tenant's.
@@ -73,6 +83,24 @@ pub(super) async fn read(wire: &mut Wire, statements: u32) -> Result<Answer, Lin
                 }
                 return Ok(answer);
             }
+            _ => return Err(LinkError::protocol("it answered with what was not asked for")),
+        }
+    }
+}
+
+/// Reads the answer to [`reset`](super::request::reset).
+pub(super) async fn read_reset(wire: &mut Wire) -> Result<(), LinkError> {
+    let mut error = None;
+    loop {
+        match wire.next().await? {
+            Message::ErrorResponse(body) => {
+                error.get_or_insert(ServerError::read(&body));
+            }
+            Message::ReadyForQuery(_) => return error.map_or(Ok(()), |error| Err(error.into())),
+            Message::ParseComplete
+            | Message::BindComplete
+            | Message::DataRow(_)
+            | Message::CommandComplete(_) => {}
             _ => return Err(LinkError::protocol("it answered with what was not asked for")),
         }
     }

@@ -29,9 +29,16 @@ pub struct TenantConnection {
     openings: Openings,
     statements: Statements,
     touched: HashSet<ObjectName>,
+    /// Whose SQL it ran last, and may have left something behind.
+    last: Option<ObjectName>,
+    /// How long a statement may run, whatever its own SQL does to `statement_timeout`.
+    patience: Duration,
     opened: Instant,
     state: State,
 }
+
+/// How long the server has to stop a statement itself, which leaves the connection usable.
+const GRACE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
@@ -57,9 +64,11 @@ impl TenantConnection {
     pub async fn connect(target: &LoginTarget, options: &ConnectOptions) -> Result<Self, ConnectError> {
         Ok(Self {
             session: Session::open(target, options).await?,
-            openings: Openings::default(),
+            openings: Openings::new(),
             statements: Statements::default(),
             touched: HashSet::new(),
+            last: None,
+            patience: options.statement_timeout + GRACE,
             opened: Instant::now(),
             state: State::Idle,
         })
@@ -70,6 +79,8 @@ impl TenantConnection {
     ///
     /// After an error nothing was written, but for [`QueryErrorKind::Connection`], which may come
     /// after a commit. A call that is given up midway leaves the connection closed.
+    ///
+    /// Where it was another tenant before, the session is reset first, in the same round trip.
     pub async fn query_one_text(
         &mut self,
         tenant: &ObjectName,
@@ -84,7 +95,12 @@ impl TenantConnection {
             self.touched.insert(tenant.clone());
         }
         let row = self.ask(tenant, access, Statement { sql: statement, params }).await;
-        row.inspect_err(|_| self.statements.forget(tenant, statement))
+        row.inspect_err(|error| {
+            self.statements.forget(tenant, statement);
+            if error.kind == QueryErrorKind::NotReset {
+                self.state = State::Closed;
+            }
+        })
     }
 
     async fn ask(
@@ -93,13 +109,22 @@ impl TenantConnection {
         access: Access,
         statement: Statement<'_>,
     ) -> Result<QueryRow, TenantQueryError> {
-        let plan = self.statements.plan(tenant, statement.sql);
-        let opening = self.openings.prepared(access);
+        let resets = self.last.as_ref().is_some_and(|last| last != tenant);
         let out = &mut self.session.wire.outgoing;
-        let written = request::close(self.statements.dropped(), out)
-            .and_then(|()| request::open(tenant, access, *opening, out))
+        let mut written = Ok(());
+        if resets {
+            self.statements = Statements::default();
+            written = request::reset(&mut self.openings, access, out);
+        }
+        if self.last.as_ref() != Some(tenant) {
+            self.last = Some(tenant.clone());
+        }
+        let plan = self.statements.plan(tenant, statement.sql);
+        let written = written
+            .and_then(|()| request::close(self.statements.dropped(), out))
+            .and_then(|()| request::open(tenant, access, &mut self.openings, out))
             .and_then(|()| request::run(statement, &plan, out));
-        let answer = self.exchange(written, 2).await?;
+        let answer = self.exchange(written, resets, 2).await?;
         // The opening comes first: if anything was parsed, it was.
         *self.openings.prepared(access) |= answer.parsed > 0;
         answer.into_row()
@@ -109,6 +134,7 @@ impl TenantConnection {
     async fn exchange(
         &mut self,
         written: io::Result<()>,
+        resets: bool,
         statements: u32,
     ) -> Result<Answer, TenantQueryError> {
         let wire = &mut self.session.wire;
@@ -120,9 +146,22 @@ impl TenantConnection {
         self.state = State::Busy;
         let answer = async {
             wire.send().await?;
-            answer::read(wire, statements).await
+            if resets && let Err(error) = answer::read_reset(wire).await {
+                return Ok(Err(error));
+            }
+            answer::read(wire, statements).await.map(Ok)
         };
-        let answer = answer.await;
+        let Ok(answer) = tokio::time::timeout(self.patience, answer).await else {
+            // Closed, and cancelled, when it is dropped.
+            return Err(TenantQueryError::bare(QueryErrorKind::Timeout, "the statement did not end in time"));
+        };
+        let answer = match answer {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                return Err(TenantQueryError::bare(QueryErrorKind::NotReset, error.to_string()));
+            }
+            Err(error) => Err(error),
+        };
         self.state = if answer.is_ok() { State::Idle } else { State::Closed };
         self.statements.forget_dropped();
         self.session.wire.shrink();
@@ -178,7 +217,7 @@ impl TenantConnection {
 
     async fn run_alone(&mut self, sql: &str, params: &[Option<String>], plan: &Plan) -> String {
         let written = request::run(Statement { sql, params }, plan, &mut self.session.wire.outgoing);
-        let row = self.exchange(written, 1).await.unwrap().into_row().unwrap();
+        let row = self.exchange(written, false, 1).await.unwrap().into_row().unwrap();
         String::from_utf8(row.body.unwrap().into()).unwrap()
     }
 

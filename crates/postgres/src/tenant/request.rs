@@ -20,38 +20,52 @@ pub enum Access {
     ReadWrite,
 }
 
-/// Which of the statements that begin a transaction a connection has prepared.
-#[derive(Debug, Default)]
+/// Which of the statements that begin a transaction a connection has prepared, since it was last reset.
+///
+/// Their names end in a number that nobody can guess, new with each reset: SQL that a tenant ran can have prepared
+/// none of them.
+#[derive(Debug)]
 pub(super) struct Openings {
+    number: u64,
     read_only: bool,
     read_write: bool,
 }
 
 impl Openings {
+    pub(super) fn new() -> Self {
+        Self { number: rand::random(), read_only: false, read_write: false }
+    }
+
     pub(super) fn prepared(&mut self, access: Access) -> &mut bool {
         match access {
             Access::ReadOnly => &mut self.read_only,
             Access::ReadWrite => &mut self.read_write,
         }
     }
+
+    fn name(&self, access: Access) -> String {
+        let access = match access {
+            Access::ReadOnly => "read_only",
+            Access::ReadWrite => "read_write",
+        };
+        format!("open_{access}_{:016x}", self.number)
+    }
 }
 
 impl Access {
-    /// The name of the statement that begins such a transaction, and its text. One that may write
+    /// The statement that begins such a transaction. One that may write
     /// is left as the server makes it: where it only reads, to say otherwise is refused.
-    const fn opening(self) -> (&'static str, &'static str) {
+    const fn opening(self) -> &'static str {
         match self {
-            Self::ReadOnly => (
-                "open_read_only",
+            Self::ReadOnly => {
                 "SELECT pg_catalog.set_config('role', $1, true), \
                  pg_catalog.set_config('search_path', $2, true), \
-                 pg_catalog.set_config('transaction_read_only', 'on', true)",
-            ),
-            Self::ReadWrite => (
-                "open_read_write",
+                 pg_catalog.set_config('transaction_read_only', 'on', true)"
+            }
+            Self::ReadWrite => {
                 "SELECT pg_catalog.set_config('role', $1, true), \
-                 pg_catalog.set_config('search_path', $2, true)",
-            ),
+                 pg_catalog.set_config('search_path', $2, true)"
+            }
         }
     }
 }
@@ -68,16 +82,37 @@ pub(super) fn close(names: &[Arc<str>], out: &mut BytesMut) -> io::Result<()> {
     names.iter().try_for_each(|name| frontend::close(b'S', name, out))
 }
 
+/// Makes the session as a new one, whatever SQL left behind in it (settings, advisory locks, prepared statements,
+/// cursors, temporary objects, sequences' last values, what it listens to, the seed of `random()`), and prepares the
+/// statement that begins the next transaction; in a transaction of its own.
+///
+/// If any of that fails, the statement is not there, and so the next transaction fails as a whole.
+pub(super) fn reset(openings: &mut Openings, access: Access, out: &mut BytesMut) -> io::Result<()> {
+    *openings = Openings::new();
+    frontend::parse("", "DISCARD ALL", [], out)?;
+    bind::<()>("", [], |(), _| IsNull::Yes, out)?;
+    frontend::execute("", 0, out)?;
+    // DISCARD leaves it. Nobody may know the numbers that another draws.
+    let seed = rand::random_range(-1.0..1.0_f64);
+    frontend::parse("", &format!("SELECT pg_catalog.setseed({seed})"), [], out)?;
+    bind::<()>("", [], |(), _| IsNull::Yes, out)?;
+    frontend::execute("", 0, out)?;
+    frontend::parse(&openings.name(access), access.opening(), [TEXT; 2], out)?;
+    *openings.prepared(access) = true;
+    frontend::sync(out);
+    Ok(())
+}
+
 /// Becomes a tenant until the transaction ends.
 pub(super) fn open(
     tenant: &ObjectName,
     access: Access,
-    prepared: bool,
+    openings: &mut Openings,
     out: &mut BytesMut,
 ) -> io::Result<()> {
-    let (name, sql) = access.opening();
-    if !prepared {
-        frontend::parse(name, sql, [TEXT; 2], out)?;
+    let name = &openings.name(access);
+    if !*openings.prepared(access) {
+        frontend::parse(name, access.opening(), [TEXT; 2], out)?;
     }
     let tenant = tenant.as_str().as_bytes();
     // An `ObjectName` holds no quote that would need doubling.

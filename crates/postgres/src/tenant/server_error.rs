@@ -11,6 +11,8 @@ pub struct ServerError {
     pub(super) fatal: bool,
     pub(super) code: String,
     pub(super) message: String,
+    /// It is about a place in the statement's text, not about what the statement met when it ran.
+    pub(super) in_text: bool,
     pub(super) detail: Option<String>,
     pub(super) hint: Option<String>,
     pub(super) table: Option<String>,
@@ -31,6 +33,7 @@ impl ServerError {
                 b'V' => error.fatal = matches!(&*text, "FATAL" | "PANIC"),
                 b'C' => error.code = text,
                 b'M' => error.message = text,
+                b'P' => error.in_text = true,
                 b'D' => error.detail = Some(text),
                 b'H' => error.hint = Some(text),
                 b't' => error.table = Some(text),

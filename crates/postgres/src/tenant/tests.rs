@@ -1,4 +1,5 @@
 mod at_the_end;
+mod left_behind;
 mod one_transaction;
 mod strange_servers;
 
@@ -66,6 +67,10 @@ async fn crossing_to_another_tenant_is_refused_however_it_is_tried() {
     assert_eq!(error.kind, QueryErrorKind::Gone, "{error}");
     // A role that this login was not given.
     let error = ask(&mut connection, "tenantry_owner", "SELECT '1'", &[]).await.unwrap_err();
+    assert_eq!(error.kind, QueryErrorKind::Gone, "{error}");
+    // What its own SQL names is the tenant's own fault.
+    let own = "SELECT set_config('role', 'tenantry_owner', true)";
+    let error = ask(&mut connection, "tenant_cross_a", own, &[]).await.unwrap_err();
     assert_eq!(error.kind, QueryErrorKind::Permission, "{error}");
     assert_eq!(ask(&mut connection, "tenant_cross_b", "SELECT '1'", &[]).await.unwrap().unwrap(), "1");
 }

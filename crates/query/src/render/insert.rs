@@ -1,6 +1,6 @@
 //! POST and PUT: rows from the body, bound as one JSON text for all rows alike.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use super::{
     Context,
@@ -51,10 +51,11 @@ pub(crate) fn insert(
             for set in sets {
                 let columns = match listed {
                     // With a list, what is not on it is ignored, known or not.
-                    Some(listed) => listed
-                        .iter()
-                        .filter_map(|(column, _)| Some((*column, key_of(context, table, &set.keys, column)?)))
-                        .collect(),
+                    Some(listed) => {
+                        let spelt = spellings(context, table, &set.keys);
+                        let listed = listed.iter().map(|(column, _)| *column);
+                        listed.filter_map(|column| Some((column, *spelt.get(column.name())?))).collect()
+                    }
                     None => columns_of(context, table, &set.keys)?,
                 };
                 groups.push((columns, if body.is_array { set.array() } else { body.text.to_owned() }));
@@ -235,20 +236,24 @@ pub(super) fn listed<'c>(
     keys: &[Cow<'_, str>],
 ) -> Result<Vec<Source<'c>>, QueryError> {
     let mut columns = columns_of(context, table, names)?;
+    let spelt = spellings(context, table, keys);
     for (column, name) in &mut columns {
-        *name = key_of(context, table, keys, column).unwrap_or(name);
+        *name = spelt.get(column.name()).copied().unwrap_or(name);
     }
     Ok(columns)
 }
 
-/// How the body spells a column's key, if it has one.
-fn key_of<'c>(
+/// How the body spells the keys of the columns that it has, by the columns' names.
+fn spellings<'c>(
     context: Context<'_>,
-    table: &Table,
+    table: &'c Table,
     keys: &[Cow<'_, str>],
-    column: &'c Column,
-) -> Option<&'c Name> {
-    let is_key =
-        |key: &&Cow<'_, str>| table.column(context.case, key).is_some_and(|found| found.name == column.name);
-    keys.iter().find(is_key).map(|key| spelling(column, key))
+) -> HashMap<&'c str, &'c Name> {
+    let mut spelt = HashMap::with_capacity(keys.len());
+    for key in keys {
+        if let Some(column) = table.column(context.case, key) {
+            spelt.entry(column.name()).or_insert_with(|| spelling(column, key));
+        }
+    }
+    spelt
 }

@@ -1,6 +1,6 @@
 //! The body's outline: how many objects, and which keys. Values are PostgreSQL's to read; they are bound as one text.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -19,7 +19,10 @@ pub(crate) struct Body<'a> {
 /// Objects that have the same keys.
 #[derive(Debug)]
 pub(crate) struct KeySet<'a> {
+    /// Each once, in the first object's order.
     pub(crate) keys: Vec<Cow<'a, str>>,
+    /// The same in alphabetical order, to compare sets by.
+    sorted: Vec<Cow<'a, str>>,
     pub(crate) rows: Vec<&'a str>,
 }
 
@@ -56,18 +59,32 @@ impl<'a> Body<'a> {
             return Err(QueryError::new(413, "too_many_rows", detail));
         }
         let mut sets: Vec<KeySet<'a>> = Vec::new();
+        // Where the last object went: most bodies repeat one list of keys.
+        let mut last = 0;
         for row in rows {
-            let keys = keys(row)?;
-            match sets.iter().position(|set| same(&set.keys, &keys)) {
-                Some(at) => sets[at].rows.push(row),
+            let expected = sets.get(last).map_or(&[][..], |set| &set.keys);
+            let Some(keys) = keys(row, expected, limits.max_columns)? else {
+                sets[last].rows.push(row);
+                continue;
+            };
+            let mut sorted = keys.clone();
+            sorted.sort_unstable();
+            last = match sets.iter().position(|set| set.sorted == sorted) {
+                Some(at) => {
+                    sets[at].rows.push(row);
+                    at
+                }
                 None if sets.len() == MAX_KEY_SETS => {
                     let detail = format!(
                         "the objects have more than {MAX_KEY_SETS} different sets of keys; send those alike together"
                     );
                     return Err(QueryError::bad("keys_differ", detail));
                 }
-                None => sets.push(KeySet { keys, rows: vec![row] }),
-            }
+                None => {
+                    sets.push(KeySet { keys, sorted, rows: vec![row] });
+                    sets.len() - 1
+                }
+            };
         }
         Ok(Self { text, is_array, sets })
     }
@@ -86,10 +103,6 @@ impl KeySet<'_> {
 
 fn bad_json(detail: &str) -> QueryError {
     QueryError::bad("bad_json", format!("the body is not JSON: {detail}"))
-}
-
-fn same(a: &[Cow<'_, str>], b: &[Cow<'_, str>]) -> bool {
-    a == b || (a.len() == b.len() && a.iter().all(|key| b.contains(key)))
 }
 
 /// Depth and NUL escapes, in one pass over the bytes: PostgreSQL's `json` takes `\u0000` and fails on it only later.
@@ -127,34 +140,83 @@ fn scan(bytes: &[u8]) -> Result<(), QueryError> {
     Ok(())
 }
 
-fn keys(row: &str) -> Result<Vec<Cow<'_, str>>, QueryError> {
+/// The keys of an object, each once; none if they are the expected ones, in that order.
+fn keys<'a>(
+    row: &'a str,
+    expected: &[Cow<'_, str>],
+    max: usize,
+) -> Result<Option<Vec<Cow<'a, str>>>, QueryError> {
     if !row.starts_with('{') {
         return Err(QueryError::bad("bad_body", "the body must be a JSON object or an array of objects"));
     }
     let mut reader = serde_json::Deserializer::from_str(row);
-    let keys = reader.deserialize_map(Keys).map_err(|error| bad_json(&error.to_string()))?;
+    let found =
+        reader.deserialize_map(Keys { expected, max }).map_err(|error| bad_json(&error.to_string()))?;
     reader.end().map_err(|error| bad_json(&error.to_string()))?;
-    Ok(keys)
+    match found {
+        Found::Expected => Ok(None),
+        Found::Others(mut keys) => {
+            let mut seen = HashSet::with_capacity(keys.len());
+            keys.retain(|key| seen.insert(key.clone()));
+            Ok(Some(keys))
+        }
+        Found::TooMany => Err(QueryError::bad(
+            "too_many_columns",
+            format!(
+                "an object of the body has more than {max} keys, and no table as many columns; send fewer"
+            ),
+        )),
+    }
 }
 
-struct Keys;
+/// Reads an object's keys and skips its values.
+struct Keys<'e> {
+    expected: &'e [Cow<'e, str>],
+    max: usize,
+}
 
-impl<'de> Visitor<'de> for Keys {
-    type Value = Vec<Cow<'de, str>>;
+enum Found<'a> {
+    Expected,
+    /// In their order, perhaps repeated.
+    Others(Vec<Cow<'a, str>>),
+    TooMany,
+}
+
+impl<'de> Visitor<'de> for Keys<'_> {
+    type Value = Found<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-        let mut keys: Vec<Cow<'de, str>> = Vec::new();
+        let mut matched = 0;
+        let mut others: Option<Vec<Cow<'de, str>>> = None;
+        let mut count = 0;
         while let Some(Key(key)) = map.next_key::<Key<'de>>()? {
-            if !keys.contains(&key) {
-                keys.push(key);
-            }
             map.next_value::<IgnoredAny>()?;
+            count += 1;
+            if count > self.max {
+                continue;
+            }
+            match &mut others {
+                Some(others) => others.push(key),
+                None if self.expected.get(matched) == Some(&key) => matched += 1,
+                None => {
+                    let before =
+                        self.expected[..matched].iter().map(|key| Cow::Owned(key.clone().into_owned()));
+                    others = Some(before.chain([key]).collect());
+                }
+            }
         }
-        Ok(keys)
+        Ok(match others {
+            _ if count > self.max => Found::TooMany,
+            Some(others) => Found::Others(others),
+            None if matched == self.expected.len() && matched > 0 => Found::Expected,
+            None => Found::Others(
+                self.expected[..matched].iter().map(|key| Cow::Owned(key.clone().into_owned())).collect(),
+            ),
+        })
     }
 }
 

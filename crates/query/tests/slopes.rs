@@ -1,0 +1,115 @@
+//! What a request costs to be understood: whatever it is made of, four times as much of it takes about four times as
+//! long. What grows with the square of its input is a way to stop everybody else.
+
+use std::time::{Duration, Instant};
+
+use tenantry_query::{Catalog, HttpRequest, JsonCase, Limits, Method, plan};
+
+const CATALOG: &str = include_str!("fixtures/catalog.json");
+
+/// A request of a size: its query string, its preferences, and its body.
+#[derive(Default)]
+struct Input {
+    query: String,
+    prefer: String,
+    accept: String,
+    body: String,
+}
+
+fn repeated(count: usize, between: &str, one: impl Fn(usize) -> String) -> String {
+    (0..count).map(one).collect::<Vec<_>>().join(between)
+}
+
+fn body(body: String) -> Input {
+    Input { body, ..Input::default() }
+}
+
+fn query(query: String) -> Input {
+    Input { query, ..Input::default() }
+}
+
+type Grow = fn(usize) -> Input;
+
+/// What grows, and how. Sizes go up to 40,000: bodies of some megabytes; query strings end at their limit.
+const INPUTS: &[(&str, Grow)] = &[
+    ("keys of an object", |n| body(format!("{{{}}}", repeated(n, ",", |i| format!("\"k{i}\":1"))))),
+    ("one key again and again", |n| body(format!("{{{}}}", repeated(n, ",", |_| "\"full_name\":1".into())))),
+    ("keys written with escapes", |n| {
+        body(format!("{{{}}}", repeated(n, ",", |i| format!("\"\\u006b{i}\":1"))))
+    }),
+    ("objects alike", |n| body(format!("[{}]", repeated(n, ",", |i| format!("{{\"full_name\":\"{i}\"}}"))))),
+    ("objects whose keys come in another order each time", |n| {
+        body(format!(
+            "[{}]",
+            repeated(n, ",", |i| {
+                if i % 2 == 0 {
+                    "{\"full_name\":1,\"score\":1}".into()
+                } else {
+                    "{\"score\":1,\"full_name\":1}".into()
+                }
+            })
+        ))
+    }),
+    ("objects of many sets of keys", |n| {
+        body(format!("[{}]", repeated(n, ",", |i| format!("{{\"k{}\":1,\"full_name\":1}}", i % 16))))
+    }),
+    ("depth of an object", |n| body(format!("{{\"meta\":{}1{}}}", "[".repeat(n), "]".repeat(n)))),
+    ("a long text", |n| body(format!("{{\"full_name\":\"{}\"}}", "a\\\\".repeat(n)))),
+    ("quotes in a text", |n| body(format!("{{\"full_name\":\"{}\"}}", "\\\"".repeat(n)))),
+    ("brackets that do not close", |n| body("[{".repeat(n))),
+    ("filters", |n| query(repeated(n, "&", |i| format!("full_name=eq.{i}")))),
+    ("values of a list", |n| query(format!("id=in.({})", repeated(n, ",", |i| i.to_string())))),
+    ("quoted values of a list", |n| {
+        query(format!("id=in.({})", repeated(n, ",", |i| format!("\"{i}\\\"\""))))
+    }),
+    ("quotes that do not close", |n| query(format!("id=in.({})", repeated(n, ",", |_| "\"\\\"a".into())))),
+    ("braces that do not close", |n| query(format!("or=({})", repeated(n, ",", |_| "id.eq.{".into())))),
+    ("depth of a tree", |n| query(format!("or={}id.eq.1{}", "(and".repeat(n), ")".repeat(n)))),
+    ("columns of select", |n| query(format!("select={}", repeated(n, ",", |i| format!("a{i}:id"))))),
+    ("depth of select", |n| query(format!("select={}*{}", "companies(".repeat(n), ")".repeat(n)))),
+    ("columns of order", |n| query(format!("order={}", repeated(n, ",", |_| "id".into())))),
+    ("columns", |n| query(format!("columns={}", repeated(n, ",", |i| format!("c{i}"))))),
+    ("conflict columns", |n| query(format!("on_conflict={}", repeated(n, ",", |i| format!("c{i}"))))),
+    ("parameters that name the tenant", |n| query(repeated(n, "&", |_| "tenant=a".into()))),
+    ("escapes", |n| query(format!("full_name=eq.{}", "%61".repeat(n)))),
+    ("steps of a path", |n| query(format!("select=meta{}", "->a".repeat(n)))),
+    ("preferences", |n| Input { prefer: repeated(n, ",", |i| format!("p{i}")), ..Input::default() }),
+    ("media types", |n| Input { accept: repeated(n, ",", |i| format!("a/{i};q=0.1")), ..Input::default() }),
+];
+
+/// The least of some tries: what else the machine does only adds to it.
+fn cost(catalog: &Catalog, input: &Input) -> Duration {
+    let prefer = [&*input.prefer];
+    let request = HttpRequest {
+        method: if input.body.is_empty() { Method::Get } else { Method::Post },
+        table: "contacts",
+        id: None,
+        query: Some(&input.query),
+        prefer: &prefer,
+        range: None,
+        accept: Some(&input.accept),
+        content_type: None,
+        body: input.body.as_bytes(),
+    };
+    let tries = (0..5).map(|_| {
+        let started = Instant::now();
+        // Most are refused at some size, which must not cost more than to take them.
+        let _ = plan(catalog, JsonCase::Snake, "tenant_acme", &request, &Limits::default());
+        started.elapsed()
+    });
+    tries.min().expect("five tries")
+}
+
+#[test]
+fn no_input_costs_more_than_in_proportion_to_its_size() {
+    let catalog = Catalog::from_json(CATALOG).expect("the fixture is a catalog");
+    for (what, grow) in INPUTS {
+        let sizes = [2_500, 10_000, 40_000];
+        let costs = sizes.map(|size| cost(&catalog, &grow(size)));
+        for (pair, size) in costs.windows(2).zip(&sizes[1..]) {
+            // What takes less than a millisecond is measured too badly to be compared.
+            let [less, more] = [pair[0].max(Duration::from_millis(1)), pair[1]];
+            assert!(more < less * 8, "{what}: {size} took {more:?}, a quarter of them {:?}", pair[0]);
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What a client can do to everybody else: one without any key, and one with a tenant's.
+
+mod connections;
+mod edge;
+mod values;
