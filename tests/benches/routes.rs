@@ -53,6 +53,7 @@ fn routes() -> (Vec<TenantId>, impl Iterator<Item = Route>) {
     let app = Arc::new(RouteApp {
         name: "crm".parse().expect("a name"),
         manifest: Manifest {
+            connection: None,
             description: "a CRM".into(),
             json_case: JsonCase::Snake,
             extensions: ["pg_trgm".into()].into(),

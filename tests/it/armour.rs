@@ -2,4 +2,5 @@
 
 mod connections;
 mod edge;
+mod own_login;
 mod values;

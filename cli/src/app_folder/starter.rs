@@ -30,6 +30,9 @@ fn files(name: &AppName, now: DateTime<Utc>) -> [(String, String); 4] {
                 "description = \"{name}\"
 # How JSON names the columns: \"snake\" (as they are) or \"camel\".
 json_case = \"snake\"
+# As whom the data plane logs in: \"shared\" (a login of many tenants) or \"own\" (one for each tenant, which can become
+# nobody else). By default own where the SQL may run text that a tenant wrote (EXECUTE, set_config and the like).
+# connection = \"own\"
 # Extensions that the tables need, e.g. [\"pg_trgm\"]; installed once per database, in the schema extensions.
 extensions = []
 

@@ -1,5 +1,7 @@
 //! Apps: the tables that tenants get, as an ordered list of migrations and a manifest.
 
+mod dynamic_sql;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -95,6 +97,16 @@ pub enum JsonCase {
     Camel,
 }
 
+/// As whom the data plane logs in for a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connection {
+    /// As a login that many tenants share, and that becomes one of them for a transaction.
+    Shared,
+    /// As a login of the tenant's own, which can become nobody else, whatever SQL runs on it.
+    Own,
+}
+
 /// What an app asks for besides its tables.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -103,6 +115,9 @@ pub struct Manifest {
     pub description: String,
     /// How JSON names the columns.
     pub json_case: JsonCase,
+    /// As whom the data plane logs in; none: as [`App::connection`] says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Connection>,
     /// Extensions, installed once per database in the schema `extensions`.
     pub extensions: BTreeSet<String>,
     /// Tables that only tenants with a feature have access to: feature -> tables.
@@ -157,6 +172,18 @@ impl App {
     /// The version of its last migration.
     pub fn version(&self) -> Option<AppVersion> {
         self.migrations.last().map(|migration| migration.version)
+    }
+
+    /// As whom the data plane logs in for its tenants: as the manifest says, or else as a login of each tenant's own
+    /// where its SQL may run what a tenant wrote.
+    pub fn connection(&self) -> Connection {
+        let runs_text = || {
+            let mut texts = self.migrations.iter().map(|migration| migration.up.as_str());
+            texts.any(dynamic_sql::has_dynamic_sql)
+        };
+        self.manifest
+            .connection
+            .unwrap_or_else(|| if runs_text() { Connection::Own } else { Connection::Shared })
     }
 
     /// The app as new tenants get it: nothing after the promoted version.

@@ -13,6 +13,8 @@ pub struct ServerLogin {
     pub name: ObjectName,
     /// Its password, sealed.
     pub password: Vec<u8>,
+    /// Only one tenant may have it.
+    pub own: bool,
 }
 
 impl Registry {
@@ -22,23 +24,25 @@ impl Registry {
         server: ServerId,
         name: &ObjectName,
     ) -> Result<Option<ServerLogin>, RegistryError> {
-        let password = sqlx::query_scalar!(
-            "SELECT password FROM server_logins WHERE server_id = $1 AND name = $2",
+        let row = sqlx::query!(
+            "SELECT password, own FROM server_logins WHERE server_id = $1 AND name = $2",
             server.as_uuid(),
             name.as_str()
         )
         .fetch_optional(&self.pool)
         .await?;
-        Ok(password.map(|password| ServerLogin { server_id: server, name: name.clone(), password }))
+        let login = |password, own| ServerLogin { server_id: server, name: name.clone(), password, own };
+        Ok(row.map(|row| login(row.password, row.own)))
     }
 
     /// Adds a login, unless it is there.
     pub async fn server_login_add(&self, login: &ServerLogin) -> Result<(), RegistryError> {
         sqlx::query!(
-            "INSERT INTO server_logins (server_id, name, password) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            "INSERT INTO server_logins (server_id, name, password, own) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
             login.server_id.as_uuid(),
             login.name.as_str(),
-            login.password
+            login.password,
+            login.own,
         )
         .execute(&self.pool)
         .await?;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenantry_domain::{
-    app::App,
+    app::{App, Connection},
     inquiry::{VersionFault, VersionTrial},
     plan::Tier,
     server::{Server, ServerState},
@@ -45,6 +45,13 @@ fn warnings(app: &App, holds_its_name: bool, seed: Option<VersionFault>) -> Vec<
         warnings.push(
             "its objects hold their schema's name as text (a setting or a body of a function, a default, a check), \
              which no other name given later reaches: tenants are made when they sign up, and not kept ready"
+                .to_owned(),
+        );
+    }
+    if app.manifest.connection.is_none() && app.connection() == Connection::Own {
+        warnings.push(
+            "its SQL may run text that a tenant wrote (EXECUTE, set_config and the like): each tenant that signs up \
+             gets a login of its own on the data plane; say `connection = \"own\"` or `\"shared\"` in the manifest"
                 .to_owned(),
         );
     }

@@ -71,6 +71,7 @@ async fn place(work: &Work<Provision>) -> StepResult {
 /// Records a placement: that of a warm tenant, or on the server with most room.
 async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), StepError> {
     let (registry, tenant) = (&work.resources.registry, work.tenant());
+    let app = work.app().await?;
     let password = match &warm {
         Some(warm) => warm_password(work, warm)?,
         None => password(),
@@ -85,7 +86,7 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), 
             &mut rand::rng(),
         ),
         region: None,
-        tenants_per_login: work.resources.settings.tenants_per_login,
+        tenants_per_login: work.resources.tenants_per_login(app),
         warm: warm.map(|warm| (warm.server_id, warm.login)),
         durable_state: serde_json::to_value(&state).expect("states are plain data"),
     };
@@ -95,7 +96,7 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), 
     let (placed, verifier) = tokio::join!(registry.placement_choose(&work.lease, &request), verifier);
     let placed = match placed {
         Err(PlaceError::NoLogin(server_id)) => {
-            work.resources.add_login(server_id).await?;
+            work.resources.add_login(server_id, app).await?;
             registry.placement_choose(&work.lease, &request).await
         }
         // The warm tenant's server is full or away by now; another may do.

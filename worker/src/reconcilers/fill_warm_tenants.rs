@@ -133,9 +133,9 @@ async fn add(
     kind: WarmKind<'_>,
 ) -> Result<bool, StepError> {
     let (registry, settings) = (&resources.registry, &resources.settings);
-    let login = match registry.warm_login(server.id, settings.tenants_per_login).await? {
+    let login = match registry.warm_login(server.id, resources.tenants_per_login(app)).await? {
         Some(login) => login,
-        None => resources.add_login(server.id).await?,
+        None => resources.add_login(server.id, app).await?,
     };
     resources.ensure_login(access, &login).await?;
     access

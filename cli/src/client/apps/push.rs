@@ -167,6 +167,7 @@ fn app_body(app: &App) -> Value {
         "manifest": {
             "description": manifest.description,
             "jsonCase": manifest.json_case,
+            "connection": manifest.connection,
             "extensions": manifest.extensions,
             "features": manifest.features,
         },
@@ -200,7 +201,7 @@ mod tests {
         assert_eq!(
             app_body(&app),
             json!({
-                "manifest": {"description": "d", "jsonCase": "camel", "extensions": ["pg_trgm"], "features": {}},
+                "manifest": {"description": "d", "jsonCase": "camel", "connection": null, "extensions": ["pg_trgm"], "features": {}},
                 "seed": null,
             })
         );

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tenantry_domain::app::{JsonCase, Manifest};
+use tenantry_domain::app::{Connection, JsonCase, Manifest};
 use utoipa::ToSchema;
 
 /// What an app asks for besides its tables.
@@ -19,6 +19,11 @@ pub(crate) struct ManifestView {
     /// How JSON names the columns: snake (as they are) or camel.
     #[schema(value_type = String)]
     json_case: JsonCase,
+    /// As whom the data plane logs in: shared (a login of many tenants, which becomes one for a transaction) or own (a
+    /// login that can become nobody else). By default own where the SQL may run what a tenant wrote.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection: Option<Connection>,
     /// Extensions, installed once per database.
     extensions: BTreeSet<String>,
     /// Tables that only tenants with a feature have: feature -> tables.
@@ -30,6 +35,7 @@ impl From<Manifest> for ManifestView {
         Self {
             description: manifest.description,
             json_case: manifest.json_case,
+            connection: manifest.connection,
             extensions: manifest.extensions,
             features: manifest.features,
         }
@@ -41,6 +47,7 @@ impl From<ManifestView> for Manifest {
         Self {
             description: manifest.description,
             json_case: manifest.json_case,
+            connection: manifest.connection,
             extensions: manifest.extensions,
             features: manifest.features,
         }

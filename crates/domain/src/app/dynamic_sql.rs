@@ -1,0 +1,79 @@
+//! Whether SQL makes functions whose statements are put together as text, or that set settings by name.
+//!
+//! Such a function may run what a tenant wrote, with all that the session's login may become.
+
+/// Functions of PostgreSQL's own and of common extensions that run text, or set the setting that a text names.
+const RUN_TEXT: [&str; 12] = [
+    "set_config",
+    "query_to_xml",
+    "query_to_xmlschema",
+    "query_to_xml_and_xmlschema",
+    "cursor_to_xml",
+    "ts_stat",
+    "ts_rewrite",
+    "dblink",
+    "dblink_exec",
+    "dblink_send_query",
+    "connectby",
+    "crosstab",
+];
+
+/// The languages whose functions hold nothing else than SQL.
+const LANGUAGES: [&str; 4] = ["sql", "plpgsql", "c", "internal"];
+
+/// Takes a word in a comment or a literal for what it says: rather one too many.
+pub(super) fn has_dynamic_sql(sql: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut words = sql
+        .split(|c: char| !is_word(c))
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .peekable();
+    while let Some(word) = words.next() {
+        let next = words.peek().map_or("", String::as_str);
+        let found = match word.as_str() {
+            // Of a trigger, or a right.
+            "execute" => !matches!(next, "function" | "procedure" | "on"),
+            "language" => !LANGUAGES.contains(&next),
+            // SET ROLE, SET LOCAL ROLE, SET SESSION AUTHORIZATION.
+            "set" => matches!(next, "role" | "session" | "local"),
+            word => RUN_TEXT.contains(&word) || word.starts_with("crosstab"),
+        };
+        if found {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_dynamic_sql;
+
+    #[test]
+    fn functions_that_run_text_are_found() {
+        for sql in [
+            "CREATE FUNCTION f(t text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE t; END $$",
+            "BEGIN\nexecute\nformat('select %s', t); END",
+            "SELECT query_to_xml(t, true, true, '')",
+            "SELECT pg_catalog.set_config(a, b, true)",
+            "CREATE FUNCTION f() RETURNS void LANGUAGE plpython3u AS 'pass'",
+            "CREATE FUNCTION f() RETURNS void AS $$ SET LOCAL ROLE x $$ LANGUAGE sql",
+        ] {
+            assert!(has_dynamic_sql(sql), "{sql}");
+        }
+    }
+
+    #[test]
+    fn what_is_common_is_not() {
+        for sql in [
+            "CREATE TRIGGER t BEFORE UPDATE ON a FOR EACH ROW EXECUTE FUNCTION set_updated_at()",
+            "GRANT EXECUTE ON FUNCTION f TO PUBLIC",
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.a := now(); RETURN NEW; END $$",
+            "UPDATE a SET b = 1 WHERE executed",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE 'sql' AS 'SELECT 1'",
+        ] {
+            assert!(!has_dynamic_sql(sql), "{sql}");
+        }
+    }
+}

@@ -1,0 +1,1 @@
+ALTER TABLE server_logins DROP COLUMN own;
