@@ -113,6 +113,7 @@ pub(crate) fn router(state: &ApiState) -> Router {
         clock: Arc::clone(&state.clock),
         cors: None,
         access_log: state.settings.access_log,
+        postgrest: false,
     };
     tenantry_http::with_standard_layers(router, edge)
 }

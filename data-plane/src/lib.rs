@@ -105,6 +105,7 @@ impl DataPlane {
             clock: Arc::clone(&self.0.clock),
             cors: Some(http::cors()),
             access_log: self.0.access_log,
+            postgrest: true,
         };
         tenantry_http::with_standard_layers(http::router(&self.0), edge)
     }

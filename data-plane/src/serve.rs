@@ -15,8 +15,8 @@ use tenantry_domain::{
 };
 use tenantry_postgres::tenant::{Access, ConnectError, QueryErrorKind, QueryRow, TenantQueryError};
 use tenantry_query::{
-    Catalog, HttpRequest, Limits, Method, Planned, QueryError, ResponseHead, ResponseShape, plan,
-    rows_instead_of_one,
+    Catalog, HttpRequest, Limits, Method, Planned, QueryError, ResponseHead, ResponseShape,
+    is_answer_too_large, plan, rows_instead_of_one,
 };
 
 use tokio::{
@@ -35,7 +35,36 @@ use crate::{
 pub(crate) struct Answer {
     pub(crate) head: ResponseHead,
     pub(crate) shape: ResponseShape,
-    pub(crate) body: Option<Bytes>,
+    pub(crate) body: AnswerBody,
+}
+
+/// The body of an answer.
+pub(crate) enum AnswerBody {
+    None,
+    Whole(Bytes),
+    /// A long one, to be passed on as it comes.
+    Parts(Box<Parts>),
+}
+
+/// A body that is still on its connection.
+pub(crate) struct Parts {
+    lease: Option<Lease>,
+    /// Its bytes.
+    pub(crate) len: usize,
+}
+
+impl Parts {
+    /// The next part; none at the end, when the connection is kept for the next.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, TenantQueryError> {
+        let Some(lease) = &mut self.lease else { return Ok(None) };
+        let part = lease.connection.body_part().await?;
+        if part.is_none()
+            && let Some(lease) = self.lease.take()
+        {
+            lease.release();
+        }
+        Ok(part)
+    }
 }
 
 /// Why there is no answer.
@@ -59,6 +88,8 @@ pub(crate) enum Failure {
     },
     /// No placement that is known serves the tenant.
     Unavailable,
+    /// The answer would be larger than this many bytes.
+    TooLarge(usize),
     /// It is our fault, and logged.
     Internal,
 }
@@ -142,13 +173,18 @@ impl Runner {
             Some(lease) => lease,
             None => self.pools.get(placement, route.tenant_id).await.map_err(connect_failed)?,
         };
-        let row = self.execute(route, placement, lease, &planned, access_of(request.method)).await?;
+        let (row, lease) = self.execute(route, placement, lease, &planned, access_of(request.method)).await?;
         let shape = planned.response;
         let head = shape.head(row.page_count, row.total_count).map_err(|error| {
             let range = (error.status == 416).then(|| shape.content_range(row.page_count, row.total_count));
             Failed::Finally(Failure::Range(error, range.flatten()))
         })?;
-        Ok(Answer { head, shape, body: row.body })
+        let body = match (lease, row.body) {
+            (Some(lease), _) => AnswerBody::Parts(Box::new(Parts { lease: Some(lease), len: row.to_come })),
+            (None, Some(body)) => AnswerBody::Whole(body),
+            (None, None) => AnswerBody::None,
+        };
+        Ok(Answer { head, shape, body })
     }
 
     /// Plans a request; one with a large body on a thread that nobody else waits for, and few of them at a time.
@@ -227,6 +263,7 @@ impl Runner {
         }
     }
 
+    /// The answer, and its connection where a part of it is still to be read.
     async fn execute(
         &self,
         route: &CachedRoute,
@@ -234,16 +271,37 @@ impl Runner {
         mut lease: Lease,
         planned: &Planned,
         access: Access,
-    ) -> Result<QueryRow, Failed> {
+    ) -> Result<(QueryRow, Option<Lease>), Failed> {
         let (sql, params) = (&planned.statement.sql, &planned.statement.params);
-        let mut answer = lease.connection.query_one_text(&placement.schema, access, sql, params).await;
+        let ask = async |lease: &mut Lease| match access {
+            Access::ReadOnly => lease.connection.read_one_text(&placement.schema, sql, params).await,
+            // What was written counts only when the transaction has ended.
+            Access::ReadWrite => {
+                lease.connection.query_one_text(&placement.schema, access, sql, params).await
+            }
+        };
+        let mut answer = ask(&mut lease).await;
         if answer.as_ref().is_err_and(|error| is_sent_again(error, &lease, access)) {
             drop(lease);
             lease = self.pools.get_new(placement, route.tenant_id).await.map_err(connect_failed)?;
-            answer = lease.connection.query_one_text(&placement.schema, access, sql, params).await;
+            answer = ask(&mut lease).await;
         }
-        lease.release();
-        answer.map_err(|error| statement_failed(error, planned.response.must_affect_one, access))
+        let most = self.limits.max_answer_bytes;
+        match answer {
+            Ok(row) if row.to_come > most => Err(Failed::Finally(Failure::TooLarge(most))),
+            Ok(row) if row.to_come > 0 => Ok((row, Some(lease))),
+            Ok(row) => {
+                lease.release();
+                Ok((row, None))
+            }
+            Err(error) => {
+                lease.release();
+                if is_answer_too_large(error.code.as_deref().unwrap_or_default(), &error.message) {
+                    return Err(Failed::Finally(Failure::TooLarge(most)));
+                }
+                Err(statement_failed(error, planned.response.must_affect_one, access))
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a client can do to everybody else: one without any key, and one with a tenant's.
 
+mod answers;
 mod connections;
 mod edge;
 mod own_login;

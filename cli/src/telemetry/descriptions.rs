@@ -43,6 +43,12 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (Seconds, "tenantry_inquiry_duration_seconds", "Time to answer a question that needs a tenant server"),
     (Counter, "tenantry_data_requests_total", "Requests for tenants' data, by outcome"),
     (Gauge, "tenantry_pool_connections", "Connections to a tenant server, by state"),
+    (Gauge, "tenantry_http_connections", "Open connections of clients, by plane"),
+    (
+        Counter,
+        "tenantry_http_connections_closed_total",
+        "Connections that were closed because there were too many, or because they were too slow",
+    ),
     (Gauge, "tenantry_pool_waiting", "Requests that wait for a connection to a tenant server"),
     (Counter, "tenantry_route_changes_total", "Changes of routes that the registry has announced"),
     (Counter, "tenantry_route_feed_connections_total", "Times that the feed of changes was connected"),

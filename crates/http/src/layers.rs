@@ -40,12 +40,15 @@ pub struct Edge {
     pub cors: Option<CorsLayer>,
     /// Which requests are logged.
     pub access_log: AccessLog,
+    /// Clients of `PostgREST` are to understand its errors.
+    pub postgrest: bool,
 }
 
 /// Puts a router behind request id, log line, metrics, a limit for bodies and a net for panics.
 /// Answers of axum itself (404, 405, 413) become problem documents.
 pub fn with_standard_layers(router: Router, edge: Edge) -> Router {
-    let Edge { plane, max_body, clock, cors, access_log } = edge;
+    let Edge { plane, max_body, clock, cors, access_log, postgrest } = edge;
+    let told = move |problem: Problem| if postgrest { problem.for_postgrest() } else { problem };
     let access_log = AccessLogger::new(access_log);
     let edge = Arc::new(Around { plane, max_body, clock, access_log, durations: Durations::default() });
     // All in one layer of the router, which boxes each request anew for every layer that it has.
@@ -55,15 +58,13 @@ pub fn with_standard_layers(router: Router, edge: Edge) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(max_body));
     router
-        .fallback(async || {
-            Problem::new(StatusCode::NOT_FOUND, "no_such_endpoint", "there is no such endpoint; see /docs")
+        .fallback(async move || {
+            let detail = "there is no such endpoint; see /docs";
+            told(Problem::new(StatusCode::NOT_FOUND, "no_such_endpoint", detail))
         })
-        .method_not_allowed_fallback(async || {
-            Problem::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "this endpoint has other methods; see /docs",
-            )
+        .method_not_allowed_fallback(async move || {
+            let detail = "this endpoint has other methods; see /docs";
+            told(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail))
         })
         .layer(layers)
 }

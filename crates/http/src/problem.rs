@@ -83,6 +83,17 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
     }
 
+    /// With the members that clients of `PostgREST` read errors by, unless they are there.
+    #[must_use]
+    pub fn for_postgrest(mut self) -> Self {
+        let detail = Value::from(&*self.detail);
+        self.more.entry("message").or_insert(detail);
+        for member in ["details", "hint"] {
+            self.more.entry(member).or_insert(Value::Null);
+        }
+        self
+    }
+
     /// 408 for a body that comes too slowly.
     pub fn body_too_slow() -> Self {
         let detail = "the body came too slowly; send it again, in smaller parts";

@@ -20,4 +20,6 @@ pub use error::QueryError;
 pub use json_case::JsonCase;
 pub use plan::{Planned, Statement, plan};
 pub use request::{HttpRequest, Limits, Method};
-pub use response::{MUST_AFFECT_ONE_MARK, ResponseHead, ResponseShape, rows_instead_of_one};
+pub use response::{
+    MUST_AFFECT_ONE_MARK, ResponseHead, ResponseShape, is_answer_too_large, rows_instead_of_one,
+};

@@ -32,7 +32,8 @@ pub struct Planned {
     pub response: ResponseShape,
 }
 
-/// One SQL statement that answers exactly one row: `body text`, `page_count int8`, `total_count int8`.
+/// One SQL statement that answers exactly one row: `page_count int8`, `total_count int8`, `body text`. The body comes last,
+/// so that it can be passed on while it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The text; the same for requests that differ in values only.

@@ -57,6 +57,8 @@ pub struct HttpRequest<'a> {
 pub struct Limits {
     /// Rows in an answer, and in each embedded array.
     pub max_rows: u64,
+    /// Bytes of an answer.
+    pub max_answer_bytes: usize,
     /// Levels of embedding.
     pub max_embed_depth: usize,
     /// Embeddings in one request.
@@ -77,6 +79,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_rows: 1000,
+            max_answer_bytes: 16 << 20,
             max_embed_depth: 6,
             max_embeds: 24,
             max_filters: 100,

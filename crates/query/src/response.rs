@@ -5,6 +5,14 @@ use crate::{error::QueryError, request::Method};
 /// Stands at the start of the value that PostgreSQL quotes when a singular write touched other than one row.
 pub const MUST_AFFECT_ONE_MARK: &str = "tenantry_must_affect_one:";
 
+/// Stands at the start of the value that PostgreSQL quotes when an answer grows too large.
+pub(crate) const TOO_LARGE_MARK: &str = "tenantry_answer_too_large:";
+
+/// Whether a database error says that the answer would be larger than [`Limits::max_answer_bytes`](crate::Limits).
+pub fn is_answer_too_large(sqlstate: &str, message: &str) -> bool {
+    sqlstate == "22P02" && message.contains(TOO_LARGE_MARK)
+}
+
 /// Whether a database error is the one that a `must_affect_one` statement raises on purpose, and how many rows it would
 /// have written. The error is SQLSTATE 22P02 and aborts the transaction, so a pipelined COMMIT rolls back.
 /// Ask only when [`ResponseShape::must_affect_one`] is set.

@@ -29,7 +29,10 @@ impl FromRequestParts<Arc<Plane>> for Admitted {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, plane: &Arc<Plane>) -> Result<Self, Problem> {
-        admitted(parts, plane).await.inspect_err(|problem| plane.outcomes.refused(problem.code()))
+        admitted(parts, plane).await.map_err(|problem| {
+            plane.outcomes.refused(problem.code());
+            problem.for_postgrest()
+        })
     }
 }
 

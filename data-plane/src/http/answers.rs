@@ -129,8 +129,16 @@ pub(super) fn failed(failure: Failure, table: &str) -> Problem {
         Failure::Pool(error) => pool_failed(&error),
         Failure::Statement { error, may_have_written } => statement_failed(error, may_have_written),
         Failure::Unavailable => tenant_unavailable(),
+        Failure::TooLarge(most) => answer_too_large(most),
         Failure::Internal => Problem::internal(),
     }
+}
+
+fn answer_too_large(most: usize) -> Problem {
+    let detail = format!(
+        "the answer is larger than {most} bytes; ask for fewer rows or columns, or with `limit` for pages"
+    );
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large", detail).with("limit", most)
 }
 
 fn feature_disabled(feature: &str, table: &str) -> Problem {
@@ -159,14 +167,10 @@ pub(super) fn path_not_text() -> Problem {
     Problem::invalid("path", "is not UTF-8")
 }
 
-/// What the query language refuses. `code`, `message`, `details` and `hint` are where clients of
-/// `PostgREST` look.
+/// What the query language refuses.
 fn query_refused(error: QueryError) -> Problem {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
-    let problem = Problem::new(status, error.code, error.detail.clone())
-        .with("message", error.detail.clone())
-        .with("details", serde_json::Value::Null)
-        .with("hint", serde_json::Value::Null);
+    let problem = Problem::new(status, error.code, error.detail.clone());
     match error.field {
         Some(field) => problem.with_error(field, error.detail),
         None => problem,

@@ -15,10 +15,14 @@ use bytes::Bytes;
 use http_body_util::LengthLimitError;
 use percent_encoding::percent_decode_str;
 use tenantry_http::Problem;
+use tenantry_postgres::tenant::TenantQueryError;
 use tenantry_query::{HttpRequest, Method};
 
 use super::{admitted::Admitted, answers, tenant::X_TENANT};
-use crate::{serve::Answer, state::Plane};
+use crate::{
+    serve::{Answer, AnswerBody, Parts},
+    state::Plane,
+};
 
 macro_rules! endpoint {
     ($name:ident, $method:ident, $path:literal, $summary:literal, $($response:tt)*) => {
@@ -138,7 +142,7 @@ async fn resource(State(plane): State<Arc<Plane>>, admitted: Admitted, request: 
         }
         Err(problem) => {
             plane.outcomes.refused(problem.code());
-            (problem.into_response(), 0)
+            (problem.for_postgrest().into_response(), 0)
         }
     };
     plane.usage.count(tenant, bytes_in, bytes_out);
@@ -232,17 +236,25 @@ async fn read(body: Body, headers: &HeaderMap, max: usize) -> Result<Bytes, Prob
 
 fn respond(answer: Answer, base: &str) -> (Response, usize) {
     let Answer { head, shape, body } = answer;
-    let location = shape
-        .has_location
-        .then(|| body.as_ref().and_then(|body| shape.location(std::str::from_utf8(body).ok()?)))
-        .flatten()
-        .and_then(|location| HeaderValue::from_str(&format!("{base}/api/{location}")).ok());
-    let body = body.filter(|_| shape.returns_body);
-    let len = body.as_ref().map_or(0, Bytes::len);
-    let mut response = Response::new(body.clone().map_or_else(Body::empty, Body::from));
+    let location = match &body {
+        AnswerBody::Whole(key) if shape.has_location => {
+            let location = std::str::from_utf8(key).ok().and_then(|key| shape.location(key));
+            location.and_then(|location| HeaderValue::from_str(&format!("{base}/api/{location}")).ok())
+        }
+        _ => None,
+    };
+    let (has_body, len, body) = match body {
+        AnswerBody::Whole(body) if shape.returns_body => (true, body.len(), Body::from(body)),
+        AnswerBody::Parts(parts) => (true, parts.len, in_parts(parts)),
+        AnswerBody::Whole(_) | AnswerBody::None => (false, 0, Body::empty()),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::OK);
     let headers = response.headers_mut();
-    if body.is_some() || shape.method == Method::Head {
+    if has_body {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(len));
+    }
+    if has_body || shape.method == Method::Head {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(shape.content_type()));
     }
     let mut set = |name: header::HeaderName, value: Option<String>| {
@@ -256,6 +268,16 @@ fn respond(answer: Answer, base: &str) -> (Response, usize) {
         headers.insert(header::LOCATION, location);
     }
     (response, len)
+}
+
+/// A body that is read from the tenant's server as the client takes it.
+fn in_parts(parts: Box<Parts>) -> Body {
+    Body::from_stream(futures::stream::try_unfold(parts, async |mut parts| {
+        let part = parts.next().await.inspect_err(|error| {
+            tracing::warn!(%error, "an answer ends in its middle: {error}");
+        })?;
+        Ok::<_, TenantQueryError>(part.map(|part| (part, parts)))
+    }))
 }
 
 const PREFERENCE_APPLIED: header::HeaderName = header::HeaderName::from_static("preference-applied");

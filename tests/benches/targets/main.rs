@@ -1,4 +1,4 @@
-//! Targets 1 to 4 and 6, and one dead server among two (16): real servers, real HTTP, the raw limit measured in the same run.
+//! Targets 1 to 4, 6 and 15, and one dead server among two (16): real servers, real HTTP, the raw limit measured in the same run.
 //!
 //! `cargo bench -p tenantry-tests --bench targets -- <number>...` runs some of them.
 
@@ -11,6 +11,7 @@
 )]
 
 mod dead_server;
+mod long_answers;
 mod reads;
 mod route_changes;
 mod sign_ups;
@@ -42,11 +43,16 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(4) {
         for tenants_per_login in [250, 1] {
-            figures.push(reads::by_id(&postgres, tenants_per_login).await?);
+            figures.push(reads::by_id(&postgres, tenants_per_login, 1).await?);
         }
+        // Every connection changes tenants with almost every request.
+        figures.push(reads::by_id(&postgres, 250, 64).await?);
     }
     if wants(6) {
         figures.push(route_changes::seen(&postgres).await?);
+    }
+    if wants(15) {
+        figures.extend(long_answers::long_answers(&postgres).await?);
     }
     if wants(16) {
         figures.push(dead_server::among_two(&postgres).await?);

@@ -20,7 +20,7 @@ use serde_json::json;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tenantry_cli::embedded::database_url;
 use tenantry_postgres::embedded::EmbeddedPostgres;
-use tenantry_tests::{Api, TestApp, report::Figure};
+use tenantry_tests::{Api, Signup, TestApp, report::Figure};
 use tokio::net::TcpListener;
 
 const CLIENTS: usize = 16;
@@ -59,15 +59,22 @@ async fn without_tenants(postgres: &EmbeddedPostgres, database: &str, schema: &s
     Ok(Api::new(address))
 }
 
-/// Requests per second of one round.
-async fn round(api: &Api, ids: &Arc<Vec<String>>) -> anyhow::Result<f64> {
+/// Rows that can be read, and where.
+struct Rows {
+    api: Api,
+    ids: Vec<String>,
+}
+
+/// Requests per second of one round, each client's next request to the next of some tenants.
+async fn round(tenants: &Arc<Vec<Rows>>) -> anyhow::Result<f64> {
     let answered = Arc::new(AtomicU64::new(0));
     let started = Instant::now();
     let clients = (0..CLIENTS).map(|client| {
-        let (api, ids, answered) = (api.clone(), Arc::clone(ids), Arc::clone(&answered));
+        let (tenants, answered) = (Arc::clone(tenants), Arc::clone(&answered));
         tokio::spawn(async move {
             let mut next = client;
             while started.elapsed() < ROUND {
+                let Rows { api, ids } = &tenants[next % tenants.len()];
                 let answer = api.get(&format!("/api/contacts/{}", ids[next % ids.len()])).await;
                 assert_eq!(answer.status, 200, "{}", answer.text);
                 answered.fetch_add(1, Ordering::Relaxed);
@@ -84,30 +91,23 @@ async fn round(api: &Api, ids: &Arc<Vec<String>>) -> anyhow::Result<f64> {
 pub(crate) async fn by_id(
     postgres: &Arc<EmbeddedPostgres>,
     tenants_per_login: u32,
+    tenants: usize,
 ) -> anyhow::Result<Figure> {
     let build = TestApp::build().on_server(Arc::clone(postgres));
     let app = build.worker(move |settings| settings.tenants_per_login = tenants_per_login).start().await;
-    let tenant = app.sign_up("reader", "basic", "crm").await;
-    let rows: Vec<_> = (0..ROWS)
-        .map(|n| json!({ "first_name": "A", "last_name": format!("B {n}"), "email": format!("{n}@example.com") }))
-        .collect();
-    let insert = tenant.data.request(reqwest::Method::POST, "/api/contacts?select=id");
-    let made =
-        tenant.data.send(insert.header("prefer", "return=representation").json(&rows)).await.expect(201);
-    let ids: Vec<String> = made
-        .json()
-        .as_array()
-        .expect("rows")
-        .iter()
-        .map(|row| row["id"].as_str().expect("an id").into())
-        .collect();
-    let ids = Arc::new(ids);
-    let schema = format!("tenant_{}", tenant.slug.replace('-', "_"));
+    let mut ours_at = Vec::new();
+    for n in 0..tenants {
+        let tenant = app.sign_up(&format!("reader{n}"), "basic", "crm").await;
+        ours_at.push(Rows { ids: fill(&tenant).await, api: tenant.data });
+    }
+    let schema = format!("tenant_{}", app.slug("reader0").replace('-', "_"));
     let bare = without_tenants(postgres, app.shared_database(), &schema).await?;
+    let bare = Arc::new(vec![Rows { api: bare, ids: ours_at[0].ids.clone() }]);
+    let ours_at = Arc::new(ours_at);
 
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..=ROUNDS {
-        let (us, them) = (round(&tenant.data, &ids).await?, round(&bare, &ids).await?);
+        let (us, them) = (round(&ours_at).await?, round(&bare).await?);
         // The first round fills pools and caches.
         if n > 0 {
             println!("read by id: {us:.0} requests/s, without tenants {them:.0}, ratio {:.2}", us / them);
@@ -120,10 +120,11 @@ pub(crate) async fn by_id(
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
+    let of = if tenants == 1 { String::new() } else { format!(", of {tenants} tenants by turns") };
     Ok(Figure {
         target: 4,
         what: format!(
-            "read by id, {CLIENTS} clients, {tenants_per_login} tenants per login, against axum and sqlx without tenants"
+            "read by id{of}, {CLIENTS} clients, {tenants_per_login} tenants per login, against axum and sqlx without tenants"
         ),
         ours: median(&mut ours),
         raw: Some(median(&mut theirs)),
@@ -131,4 +132,17 @@ pub(crate) async fn by_id(
         bound: 0.9,
         at_least: true,
     })
+}
+
+/// Gives a tenant rows; their ids.
+async fn fill(tenant: &Signup) -> Vec<String> {
+    let rows: Vec<_> = (0..ROWS)
+        .map(|n| json!({ "first_name": "A", "last_name": format!("B {n}"), "email": format!("{n}@example.com") }))
+        .collect();
+    let insert = tenant.data.request(reqwest::Method::POST, "/api/contacts?select=id");
+    let made =
+        tenant.data.send(insert.header("prefer", "return=representation").json(&rows)).await.expect(201);
+    let rows = made.json();
+    let ids = rows.as_array().expect("rows").iter().map(|row| row["id"].as_str().expect("an id").into());
+    ids.collect()
 }

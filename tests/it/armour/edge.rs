@@ -28,3 +28,27 @@ async fn a_request_line_or_headers_that_are_too_long_are_told_so() {
     }
     assert_eq!(many.send(app.data.address()).await[0].json()["code"], "headers_too_large");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_of_every_kind_have_what_clients_of_postgrest_read() {
+    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+    let refusals = [
+        (401, tenant.data.without_key().get("/api/contacts").await),
+        (404, tenant.data.get("/api/nowhere").await),
+        (404, tenant.data.get("/nowhere").await),
+        (405, tenant.data.delete("/api/tenant").await),
+        (400, tenant.data.get("/api/contacts?nope=eq.1").await),
+        (400, app.data.get("/api/contacts").await),
+    ];
+    for (status, answer) in refusals {
+        assert_eq!(answer.status, status, "{}", answer.text);
+        let problem = answer.json();
+        assert_eq!(problem["message"], problem["detail"], "{problem}");
+        assert!(
+            problem["code"].is_string() && problem["hint"].is_null() && problem["details"].is_null(),
+            "{problem}"
+        );
+        assert!(problem.as_object().unwrap().contains_key("details"), "{problem}");
+    }
+}

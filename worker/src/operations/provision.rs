@@ -212,7 +212,7 @@ async fn make_schema(work: &Work<Provision>) -> StepResult {
             work.note_schema_version(&placement, app.version());
             return Ok(Done::Now);
         }
-        tracing::warn!("warm tenant {warm} is gone; making the tenant anew");
+        tracing::info!("warm tenant {warm} has its name already, or is gone; making what is missing");
     }
     let secret = work.role_password(&placement).await?;
     let role = role(work, &placement, &secret);

@@ -63,9 +63,13 @@ async fn check(resources: &Resources, server: Server) -> Result<bool, StepError>
             Ok(!away)
         }
         // It answers, and says no: that is for the operations on it to tell.
-        Err(StepError::Transient { .. } | StepError::Unprepared { .. } | StepError::Permanent { .. }) => {
-            Ok(resources.registry.server_reachable(server.id).await?)
-        }
-        Err(error) => Err(error),
+        Err(
+            StepError::Transient { .. }
+            | StepError::Unprepared { .. }
+            | StepError::Permanent { .. }
+            | StepError::ServerFull { .. }
+            | StepError::ServerBusy(_),
+        ) => Ok(resources.registry.server_reachable(server.id).await?),
+        Err(error @ (StepError::RegistryAway { .. } | StepError::LeaseLost)) => Err(error),
     }
 }

@@ -76,6 +76,8 @@ async fn fill_server(resources: &Resources, server: &Server) -> Reconciled {
             Err(error @ StepError::ServerAway { .. }) => return Err(error),
             // One app's bad SQL must not keep the others from their templates.
             Err(error) => {
+                // What was made there once may be what is missing.
+                resources.servers.doubt(server.id);
                 tracing::warn!(
                     app = %app.name, server.name = %server.name, %error,
                     "app {} gets no template on server {}: {error}", app.name, server.name

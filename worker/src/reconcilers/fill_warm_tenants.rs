@@ -36,6 +36,8 @@ pub async fn run(resources: &Resources) -> Reconciled {
     let kinds = apps(resources)
         .await?
         .into_iter()
+        // A login of one's own is taken together with the placement, so that no other tenant can take it too.
+        .filter(|app| resources.tenants_per_login(app) > 1)
         .map(|app| Ok((fingerprint(&app, &resources.settings.label)?, app)))
         .collect::<Result<Vec<_>, StepError>>()?;
     let (servers, none) = (fillable_servers(resources, Tier::Schema).await?, HashMap::new());
@@ -108,6 +110,8 @@ async fn fill_server(
                 Err(error @ StepError::ServerAway { .. }) => return Err(error),
                 // One app's bad SQL must not keep the others from being filled.
                 Err(error) => {
+                    // What was made there once may be what is missing.
+                    resources.servers.doubt(server.id);
                     tracing::warn!(
                         app = %app.name, server.name = %server.name, %error,
                         "no tenants of app {} are kept ready on server {}: {error}", app.name, server.name

@@ -20,11 +20,12 @@ pub mod sample_usage;
 pub mod verify_domains;
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use futures::future::BoxFuture;
+use futures::{FutureExt, future::BoxFuture};
 use tenantry_domain::server::Server;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -140,7 +141,11 @@ pub(crate) async fn run_all(resources: Arc<Resources>, stop: CancellationToken) 
         if stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_none() {
             break;
         }
-        while running.try_join_next().is_some() {}
+        while let Some(ended) = running.try_join_next() {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a reconciler died: {error}");
+            }
+        }
         if shown.is_none_or(|at| at.elapsed() >= SHOW_EVERY) {
             shown = Some(Instant::now());
             if let Err(error) = check_servers::show(&resources).await {
@@ -177,7 +182,10 @@ async fn run_one(reconciler: Reconciler, resources: Arc<Resources>, stop: Cancel
     };
     let started = Instant::now();
     let ran = tokio::select! {
-        ran = run(&resources) => ran,
+        // One that panics is due again in its turn, and says so, like one that fails.
+        ran = AssertUnwindSafe(run(&resources)).catch_unwind() => ran.unwrap_or_else(|_| {
+            Err(StepError::permanent("it panicked; the log has the message"))
+        }),
         () = renew => Err(StepError::LeaseLost),
         () = stop.cancelled() => Ok(0),
     };

@@ -70,7 +70,7 @@ pub(crate) async fn tenant_connection(
     let id = details.tenant.id;
     let nowhere =
         || Refusal::conflict("tenant_has_no_placement", "the tenant's data is not made yet, or is dropped");
-    let placement = details.placement.ok_or_else(nowhere)?;
+    let placement = details.placement.filter(|placement| placement.state.serves()).ok_or_else(nowhere)?;
     let server = registry.server_get(placement.server_id).await?.ok_or_else(nowhere)?.server;
     let password = if reveal {
         let credentials = registry.placement_credentials(id, placement.epoch).await?.ok_or_else(nowhere)?;

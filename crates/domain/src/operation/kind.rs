@@ -38,11 +38,13 @@ impl OperationKind {
         }
     }
 
-    /// Whether one of this kind is asked to stop by a more urgent one on the same subject.
+    /// Whether one of this kind is asked to stop by a more urgent one on the same subject, which is possible when it was
+    /// undone: a restore that is undone leaves a deactivated tenant, which nobody can suspend.
     pub const fn gives_way_to(self, urgent: Self) -> bool {
         match self {
             Self::Provision => matches!(urgent, Self::Deactivate | Self::Purge),
-            Self::Resume | Self::Restore => matches!(urgent, Self::Suspend | Self::Deactivate | Self::Purge),
+            Self::Resume => matches!(urgent, Self::Suspend | Self::Deactivate | Self::Purge),
+            Self::Restore => matches!(urgent, Self::Deactivate | Self::Purge),
             _ => false,
         }
     }

@@ -27,6 +27,8 @@ use super::AdminLimits;
 pub(super) struct Connections {
     connect: PgConnectOptions,
     shared: PgPool,
+    /// How to get into the shared database without the pool.
+    to_shared: PgConnectOptions,
     /// How often one was taken to make or change a tenant's tables.
     used_for_tables: AtomicU32,
     places: Arc<Semaphore>,
@@ -60,6 +62,7 @@ impl Connections {
             })
             .connect_lazy_with(connect.clone().database(shared_database));
         Self {
+            to_shared: connect.clone().database(shared_database),
             connect,
             shared,
             used_for_tables: AtomicU32::new(0),
@@ -73,7 +76,16 @@ impl Connections {
     pub(super) async fn shared(&self) -> Result<AdminConnection, sqlx::Error> {
         // As for sessions: the pool's own limit is for the server alone.
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        Ok(AdminConnection::Pooled(self.shared.acquire().await?, place))
+        match self.shared.acquire().await {
+            Ok(connection) => Ok(AdminConnection::Pooled(connection, place)),
+            // The pool tries again when there are too many connections, and does not say in the end that it was that.
+            Err(sqlx::Error::PoolTimedOut) => {
+                let connected = timeout(self.limits.acquire_timeout, self.to_shared.connect()).await;
+                let connection = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
+                Ok(AdminConnection::Session(connection, place))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// A connection to the shared database that makes or changes a tenant's tables.

@@ -4,7 +4,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
-use super::{AdminError, Done, NO_PANIC, ServerAdmin, fence, owner::Owner};
+use super::{AdminError, Done, NO_PANIC, SYSTEM_SCHEMA, ServerAdmin, fence, owner::Owner};
 use crate::{scram, sql};
 
 /// What a tenant's role is to be.
@@ -77,7 +77,16 @@ impl ServerAdmin {
             // Named in another database, as a managed service's own that lets everybody in.
             Err(error) if error.code() == Some("2BP01") => {
                 let again = owner.check_role();
-                let body = format!("{again} {} {}", unlink_objects(owner.name, &again), release_role(owner));
+                // Where Tenantry is at home, a later attempt that came here has raised the fence. Elsewhere, and where
+                // none came, a role of that name and mark has nothing to lose: its own places are left out.
+                let fence = owner.fence.map_or_else(String::new, |fence| {
+                    format!(
+                        "IF to_regprocedure('{SYSTEM_SCHEMA}.fence(uuid, bigint)') IS NOT NULL THEN {} END IF;",
+                        fence.perform()
+                    )
+                });
+                let body =
+                    format!("{fence} {again} {} {}", unlink_objects(owner.name, &again), release_role(owner));
                 let release = sql::block(DECLARATIONS, &body);
                 for database in self.databases_that_name(owner.name).await? {
                     self.run_in(&database, task, release.clone()).await?;
@@ -88,10 +97,12 @@ impl ServerAdmin {
         }
     }
 
-    /// The databases that hold something of a role, or something that names it.
+    /// The databases that hold something of a role, or something that names it, but for the shared one and that of the
+    /// role's own name: what it has there may be a later tenant's of that name.
     async fn databases_that_name(&self, role: &ObjectName) -> Result<Vec<ObjectName>, AdminError> {
         let databases = "SELECT DISTINCT datname::text FROM pg_shdepend JOIN pg_database d ON d.oid = dbid
-            WHERE refclassid = 'pg_authid'::regclass AND refobjid = to_regrole($1)";
+            WHERE refclassid = 'pg_authid'::regclass AND refobjid = to_regrole($1)
+                AND datname NOT IN ($1, current_database())";
         self.database_names(databases, role.as_str()).await
     }
 

@@ -8,16 +8,22 @@ use postgres_protocol::message::backend::{DataRowBody, Message};
 
 use super::{LinkError, QueryErrorKind, ServerError, TenantQueryError, wire::Wire};
 
-/// The first row of an answer; all of it is empty when there is none.
+/// The first row of an answer, of one column (the body) or three; all of it is empty when there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct QueryRow {
-    /// The first column: `text`, `json` or `jsonb`, as text.
-    pub body: Option<Bytes>,
-    /// The second column, a `bigint`: rows in the body.
+    /// The first column of three, a `bigint`: rows in the body.
     pub page_count: i64,
-    /// The third column, a `bigint`: rows in all, where they were counted.
+    /// The second column, a `bigint`: rows in all, where they were counted.
     pub total_count: Option<i64>,
+    /// The last column: `text`, `json` or `jsonb`, as text.
+    pub body: Option<Bytes>,
+    /// Bytes of the body that are still to be read, with [`TenantConnection::body_part`](super::TenantConnection);
+    /// then `body` is empty.
+    pub to_come: usize,
 }
+
+/// Rows from here on are not taken as a whole, where their reader can take them in parts.
+const LONG: usize = 256 << 10;
 
 /// What came back, when the transaction is over.
 #[derive(Debug, Default)]
@@ -48,12 +54,22 @@ impl Answer {
     }
 }
 
-/// Reads the answer to a request of some statements. No other error than of the connection: it
-/// cannot be used after one.
-pub(super) async fn read(wire: &mut Wire, statements: u32) -> Result<Answer, LinkError> {
+/// Reads the answer to a request of some statements; with `in_parts` only the start of a long one, whose body and end
+/// are still to be read. No other error than of the connection: it cannot be used after one.
+pub(super) async fn read(wire: &mut Wire, statements: u32, in_parts: bool) -> Result<Answer, LinkError> {
     let mut answer = Answer::default();
     let mut completed = 0;
     loop {
+        if in_parts
+            && completed + 1 == statements
+            && answer.row.is_none()
+            && let Some(long) = wire.long_row(LONG).await?
+        {
+            let [page_count, total_count] = long.counts;
+            let page_count = page_count.unwrap_or_default();
+            answer.row = Some(Ok(QueryRow { page_count, total_count, body: None, to_come: long.length }));
+            return Ok(answer);
+        }
         match wire.next().await? {
             Message::ParseComplete => answer.parsed += 1,
             Message::BindComplete | Message::CloseComplete => {}
@@ -88,6 +104,18 @@ pub(super) async fn read(wire: &mut Wire, statements: u32) -> Result<Answer, Lin
     }
 }
 
+/// Reads the end of an answer whose body was read in parts.
+pub(super) async fn read_end(wire: &mut Wire) -> Result<(), LinkError> {
+    loop {
+        match wire.next().await? {
+            Message::CommandComplete(_) => {}
+            Message::ReadyForQuery(ready) if ready.status() == b'I' => return Ok(()),
+            Message::ErrorResponse(body) => return Err(ServerError::read(&body).into()),
+            _ => return Err(LinkError::protocol("it answered with what was not asked for")),
+        }
+    }
+}
+
 /// Reads the answer to [`reset`](super::request::reset).
 pub(super) async fn read_reset(wire: &mut Wire) -> Result<(), LinkError> {
     let mut error = None;
@@ -109,12 +137,15 @@ pub(super) async fn read_reset(wire: &mut Wire) -> Result<(), LinkError> {
 fn read_row(row: &DataRowBody) -> io::Result<QueryRow> {
     let bytes = row.buffer_bytes();
     let mut columns = row.ranges();
+    let has_counts = columns.size_hint().0 == 3;
     let mut column = || columns.next().map(Option::flatten);
-    Ok(QueryRow {
-        body: column()?.map(|range| cut(bytes, range)),
-        page_count: column()?.map(|range| integer(&bytes[range])).transpose()?.unwrap_or_default(),
-        total_count: column()?.map(|range| integer(&bytes[range])).transpose()?,
-    })
+    let mut row = QueryRow::default();
+    if has_counts {
+        row.page_count = column()?.map(|range| integer(&bytes[range])).transpose()?.unwrap_or_default();
+        row.total_count = column()?.map(|range| integer(&bytes[range])).transpose()?;
+    }
+    row.body = column()?.map(|range| cut(bytes, range));
+    Ok(row)
 }
 
 /// Bodies from here on stay in the read buffer. A smaller one is copied, so that it does not keep

@@ -9,11 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use postgres_protocol::message::frontend;
 use tenantry_domain::names::ObjectName;
 
 use super::{
-    Access, ConnectError, ConnectOptions, LoginTarget, QueryErrorKind, QueryRow, TenantQueryError,
+    Access, ConnectError, ConnectOptions, LinkError, LoginTarget, QueryErrorKind, QueryRow, TenantQueryError,
     answer::{self, Answer},
     login::Session,
     request::{self, Openings, Statement},
@@ -37,6 +38,16 @@ pub struct TenantConnection {
     state: State,
 }
 
+/// What is to be answered.
+#[derive(Clone, Copy)]
+struct Asked {
+    /// The reset of the session comes first.
+    resets: bool,
+    statements: u32,
+    /// Of a long row the start is enough.
+    in_parts: bool,
+}
+
 /// How long the server has to stop a statement itself, which leaves the connection usable.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -46,6 +57,8 @@ enum State {
     Idle,
     /// A request began and has not ended: what the server is at is not known.
     Busy,
+    /// So many bytes of a body, and the end of its answer, are still to be read.
+    Reading(usize),
     /// The server hung up, or cannot be understood.
     Closed,
 }
@@ -88,15 +101,58 @@ impl TenantConnection {
         statement: &str,
         params: &[Option<String>],
     ) -> Result<QueryRow, TenantQueryError> {
+        self.query(tenant, access, Statement { sql: statement, params }, false).await
+    }
+
+    /// As [`Self::query_one_text`], for a statement that writes nothing: of a row with a long body only the start. Where
+    /// [`QueryRow::to_come`] says so, the connection is to be read with [`Self::body_part`] before it can be used again.
+    pub async fn read_one_text(
+        &mut self,
+        tenant: &ObjectName,
+        statement: &str,
+        params: &[Option<String>],
+    ) -> Result<QueryRow, TenantQueryError> {
+        self.query(tenant, Access::ReadOnly, Statement { sql: statement, params }, true).await
+    }
+
+    /// The next part of a body; none at its end, when the connection can be used again.
+    pub async fn body_part(&mut self) -> Result<Option<Bytes>, TenantQueryError> {
+        let State::Reading(left) = self.state else { return Ok(None) };
+        // What is given up midway leaves the connection closed.
+        self.state = State::Busy;
+        let wire = &mut self.session.wire;
+        let read = async {
+            if left > 0 {
+                return wire.part(left).await.map(Some);
+            }
+            answer::read_end(wire).await.map(|()| None)
+        };
+        // The server has all of it.
+        let part = tokio::time::timeout(self.patience, read).await.unwrap_or(Err(LinkError::Closed));
+        self.state = match &part {
+            Ok(Some(part)) => State::Reading(left - part.len()),
+            Ok(None) => State::Idle,
+            Err(_) => State::Closed,
+        };
+        Ok(part?)
+    }
+
+    async fn query(
+        &mut self,
+        tenant: &ObjectName,
+        access: Access,
+        statement: Statement<'_>,
+        in_parts: bool,
+    ) -> Result<QueryRow, TenantQueryError> {
         if self.state != State::Idle {
             return Err(TenantQueryError::bare(QueryErrorKind::Connection, "the connection is closed"));
         }
         if !self.touched.contains(tenant) {
             self.touched.insert(tenant.clone());
         }
-        let row = self.ask(tenant, access, Statement { sql: statement, params }).await;
+        let row = self.ask(tenant, access, statement, in_parts).await;
         row.inspect_err(|error| {
-            self.statements.forget(tenant, statement);
+            self.statements.forget(tenant, statement.sql);
             if error.kind == QueryErrorKind::NotReset {
                 self.state = State::Closed;
             }
@@ -108,6 +164,7 @@ impl TenantConnection {
         tenant: &ObjectName,
         access: Access,
         statement: Statement<'_>,
+        in_parts: bool,
     ) -> Result<QueryRow, TenantQueryError> {
         let resets = self.last.as_ref().is_some_and(|last| last != tenant);
         let out = &mut self.session.wire.outgoing;
@@ -124,19 +181,14 @@ impl TenantConnection {
             .and_then(|()| request::close(self.statements.dropped(), out))
             .and_then(|()| request::open(tenant, access, &mut self.openings, out))
             .and_then(|()| request::run(statement, &plan, out));
-        let answer = self.exchange(written, resets, 2).await?;
+        let answer = self.exchange(written, Asked { resets, statements: 2, in_parts }).await?;
         // The opening comes first: if anything was parsed, it was.
         *self.openings.prepared(access) |= answer.parsed > 0;
         answer.into_row()
     }
 
     /// Sends what was written and reads the answer, unless it could not be written.
-    async fn exchange(
-        &mut self,
-        written: io::Result<()>,
-        resets: bool,
-        statements: u32,
-    ) -> Result<Answer, TenantQueryError> {
+    async fn exchange(&mut self, written: io::Result<()>, asked: Asked) -> Result<Answer, TenantQueryError> {
         let wire = &mut self.session.wire;
         if let Err(error) = written {
             wire.outgoing.clear();
@@ -146,10 +198,12 @@ impl TenantConnection {
         self.state = State::Busy;
         let answer = async {
             wire.send().await?;
-            if resets && let Err(error) = answer::read_reset(wire).await {
+            if asked.resets
+                && let Err(error) = answer::read_reset(wire).await
+            {
                 return Ok(Err(error));
             }
-            answer::read(wire, statements).await.map(Ok)
+            answer::read(wire, asked.statements, asked.in_parts).await.map(Ok)
         };
         let Ok(answer) = tokio::time::timeout(self.patience, answer).await else {
             // Closed, and cancelled, when it is dropped.
@@ -162,7 +216,11 @@ impl TenantConnection {
             }
             Err(error) => Err(error),
         };
-        self.state = if answer.is_ok() { State::Idle } else { State::Closed };
+        self.state = match &answer {
+            Ok(Answer { row: Some(Ok(row)), .. }) if row.to_come > 0 => State::Reading(row.to_come),
+            Ok(_) => State::Idle,
+            Err(_) => State::Closed,
+        };
         self.statements.forget_dropped();
         self.session.wire.shrink();
         Ok(answer?)
@@ -217,7 +275,12 @@ impl TenantConnection {
 
     async fn run_alone(&mut self, sql: &str, params: &[Option<String>], plan: &Plan) -> String {
         let written = request::run(Statement { sql, params }, plan, &mut self.session.wire.outgoing);
-        let row = self.exchange(written, false, 1).await.unwrap().into_row().unwrap();
+        let row = self
+            .exchange(written, Asked { resets: false, statements: 1, in_parts: false })
+            .await
+            .unwrap()
+            .into_row()
+            .unwrap();
         String::from_utf8(row.body.unwrap().into()).unwrap()
     }
 

@@ -102,7 +102,7 @@ async fn a_failed_statement_leaves_nothing_and_the_connection_usable() {
         let error = ask(&mut connection, "tenant_failure", sql, &[]).await.unwrap_err();
         assert_eq!(error.kind, kind, "{sql}: {error}");
     }
-    let page = "SELECT json_agg(n), count(*), 40::bigint FROM notes n WHERE $1 = 'x'";
+    let page = "SELECT count(*), 40::bigint, json_agg(n) FROM notes n WHERE $1 = 'x'";
     let row = connection.query_one_text(&tenant, Access::ReadOnly, page, &[Some("x".into())]).await.unwrap();
     assert!(row.body.unwrap().starts_with(b"[{\"id\":"));
     assert_eq!((row.page_count, row.total_count), (4, Some(40)));

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use bytes::BytesMut;
+use bytes::{Buf, Bytes, BytesMut};
 use postgres_protocol::message::backend::Message;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -25,8 +25,22 @@ const READ: usize = 16 << 10;
 /// Buffers that a large request or answer made larger than this are not kept.
 const KEPT: usize = 64 << 10;
 
+/// The longest message that is taken as a whole. What a tenant's statement answers ends long before.
+const LONGEST: usize = 64 << 20;
+
+/// What is passed on at once of a value that is not taken as a whole.
+const PART: usize = 64 << 10;
+
 /// When to ask a silent server whether it is still there.
 const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// The start of a row that is too long to be taken as a whole.
+pub(super) struct LongRow {
+    /// Its first two columns.
+    pub(super) counts: [Option<i64>; 2],
+    /// Bytes of the third.
+    pub(super) length: usize,
+}
 
 pub(super) struct Wire {
     stream: TcpStream,
@@ -73,6 +87,68 @@ impl Wire {
                 return Err(LinkError::Closed);
             }
         }
+    }
+
+    /// Where the next message is a row of three columns and longer than `from` bytes: its first two columns, and the
+    /// length of the third, which [`Wire::part`] gives.
+    pub(super) async fn long_row(&mut self, from: usize) -> Result<Option<LongRow>, LinkError> {
+        const TAG_AND_LENGTH: usize = 5;
+        // Two columns of up to 20 digits, with their lengths, and the length of the third.
+        const START: usize = TAG_AND_LENGTH + 2 + 2 * (4 + 20) + 4;
+        loop {
+            self.fill(TAG_AND_LENGTH).await?;
+            let length = u32::from_be_bytes(self.incoming[1..TAG_AND_LENGTH].try_into().expect("four bytes"));
+            match self.incoming[0] {
+                b'D' if length as usize >= from.max(START) => break,
+                // Those that may come at any time.
+                b'S' | b'N' | b'A' => {
+                    self.fill(length as usize + 1).await?;
+                    self.incoming.advance(length as usize + 1);
+                }
+                _ => return Ok(None),
+            }
+        }
+        self.fill(START).await?;
+        let mut start = &self.incoming[TAG_AND_LENGTH..START];
+        if start.get_u16() != 3 {
+            return Ok(None);
+        }
+        let mut counts = [None, None];
+        for count in &mut counts {
+            let Ok(length) = usize::try_from(start.get_i32()) else { continue };
+            let digits = start.split_at_checked(length).filter(|(_, rest)| rest.len() >= 4);
+            let (digits, rest) = digits.ok_or_else(|| LinkError::protocol("a count has too many digits"))?;
+            *count = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+            start = rest;
+        }
+        let Ok(length) = usize::try_from(start.get_i32()) else { return Ok(None) };
+        let read = START - start.len();
+        self.incoming.advance(read);
+        Ok(Some(LongRow { counts, length }))
+    }
+
+    /// The next bytes of a value of which `left` are still to come.
+    pub(super) async fn part(&mut self, left: usize) -> Result<Bytes, LinkError> {
+        if self.incoming.is_empty() {
+            self.incoming.reserve(PART);
+            self.fill(1).await?;
+        }
+        let length = self.incoming.len().min(left).min(PART);
+        Ok(self.incoming.split_to(length).freeze())
+    }
+
+    /// Reads until there are so many bytes in the buffer.
+    async fn fill(&mut self, bytes: usize) -> Result<(), LinkError> {
+        if bytes > LONGEST {
+            return Err(LinkError::protocol("it sends too long a message"));
+        }
+        while self.incoming.len() < bytes {
+            self.incoming.reserve((bytes - self.incoming.len()).max(READ));
+            if self.stream.read_buf(&mut self.incoming).await? == 0 {
+                return Err(LinkError::Closed);
+            }
+        }
+        Ok(())
     }
 
     /// Whether the server has hung up, or sent what it may not send between two requests. Looks
@@ -126,6 +202,10 @@ impl Wire {
                 ) => {}
                 Some(message) => return Ok(Some(message)),
                 None => {
+                    let header = self.incoming.get(1..5).and_then(|length| length.try_into().ok());
+                    if header.is_some_and(|length| u32::from_be_bytes(length) as usize > LONGEST) {
+                        return Err(LinkError::protocol("it sends too long a message"));
+                    }
                     // Parsing made room for the whole of a message that has begun.
                     if self.incoming.is_empty() || self.incoming.len() == self.incoming.capacity() {
                         self.incoming.reserve(READ);

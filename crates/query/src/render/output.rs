@@ -10,6 +10,7 @@ use crate::{
     catalog::{Column, Name},
     error::QueryError,
     request::select::{Item, Operand, Step},
+    response::TOO_LARGE_MARK,
 };
 
 /// A key of the answer.
@@ -59,6 +60,8 @@ pub(crate) enum Shape {
 /// [`Page::select`] and the scope's `FROM`, order and window `) AS` page alias.
 pub(crate) struct Page<'s, 'c, 'q> {
     alias: Alias,
+    /// A row holds arrays of other tables' rows: how large it gets, only the running sum of all says in time.
+    multiplies: bool,
     form: Form,
     outputs: Vec<Output<'s, 'c, 'q>>,
 }
@@ -74,12 +77,16 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         } else {
             Form::ManyPairs
         };
-        Ok(Self { alias: scope.alias, form, outputs })
+        Ok(Self { alias: scope.alias, multiplies: multiplies(scope), form, outputs })
     }
 
     /// The JSON of one row or of all of them.
     pub(crate) fn json(&self, w: &mut Writer, shape: Shape) {
         match shape {
+            Shape::Array if self.multiplies => {
+                w.raw("'[' || coalesce(pg_catalog.string_agg(").page_alias(self.alias);
+                w.raw(".r, ', '), '') || ']'");
+            }
             Shape::Array => {
                 w.raw("coalesce(pg_catalog.json_agg(");
                 self.row(w, false);
@@ -92,6 +99,51 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
             }
             Shape::ToOne => self.row(w, true),
         }
+    }
+
+    /// [`Page::json`] as text, or an error that undoes the write where it is longer than an answer may be.
+    pub(crate) fn text_within(&self, w: &mut Writer, context: Context<'_>, shape: Shape) {
+        let text = |w: &mut Writer| {
+            w.raw("CAST(");
+            self.json(w, shape);
+            w.raw(" AS text)");
+        };
+        w.raw("CASE WHEN pg_catalog.octet_length(");
+        text(w);
+        w.raw(") > ").bind_cast(context.limits.max_answer_bytes.to_string(), "bigint");
+        w.raw(" THEN CAST(CAST('").raw(TOO_LARGE_MARK).raw("' || pg_catalog.octet_length(");
+        text(w);
+        w.raw(") AS bigint) AS text) ELSE ");
+        text(w);
+        w.raw(" END");
+    }
+
+    /// What stands after `FROM (`, with the alias that [`Page::json`] speaks of. `rows` writes [`Page::select`] and
+    /// what follows it.
+    pub(crate) fn rows(
+        &self,
+        w: &mut Writer,
+        context: Context<'_>,
+        shape: Shape,
+        rows: impl FnOnce(&mut Writer) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        if !self.multiplies || shape != Shape::Array {
+            rows(w)?;
+            w.raw(") AS ").page_alias(self.alias);
+            return Ok(());
+        }
+        // Row by row, so that the server does not hold more than it may answer.
+        w.raw("SELECT ").page_alias(self.alias).raw(".r, pg_catalog.sum(pg_catalog.octet_length(");
+        w.page_alias(self.alias).raw(".r)) OVER (ROWS UNBOUNDED PRECEDING) AS s FROM (SELECT CAST(");
+        self.row(w, true);
+        w.raw(" AS text) AS r FROM (");
+        rows(w)?;
+        w.raw(") AS ").page_alias(self.alias).raw(") AS ").page_alias(self.alias);
+        w.raw(") AS ").page_alias(self.alias).raw(" WHERE CASE WHEN ").page_alias(self.alias);
+        w.raw(".s > ").bind_cast(context.limits.max_answer_bytes.to_string(), "bigint");
+        w.raw(" THEN CAST('").raw(TOO_LARGE_MARK).raw("' || ").page_alias(self.alias);
+        w.raw(".s AS bigint) IS NULL ELSE true END");
+        Ok(())
     }
 
     fn row(&self, w: &mut Writer, as_json: bool) {
@@ -147,22 +199,33 @@ fn embedded(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -
     let scope = &embedded.scope;
     let to_one = embedded.relationship.to_one();
     let page = Page::new(context, scope)?;
-    w.raw("(SELECT ");
-    page.json(w, if to_one { Shape::ToOne } else { Shape::Array });
-    w.raw(" FROM (");
-    page.select(w, context)?;
-    w.replay(&scope.from_where);
-    condition::order(w, context.case, scope, &scope.level.order)?;
-    if !to_one {
-        let limit =
-            scope.level.limit.map_or(context.limits.max_rows, |limit| limit.min(context.limits.max_rows));
-        w.raw(" LIMIT ").bind_cast(limit.to_string(), "bigint");
-    }
-    if let Some(offset) = scope.level.offset {
-        w.raw(" OFFSET ").bind_cast(offset.to_string(), "bigint");
-    }
-    w.raw(") AS ").page_alias(scope.alias).raw(")");
+    let shape = if to_one { Shape::ToOne } else { Shape::Array };
+    // Put together from texts, it is text.
+    let is_text = page.multiplies && !to_one;
+    w.raw(if is_text { "(SELECT CAST(" } else { "(SELECT " });
+    page.json(w, shape);
+    w.raw(if is_text { " AS json) FROM (" } else { " FROM (" });
+    page.rows(w, context, shape, |w| {
+        page.select(w, context)?;
+        w.replay(&scope.from_where);
+        condition::order(w, context.case, scope, &scope.level.order)?;
+        if !to_one {
+            let limit =
+                scope.level.limit.map_or(context.limits.max_rows, |limit| limit.min(context.limits.max_rows));
+            w.raw(" LIMIT ").bind_cast(limit.to_string(), "bigint");
+        }
+        if let Some(offset) = scope.level.offset {
+            w.raw(" OFFSET ").bind_cast(offset.to_string(), "bigint");
+        }
+        Ok(())
+    })?;
+    w.raw(")");
     Ok(())
+}
+
+/// Whether a row of the scope holds an array of other rows, itself or in one that it embeds.
+fn multiplies(scope: &Scope<'_, '_>) -> bool {
+    scope.embeds.iter().any(|embedded| !embedded.relationship.to_one() || multiplies(&embedded.scope))
 }
 
 impl Value<'_, '_, '_> {

@@ -36,15 +36,7 @@ pub(crate) fn read(
         .id
         .is_none()
         .then(|| w.parameter(read.window.limit.unwrap_or(context.limits.max_rows).to_string()));
-    w.raw("SELECT ");
-    if read.body {
-        w.raw("CAST(");
-        page.json(w, if read.single { Shape::Single } else { Shape::Array });
-        w.raw(" AS text)");
-    } else {
-        w.raw("CAST(NULL AS text)");
-    }
-    w.raw(" AS body, pg_catalog.count(*) AS page_count, ");
+    w.raw("SELECT pg_catalog.count(*) AS page_count, ");
     if read.count {
         // A first page that is not full has counted everything already.
         let shortcut = limit.filter(|_| read.window.offset == 0);
@@ -60,22 +52,34 @@ pub(crate) fn read(
     } else {
         w.raw("CAST(NULL AS bigint)");
     }
-    w.raw(" AS total_count FROM (");
-    if read.body {
-        page.select(w, context)?;
-    } else {
-        w.raw("SELECT 1");
-    }
-    w.replay(&scope.from_where);
-    if read.id.is_none() {
-        condition::order(w, context.case, &scope, &level.order)?;
-    }
-    if let Some(limit) = limit {
-        w.raw(" LIMIT CAST(").placeholder(limit).raw(" AS bigint)");
-        if read.window.offset > 0 {
-            w.raw(" OFFSET ").bind_cast(read.window.offset.to_string(), "bigint");
+    w.raw(" AS total_count, ");
+    let rows = |w: &mut Writer| {
+        if read.body {
+            page.select(w, context)?;
+        } else {
+            w.raw("SELECT 1");
         }
+        w.replay(&scope.from_where);
+        if read.id.is_none() {
+            condition::order(w, context.case, &scope, &level.order)?;
+        }
+        if let Some(limit) = limit {
+            w.raw(" LIMIT CAST(").placeholder(limit).raw(" AS bigint)");
+            if read.window.offset > 0 {
+                w.raw(" OFFSET ").bind_cast(read.window.offset.to_string(), "bigint");
+            }
+        }
+        Ok(())
+    };
+    if !read.body {
+        w.raw("CAST(NULL AS text) AS body FROM (");
+        rows(w)?;
+        w.raw(") AS ").page_alias(scope.alias);
+        return Ok(());
     }
-    w.raw(") AS ").page_alias(scope.alias);
-    Ok(())
+    let shape = if read.single { Shape::Single } else { Shape::Array };
+    w.raw("CAST(");
+    page.json(w, shape);
+    w.raw(" AS text) AS body FROM (");
+    page.rows(w, context, shape, rows)
 }

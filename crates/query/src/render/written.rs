@@ -51,23 +51,7 @@ pub(super) fn answer(
 ) -> Result<(), QueryError> {
     let scope = Scope::root(w, context, table, level, &Source::Written)?;
     let page = Page::new(context, &scope)?;
-    w.raw("SELECT CAST(");
-    match answer.body {
-        Body::None => {
-            w.raw("NULL");
-        }
-        Body::Rows => page.json(w, if answer.single { Shape::Single } else { Shape::Array }),
-        Body::Key => {
-            w.raw("pg_catalog.json_agg(pg_catalog.json_build_array(");
-            for (at, column) in table.primary_key().enumerate() {
-                w.raw(if at > 0 { ", CAST(" } else { "CAST(" })
-                    .column(scope.alias, &column.name)
-                    .raw(" AS text)");
-            }
-            w.raw(")) -> 0");
-        }
-    }
-    w.raw(" AS text) AS body, ");
+    w.raw("SELECT ");
     // Inner embeddings filter what is returned, not what was written.
     let written = if answer.body == Body::Rows && scope.embeds.iter().any(|embedded| embedded.embed.inner) {
         "(SELECT pg_catalog.count(*) FROM written)"
@@ -90,22 +74,39 @@ pub(super) fn answer(
     } else {
         w.raw("CAST(NULL AS bigint)");
     }
-    w.raw(" AS total_count");
-    if answer.body == Body::Rows {
-        w.raw(" FROM (");
+    w.raw(" AS total_count, ");
+    let shape = if answer.single { Shape::Single } else { Shape::Array };
+    match answer.body {
+        Body::None => {
+            w.raw("CAST(NULL AS text)");
+        }
+        Body::Rows => page.text_within(w, context, shape),
+        Body::Key => {
+            w.raw("CAST(pg_catalog.json_agg(pg_catalog.json_build_array(");
+            for (at, column) in table.primary_key().enumerate() {
+                w.raw(if at > 0 { ", CAST(" } else { "CAST(" })
+                    .column(scope.alias, &column.name)
+                    .raw(" AS text)");
+            }
+            w.raw(")) -> 0 AS text)");
+        }
+    }
+    w.raw(" AS body FROM ");
+    if answer.body != Body::Rows {
+        w.raw("written AS ").table_alias(scope.alias);
+        return Ok(());
+    }
+    w.raw("(");
+    page.rows(w, context, shape, |w| {
         page.select(w, context)?;
         w.replay(&scope.from_where);
-        condition::order(w, context.case, &scope, &level.order)?;
-        w.raw(") AS ").page_alias(scope.alias);
-    } else {
-        w.raw(" FROM written AS ").table_alias(scope.alias);
-    }
-    Ok(())
+        condition::order(w, context.case, &scope, &level.order)
+    })
 }
 
 /// The answer of a write with nothing to write.
 pub(crate) fn nothing(w: &mut Writer, answer: Answer) {
-    w.raw("SELECT CAST(");
+    w.raw("SELECT CAST(0 AS bigint) AS page_count, CAST(NULL AS bigint) AS total_count, CAST(");
     w.raw(if answer.body == Body::Rows { "'[]'" } else { "NULL" });
-    w.raw(" AS text) AS body, CAST(0 AS bigint) AS page_count, CAST(NULL AS bigint) AS total_count");
+    w.raw(" AS text) AS body");
 }

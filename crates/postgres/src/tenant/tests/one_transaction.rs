@@ -126,7 +126,7 @@ async fn an_answer_larger_than_the_buffer_arrives_whole() {
     let bench = Bench::new("large").await;
     let tenant = bench.tenant("tenant_large", &notes()).await;
     let mut connection = bench.connect(&bench.database).await;
-    let echo = "SELECT $1 || '.', 7::bigint, length($1)::bigint FROM generate_series(1, 2)";
+    let echo = "SELECT 7::bigint, length($1)::bigint, $1 || '.' FROM generate_series(1, 2)";
     let mut bodies = Vec::new();
     for size in [10, 5_000, 16_300, 16_384, 3_000_000, 70_000, 3_000_000, 10] {
         let sent: String = ('a'..='z').cycle().take(size).collect();
