@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn all_that_is_said_is_heard() {
         let headers = [("host", "acme.localhost"), ("x-tenant-id", "b"), ("x-tenant-slug", "c")];
-        let heard = names("/t/d/api/x?tenant=e&tenant=f", &headers).unwrap();
+        let heard = names("/t/d/api/x?tenant=e&tenant_id=f", &headers).unwrap();
         assert_eq!(heard, ["label acme", "label b", "label c", "label d", "label e", "label f"]);
     }
 
