@@ -198,7 +198,7 @@ fn an_insert_names_only_the_keys_it_was_given() {
     let defaults = write(Method::Post, "", &["missing=default"], mixed).unwrap();
     assert_eq!(params(&defaults), [r#"[{"full_name":"a"}]"#, r#"[{"full_name":"b","score":1}]"#]);
     let empty = write(Method::Post, "", &["return=representation"], "[]").unwrap();
-    assert!(empty.statement.sql.starts_with("SELECT CAST('[]' AS text)"));
+    assert!(empty.statement.sql.ends_with("CAST('[]' AS text) AS body"));
     assert_eq!(empty.response.head(0, None).unwrap().status, 201);
 }
 
