@@ -160,7 +160,7 @@ impl Runner {
             Some(catalog) => catalog,
             None => self.introspect(route, placement, &mut lease).await?,
         };
-        let planned = match self.plan_aside(route, placement, &catalog, request).await {
+        let planned = match self.plan(route, placement, &catalog, request).await {
             Ok(planned) => planned,
             Err(failure) => {
                 if let Some(lease) = lease {
@@ -188,25 +188,7 @@ impl Runner {
     }
 
     /// Plans a request; one with a large body on a thread that nobody else waits for, and few of them at a time.
-    async fn plan_aside(
-        &self,
-        route: &CachedRoute,
-        placement: &RoutePlacement,
-        catalog: &Catalog,
-        request: &HttpRequest<'_>,
-    ) -> Result<Planned, Failure> {
-        if request.body.len() <= LARGE_BODY {
-            return self.plan(route, placement, catalog, request);
-        }
-        let _turn = self.large_bodies.acquire().await.expect("it is never closed");
-        // Of the runtime with one thread nobody else's requests are served.
-        if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
-            return self.plan(route, placement, catalog, request);
-        }
-        tokio::task::block_in_place(|| self.plan(route, placement, catalog, request))
-    }
-
-    fn plan(
+    async fn plan(
         &self,
         route: &CachedRoute,
         placement: &RoutePlacement,
@@ -217,11 +199,20 @@ impl Runner {
             JsonCase::Snake => tenantry_query::JsonCase::Snake,
             JsonCase::Camel => tenantry_query::JsonCase::Camel,
         };
-        plan(catalog, case, placement.schema.as_str(), request, &self.limits).map_err(|error: QueryError| {
-            match missing_feature(route, request.table) {
-                Some(feature) if error.status == 404 => Failure::FeatureDisabled(feature.to_owned()),
-                _ => Failure::Query(error),
+        let plan = || plan(catalog, case, placement.schema.as_str(), request, &self.limits);
+        let planned = if request.body.len() <= LARGE_BODY {
+            plan()
+        } else {
+            let _turn = self.large_bodies.acquire().await.expect("it is never closed");
+            // Of the runtime with one thread nobody else's requests are served.
+            match Handle::current().runtime_flavor() {
+                RuntimeFlavor::CurrentThread => plan(),
+                _ => tokio::task::block_in_place(plan),
             }
+        };
+        planned.map_err(|error: QueryError| match missing_feature(route, request.table) {
+            Some(feature) if error.status == 404 => Failure::FeatureDisabled(feature.to_owned()),
+            _ => Failure::Query(error),
         })
     }
 

@@ -75,6 +75,15 @@ pub fn publish(figures: &[Figure]) -> anyhow::Result<()> {
     Ok(fs::write(path, serde_json::to_string_pretty(&report)?)?)
 }
 
+/// The value in the middle.
+///
+/// # Panics
+/// There is no value.
+pub fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 /// The value below which `share` (0 to 1) of the times lie, in milliseconds.
 ///
 /// # Panics

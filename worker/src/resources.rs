@@ -27,6 +27,9 @@ use crate::{
     step_error::StepError,
 };
 
+/// A warm pool that could not be filled: its server, its app at a version, and what it holds.
+pub(crate) type FailedPool = (ServerId, AppName, Option<AppVersion>, &'static str);
+
 /// What operations and reconcilers work with.
 pub struct Resources {
     /// The registry.
@@ -44,7 +47,7 @@ pub struct Resources {
     /// Looks up the records that prove domains.
     pub resolver: Arc<dyn TxtResolver>,
     /// What could not be kept warm lately: templates and tenants of an app on a server.
-    pub failed_pools: RecentFailures<(ServerId, AppName, Option<AppVersion>, &'static str)>,
+    pub failed_pools: RecentFailures<FailedPool>,
     /// What servers' warm databases were filled with last.
     pub filled: FilledServers,
     /// Apps, kept while they do not change.

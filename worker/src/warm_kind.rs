@@ -1,6 +1,6 @@
 //! What warm tenants of an app are alike in.
 
-use tenantry_domain::app::{App, Connection};
+use tenantry_domain::app::App;
 use tenantry_postgres::admin::Template;
 
 use crate::step_error::StepError;
@@ -8,9 +8,5 @@ use crate::step_error::StepError;
 /// Differs when anything does that an app's tenants are made from.
 pub(crate) fn fingerprint(app: &App, label: &str) -> Result<String, StepError> {
     let template = Template::of(app, label).map_err(|error| StepError::permanent(error.to_string()))?;
-    // Of a version that changes it, its tenants are made anew.
-    Ok(match app.connection() {
-        Connection::Shared => template.fingerprint().to_owned(),
-        Connection::Own => format!("{}_own", template.fingerprint()),
-    })
+    Ok(template.fingerprint().to_owned())
 }

@@ -104,7 +104,7 @@ pub(crate) struct ListenerArgs {
     #[arg(long, env = "TENANTRY_HEAD_TIMEOUT", default_value_t = 30, value_name = "SECONDS")]
     head_timeout: u32,
 
-    /// Bytes per second that a client must at least send of a body, or take of an answer, after 10 s.
+    /// Bytes per second that a client must at least send of a body, or take of an answer, after the time for a head.
     #[arg(long, env = "TENANTRY_MIN_RATE", default_value_t = 1_024, value_name = "BYTES")]
     min_rate: u32,
 }

@@ -43,9 +43,7 @@ pub(crate) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let detail = "the body is larger than this endpoint takes";
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).into()
-        } else if std::iter::successors(Some(&rejection as &dyn std::error::Error), |error| error.source())
-            .any(tenantry_http::is_body_too_slow)
-        {
+        } else if tenantry_http::is_body_too_slow(&rejection) {
             Problem::body_too_slow().into()
         } else {
             Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body did not arrive whole").into()

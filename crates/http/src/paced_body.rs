@@ -31,9 +31,9 @@ impl PacedBody {
     }
 }
 
-/// Whether that is why a body could not be read.
-pub fn is_body_too_slow(cause: &(dyn std::error::Error + 'static)) -> bool {
-    cause.is::<BodyTooSlow>()
+/// Whether that is why a body could not be read, somewhere among the error's causes.
+pub fn is_body_too_slow(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(<dyn std::error::Error>::is::<BodyTooSlow>)
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -223,10 +223,11 @@ async fn read(body: Body, headers: &HeaderMap, max: usize) -> Result<Bytes, Prob
         return Err(Problem::body_too_large(max));
     }
     to_bytes(body, max).await.map_err(|error| {
-        let causes = || std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-        if causes().any(<dyn std::error::Error>::is::<LengthLimitError>) {
+        let mut causes =
+            std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        if causes.any(<dyn std::error::Error>::is::<LengthLimitError>) {
             Problem::body_too_large(max)
-        } else if causes().any(tenantry_http::is_body_too_slow) {
+        } else if tenantry_http::is_body_too_slow(&error) {
             Problem::body_too_slow()
         } else {
             answers::body_unreadable()

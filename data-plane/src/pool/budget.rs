@@ -24,6 +24,7 @@ pub(super) struct Budget(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
+    longest_hold: Duration,
     in_use: Gauge,
     waiting: Gauge,
 }
@@ -84,12 +85,14 @@ impl State {
 }
 
 impl Budget {
-    pub(super) fn new(server: ServerId, cap: usize, max_waiting: usize) -> Self {
+    /// `longest_hold`: by then a permit has come back, so that a tenant without any waits at least as long.
+    pub(super) fn new(server: ServerId, cap: usize, max_waiting: usize, longest_hold: Duration) -> Self {
         let gauge = |state: &'static str| metrics::gauge!("tenantry_pool_connections", "server" => server.to_string(), "state" => state);
         let state =
             State { cap: cap.max(1), max_waiting, in_use: 0, held: HashMap::new(), queue: VecDeque::new() };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
+            longest_hold,
             in_use: gauge("in_use"),
             waiting: metrics::gauge!("tenantry_pool_waiting", "server" => server.to_string()),
         }))
@@ -103,11 +106,6 @@ impl Budget {
         }
     }
 
-    /// Whether a tenant has no connection in use.
-    pub(super) fn has_none(&self, tenant: TenantId) -> bool {
-        self.state().held_by(tenant) == 0
-    }
-
     /// Connections in use, and the cap.
     pub(super) fn in_use_of(&self) -> (usize, usize) {
         let state = self.state();
@@ -116,7 +114,7 @@ impl Budget {
 
     /// Waits for a permit.
     pub(super) async fn acquire(&self, tenant: TenantId, timeout: Duration) -> Result<Permit, Exhausted> {
-        let waiting = {
+        let (waiting, timeout) = {
             let mut state = self.state();
             if state.may_take(tenant) {
                 state.take(tenant);
@@ -133,7 +131,8 @@ impl Budget {
             let (ready, waiting) = oneshot::channel();
             state.queue.push_back(Waiter { tenant, ready });
             self.report(&state);
-            waiting
+            let has_none = state.held_by(tenant) == 0;
+            (waiting, if has_none { timeout.max(self.0.longest_hold) } else { timeout })
         };
         tokio::time::timeout(timeout, waiting).await.ok().and_then(Result::ok).ok_or(Exhausted)
     }
@@ -189,7 +188,7 @@ mod tests {
     }
 
     fn budget(cap: usize, max_waiting: usize) -> Budget {
-        Budget::new(ServerId::from_uuid(Uuid::from_u128(1)), cap, max_waiting)
+        Budget::new(ServerId::from_uuid(Uuid::from_u128(1)), cap, max_waiting, Duration::ZERO)
     }
 
     fn now(budget: &Budget, of: TenantId) -> Option<Permit> {

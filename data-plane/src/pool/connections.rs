@@ -134,11 +134,7 @@ impl Pools {
         reuse: bool,
     ) -> Result<Lease, PoolError> {
         let pool = self.server(&placement.server);
-        let mut patience = self.0.settings.wait_timeout;
-        if pool.budget.has_none(tenant) {
-            // By then a statement of somebody's has ended, or was cancelled.
-            patience = patience.max(self.0.options.statement_timeout + CANCELLED_WITHIN);
-        }
+        let patience = self.0.settings.wait_timeout;
         let permit = pool.budget.acquire(tenant, patience).await.map_err(|_| PoolError::Exhausted)?;
         let key = Key { database: Arc::clone(&placement.database), login: Arc::clone(&placement.login) };
         let server = Arc::clone(&placement.server);
@@ -169,7 +165,12 @@ impl Pools {
         let mut servers = self.0.servers.write().unwrap_or_else(PoisonError::into_inner);
         let pool = servers.entry(server.id).or_insert_with(|| {
             Arc::new(ServerPool {
-                budget: Budget::new(server.id, cap, self.0.settings.max_waiting),
+                budget: Budget::new(
+                    server.id,
+                    cap,
+                    self.0.settings.max_waiting,
+                    self.0.options.statement_timeout + CANCELLED_WITHIN,
+                ),
                 idle: Mutex::default(),
                 idle_count: metrics::gauge!(
                     "tenantry_pool_connections", "server" => server.id.to_string(), "state" => "idle"

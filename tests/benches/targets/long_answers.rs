@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Instant};
 use secrecy::ExposeSecret;
 use sqlx::AssertSqlSafe;
 use tenantry_postgres::embedded::EmbeddedPostgres;
-use tenantry_tests::{Signup, TestApp, raw_sign_up as raw, report::Figure};
+use tenantry_tests::{
+    Signup, TestApp, raw_sign_up as raw,
+    report::{Figure, median},
+};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 const ROUNDS: usize = 15;
@@ -38,10 +41,6 @@ pub(crate) async fn long_answers(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Re
             theirs.push(them / 1e6);
         }
     }
-    let median = |values: &mut Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
     let memory = memory_of_readers(&app, &tenant).await?;
     Ok(vec![
         Figure {

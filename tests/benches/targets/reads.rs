@@ -20,7 +20,10 @@ use serde_json::json;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use tenantry_cli::embedded::database_url;
 use tenantry_postgres::embedded::EmbeddedPostgres;
-use tenantry_tests::{Api, Signup, TestApp, report::Figure};
+use tenantry_tests::{
+    Api, Signup, TestApp,
+    report::{Figure, median},
+};
 use tokio::net::TcpListener;
 
 const CLIENTS: usize = 16;
@@ -116,10 +119,6 @@ pub(crate) async fn by_id(
             ratios.push(us / them);
         }
     }
-    let median = |values: &mut Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
     let of = if tenants == 1 { String::new() } else { format!(", of {tenants} tenants by turns") };
     Ok(Figure {
         target: 4,

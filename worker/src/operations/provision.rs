@@ -158,6 +158,10 @@ async fn take_warm(work: &Work<Provision>) -> Result<Option<WarmTenant>, StepErr
         return Ok(None);
     }
     let app = work.app().await?;
+    // There may be one left of a time when its login was shared.
+    if work.resources.tenants_per_login(app) == 1 {
+        return Ok(None);
+    }
     let fingerprint = fingerprint(app, &work.resources.settings.label)?;
     let kind = WarmKind { app: &app.name, fingerprint: &fingerprint, tier: Tier::Schema };
     Ok(work.resources.registry.warm_take(&work.lease, kind).await?)

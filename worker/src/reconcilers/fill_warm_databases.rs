@@ -14,7 +14,7 @@ use tenantry_domain::{
 };
 use tenantry_postgres::admin::Template;
 
-use super::{Reconciled, on_each, reachable_servers};
+use super::{Reconciled, note_failed_pool, on_each, reachable_servers};
 use crate::{Resources, filled_servers::Filled, step_error::StepError};
 
 /// After this an app whose template could not be made is tried again, if nobody promoted a version before.
@@ -76,18 +76,8 @@ async fn fill_server(resources: &Resources, server: &Server) -> Reconciled {
             Err(error @ StepError::ServerAway { .. }) => return Err(error),
             // One app's bad SQL must not keep the others from their templates.
             Err(error) => {
-                // What was made there once may be what is missing.
-                resources.servers.doubt(server.id);
-                tracing::warn!(
-                    app = %app.name, server.name = %server.name, %error,
-                    "app {} gets no template on server {}: {error}", app.name, server.name
-                );
-                // What passes by itself is tried again in the next round.
-                if matches!(error, StepError::Permanent { .. }) {
-                    resources.failed_pools.note(failed, Instant::now());
-                } else {
-                    whole = false;
-                }
+                note_failed_pool(resources, server, app, failed, "there is no template", &error);
+                whole &= matches!(error, StepError::Permanent { .. });
             }
         }
     }

@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 use super::{
     Reconciled,
     fill_warm_databases::{apps, fillable_servers},
-    on_each,
+    note_failed_pool, on_each,
 };
 use crate::{
     Resources, password::password, servers::Server as ServerConnections, step_error::StepError,
@@ -110,16 +110,7 @@ async fn fill_server(
                 Err(error @ StepError::ServerAway { .. }) => return Err(error),
                 // One app's bad SQL must not keep the others from being filled.
                 Err(error) => {
-                    // What was made there once may be what is missing.
-                    resources.servers.doubt(server.id);
-                    tracing::warn!(
-                        app = %app.name, server.name = %server.name, %error,
-                        "no tenants of app {} are kept ready on server {}: {error}", app.name, server.name
-                    );
-                    // What passes by itself is tried again in the next round.
-                    if matches!(error, StepError::Permanent { .. }) {
-                        resources.failed_pools.note(failed, Instant::now());
-                    }
+                    note_failed_pool(resources, server, app, failed, "no tenants are kept ready", &error);
                     break;
                 }
             }

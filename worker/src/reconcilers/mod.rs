@@ -26,11 +26,11 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
-use tenantry_domain::server::Server;
+use tenantry_domain::{app::App, server::Server};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Resources, step_error::StepError};
+use crate::{Resources, resources::FailedPool, step_error::StepError};
 
 /// What a reconciler did: how many things it changed.
 pub type Reconciled = Result<u64, StepError>;
@@ -129,6 +129,26 @@ async fn note_failure(resources: &Resources, server: &Server, what: &str, error:
         resources.servers.doubt(server.id);
     }
     tracing::warn!(server.name = %server.name, %error, "{what} on server {}: {error}", server.name);
+}
+
+/// An app's pool on a server could not be filled. What passes by itself is tried again in the next round.
+fn note_failed_pool(
+    resources: &Resources,
+    server: &Server,
+    app: &App,
+    pool: FailedPool,
+    what: &str,
+    error: &StepError,
+) {
+    // What was made there once may be what is missing.
+    resources.servers.doubt(server.id);
+    tracing::warn!(
+        app = %app.name, server.name = %server.name, %error,
+        "{what} of app {} on server {}: {error}", app.name, server.name
+    );
+    if matches!(error, StepError::Permanent { .. }) {
+        resources.failed_pools.note(pool, Instant::now());
+    }
 }
 
 /// Runs what is due and nobody else runs, until `stop`.

@@ -3,7 +3,7 @@
 //! Such a function may run what a tenant wrote, with all that the session's login may become.
 
 /// Functions of PostgreSQL's own and of common extensions that run text, or set the setting that a text names.
-const RUN_TEXT: [&str; 12] = [
+const RUN_TEXT: [&str; 11] = [
     "set_config",
     "query_to_xml",
     "query_to_xmlschema",
@@ -15,8 +15,10 @@ const RUN_TEXT: [&str; 12] = [
     "dblink_exec",
     "dblink_send_query",
     "connectby",
-    "crosstab",
 ];
+
+/// What the names of a whole family of them begin with.
+const CROSSTAB: &str = "crosstab";
 
 /// The languages whose functions hold nothing else than SQL.
 const LANGUAGES: [&str; 4] = ["sql", "plpgsql", "c", "internal"];
@@ -24,20 +26,21 @@ const LANGUAGES: [&str; 4] = ["sql", "plpgsql", "c", "internal"];
 /// Takes a word in a comment or a literal for what it says: rather one too many.
 pub(super) fn has_dynamic_sql(sql: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    let mut words = sql
-        .split(|c: char| !is_word(c))
-        .filter(|word| !word.is_empty())
-        .map(str::to_ascii_lowercase)
-        .peekable();
+    let is_one_of = |word: &str, those: &[&str]| those.iter().any(|that| word.eq_ignore_ascii_case(that));
+    let mut words = sql.split(|c: char| !is_word(c)).filter(|word| !word.is_empty()).peekable();
     while let Some(word) = words.next() {
-        let next = words.peek().map_or("", String::as_str);
-        let found = match word.as_str() {
+        let next = words.peek().copied().unwrap_or_default();
+        let found = if word.eq_ignore_ascii_case("execute") {
             // Of a trigger, or a right.
-            "execute" => !matches!(next, "function" | "procedure" | "on"),
-            "language" => !LANGUAGES.contains(&next),
+            !is_one_of(next, &["function", "procedure", "on"])
+        } else if word.eq_ignore_ascii_case("language") {
+            !is_one_of(next, &LANGUAGES)
+        } else if word.eq_ignore_ascii_case("set") {
             // SET ROLE, SET LOCAL ROLE, SET SESSION AUTHORIZATION.
-            "set" => matches!(next, "role" | "session" | "local"),
-            word => RUN_TEXT.contains(&word) || word.starts_with("crosstab"),
+            is_one_of(next, &["role", "session", "local"])
+        } else {
+            is_one_of(word, &RUN_TEXT)
+                || word.get(..CROSSTAB.len()).is_some_and(|start| start.eq_ignore_ascii_case(CROSSTAB))
         };
         if found {
             return true;
