@@ -26,7 +26,8 @@ async fn a_rush_of_sign_ups_with_a_database_each_stays_within_the_budget_of_admi
     let mut connection = server::admin(&own, "postgres").await;
     let count = tokio::spawn(async move {
         while !until.load(Ordering::SeqCst) {
-            let query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tenantry-admin'";
+            let query =
+                "SELECT count(*) FROM pg_stat_activity WHERE starts_with(application_name, 'tenantry-admin')";
             let open: i64 = sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
             seen.fetch_max(open, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(10)).await;

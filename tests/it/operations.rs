@@ -1,6 +1,6 @@
 //! Operations as clients see them: one at a time, events, retry, cancel.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use reqwest::Method;
 use serde_json::json;
@@ -10,6 +10,7 @@ use tenantry_tests::{
     TestApp,
     probe::{FailAt, Gate},
     server,
+    within::within,
 };
 use tenantry_worker::engine::{Moment, Point};
 
@@ -175,4 +176,37 @@ async fn a_sign_up_that_meets_somebody_else_s_role_ends_and_leaves_it_alone() {
     // The slug can be given up, and the role is still its owner's.
     app.api.delete_and_wait(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(200);
     sqlx::raw_sql(AssertSqlSafe(format!("DROP ROLE {role}"))).execute(&mut connection).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_that_begins_does_not_deadlock_with_one_that_ends() {
+    // The step that changes the tenant's status.
+    let gate = Arc::new(Gate::at("close_route"));
+    let app = TestApp::build().with_shared_probe(gate.clone()).start().await;
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+    let suspend = format!("/api/v1/tenants/{}/suspend", tenant.slug);
+    let ends = app.api.post(&suspend, json!({})).await.expect(202).json();
+    gate.reached().await;
+    // Both wait for the tenant's row: first the one that begins, then the one that ends.
+    let mut row = app.owner().begin().await.unwrap();
+    sqlx::query("SELECT FROM tenants FOR UPDATE").execute(&mut *row).await.unwrap();
+    let waiting = "SELECT greatest(0, $1 - count(*)) FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let wait = async |count: i64| {
+        within(Duration::from_secs(10), "they wait for the row", async || {
+            sqlx::query_scalar::<_, i64>(waiting).bind(count).fetch_one(app.owner()).await.unwrap() == 0
+        })
+        .await;
+    };
+    let release = async {
+        wait(1).await;
+        gate.open();
+        wait(2).await;
+        row.rollback().await.unwrap();
+    };
+    let (begins, ()) = tokio::join!(app.api.post(&suspend, json!({})), release);
+    begins.expect(409);
+    let ended = app.operation_ended(ends["operation"]["id"].as_str().unwrap()).await;
+    assert_eq!(ended["state"], "succeeded");
+    app.until_zero("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await;
 }

@@ -1,7 +1,9 @@
 //! A data plane whose registry is away goes on serving the tenants that it knows.
 
+use std::time::Duration;
+
 use serde_json::json;
-use tenantry_tests::{TestApp, proxy::Proxy, server};
+use tenantry_tests::{TestApp, proxy::Proxy, server, within::within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn known_tenants_are_read_and_written_while_the_registry_is_away() {
@@ -41,6 +43,26 @@ async fn known_tenants_are_read_and_written_while_the_registry_is_away() {
     app.api.post_and_wait(&format!("/api/v1/tenants/{}/suspend", database.slug), json!({})).await.expect(200);
     app.routes_caught_up().await;
     database.data.get("/api/contacts").await.expect_problem(403, "tenant_suspended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_takes_no_writes_is_said_to_be_away() {
+    let app = TestApp::start().await;
+    // As a replica is until it is promoted. For sessions that begin from now on.
+    let read_only = "DO $$ BEGIN
+            EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database());
+            PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid();
+        END $$";
+    sqlx::raw_sql(read_only).execute(app.owner()).await.unwrap();
+    let body = json!({ "name": "Acme", "slug": app.slug("acme"), "plan": "basic", "app": "crm" });
+    within(Duration::from_secs(10), "the API writes on a session that began after that", async || {
+        let refused = app.api.post("/api/v1/tenants", body.clone()).await;
+        assert!(refused.status != 500, "{}", refused.text);
+        refused.status == 503 && refused.json()["code"] == "registry_unavailable"
+    })
+    .await;
+    app.api.get("/api/v1/plans").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

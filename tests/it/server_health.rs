@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 use tenantry_cli::embedded::database_url;
 use tenantry_postgres::embedded::{Durability, EmbeddedPostgres};
-use tenantry_tests::{TestApp, server, within::within};
+use tenantry_tests::{TestApp, proxy::Proxy, server, within::within};
 
 /// How a server is away.
 #[derive(Debug, Clone, Copy)]
@@ -280,6 +280,37 @@ async fn work_on_a_server_without_free_connections_waits_however_long_that_lasts
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_becomes_full_is_not_away() {
     work_on_a_full_server(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_whose_answer_is_lost_on_a_dead_connection_is_not_waited_for() {
+    let app = TestApp::build()
+        .worker(|settings| settings.admin.probe_after = Duration::from_millis(300))
+        .start()
+        .await;
+    let address = format!("{}:{}", app.server().host(), app.server().port()).parse().unwrap();
+    let proxy = Proxy::start(address).await;
+    app.api.patch("/api/v1/servers/main", json!({ "port": proxy.address.port() })).await.expect(200);
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+
+    // The drop waits for somebody's lock. When that is given back, the connection is dead, and no end of it knows.
+    let mut busy = server::admin(app.server(), app.shared_database()).await;
+    let lock = format!("BEGIN; LOCK TABLE tenant_{}.contacts", tenant.slug.replace('-', "_"));
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut busy).await.unwrap();
+    let path = format!("/api/v1/tenants/{}?purge=now", tenant.slug);
+    let purge =
+        app.api.delete(&path).await.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned();
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted
+                 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    within(Duration::from_secs(10), "the drop waits for the lock", async || {
+        sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut busy).await.unwrap() > 0
+    })
+    .await;
+    proxy.silence();
+    sqlx::raw_sql("ROLLBACK").execute(&mut busy).await.unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(20), app.operation_ended(&purge)).await;
+    assert_eq!(ended.expect("it is tried again on another connection")["state"], "succeeded");
+    assert!(is_reachable(&app, "main").await, "the server answers");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -76,7 +76,7 @@ impl StepError {
     }
 
     pub(crate) fn timed_out(after: Duration) -> Self {
-        Self::transient(format!("the step did not finish within {} s", after.as_secs()))
+        Self::transient(format!("it did not finish within {} s", after.as_secs()))
     }
 
     /// What a call on a server met.

@@ -17,6 +17,7 @@ mod database;
 mod error;
 mod extension;
 mod fence;
+mod idle;
 mod ledger;
 mod migration;
 mod object;
@@ -30,14 +31,12 @@ mod template;
 mod trial;
 mod warm_pool;
 mod warm_tenant;
+mod watch;
 
 use std::{
     collections::HashSet,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use secrecy::{ExposeSecret, SecretString};
@@ -48,6 +47,7 @@ use sqlx::{
 use tenantry_domain::names::ObjectName;
 
 use connections::{AdminConnection, Connections};
+use watch::Look;
 
 pub use audit::{FoundRole, ServerContents};
 pub use check::{ForbiddenDatabase, check_server};
@@ -128,13 +128,8 @@ pub struct ServerAdmin {
     building: tokio::sync::Mutex<()>,
     /// Held while a version is tried in a database of its own.
     trying: tokio::sync::Mutex<()>,
-    /// When the last look at the server ended, and whether it answered. Held by whoever looks.
-    looked: tokio::sync::Mutex<Option<(Instant, bool)>>,
-}
-
-tokio::task_local! {
-    /// Whether the work that is watched has had a connection.
-    static GOT_IN: Arc<AtomicBool>;
+    /// The last look at the server. Held by whoever looks.
+    looked: tokio::sync::Mutex<Option<Look>>,
 }
 
 /// See [`ServerAdmin::done`].
@@ -178,7 +173,6 @@ impl ServerAdmin {
             .username(address.user)
             .password(address.password.expose_secret())
             .ssl_mode(PgSslMode::Prefer)
-            .application_name("tenantry-admin")
             // Most statements name a tenant, and making room in the cache costs a round trip each.
             // Without it sqlx would still leave named statements on the server, so ours are all
             // `persistent(false)` or without parameters.
@@ -217,45 +211,8 @@ impl ServerAdmin {
 
     /// Checks that the server answers, on a connection of its own.
     pub async fn ping(&self) -> Result<(), AdminError> {
-        let probed = self.connections.probe(MAINTENANCE, self.limits.probe_timeout).await;
+        let probed = self.connections.probe(self.limits.probe_timeout).await;
         probed.map_err(|e| self.failed("ping", e))
-    }
-
-    /// Runs something on the server. Where it takes long, the server is looked at from time to time: one that
-    /// hangs is out of reach, however long its statement might still take.
-    pub async fn watch<T>(&self, work: impl Future<Output = Result<T, AdminError>>) -> Result<T, AdminError> {
-        let got_in = Arc::new(AtomicBool::new(false));
-        let mut work = Box::pin(GOT_IN.scope(Arc::clone(&got_in), work));
-        loop {
-            if let Ok(done) = tokio::time::timeout(self.limits.probe_after, &mut work).await {
-                return done;
-            }
-            // Both: what has just been answered counts.
-            tokio::select! {
-                biased;
-                done = &mut work => return done,
-                alive = Box::pin(self.look()) => match alive {
-                    Err(error) if !got_in.load(Ordering::Relaxed) => return Err(error.unsent()),
-                    alive => alive?,
-                },
-            }
-        }
-    }
-
-    /// As [`ServerAdmin::ping`]. However many wait for the server, one looks: looks are connections too.
-    async fn look(&self) -> Result<(), AdminError> {
-        let asked = Instant::now();
-        let mut looked = self.looked.lock().await;
-        if let Some((at, alive)) = *looked
-            && at >= asked
-        {
-            return if alive { Ok(()) } else { Err(self.failed("ping", sqlx::Error::PoolTimedOut)) };
-        }
-        let answer = self.ping().await;
-        // One that refuses, for want of a free connection perhaps, is there.
-        let gone = answer.err().filter(AdminError::is_unreachable);
-        *looked = Some((Instant::now(), gone.is_none()));
-        gone.map_or(Ok(()), Err)
     }
 
     /// Believes no more that anything is prepared on the server.
@@ -270,7 +227,7 @@ impl ServerAdmin {
 
     /// A connection to the shared database.
     async fn connection(&self, task: &'static str) -> Result<AdminConnection, AdminError> {
-        self.got_in(task, self.connections.shared().await)
+        self.connected(task, self.connections.shared().await)
     }
 
     /// A connection to any database that makes or changes a tenant's tables there.
@@ -280,7 +237,7 @@ impl ServerAdmin {
         task: &'static str,
     ) -> Result<AdminConnection, AdminError> {
         if *database == self.shared_database {
-            self.got_in(task, self.connections.shared_for_tables().await)
+            self.connected(task, self.connections.shared_for_tables().await)
         } else {
             self.session(database, task).await
         }
@@ -292,7 +249,7 @@ impl ServerAdmin {
         database: &ObjectName,
         task: &'static str,
     ) -> Result<AdminConnection, AdminError> {
-        self.got_in(task, self.connections.session(database.as_str()).await)
+        self.connected(task, self.connections.session(database.as_str()).await)
     }
 
     /// A session for locks that live as long as it, on what is of the whole server (locks are of one database). In
@@ -301,15 +258,11 @@ impl ServerAdmin {
         self.session(&template::name(MAINTENANCE.into())?, task).await
     }
 
-    fn got_in(
+    fn connected(
         &self,
         task: &'static str,
         connected: Result<AdminConnection, sqlx::Error>,
     ) -> Result<AdminConnection, AdminError> {
-        if connected.is_ok() {
-            // Outside of a watch there is nobody to be told.
-            let _ = GOT_IN.try_with(|got_in| got_in.store(true, Ordering::Relaxed));
-        }
         connected.map_err(|e| self.failed(task, e).unsent())
     }
 

@@ -43,10 +43,11 @@ impl RegistryError {
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::Tls(_) => true,
-            // 08: connection; 57P: shutting down or starting up; 53: out of connections or memory; 40: serialization.
-            sqlx::Error::Database(error) => error
-                .code()
-                .is_some_and(|code| ["08", "57P", "53", "40"].iter().any(|class| code.starts_with(class))),
+            // 08: connection; 57P: shutting down or starting up; 53: out of connections or memory; 40: serialization;
+            // 25006: read only, as a replica is until it is promoted.
+            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                ["08", "57P", "53", "40", "25006"].iter().any(|begin| code.starts_with(begin))
+            }),
             _ => false,
         }
     }

@@ -180,6 +180,9 @@ impl Registry {
     ) -> Result<(Operation, Vec<LeftBehind>), AbandonError> {
         let operation = self.operation_get(id).await?.ok_or(AbandonError::NotFound)?;
         let mut tx = self.begin().await?;
+        if let Some(tenant) = operation.subject.tenant() {
+            Self::tenant_lock_in_tx(&mut tx, tenant).await?;
+        }
         let abandoned = sqlx::query!(
             "UPDATE operations SET state = 'failed', error = $2, message = NULL, cancellable = false,
                  fence = fence + 1, lease_owner = NULL, lease_expires_at = NULL, waiting_for = NULL, finished_at = $3

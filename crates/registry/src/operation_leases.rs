@@ -3,6 +3,9 @@
 //! A lease carries a fencing token that grows with every lease on the subject. Every write of a worker is
 //! conditional on it ([`LeaseLost`] otherwise), here and on tenant servers, so that a worker that lost its
 //! lease can no longer write. Leases are measured by the registry's clock, the one that all share.
+//!
+//! Who changes both a tenant and an operation locks the tenant first, here and where operations are started: one
+//! that starts waits, with the tenant locked, for one that ends.
 
 use std::time::Duration;
 
@@ -384,9 +387,13 @@ impl Registry {
             record.steps.map(|steps| steps.iter().map(|step| (*step).to_owned()).collect());
         let pool = if record.is_durable() { &self.pool } else { &self.relaxed };
         let recorded = sqlx::query!(
-            r#"WITH held AS MATERIALIZED (
+            r#"WITH tenant_first AS MATERIALIZED (
+                   SELECT FROM tenants WHERE $17::text IS NOT NULL
+                       AND id = (SELECT tenant_id FROM operations WHERE id = $1) FOR NO KEY UPDATE
+               ), held AS MATERIALIZED (
                    SELECT id, cancel_requested, NOT ($3 = 'succeeded' AND cancellable AND cancel_requested) AS accepted
-                   FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing') FOR UPDATE
+                   FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')
+                       AND (SELECT count(*) FROM tenant_first) >= 0 FOR UPDATE
                ), operation AS (
                    UPDATE operations SET state = $3, undoing = $4, steps = coalesce($5, steps), steps_done = $6,
                        step = $7, progress = $8, cancellable = $9, message = $11,

@@ -240,15 +240,19 @@ impl Registry {
         Ok(forgotten.rows_affected())
     }
 
+    /// A tenant's status, which nobody else changes until the transaction ends.
     pub(crate) async fn tenant_status_for_update(
         tx: &mut TimedConnection,
         id: TenantId,
     ) -> Result<TenantStatus, OperationStartError> {
-        let row = sqlx::query!("SELECT status, purge_at FROM tenants WHERE id = $1 FOR UPDATE", id.as_uuid())
-            .fetch_optional(tx)
-            .await
-            .map_err(RegistryError::from)?
-            .ok_or(OperationStartError::UnknownSubject("tenant"))?;
+        let row = sqlx::query!(
+            "SELECT status, purge_at FROM tenants WHERE id = $1 FOR NO KEY UPDATE",
+            id.as_uuid()
+        )
+        .fetch_optional(tx)
+        .await
+        .map_err(RegistryError::from)?
+        .ok_or(OperationStartError::UnknownSubject("tenant"))?;
         let phase: TenantPhase = row.status.parse().stored("tenants.status")?;
         Ok(phase.with(row.purge_at).stored("tenants.purge_at")?)
     }

@@ -117,9 +117,11 @@ impl Registry {
         // The fullest login with room, so that few logins are in use, but none that an earlier tenant of
         // this slug had (see `tenants.retired_logins`); the emptiest server by share.
         let row = sqlx::query!(
-            r#"WITH fence AS MATERIALIZED (
+            r#"WITH tenant_first AS MATERIALIZED (
+                   SELECT FROM tenants WHERE id = (SELECT tenant_id FROM operations WHERE id = $1) FOR NO KEY UPDATE
+               ), fence AS MATERIALIZED (
                    SELECT tenant_id FROM operations WHERE id = $1 AND fence = $2
-                   AND state IN ('running', 'undoing') FOR UPDATE
+                       AND state IN ('running', 'undoing') AND (SELECT count(*) FROM tenant_first) >= 0 FOR UPDATE
                ), roomy AS (
                    SELECT id, name, unreachable_error, tenants::float8 / capacity AS share FROM servers
                    WHERE state = 'active' AND tenants < capacity AND $3 = ANY (tiers)

@@ -22,6 +22,9 @@ impl Registry {
     /// Durable: who takes the slug next must not find the placement again.
     pub async fn tenant_forget(&self, lease: &Lease) -> Result<(), FencedError> {
         let mut tx = self.begin().await?;
+        if let Some(tenant) = lease.operation.subject.tenant() {
+            Self::tenant_lock_in_tx(&mut tx, tenant).await?;
+        }
         let held = sqlx::query_scalar!(
             "SELECT tenant_id FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')
              FOR UPDATE",
@@ -34,6 +37,17 @@ impl Registry {
         let tenant = held.flatten().map(TenantId::from_uuid).ok_or(LeaseLost)?;
         Self::tenant_forget_in_tx(&mut tx, tenant).await?;
         tx.commit().await.map_err(RegistryError::from)?;
+        Ok(())
+    }
+
+    /// Locks a tenant's row, which comes before that of its operation.
+    pub(crate) async fn tenant_lock_in_tx(
+        tx: &mut TimedConnection,
+        tenant: TenantId,
+    ) -> Result<(), RegistryError> {
+        sqlx::query!("SELECT FROM tenants WHERE id = $1 FOR NO KEY UPDATE", tenant.as_uuid())
+            .execute(tx)
+            .await?;
         Ok(())
     }
 

@@ -86,6 +86,9 @@ pub async fn run_once(resources: &Resources, name: &str) -> Option<Reconciled> {
 /// How long a reconciler stays taken without a sign of life from its worker.
 const LEASE: Duration = Duration::from_secs(15);
 
+/// A round that takes longer is ended, and the next one goes on: what a round did stays done.
+const LONGEST_ROUND: Duration = Duration::from_mins(10);
+
 /// How often this worker asks what is due.
 const TICK: Duration = Duration::from_millis(500);
 
@@ -207,6 +210,7 @@ async fn run_one(reconciler: Reconciler, resources: Arc<Resources>, stop: Cancel
             Err(StepError::permanent("it panicked; the log has the message"))
         }),
         () = renew => Err(StepError::LeaseLost),
+        () = tokio::time::sleep(LONGEST_ROUND) => Err(StepError::timed_out(LONGEST_ROUND)),
         () = stop.cancelled() => Ok(0),
     };
     metrics::histogram!("tenantry_reconciler_duration_seconds", "reconciler" => name)

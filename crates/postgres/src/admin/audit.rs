@@ -32,7 +32,7 @@ impl ServerAdmin {
     /// What there is of Tenantry's on the server. `label` tells the installation's own logins from others'.
     pub async fn contents(&self, label: &str) -> Result<ServerContents, AdminError> {
         let failed = |e| self.failed(TASK, e);
-        let mut connection = self.got_in(TASK, self.connections.session(MAINTENANCE).await)?;
+        let mut connection = self.connected(TASK, self.connections.session(MAINTENANCE).await)?;
         let rows = sqlx::query(ROLES)
             .persistent(false)
             .bind(format!("^{LOGIN_PREFIX}{label}_[0-9a-f]{{8}}$"))

@@ -1,8 +1,12 @@
-//! The admin connections to one server, within a budget: a small pool to the shared database, and single
-//! sessions to others, which are closed after use. A fleet of tenants with a database each would otherwise
-//! hold a pool each.
+//! The admin connections to one server, within a budget: some to the shared database, which are kept for the next
+//! use, and sessions in other databases, which are closed after use. A fleet of tenants with a database each would
+//! otherwise hold a pool each.
+//!
+//! Each session has a name of its own (its `application_name`), so that the server can be asked on another what
+//! became of it. That is why this is no pool of sqlx, whose connections are all alike.
 
 use std::{
+    collections::HashSet,
     ops::{Deref, DerefMut},
     sync::{
         Arc,
@@ -11,81 +15,81 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{
-    ConnectOptions, Connection, PgConnection, PgPool, Postgres,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
+use rand::Rng;
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::{
+    runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
-use super::AdminLimits;
+use super::{
+    AdminLimits, MAINTENANCE,
+    idle::Idle,
+    watch::{Waiting, Watched},
+};
 
-/// See the module.
-pub(super) struct Connections {
-    connect: PgConnectOptions,
-    shared: PgPool,
-    /// How to get into the shared database without the pool.
-    to_shared: PgConnectOptions,
-    /// How often one was taken to make or change a tenant's tables.
-    used_for_tables: AtomicU32,
-    places: Arc<Semaphore>,
-    sessions: Arc<Semaphore>,
-    limits: AdminLimits,
-}
+/// What the names of all sessions begin with.
+const SESSION_PREFIX: &str = "tenantry-admin-";
 
 /// A connection that has been idle for longer is checked before it is used.
 const FRESH: Duration = Duration::from_millis(500);
+
+/// How long a connection that should answer at once is waited for.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
+/// How soon a server without a free connection is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// One connection is closed after so many tenants whose tables were made or changed on any of them. A backend
 /// keeps a description of every relation that it has made, and a transaction that makes some dozens looks through
 /// all of them when it ends: with 10,000 of them (some 500 tenants) making a tenant took 1.4 times as long.
 pub(super) const TENANTS_PER_CLOSING: u32 = 32;
 
+/// See the module.
+pub(super) struct Connections {
+    connect: PgConnectOptions,
+    shared_database: String,
+    idle: Arc<Idle>,
+    /// How often one was taken to make or change a tenant's tables.
+    used_for_tables: AtomicU32,
+    places: Arc<Semaphore>,
+    sessions: Arc<Semaphore>,
+    acquire_timeout: Duration,
+}
+
+/// A connection and the name that the server knows it by.
+pub(super) struct Session {
+    pub(super) connection: PgConnection,
+    name: Arc<str>,
+}
+
 impl Connections {
     pub(super) fn new(connect: PgConnectOptions, shared_database: &str, limits: AdminLimits) -> Self {
-        let shared = PgPoolOptions::new()
-            .max_connections(limits.shared_connections)
-            .acquire_timeout(limits.acquire_timeout)
-            .idle_timeout(limits.idle_timeout)
-            // One that was in use a moment ago is not asked again whether it is alive: a round trip.
-            .test_before_acquire(false)
-            .before_acquire(|connection, state| {
-                Box::pin(async move {
-                    if state.idle_for < FRESH {
-                        return Ok(true);
-                    }
-                    Ok(matches!(timeout(Duration::from_secs(2), connection.ping()).await, Ok(Ok(()))))
-                })
-            })
-            .connect_lazy_with(connect.clone().database(shared_database));
         Self {
-            to_shared: connect.clone().database(shared_database),
             connect,
-            shared,
+            shared_database: shared_database.to_owned(),
+            idle: Arc::new(Idle::new(limits.idle_timeout)),
             used_for_tables: AtomicU32::new(0),
             places: Arc::new(Semaphore::new(limits.shared_connections as usize)),
             sessions: Arc::new(Semaphore::new(limits.sessions)),
-            limits,
+            acquire_timeout: limits.acquire_timeout,
         }
     }
 
     /// A connection to the shared database.
     pub(super) async fn shared(&self) -> Result<AdminConnection, sqlx::Error> {
-        // As for sessions: the pool's own limit is for the server alone.
-        let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        match self.shared.acquire().await {
-            Ok(connection) => Ok(AdminConnection::Pooled(connection, place)),
-            // The pool tries again when there are too many connections, and does not say in the end that it was that.
-            Err(sqlx::Error::PoolTimedOut) => {
-                let connected = timeout(self.limits.acquire_timeout, self.to_shared.connect()).await;
-                let connection = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
-                Ok(AdminConnection::Session(connection, place))
+        let _waiting = Waiting::begin();
+        let place = self.place(&self.places).await?;
+        while let Some((mut session, idle_for)) = self.idle.take() {
+            if idle_for < FRESH
+                || matches!(timeout(SIGN_OF_LIFE, session.connection.ping()).await, Ok(Ok(())))
+            {
+                return Ok(AdminConnection::new(session, place, Some(Arc::clone(&self.idle))));
             }
-            Err(error) => Err(error),
         }
+        let session = self.open(&self.shared_database).await?;
+        Ok(AdminConnection::new(session, place, Some(Arc::clone(&self.idle))))
     }
 
     /// A connection to the shared database that makes or changes a tenant's tables.
@@ -100,66 +104,137 @@ impl Connections {
 
     /// A session in any database, closed after use.
     pub(super) async fn session(&self, database: &str) -> Result<AdminConnection, sqlx::Error> {
-        // Waiting for a place is not the server's fault, and has no limit of its own: the step has one.
-        let permit = Arc::clone(&self.sessions).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
-        let connect = self.connect.clone().database(database);
-        let connected = timeout(self.limits.acquire_timeout, connect.connect()).await;
-        let connection = connected.map_err(|_| sqlx::Error::PoolTimedOut)??;
-        Ok(AdminConnection::Session(connection, permit))
+        let _waiting = Waiting::begin();
+        let place = self.place(&self.sessions).await?;
+        Ok(AdminConnection::new(self.open(database).await?, place, None))
+    }
+
+    /// Waiting for a place is not the server's fault, and has no limit of its own: the step has one.
+    async fn place(&self, places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, sqlx::Error> {
+        Arc::clone(places).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)
+    }
+
+    /// Connects. A server that has no connection free, or comes up, is asked again until the limit.
+    async fn open(&self, database: &str) -> Result<Session, sqlx::Error> {
+        let deadline = Instant::now() + self.acquire_timeout;
+        loop {
+            let opened = timeout_at(deadline, self.connect(database)).await;
+            match opened.map_err(|_| sqlx::Error::PoolTimedOut)? {
+                Err(error) if may_let_in_soon(&error) && Instant::now() + ASK_AGAIN < deadline => {
+                    sleep(ASK_AGAIN).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    async fn connect(&self, database: &str) -> Result<Session, sqlx::Error> {
+        let name: Arc<str> = format!("{SESSION_PREFIX}{:016x}", rand::rng().next_u64()).into();
+        let connect = self.connect.clone().database(database).application_name(&name);
+        Ok(Session { connection: connect.connect().await?, name })
     }
 
     /// Whether the server lets somebody in and answers, on a connection of its own.
-    pub(super) async fn probe(&self, database: &str, limit: Duration) -> Result<(), sqlx::Error> {
+    pub(super) async fn probe(&self, limit: Duration) -> Result<(), sqlx::Error> {
         let probe = async {
-            let mut connection = self.connect.clone().database(database).connect().await?;
-            connection.ping().await?;
+            let mut session = self.connect(MAINTENANCE).await?;
+            session.connection.ping().await?;
             // Not closed politely: that would wait for the server again.
-            connection.close_hard().await
+            session.connection.close_hard().await
         };
         timeout(limit, probe).await.map_err(|_| sqlx::Error::PoolTimedOut)?
+    }
+
+    /// The names of all admin sessions of the server that run a statement, or ran one a moment ago. Asked on a
+    /// connection of its own.
+    pub(super) async fn at_work(&self, limits: AdminLimits) -> Result<HashSet<String>, sqlx::Error> {
+        let ask = async {
+            let mut session = self.connect(MAINTENANCE).await?;
+            // No state is shown where the server does not track it.
+            let names: Vec<String> = sqlx::query_scalar(
+                "SELECT application_name FROM pg_stat_activity WHERE starts_with(application_name, $1)
+                     AND (coalesce(state, 'active') NOT LIKE 'idle%' OR clock_timestamp() - state_change < $2)",
+            )
+            .persistent(false)
+            .bind(SESSION_PREFIX)
+            .bind(limits.probe_after)
+            .fetch_all(&mut session.connection)
+            .await?;
+            session.connection.close_hard().await?;
+            Ok(names.into_iter().collect())
+        };
+        timeout(limits.probe_timeout, ask).await.map_err(|_| sqlx::Error::PoolTimedOut)?
     }
 
     pub(super) async fn close(&self) {
         self.sessions.close();
         self.places.close();
-        // A server that hangs must not keep the worker.
-        let _ = timeout(Duration::from_secs(2), self.shared.close()).await;
+        self.idle.close().await;
     }
 }
 
-/// An admin connection, of the pool or for this use alone.
-pub(super) enum AdminConnection {
-    /// The permit is its place in the budget.
-    Pooled(PoolConnection<Postgres>, #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
-    /// As above. Dropping the socket ends the server's process too, only a moment later.
-    Session(PgConnection, #[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit),
+/// Whether the server is there, and refuses for a while.
+fn may_let_in_soon(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    matches!(code.as_deref(), Some("53300" | "57P03"))
+}
+
+/// An admin connection in use.
+pub(super) struct AdminConnection {
+    /// Some until it is dropped.
+    session: Option<Session>,
+    /// Where it goes after this use; none: it is closed. Dropping the socket ends the server's process too, only a
+    /// moment later.
+    idle: Option<Arc<Idle>>,
+    /// Its place in the budget; some until it is dropped.
+    place: Option<OwnedSemaphorePermit>,
+    watched: Option<Arc<Watched>>,
 }
 
 impl AdminConnection {
+    fn new(session: Session, place: OwnedSemaphorePermit, idle: Option<Arc<Idle>>) -> Self {
+        let watched = Watched::current();
+        if let Some(watched) = &watched {
+            watched.holds(&session.name);
+        }
+        Self { session: Some(session), idle, place: Some(place), watched }
+    }
+
     /// Ends the connection after this use.
     pub(super) fn close_on_drop(&mut self) {
-        if let Self::Pooled(connection, _) = self {
-            connection.close_on_drop();
-        }
+        self.idle = None;
     }
 }
+
+impl Drop for AdminConnection {
+    fn drop(&mut self) {
+        let (Some(mut session), Some(place)) = (self.session.take(), self.place.take()) else { return };
+        if let Some(watched) = &self.watched {
+            watched.lets_go(&session.name);
+        }
+        let (Some(idle), Ok(runtime)) = (self.idle.take(), Handle::try_current()) else { return };
+        runtime.spawn(async move {
+            // Its last statement may have been given up half-way, and may run for long.
+            if matches!(timeout(SIGN_OF_LIFE, session.connection.ping()).await, Ok(Ok(()))) {
+                idle.put(session);
+            }
+            drop(place);
+        });
+    }
+}
+
+const IN_USE: &str = "the session is there until the connection is dropped";
 
 impl Deref for AdminConnection {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
-        match self {
-            Self::Pooled(connection, _) => connection,
-            Self::Session(connection, _) => connection,
-        }
+        &self.session.as_ref().expect(IN_USE).connection
     }
 }
 
 impl DerefMut for AdminConnection {
     fn deref_mut(&mut self) -> &mut PgConnection {
-        match self {
-            Self::Pooled(connection, _) => connection,
-            Self::Session(connection, _) => connection,
-        }
+        &mut self.session.as_mut().expect(IN_USE).connection
     }
 }

@@ -54,6 +54,15 @@ pub enum AdminError {
         /// Why not.
         source: Box<sqlx::Error>,
     },
+    /// The server is there and done with the statement, or does not know of it, but its answer does not come: the
+    /// connection is dead, and neither end was told. The statement may have run.
+    #[error(
+        "PostgreSQL at {server} answers, but not on the connection that the work was sent on; it is tried again on another"
+    )]
+    Unanswered {
+        /// `host:port`.
+        server: String,
+    },
     /// The server refused a statement.
     #[error("cannot {task}: PostgreSQL at {server} says {message} (SQLSTATE {code})")]
     Refused {
@@ -168,7 +177,7 @@ impl AdminError {
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } => true,
+            Self::Unreachable { .. } | Self::Unanswered { .. } => true,
             Self::Refused { code, message, .. } | Self::Migration { code, message, .. } => {
                 passes(code, message)
             }
