@@ -150,7 +150,8 @@ fn plan_table(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planned, Qu
         return Err(QueryError::bad("nul_byte", "the id holds a NUL byte; remove it"));
     }
     allowed(table, request)?;
-    let format = asked.accepted.format(None)?;
+    let own: Vec<&str> = asked.context.catalog.handlers_of(table).map(|handler| &*handler.media).collect();
+    let format = asked.accepted.format(&own, None)?;
     let parsed =
         request::parse(asked.pairs, limits, table.name(), |name| table.column(case, name).is_some())?;
     let mut planning = Planning {

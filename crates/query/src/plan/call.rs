@@ -54,15 +54,16 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
             call::called(&mut writer, function, &Arguments::Object { text, members: members.clone() });
         }
     }
-    let own = function.returned_value().and_then(|ty| ty.media_type());
-    let format = asked
-        .accepted
-        .format(own.map(|media| if media == "*/*" { "application/octet-stream" } else { media }))?;
     let table = match &function.returns {
         Returns::Table(at) => Some(asked.context.catalog.table_at(*at)),
         Returns::Columns(table) => Some(&**table),
         Returns::Value(_) | Returns::Nothing => None,
     };
+    let usual = function.returned_value().and_then(|ty| ty.media_type());
+    let usual = usual.map(|media| if media == "*/*" { "application/octet-stream" } else { media });
+    let handlers = table.map(|table| asked.context.catalog.handlers_of(table).map(|handler| &*handler.media));
+    let own: Vec<&str> = handlers.into_iter().flatten().chain(usual).collect();
+    let format = asked.accepted.format(&own, usual)?;
     let bound = bound(asked, function, &format)?;
     // Of a call by POST every parameter is a filter.
     let is_column = |name: &str| !is_read || table.is_some_and(|table| table.column(case, name).is_some());

@@ -69,7 +69,8 @@ pub(crate) fn update(
         if change.missing_default && !is_there(column) {
             w.raw(" = DEFAULT");
         } else {
-            w.raw(" = r.").name(key);
+            w.raw(" = ");
+            insert::value(w, (column, key));
         }
     }
     insert::record(w, &columns, change.text.to_owned(), false);

@@ -85,18 +85,20 @@ pub(crate) fn accepted(accept: Option<&str>) -> Accepted<'_> {
 }
 
 impl Accepted<'_> {
-    /// The first that can be made. `own` are media types of the app's for this answer; one of them is what a client
-    /// gets that takes anything.
-    pub(crate) fn format(&self, own: Option<&str>) -> Result<Format, QueryError> {
-        let any = || own.map_or(Format::Json { nulls_stripped: false }, |own| Format::Own(own.to_owned()));
+    /// The first that can be made. `own` are media types of the app's for this answer; `usual` is the one of them that
+    /// a client gets that takes anything.
+    pub(crate) fn format(&self, own: &[&str], usual: Option<&str>) -> Result<Format, QueryError> {
+        let any = || usual.map_or(Format::Json { nulls_stripped: false }, |own| Format::Own(own.to_owned()));
         if self.header.trim().is_empty() {
             return Ok(any());
         }
         for (media, stripped) in &self.ranges {
             let nulls_stripped = *stripped;
             return Ok(match media.as_str() {
-                media if own.is_some_and(|own| own.eq_ignore_ascii_case(media)) => any(),
                 "*/*" => any(),
+                media if let Some(own) = own.iter().find(|own| own.eq_ignore_ascii_case(media)) => {
+                    Format::Own((*own).to_owned())
+                }
                 "application/json" | "application/*" => Format::Json { nulls_stripped: false },
                 "application/vnd.pgrst.array" | "application/vnd.pgrst.array+json" => {
                     Format::Json { nulls_stripped }
