@@ -62,7 +62,14 @@ pub(crate) fn insert(
             }
         }
     }
-    let conflict = insert.on_conflict.map(|names| columns_of(context, table, names)).transpose()?;
+    let conflict = insert.on_conflict.map(|names| {
+        let unknown = names.iter().find(|name| table.column_index(context.case, name).is_none());
+        match unknown {
+            Some(name) => Err(QueryError::unknown_column(table.name(), name)),
+            None => columns_of(context, table, names),
+        }
+    });
+    let conflict = conflict.transpose()?;
     // With a default for what an object leaves out, a duplicate gets the default too.
     let mut replaced: Vec<&Column> = Vec::new();
     for (column, _) in groups.iter().flat_map(|(columns, _)| columns).chain(listed.iter().flatten()) {

@@ -136,13 +136,6 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         } else {
             Form::ManyPairs
         };
-        if matches!(format, Format::Text | Format::Bytes) && outputs.len() != 1 {
-            let detail = format!(
-                "an answer of {} is made of one column; name it with select=",
-                if *format == Format::Text { "text/plain" } else { "application/octet-stream" }
-            );
-            return Err(QueryError::new(406, "not_acceptable", detail).field("accept"));
-        }
         Ok(Self {
             scope,
             alias: scope.alias,

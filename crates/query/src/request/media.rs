@@ -87,7 +87,13 @@ pub(crate) fn accepted(accept: Option<&str>) -> Accepted<'_> {
 impl Accepted<'_> {
     /// The first that can be made. `own` are media types of the app's for this answer; `usual` is the one of them that
     /// a client gets that takes anything.
-    pub(crate) fn format(&self, own: &[&str], usual: Option<&str>) -> Result<Format, QueryError> {
+    /// `one_column`: the answer can be the text or the bytes of its one column.
+    pub(crate) fn format(
+        &self,
+        own: &[&str],
+        usual: Option<&str>,
+        one_column: bool,
+    ) -> Result<Format, QueryError> {
         let any = || usual.map_or(Format::Json { nulls_stripped: false }, |own| Format::Own(own.to_owned()));
         if self.header.trim().is_empty() {
             return Ok(any());
@@ -96,7 +102,7 @@ impl Accepted<'_> {
             let nulls_stripped = *stripped;
             return Ok(match media.as_str() {
                 "*/*" => any(),
-                media if let Some(own) = own.iter().find(|own| own.eq_ignore_ascii_case(media)) => {
+                media if let Some(own) = own.iter().find(|own| is_in_range(own, media)) => {
                     Format::Own((*own).to_owned())
                 }
                 "application/json" | "application/*" => Format::Json { nulls_stripped: false },
@@ -107,8 +113,8 @@ impl Accepted<'_> {
                     Format::Object { nulls_stripped }
                 }
                 "text/csv" => Format::Csv,
-                "text/plain" | "text/*" => Format::Text,
-                "application/octet-stream" => Format::Bytes,
+                "text/plain" | "text/*" if one_column => Format::Text,
+                "application/octet-stream" if one_column => Format::Bytes,
                 _ => continue,
             });
         }
@@ -122,7 +128,16 @@ impl Accepted<'_> {
              application/vnd.pgrst.object+json or text/csv",
             excerpt(self.header)
         );
-        QueryError::new(406, "not_acceptable", detail).field("accept")
+        let message = format!("None of these media types are available: {}", excerpt(self.header));
+        QueryError::new(406, "not_acceptable", detail).field("accept").with_message(message)
+    }
+}
+
+/// `image/png` is in `image/*`.
+fn is_in_range(media: &str, range: &str) -> bool {
+    match range.strip_suffix("/*") {
+        Some(kind) => media.split_once('/').is_some_and(|(own, _)| own.eq_ignore_ascii_case(kind)),
+        None => media.eq_ignore_ascii_case(range),
     }
 }
 
