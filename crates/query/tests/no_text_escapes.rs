@@ -1,9 +1,13 @@
 //! For any request, the SQL holds no byte of it except through parameters, and nothing panics.
 
+use std::sync::LazyLock;
+
 use proptest::prelude::*;
 use tenantry_query::{Catalog, HttpRequest, JsonCase, Limits, Method, Options, Target, plan};
 
-const CATALOG: &str = include_str!("fixtures/catalog.json");
+static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
+    Catalog::from_json(include_str!("fixtures/catalog.json")).expect("the fixture is a catalog")
+});
 /// Occurs in no catalog name and in nothing that the renderer writes.
 const MARK: &str = "zqx";
 
@@ -76,6 +80,13 @@ fn piece() -> impl Strategy<Value = String> {
         "{",
         "}",
         "1",
+        "initials",
+        "employer",
+        "contact_list",
+        "count()",
+        ".sum()",
+        "term=",
+        "labels=",
         "zqx",
         "'zqx",
         "\"zqx\"",
@@ -105,9 +116,8 @@ fn shaped() -> impl Strategy<Value = String> {
 }
 
 fn check(request: &HttpRequest<'_>, case: JsonCase) -> Result<bool, TestCaseError> {
-    let catalog = Catalog::from_json(CATALOG).expect("the fixture is a catalog");
     let Ok(planned) =
-        plan(&catalog, &Options { case, ..Options::default() }, "tenant_acme", request, &Limits::default())
+        plan(&CATALOG, &Options { case, ..Options::default() }, "tenant_acme", request, &Limits::default())
     else {
         return Ok(false);
     };
@@ -152,6 +162,37 @@ proptest! {
         };
         check(&request, case)?;
         check(&HttpRequest { target: Target::Table { name: &body, id: None }, range: Some(&query), prefer: &[], accept: Some(&body), ..request }, case)?;
+    }
+
+    #[test]
+    fn calls_of_any_text(method in method(), query in text(0..16), body in text(0..8), format in 0..5_usize) {
+        let formats =
+            [None, Some("text/csv"), Some("application/x-www-form-urlencoded"), Some("text/plain"), Some("application/json")];
+        for function in ["find", "add", "echo", "odd \"fn\\", &query] {
+            let request = HttpRequest {
+                target: Target::Function(function),
+                content_type: formats[format],
+                prefer: &["max-affected=1, handling=strict, timezone=zqx, tx=rollback"],
+                ..request(method, &query, &body)
+            };
+            check(&request, JsonCase::Snake)?;
+        }
+        let request = HttpRequest { content_type: formats[format], accept: Some("text/csv"), ..request(method, &query, &body) };
+        check(&request, JsonCase::Snake)?;
+    }
+
+    #[test]
+    fn well_formed_calls(term in "[ -~&&[^&#%+.]]{0,8}", label in "[a-z\\\\,'${}]{0,6}", accept in 0..3_usize) {
+        let accept = [None, Some("text/csv"), Some("application/vnd.pgrst.object+json")][accept];
+        let query = format!(
+            "term=zqx{term}&labels=zqx{label}&labels=zqx'&select=\"zqx'\":initials,full_name,employer(name),score.sum(),\"zqx\":count()\
+             &full_name=eq.zqx'&order=full_name&limit=5"
+        );
+        let called = HttpRequest { target: Target::Function("find"), accept, ..request(Method::Get, &query, "") };
+        prop_assert!(check(&called, JsonCase::Snake)?, "{}", query);
+        let body = "{\"it's\":\"zqx\"}";
+        let odd = HttpRequest { target: Target::Function("odd \"fn\\"), accept, ..request(Method::Post, "", body) };
+        prop_assert!(check(&odd, JsonCase::Snake)?);
     }
 
     #[test]
