@@ -10,13 +10,12 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use serde_json::Value;
 use tenantry_domain::{
     app::{AppName, AppVersion},
     route::Route,
 };
 use tenantry_postgres::tenant::{Access, TenantConnection, TenantQueryError};
-use tenantry_query::{Catalog, CatalogError};
+use tenantry_query::{Catalog, CatalogError, Introspection};
 
 /// Catalogs in memory. Cheap to clone.
 #[derive(Clone, Default)]
@@ -35,7 +34,7 @@ type Apps = HashMap<AppName, BTreeMap<AppVersion, Version>>;
 
 #[derive(Clone)]
 struct Version {
-    json: Arc<str>,
+    introspection: Arc<Introspection>,
     views: Vec<View>,
 }
 
@@ -107,21 +106,26 @@ impl Catalogs {
             .load()
             .get(&route.app.name)
             .and_then(|app| app.get(&version))
-            .map(|v| Arc::clone(&v.json));
-        let json = match known {
-            Some(json) => json,
-            None => introspect(route, connection).await?,
+            .map(|version| Arc::clone(&version.introspection));
+        let introspection = match known {
+            Some(introspection) => introspection,
+            None => Arc::new(introspect(route, connection).await?),
         };
         let withheld: Vec<String> = withheld(route).map(str::to_owned).collect();
-        let catalog = Arc::new(without(&json, &withheld)?);
+        let catalog = Arc::new(introspection.catalog(&withheld)?);
         if catalog.tables().next().is_none() && withheld.is_empty() {
             return Err(CatalogsError::Empty);
         }
-        self.keep(&route.app.name, version, &json, &View { withheld, catalog: Arc::clone(&catalog) });
+        self.keep(
+            &route.app.name,
+            version,
+            &introspection,
+            &View { withheld, catalog: Arc::clone(&catalog) },
+        );
         Ok(catalog)
     }
 
-    fn keep(&self, app: &AppName, number: AppVersion, json: &Arc<str>, view: &View) {
+    fn keep(&self, app: &AppName, number: AppVersion, introspection: &Arc<Introspection>, view: &View) {
         self.0.apps.rcu(|apps| {
             let mut apps = Apps::clone(apps);
             let versions = apps.entry(app.clone()).or_default();
@@ -130,7 +134,7 @@ impl Catalogs {
             }
             let version = versions
                 .entry(number)
-                .or_insert_with(|| Version { json: Arc::clone(json), views: Vec::new() });
+                .or_insert_with(|| Version { introspection: Arc::clone(introspection), views: Vec::new() });
             if version.views.len() >= MAX_VIEWS {
                 version.views.clear();
             }
@@ -156,7 +160,10 @@ impl Catalogs {
     }
 }
 
-async fn introspect(route: &Route, connection: &mut TenantConnection) -> Result<Arc<str>, CatalogsError> {
+async fn introspect(
+    route: &Route,
+    connection: &mut TenantConnection,
+) -> Result<Introspection, CatalogsError> {
     let Some(placement) = &route.placement else { return Err(CatalogsError::Empty) };
     let schema = Some(placement.schema.as_str().to_owned());
     let row = connection
@@ -164,21 +171,7 @@ async fn introspect(route: &Route, connection: &mut TenantConnection) -> Result<
         .await?;
     let body = row.body.unwrap_or_default();
     tracing::debug!(app = %route.app.name, version = %placement.schema_version, "read the catalog of an app's version");
-    Ok(String::from_utf8_lossy(&body).into())
-}
-
-/// The catalog without the withheld tables.
-fn without(json: &str, withheld: &[String]) -> Result<Catalog, CatalogError> {
-    if withheld.is_empty() {
-        return Catalog::from_json(json);
-    }
-    let mut value: Value = serde_json::from_str(json)?;
-    if let Some(tables) = value.get_mut("tables").and_then(Value::as_array_mut) {
-        tables.retain(|table| {
-            !table["name"].as_str().is_some_and(|name| withheld.iter().any(|gone| gone == name))
-        });
-    }
-    Catalog::from_json(&value.to_string())
+    Ok(Introspection::read(&String::from_utf8_lossy(&body))?)
 }
 
 #[cfg(test)]
@@ -191,9 +184,10 @@ mod tests {
             {"name":"a","kind":"r","writable":28,"columns":[],"primary_key":[],"uniques":[],"foreign_keys":[]},
             {"name":"b","kind":"r","writable":28,"columns":[],"primary_key":[],"uniques":[],
              "foreign_keys":[{"constraint":"b_a","table":"a","columns":[]}]}]}"#;
-        let catalog = without(json, &["a".to_owned()]).unwrap();
+        let introspection = Introspection::read(json).unwrap();
+        let catalog = introspection.catalog(&["a".to_owned()]).unwrap();
         assert!(catalog.table("a").is_none());
         assert!(catalog.table("b").unwrap().relationships().is_empty());
-        assert!(without(json, &[]).unwrap().table("a").is_some());
+        assert!(introspection.catalog(&[]).unwrap().table("a").is_some());
     }
 }

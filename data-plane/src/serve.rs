@@ -13,10 +13,10 @@ use tenantry_domain::{
     placement::Epoch,
     route::RoutePlacement,
 };
-use tenantry_postgres::tenant::{Access, ConnectError, QueryErrorKind, QueryRow, TenantQueryError};
+use tenantry_postgres::tenant::{Access, ConnectError, Extras, QueryErrorKind, QueryRow, TenantQueryError};
 use tenantry_query::{
-    Catalog, HttpRequest, Limits, Method, Planned, QueryError, ResponseHead, ResponseShape,
-    is_answer_too_large, plan, rows_instead_of_one,
+    Catalog, HttpRequest, Limits, Options, Planned, QueryError, ResponseHead, ResponseShape,
+    is_answer_too_large, plan,
 };
 
 use tokio::{
@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use crate::{
-    admit::{PhaseRefused, check_phase, missing_feature},
+    admit::{PhaseRefused, check_phase},
     catalogs::{Catalogs, CatalogsError},
     pool::{Lease, PoolError, Pools},
     routes::{CachedRoute, RouteCache},
@@ -74,8 +74,8 @@ pub(crate) enum Failure {
     Query(QueryError),
     /// The range that is asked for is not there; what `Content-Range` is to say.
     Range(QueryError, Option<String>),
-    /// The table belongs to a feature that the tenant does not have.
-    FeatureDisabled(String),
+    /// It would write, and the key may only read.
+    ReadOnlyKey,
     /// The tenant is not served any more.
     Phase(PhaseRefused),
     /// There is no connection.
@@ -130,12 +130,16 @@ pub(crate) fn turns_for_large_bodies() -> usize {
 impl Runner {
     /// Runs a request where the route says; and once more where a newer route says, if the placement turns
     /// out to be an old one.
+    ///
+    /// `may_write` is what the key may do: a request whose method does not say that it writes may call a function that
+    /// does.
     pub(crate) async fn serve(
         &self,
         route: &CachedRoute,
         request: &HttpRequest<'_>,
+        may_write: bool,
     ) -> Result<Answer, Failure> {
-        let failure = match self.run(route, request).await {
+        let failure = match self.run(route, request, may_write).await {
             Ok(answer) => return Ok(answer),
             Err(Failed::Finally(failure)) => return Err(failure),
             Err(Failed::StalePlacement(failure)) => failure,
@@ -145,12 +149,17 @@ impl Runner {
         if version_of(newer.placement.as_ref()) <= version_of(route.placement.as_ref()) {
             return Err(failure);
         }
-        self.run(&newer, request).await.map_err(|failed| match failed {
+        self.run(&newer, request, may_write).await.map_err(|failed| match failed {
             Failed::Finally(failure) | Failed::StalePlacement(failure) => failure,
         })
     }
 
-    async fn run(&self, route: &CachedRoute, request: &HttpRequest<'_>) -> Result<Answer, Failed> {
+    async fn run(
+        &self,
+        route: &CachedRoute,
+        request: &HttpRequest<'_>,
+        may_write: bool,
+    ) -> Result<Answer, Failed> {
         let Some(placement) = &route.placement else {
             return Err(Failed::StalePlacement(Failure::Unavailable));
         };
@@ -160,7 +169,7 @@ impl Runner {
             Some(catalog) => catalog,
             None => self.introspect(route, placement, &mut lease).await?,
         };
-        let planned = match self.plan(route, placement, &catalog, request).await {
+        let mut planned = match self.plan(route, placement, &catalog, request).await {
             Ok(planned) => planned,
             Err(failure) => {
                 if let Some(lease) = lease {
@@ -169,11 +178,17 @@ impl Runner {
                 return Err(Failed::Finally(failure));
             }
         };
+        if planned.transaction.writes && !may_write {
+            if let Some(lease) = lease {
+                lease.release();
+            }
+            return Err(Failed::Finally(Failure::ReadOnlyKey));
+        }
         let lease = match lease {
             Some(lease) => lease,
             None => self.pools.get(placement, route.tenant_id).await.map_err(connect_failed)?,
         };
-        let (row, lease) = self.execute(route, placement, lease, &planned, access_of(request.method)).await?;
+        let (row, lease) = self.execute(route, placement, lease, &mut planned).await?;
         let shape = planned.response;
         let head = shape.head(row.page_count, row.total_count).map_err(|error| {
             let range = (error.status == 416).then(|| shape.content_range(row.page_count, row.total_count));
@@ -195,11 +210,14 @@ impl Runner {
         catalog: &Catalog,
         request: &HttpRequest<'_>,
     ) -> Result<Planned, Failure> {
-        let case = match route.app.manifest.json_case {
-            JsonCase::Snake => tenantry_query::JsonCase::Snake,
-            JsonCase::Camel => tenantry_query::JsonCase::Camel,
+        let manifest = &route.app.manifest;
+        let options = Options {
+            case: json_case(route),
+            aggregates: manifest.aggregates,
+            unfiltered_writes: manifest.unfiltered_writes,
+            functions: manifest.functions.as_ref(),
         };
-        let plan = || plan(catalog, case, placement.schema.as_str(), request, &self.limits);
+        let plan = || plan(catalog, &options, placement.schema.as_str(), request, &self.limits);
         let planned = if request.body.len() <= LARGE_BODY {
             plan()
         } else {
@@ -210,10 +228,24 @@ impl Runner {
                 _ => tokio::task::block_in_place(plan),
             }
         };
-        planned.map_err(|error: QueryError| match missing_feature(route, request.table) {
-            Some(feature) if error.status == 404 => Failure::FeatureDisabled(feature.to_owned()),
-            _ => Failure::Query(error),
-        })
+        planned.map_err(Failure::Query)
+    }
+
+    /// The tenant's catalog.
+    pub(crate) async fn catalog(&self, route: &CachedRoute) -> Result<Arc<Catalog>, Failure> {
+        let finally = |failed| match failed {
+            Failed::Finally(failure) | Failed::StalePlacement(failure) => failure,
+        };
+        let Some(placement) = &route.placement else { return Err(Failure::Unavailable) };
+        if let Some(catalog) = self.catalogs.get(route, placement.schema_version) {
+            return Ok(catalog);
+        }
+        let mut lease = None;
+        let catalog = self.introspect(route, placement, &mut lease).await.map_err(finally)?;
+        if let Some(lease) = lease {
+            lease.release();
+        }
+        Ok(catalog)
     }
 
     async fn introspect(
@@ -237,7 +269,7 @@ impl Runner {
             }
             Err(CatalogsError::Query(error)) => {
                 lease.release();
-                Err(statement_failed(error, false, Access::ReadOnly))
+                Err(statement_failed(error, Access::ReadOnly))
             }
             Err(CatalogsError::Empty) => {
                 lease.release();
@@ -260,22 +292,36 @@ impl Runner {
         route: &CachedRoute,
         placement: &RoutePlacement,
         mut lease: Lease,
-        planned: &Planned,
-        access: Access,
+        planned: &mut Planned,
     ) -> Result<(QueryRow, Option<Lease>), Failed> {
         let (sql, params) = (&planned.statement.sql, &planned.statement.params);
-        let ask = async |lease: &mut Lease| match access {
-            Access::ReadOnly => lease.connection.read_one_text(&placement.schema, sql, params).await,
+        let transaction = &planned.transaction;
+        let access = if transaction.writes { Access::ReadWrite } else { Access::ReadOnly };
+        let mut extras = Extras { timezone: transaction.timezone.as_deref(), rollback: transaction.rollback };
+        let ask = async |lease: &mut Lease, extras: Extras<'_>| match access {
+            Access::ReadOnly if extras == Extras::default() => {
+                lease.connection.read_one_text(&placement.schema, sql, params).await
+            }
             // What was written counts only when the transaction has ended.
-            Access::ReadWrite => {
-                lease.connection.query_one_text(&placement.schema, access, sql, params).await
+            _ => {
+                let connection = &mut lease.connection;
+                connection.query_one_text_with(&placement.schema, access, extras, sql, params).await
             }
         };
-        let mut answer = ask(&mut lease).await;
+        let mut answer = ask(&mut lease, extras).await;
+        if answer.as_ref().is_err_and(|error| error.kind == QueryErrorKind::TimeZone) {
+            if transaction.strict {
+                lease.release();
+                return Err(Failed::Finally(Failure::Query(transaction.unknown_timezone())));
+            }
+            extras.timezone = None;
+            planned.response.preference_applied.retain(|applied| !applied.starts_with("timezone="));
+            answer = ask(&mut lease, extras).await;
+        }
         if answer.as_ref().is_err_and(|error| is_sent_again(error, &lease, access)) {
             drop(lease);
             lease = self.pools.get_new(placement, route.tenant_id).await.map_err(connect_failed)?;
-            answer = ask(&mut lease).await;
+            answer = ask(&mut lease, extras).await;
         }
         let most = self.limits.max_answer_bytes;
         match answer {
@@ -290,9 +336,22 @@ impl Runner {
                 if is_answer_too_large(error.code.as_deref().unwrap_or_default(), &error.message) {
                     return Err(Failed::Finally(Failure::TooLarge(most)));
                 }
-                Err(statement_failed(error, planned.response.must_affect_one, access))
+                let refusal =
+                    planned.response.refusal(error.code.as_deref().unwrap_or_default(), &error.message);
+                Err(match refusal {
+                    Some(refusal) => Failed::Finally(Failure::Query(refusal)),
+                    None => statement_failed(error, access),
+                })
             }
         }
+    }
+}
+
+/// How JSON names the columns of the tenant's app.
+pub(crate) fn json_case(route: &CachedRoute) -> tenantry_query::JsonCase {
+    match route.app.manifest.json_case {
+        JsonCase::Snake => tenantry_query::JsonCase::Snake,
+        JsonCase::Camel => tenantry_query::JsonCase::Camel,
     }
 }
 
@@ -303,13 +362,6 @@ fn is_sent_again(error: &TenantQueryError, lease: &Lease, access: Access) -> boo
         QueryErrorKind::NotReset => true,
         QueryErrorKind::Connection => access == Access::ReadOnly && lease.reused,
         _ => false,
-    }
-}
-
-fn access_of(method: Method) -> Access {
-    match method {
-        Method::Get | Method::Head => Access::ReadOnly,
-        Method::Post | Method::Patch | Method::Put | Method::Delete => Access::ReadWrite,
     }
 }
 
@@ -327,12 +379,7 @@ fn connect_failed(error: PoolError) -> Failed {
     }
 }
 
-fn statement_failed(error: TenantQueryError, must_affect_one: bool, access: Access) -> Failed {
-    if must_affect_one
-        && let Some(rows) = rows_instead_of_one(error.code.as_deref().unwrap_or_default(), &error.message)
-    {
-        return Failed::Finally(Failure::Query(ResponseShape::not_singular(rows)));
-    }
+fn statement_failed(error: TenantQueryError, access: Access) -> Failed {
     match error.kind {
         QueryErrorKind::Gone => {
             tracing::warn!(

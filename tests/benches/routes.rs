@@ -9,7 +9,7 @@
     reason = "figures for people"
 )]
 
-use std::{alloc::System, collections::BTreeMap, fs, hint::black_box, sync::Arc, time::Instant};
+use std::{alloc::System, fs, hint::black_box, sync::Arc, time::Instant};
 
 use hdrhistogram::Histogram;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
@@ -18,7 +18,7 @@ use tenantry_data_plane::{RouteCache, RouteCacheSettings, RouteName};
 use tenantry_domain::{
     Slug,
     api_key::KeyHash,
-    app::{AppVersion, JsonCase, Manifest},
+    app::{AppVersion, Manifest},
     domain_name::DomainName,
     ids::{ServerId, TenantId},
     names::ObjectName,
@@ -53,11 +53,9 @@ fn routes() -> (Vec<TenantId>, impl Iterator<Item = Route>) {
     let app = Arc::new(RouteApp {
         name: "crm".parse().expect("a name"),
         manifest: Manifest {
-            connection: None,
             description: "a CRM".into(),
-            json_case: JsonCase::Snake,
             extensions: ["pg_trgm".into()].into(),
-            features: BTreeMap::new(),
+            ..Manifest::default()
         },
     });
     let server = Arc::new(RouteServer {

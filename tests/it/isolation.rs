@@ -324,8 +324,7 @@ fn outcome(answer: &Answer) -> Result<String, String> {
         return Ok(format!("{:?}", Outcome::Refused(code)));
     }
     answer.assert_problem();
-    let problem = answer.json();
-    Ok(format!("Refused({})", problem["code"]))
+    Ok(format!("Refused({:?})", answer.problem_name().unwrap_or_default()))
 }
 
 fn shown(outcome: Outcome) -> String {

@@ -143,7 +143,7 @@ async fn methods_can_be_switched_off() {
     let keyed = app.data.with_key(tenant.key.clone());
     tenant.data.get("/api/contacts").await.expect_problem(400, "tenant_required");
     keyed.get("/api/contacts").await.expect_problem(400, "tenant_required");
-    keyed.get(&format!("/t/{}/api/contacts", tenant.slug)).await.expect_problem(404, "no_such_endpoint");
+    keyed.get(&format!("/t/{}/api/contacts", tenant.slug)).await.expect_problem(404, "endpoint_not_found");
     keyed.get(&format!("/api/contacts?tenant={}", tenant.slug)).await.expect_problem(400, "tenant_required");
     // What is off is not heard, not even where it contradicts.
     let elsewhere = keyed.with_host(format!("{}.localhost", other.slug));

@@ -142,14 +142,20 @@ impl Answer {
         self
     }
 
-    /// Asserts a problem document with this status and code.
+    /// Asserts a problem document with this status and stable name, which is the end of its `type`.
     #[track_caller]
     #[expect(clippy::return_self_not_must_use, reason = "an assertion")]
     pub fn expect_problem(self, status: u16, code: &str) -> Self {
         let answer = self.expect(status);
         answer.assert_problem();
-        assert_eq!(answer.json()["code"], code, "{}", answer.text);
+        assert_eq!(answer.problem_name().as_deref(), Some(code), "{}", answer.text);
         answer
+    }
+
+    /// The stable name of a problem document's kind.
+    pub fn problem_name(&self) -> Option<String> {
+        let kind = serde_json::from_str::<Value>(&self.text).ok()?["type"].as_str()?.to_owned();
+        kind.strip_prefix("urn:tenantry:problem:").map(str::to_owned)
     }
 
     /// Asserts that it is a well-formed problem document.

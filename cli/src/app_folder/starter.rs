@@ -35,6 +35,12 @@ json_case = \"snake\"
 # connection = \"own\"
 # Extensions that the tables need, e.g. [\"pg_trgm\"]; installed once per database, in the schema extensions.
 extensions = []
+# The functions that clients can call; all of the app's by default.
+# functions = [\"search\"]
+# Whether clients may ask for count(), sum() and the like.
+# aggregates = true
+# Whether PATCH and DELETE without a filter change all rows; they are refused by default.
+# unfiltered_writes = false
 
 # Tables that only tenants with a feature have, e.g. reports = [\"reports\"].
 [features]

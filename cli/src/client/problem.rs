@@ -120,7 +120,7 @@ impl Problem {
 
     /// Whether there is no such endpoint, or only an older one: nothing that the user typed is wrong.
     fn is_about_the_endpoint(&self) -> bool {
-        matches!(self.code.as_str(), "no_such_endpoint" | "method_not_allowed" | "unknown_parameter")
+        matches!(self.code.as_str(), "endpoint_not_found" | "method_not_allowed" | "unknown_parameter")
     }
 
     /// Whether the detail is no more than the one field error, which has a line of its own.

@@ -236,7 +236,10 @@ mod tests {
         let problem = refusal.problem();
         let value = serde_json::to_value(problem).unwrap();
         assert_eq!(value["status"], 400);
-        (problem.code().to_owned(), value["errors"][0]["field"].as_str().unwrap_or_default().to_owned())
+        (
+            problem.stable_name().to_owned(),
+            value["errors"][0]["field"].as_str().unwrap_or_default().to_owned(),
+        )
     }
 
     #[test]

@@ -108,7 +108,7 @@ pub enum Connection {
 }
 
 /// What an app asks for besides its tables.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Manifest {
     /// What the app is, in a line.
@@ -120,8 +120,37 @@ pub struct Manifest {
     pub connection: Option<Connection>,
     /// Extensions, installed once per database in the schema `extensions`.
     pub extensions: BTreeSet<String>,
-    /// Tables that only tenants with a feature have access to: feature -> tables.
+    /// Tables and functions that only tenants with a feature have access to: feature -> their names.
     pub features: BTreeMap<String, BTreeSet<String>>,
+    /// The functions that clients can call at `/api/rpc`; none: all of the app's schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub functions: Option<BTreeSet<String>>,
+    /// Whether `select` may ask for `count()`, `sum()` and the like.
+    #[serde(skip_serializing_if = "is_true")]
+    pub aggregates: bool,
+    /// Whether PATCH and DELETE without a filter change all rows; they are refused otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unfiltered_writes: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self {
+            description: String::new(),
+            json_case: JsonCase::default(),
+            connection: None,
+            extensions: BTreeSet::new(),
+            features: BTreeMap::new(),
+            functions: None,
+            aggregates: true,
+            unfiltered_writes: false,
+        }
+    }
 }
 
 impl Manifest {

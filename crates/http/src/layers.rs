@@ -24,6 +24,7 @@ use tracing::Instrument;
 use crate::{
     Problem, RequestId,
     access_log::{AccessLog, AccessLogger},
+    preflight::PreflightLayer,
 };
 
 /// What goes around the requests of a plane.
@@ -53,14 +54,14 @@ pub fn with_standard_layers(router: Router, edge: Edge) -> Router {
     let edge = Arc::new(Around { plane, max_body, clock, access_log, durations: Durations::default() });
     // All in one layer of the router, which boxes each request anew for every layer that it has.
     let layers = ServiceBuilder::new()
-        .option_layer(cors)
+        .option_layer(cors.map(PreflightLayer))
         .layer(middleware::from_fn(move |request, next| around(Arc::clone(&edge), request, next)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(max_body));
     router
         .fallback(async move || {
             let detail = "there is no such endpoint; see /docs";
-            told(Problem::new(StatusCode::NOT_FOUND, "no_such_endpoint", detail))
+            told(Problem::new(StatusCode::NOT_FOUND, "endpoint_not_found", detail))
         })
         .method_not_allowed_fallback(async move || {
             let detail = "this endpoint has other methods; see /docs";

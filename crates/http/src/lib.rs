@@ -6,6 +6,7 @@ pub mod admin;
 mod connections;
 mod layers;
 mod paced_body;
+mod preflight;
 mod problem;
 mod readiness;
 mod request_id;

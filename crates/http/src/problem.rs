@@ -24,8 +24,10 @@ pub struct Problem {
     status: u16,
     /// What happened and what to do next.
     detail: Cow<'static, str>,
-    /// Stable, for programs.
+    /// For programs: the stable name at the end of `type`, or the code by which another system knows the problem.
     code: Cow<'static, str>,
+    #[serde(skip)]
+    name: Cow<'static, str>,
     /// What is wrong with which field of the input.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
@@ -62,6 +64,7 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Error").into(),
             status: status.as_u16(),
             detail: detail.into(),
+            name: code.clone(),
             code,
             errors: Vec::new(),
             request_id: None,
@@ -146,9 +149,24 @@ impl Problem {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
-    /// The stable code.
-    pub fn code(&self) -> &str {
-        &self.code
+    /// The stable name.
+    pub fn stable_name(&self) -> &str {
+        &self.name
+    }
+
+    /// With the code by which another system's clients know it: an SQLSTATE, or one of `PostgREST`'s.
+    #[must_use]
+    pub fn known_as(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.code = code.into();
+        self
+    }
+
+    /// With another status.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = status.as_u16();
+        self.title = status.canonical_reason().unwrap_or("Error").into();
+        self
     }
 }
 

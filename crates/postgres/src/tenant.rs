@@ -15,7 +15,7 @@ pub use answer::QueryRow;
 pub use connection::TenantConnection;
 pub use error::{ConnectError, LinkError, QueryErrorKind, TenantQueryError};
 pub use login::{ConnectOptions, LoginTarget};
-pub use request::Access;
+pub use request::{Access, Extras};
 pub use server_error::ServerError;
 
 #[cfg(test)]

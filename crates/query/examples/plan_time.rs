@@ -3,7 +3,7 @@
 
 use std::{hint::black_box, time::Instant};
 
-use tenantry_query::{Catalog, HttpRequest, JsonCase, Limits, Method, plan};
+use tenantry_query::{Catalog, HttpRequest, Limits, Method, Options, Target, plan};
 
 fn main() {
     let path = std::env::args().nth(1).expect("the first argument is the catalog's file");
@@ -16,8 +16,8 @@ fn main() {
     ] {
         let request = HttpRequest {
             method: Method::Get,
-            table: "contacts",
-            id,
+            target: Target::Table { name: "contacts", id },
+            profile: None,
             query,
             prefer: &[],
             range: None,
@@ -29,7 +29,8 @@ fn main() {
         let start = Instant::now();
         for _ in 0..times {
             black_box(
-                plan(&catalog, JsonCase::Snake, "tenant_acme", black_box(&request), &limits).expect("plans"),
+                plan(&catalog, &Options::default(), "tenant_acme", black_box(&request), &limits)
+                    .expect("plans"),
             );
         }
         println!("{name}: {:.2} µs", start.elapsed().as_secs_f64() * 1e6 / f64::from(times));

@@ -6,7 +6,7 @@
 
 use std::io::{BufRead as _, stdin};
 
-use tenantry_query::{Catalog, HttpRequest, JsonCase, Limits, Method, plan};
+use tenantry_query::{Catalog, HttpRequest, JsonCase, Limits, Method, Options, Target, plan};
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -44,8 +44,8 @@ fn main() {
         };
         let request = HttpRequest {
             method,
-            table,
-            id,
+            target: Target::Table { name: table, id },
+            profile: None,
             query,
             prefer: &prefer,
             range,
@@ -55,7 +55,8 @@ fn main() {
         };
         let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
         println!("\\echo\n\\echo {}", quoted(&line));
-        match plan(&catalog, case, &args[2], &request, &Limits::default()) {
+        match plan(&catalog, &Options { case, ..Options::default() }, &args[2], &request, &Limits::default())
+        {
             Err(error) => println!("\\echo {}", quoted(&format!("  {} {error}", error.status))),
             Ok(planned) => {
                 let statement = planned.statement;

@@ -1,15 +1,23 @@
 //! What a tenant's schema holds. The only source of identifiers for the renderer: a [`Name`] can be made nowhere else.
 
+mod function;
 mod relationships;
+mod table;
+mod view;
 mod wire;
 
 use std::collections::HashMap;
 
+pub(crate) use function::Returns;
+pub use function::{Argument, Function, Volatility};
+pub(crate) use relationships::Rank;
 pub use relationships::{Relationship, RelationshipKind};
+pub use table::{Column, Table, TableKind};
+pub use wire::Introspection;
 
 use crate::json_case::{JsonCase, camel};
 
-/// Tables, columns and relationships of one app version's schema.
+/// Tables, columns, relationships and functions of one app version's schema.
 ///
 /// Names of the schema itself are not in it, so one catalog serves every tenant on the same version.
 #[derive(Debug)]
@@ -17,6 +25,7 @@ pub struct Catalog {
     tables: Vec<Table>,
     by_name: HashMap<String, usize>,
     by_alias: HashMap<String, usize>,
+    functions: Vec<Function>,
 }
 
 /// The introspection's answer could not be understood.
@@ -72,11 +81,38 @@ pub(crate) fn quote(plain: &str) -> String {
 
 /// A type as a cast spells it.
 #[derive(Debug, Clone)]
-pub(crate) struct TypeName {
+pub struct TypeName {
     /// In the tenant's schema: the renderer puts that schema in front.
     pub(crate) own: bool,
     pub(crate) sql: Box<str>,
     pub(crate) family: Family,
+    /// Its name in `pg_type`.
+    pub(crate) name: Box<str>,
+    /// `bytea`, or a domain over it.
+    pub(crate) bytes: bool,
+    labels: Option<Box<[String]>>,
+}
+
+impl TypeName {
+    /// Its name in `pg_type`, e.g. `int4`; an array's begins with `_`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is an array.
+    pub fn is_array(&self) -> bool {
+        self.family == Family::Array
+    }
+
+    /// The values of an enum.
+    pub fn labels(&self) -> Option<&[String]> {
+        self.labels.as_deref()
+    }
+
+    /// A domain that is called like a media type: what has this type is an answer of that media type.
+    pub(crate) fn media_type(&self) -> Option<&str> {
+        (self.own && self.name.contains('/')).then_some(&*self.name)
+    }
 }
 
 /// What the renderer must know of a type to choose operators.
@@ -89,161 +125,13 @@ pub(crate) enum Family {
     Other,
 }
 
-/// A column.
-#[derive(Debug)]
-pub struct Column {
-    pub(crate) name: Name,
-    pub(crate) camel: Name,
-    /// As declared, without type modifier.
-    pub(crate) ty: TypeName,
-    /// A domain's underlying type: filtering by a value outside the domain finds nothing instead of failing.
-    pub(crate) base: TypeName,
-    full_type: String,
-    nullable: bool,
-    has_default: bool,
-    generated: bool,
-}
-
-impl Column {
-    /// The column's name in the database.
-    pub fn name(&self) -> &str {
-        self.name.plain()
-    }
-
-    /// The column's name in JSON.
-    pub fn json_name(&self, case: JsonCase) -> &str {
-        self.key(case).plain()
-    }
-
-    /// The type with its modifier, as `format_type` prints it, for documentation.
-    pub fn full_type(&self) -> &str {
-        &self.full_type
-    }
-
-    /// Whether it may be null.
-    pub fn nullable(&self) -> bool {
-        self.nullable
-    }
-
-    /// Whether an insert may leave it out.
-    pub fn has_default(&self) -> bool {
-        self.has_default
-    }
-
-    /// Whether the database refuses a value for it (generated, or identity always).
-    pub fn generated(&self) -> bool {
-        self.generated
-    }
-
-    pub(crate) fn key(&self, case: JsonCase) -> &Name {
-        match case {
-            JsonCase::Snake => &self.name,
-            JsonCase::Camel => &self.camel,
-        }
-    }
-}
-
-/// What kind of relation a [`Table`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TableKind {
-    /// A plain table.
-    Table,
-    /// A partitioned table; its partitions are not listed.
-    Partitioned,
-    /// A view.
-    View,
-    /// A materialized view: read only.
-    MaterializedView,
-}
-
-/// A table or view.
-#[derive(Debug)]
-pub struct Table {
-    pub(crate) name: Name,
-    pub(crate) camel: Name,
-    pub(crate) kebab: Name,
-    kind: TableKind,
-    insertable: bool,
-    updatable: bool,
-    deletable: bool,
-    columns: Vec<Column>,
-    by_name: HashMap<String, usize>,
-    by_camel: HashMap<String, usize>,
-    primary_key: Vec<usize>,
-    uniques: Vec<Vec<usize>>,
-    pub(crate) relationships: Vec<Relationship>,
-}
-
-impl Table {
-    /// The table's name.
-    pub fn name(&self) -> &str {
-        self.name.plain()
-    }
-
-    /// What it is.
-    pub fn kind(&self) -> TableKind {
-        self.kind
-    }
-
-    /// Whether rows can be inserted.
-    pub fn insertable(&self) -> bool {
-        self.insertable
-    }
-
-    /// Whether rows can be updated.
-    pub fn updatable(&self) -> bool {
-        self.updatable
-    }
-
-    /// Whether rows can be deleted.
-    pub fn deletable(&self) -> bool {
-        self.deletable
-    }
-
-    /// The columns in the table's order.
-    pub fn columns(&self) -> &[Column] {
-        &self.columns
-    }
-
-    /// The primary key's columns, in the key's order; none for views.
-    pub fn primary_key(&self) -> impl Iterator<Item = &Column> {
-        self.primary_key.iter().map(|at| &self.columns[*at])
-    }
-
-    /// What can be embedded.
-    pub fn relationships(&self) -> &[Relationship] {
-        &self.relationships
-    }
-
-    /// The key's one column, when it has exactly one: what `/{table}/{id}` filters on.
-    pub fn id_column(&self) -> Option<&Column> {
-        match self.primary_key.as_slice() {
-            [at] => Some(&self.columns[*at]),
-            _ => None,
-        }
-    }
-
-    /// A column by the name that a client used.
-    pub fn column(&self, case: JsonCase, name: &str) -> Option<&Column> {
-        self.column_index(case, name).map(|at| &self.columns[at])
-    }
-
-    pub(crate) fn column_index(&self, case: JsonCase, name: &str) -> Option<usize> {
-        match case {
-            JsonCase::Snake => self.by_name.get(name),
-            JsonCase::Camel => self.by_camel.get(name).or_else(|| self.by_name.get(name)),
-        }
-        .copied()
-    }
-}
-
 impl Catalog {
     /// One statement with one text parameter, the schema's name; answers one row of one text column, the catalog as JSON.
     pub const INTROSPECTION_SQL: &'static str = include_str!("catalog/introspect.sql");
 
     /// Reads the answer of [`Self::INTROSPECTION_SQL`].
     pub fn from_json(json: &str) -> Result<Self, CatalogError> {
-        wire::read(json)
+        Introspection::read(json)?.catalog(&[])
     }
 
     /// A table by its exact name.
@@ -262,6 +150,19 @@ impl Catalog {
             JsonCase::Snake => None,
             JsonCase::Camel => self.by_alias.get(name).map(|at| &self.tables[*at]),
         })
+    }
+
+    /// All functions that can be called, in the order of their names.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.functions.iter()
+    }
+
+    /// The functions of a name.
+    pub(crate) fn functions_for(&self, case: JsonCase, name: &str) -> Vec<&Function> {
+        let is = |function: &&Function| {
+            function.name() == name || (case == JsonCase::Camel && camel(function.name()) == name)
+        };
+        self.functions.iter().filter(is).collect()
     }
 
     pub(crate) fn table_at(&self, at: usize) -> &Table {

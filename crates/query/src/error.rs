@@ -1,5 +1,7 @@
 //! What a client did wrong, in words it can act on.
 
+use serde_json::Value;
+
 /// A request that is refused before, or because of, what the database answered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {detail}")]
@@ -12,11 +14,76 @@ pub struct QueryError {
     pub field: Option<String>,
     /// What is wrong and what to do next. May quote the request, so escape it as any client text.
     pub detail: String,
+    /// Boxed, for most errors have none of it.
+    more: Option<Box<More>>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct More {
+    details: Option<Value>,
+    hint: Option<String>,
+    /// `PostgREST`'s code where the same thing has another one elsewhere.
+    code: Option<&'static str>,
 }
 
 impl QueryError {
     pub(crate) fn new(status: u16, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, field: None, detail: detail.into() }
+        Self { status, code, field: None, detail: detail.into(), more: None }
+    }
+
+    /// The code by which `PostgREST` knows it, or PostgreSQL where `PostgREST` would have left it to that.
+    pub fn postgrest_code(&self) -> Option<&'static str> {
+        if let Some(code) = self.more.as_ref().and_then(|more| more.code) {
+            return Some(code);
+        }
+        Some(match self.code {
+            "bad_filter" | "bad_select" | "bad_order" | "bad_parameter" | "bad_columns" | "bad_encoding"
+            | "unknown_operator" => "PGRST100",
+            "function_method" => "PGRST101",
+            "bad_json" | "bad_body" | "bad_csv" | "keys_differ" => "PGRST102",
+            "bad_range" => "PGRST103",
+            "bad_put" => "PGRST105",
+            "unknown_schema" => "PGRST106",
+            "not_acceptable" => "PGRST107",
+            "not_embedded" => "PGRST108",
+            "put_window" => "PGRST114",
+            "key_mismatch" => "PGRST115",
+            "not_singular" => "PGRST116",
+            "bad_related_order" => "PGRST118",
+            "bad_embedding_filter" => "PGRST120",
+            "bad_preference" => "PGRST122",
+            "aggregates_disabled" => "PGRST123",
+            "too_many_affected" => "PGRST124",
+            "max_affected_of_value" => "PGRST128",
+            "unknown_relationship" => "PGRST200",
+            "ambiguous_relationship" => "PGRST201",
+            "unknown_function" => "PGRST202",
+            "ambiguous_function" => "PGRST203",
+            "unknown_table" => "PGRST205",
+            "unknown_column" => "42703",
+            "ungrouped_column" => "42803",
+            _ => return None,
+        })
+    }
+
+    /// `PostgREST`'s `details`: what a client may show or read, e.g. the candidates.
+    pub fn details(&self) -> Option<&Value> {
+        self.more.as_ref()?.details.as_ref()
+    }
+
+    /// `PostgREST`'s `hint`.
+    pub fn hint(&self) -> Option<&str> {
+        self.more.as_ref()?.hint.as_deref()
+    }
+
+    pub(crate) fn with_details(mut self, details: impl Into<Value>) -> Self {
+        self.more.get_or_insert_default().details = Some(details.into());
+        self
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.more.get_or_insert_default().hint = Some(hint.into());
+        self
     }
 
     pub(crate) fn bad(code: &'static str, detail: impl Into<String>) -> Self {
@@ -26,6 +93,13 @@ impl QueryError {
     pub(crate) fn field(mut self, field: &str) -> Self {
         self.field = Some(excerpt(field).to_owned());
         self
+    }
+
+    /// In a body or `columns`, where `PostgREST` looks by itself.
+    pub(crate) fn unknown_body_column(table: &str, column: &str) -> Self {
+        let mut error = Self::unknown_column(table, column);
+        error.more.get_or_insert_default().code = Some("PGRST204");
+        error
     }
 
     pub(crate) fn unknown_column(table: &str, column: &str) -> Self {

@@ -15,11 +15,14 @@ mod render;
 mod request;
 mod response;
 
-pub use catalog::{Catalog, CatalogError, Column, Relationship, RelationshipKind, Table, TableKind};
+pub use catalog::{
+    Argument, Catalog, CatalogError, Column, Function, Introspection, Relationship, RelationshipKind, Table,
+    TableKind, TypeName, Volatility,
+};
 pub use error::QueryError;
 pub use json_case::JsonCase;
-pub use plan::{Planned, Statement, plan};
-pub use request::{HttpRequest, Limits, Method};
+pub use plan::{Planned, Statement, Transaction, plan};
+pub use request::{HttpRequest, Limits, Method, Options, Target};
 pub use response::{
     MUST_AFFECT_ONE_MARK, ResponseHead, ResponseShape, is_answer_too_large, rows_instead_of_one,
 };

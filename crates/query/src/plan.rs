@@ -1,22 +1,28 @@
 //! From request to statement: the checks that need the whole request, then one renderer.
 
+mod call;
+
+use std::borrow::Cow;
+
 use crate::{
-    catalog::{Catalog, Column, Table},
+    catalog::{Catalog, Column, Table, TableKind},
     error::{QueryError, excerpt},
-    json_case::JsonCase,
     render::{
         Context, delete,
         insert::{self, Insert},
-        read::{self, Read},
-        scope, update,
+        read::{self, Bound, Read},
+        scope::{self, Source},
+        update,
         writer::Writer,
         written::{self, Answer},
     },
     request::{
-        self, HttpRequest, Limits, Method, Parsed,
+        self, HttpRequest, Limits, Method, Options, Pair, Parsed, Target,
         body::Body,
+        csv,
         filter::Condition,
-        media,
+        form,
+        media::{self, Accepted, BodyFormat, Format},
         prefer::{Preferences, Resolution, Return},
         range,
     },
@@ -30,6 +36,29 @@ pub struct Planned {
     pub statement: Statement,
     /// What to answer.
     pub response: ResponseShape,
+    /// How to run it.
+    pub transaction: Transaction,
+}
+
+/// How a statement is to be run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// It may write.
+    pub writes: bool,
+    /// Nothing of it is to stay.
+    pub rollback: bool,
+    /// The time zone in which times are written; PostgreSQL may know no such one.
+    pub timezone: Option<String>,
+    /// An unknown time zone is an error, and not ignored.
+    pub strict: bool,
+}
+
+impl Transaction {
+    /// What to answer where PostgreSQL does not know the time zone.
+    pub fn unknown_timezone(&self) -> QueryError {
+        let timezone = format!("timezone={}", self.timezone.as_deref().unwrap_or_default());
+        Preferences::refused(&[&timezone])
+    }
 }
 
 /// One SQL statement that answers exactly one row: `page_count int8`, `total_count int8`, `body text`. The body comes last,
@@ -52,49 +81,116 @@ pub struct Statement {
 /// Whatever the client got wrong. Values that do not fit their column's type are left to the database.
 pub fn plan(
     catalog: &Catalog,
-    case: JsonCase,
+    options: &Options<'_>,
     schema: &str,
     request: &HttpRequest<'_>,
     limits: &Limits,
 ) -> Result<Planned, QueryError> {
-    let table = catalog.table_for(case, request.table).ok_or_else(|| {
-        let name = excerpt(request.table);
+    check_profile(schema, request)?;
+    let preferences = Preferences::parse(request.prefer)?;
+    let accepted = media::accepted(request.accept);
+    let pairs = request::pairs(request.query.unwrap_or_default(), limits)?;
+    let context = Context { catalog, case: options.case, limits, aggregates: options.aggregates };
+    let asked = Asked { context, options, request, preferences, accepted, pairs: &pairs };
+    match request.target {
+        Target::Table { name, .. } => plan_table(&asked, schema, name),
+        Target::Function(name) => call::plan(&asked, schema, name),
+    }
+}
+
+/// A request as far as it is understood without the catalog.
+struct Asked<'p> {
+    context: Context<'p>,
+    options: &'p Options<'p>,
+    request: &'p HttpRequest<'p>,
+    preferences: Preferences,
+    accepted: Accepted<'p>,
+    pairs: &'p [Pair<'p>],
+}
+
+impl Asked<'_> {
+    fn planned(
+        &self,
+        writer: Writer,
+        response: ResponseShape,
+        is_write: bool,
+    ) -> Result<Planned, QueryError> {
+        let (sql, params) = writer.finish()?;
+        let transaction = Transaction {
+            writes: is_write,
+            rollback: is_write && self.preferences.rollback == Some(true),
+            timezone: self.preferences.timezone.clone(),
+            strict: self.preferences.strict == Some(true),
+        };
+        Ok(Planned { statement: Statement { sql, params }, response, transaction })
+    }
+}
+
+/// There is one schema. `public` is what clients call it that send a name in any case.
+fn check_profile(schema: &str, request: &HttpRequest<'_>) -> Result<(), QueryError> {
+    match request.profile {
+        None | Some("public") => Ok(()),
+        Some(name) if name == schema => Ok(()),
+        Some(name) => {
+            let detail = format!("Invalid schema: {}", excerpt(name));
+            Err(QueryError::new(406, "unknown_schema", detail)
+                .with_hint("Only the following schemas are exposed: public"))
+        }
+    }
+}
+
+fn plan_table(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planned, QueryError> {
+    let (request, limits, case) = (asked.request, asked.context.limits, asked.options.case);
+    let table = asked.context.catalog.table_for(case, name).ok_or_else(|| {
+        let name = excerpt(name);
         QueryError::new(404, "unknown_table", format!("there is no table '{name}'; check the spelling"))
             .field(name)
     })?;
-    if request.id.is_some_and(|id| id.contains('\0')) {
+    if request.target.id().is_some_and(|id| id.contains('\0')) {
         return Err(QueryError::bad("nul_byte", "the id holds a NUL byte; remove it"));
     }
     allowed(table, request)?;
-    let singular = media::wants_object(request.accept)?;
-    let preferences = Preferences::parse(request.prefer)?;
-    let pairs = request::pairs(request.query.unwrap_or_default(), limits)?;
-    let parsed = request::parse(&pairs, limits, table.name(), |name| table.column(case, name).is_some())?;
-    let context = Context { catalog, case, limits };
+    let format = asked.accepted.format(None)?;
+    let parsed =
+        request::parse(asked.pairs, limits, table.name(), |name| table.column(case, name).is_some())?;
     let mut planning = Planning {
-        context,
+        context: asked.context,
         table,
-        request,
-        preferences,
-        singular,
+        asked,
+        format: &format,
         parsed: &parsed,
+        body: json_body(request, limits)?,
         writer: Writer::new(schema),
+        hexadecimal: false,
     };
-    let response = match request.method {
+    let mut response = match request.method {
         Method::Get | Method::Head => planning.read()?,
         Method::Post => planning.insert()?,
         Method::Put => planning.put()?,
         Method::Patch => planning.update()?,
         Method::Delete => planning.delete()?,
     };
-    let (sql, params) = planning.writer.finish()?;
-    Ok(Planned { statement: Statement { sql, params }, response })
+    response.hexadecimal = planning.hexadecimal;
+    asked.planned(planning.writer, response, !matches!(request.method, Method::Get | Method::Head))
+}
+
+/// The body as JSON, whatever it was sent as.
+fn json_body<'p>(request: &HttpRequest<'p>, limits: &Limits) -> Result<Cow<'p, [u8]>, QueryError> {
+    if matches!(request.method, Method::Get | Method::Head | Method::Delete) {
+        return Ok(Cow::Borrowed(&[]));
+    }
+    match media::body_format(request.content_type)? {
+        BodyFormat::Json => Ok(Cow::Borrowed(request.body)),
+        BodyFormat::Csv => Ok(Cow::Owned(csv::to_json(request.body, limits)?.into_bytes())),
+        BodyFormat::Form => Ok(Cow::Owned(form::to_json(request.body, limits)?.into_bytes())),
+        BodyFormat::Text | BodyFormat::Bytes | BodyFormat::Xml => Err(media::unsupported()),
+    }
 }
 
 fn allowed(table: &Table, request: &HttpRequest<'_>) -> Result<(), QueryError> {
     let (allowed, what) = match request.method {
         Method::Get | Method::Head => (true, ""),
-        Method::Post if request.id.is_some() => {
+        Method::Post if request.target.id().is_some() => {
             let detail = "POST goes to the table, not to a row; use PATCH or PUT on a row";
             return Err(QueryError::new(405, "method_not_allowed", detail));
         }
@@ -116,29 +212,48 @@ fn allowed(table: &Table, request: &HttpRequest<'_>) -> Result<(), QueryError> {
 struct Planning<'p> {
     context: Context<'p>,
     table: &'p Table,
-    request: &'p HttpRequest<'p>,
-    preferences: Preferences,
-    singular: bool,
+    asked: &'p Asked<'p>,
+    format: &'p Format,
     parsed: &'p Parsed<'p>,
+    body: Cow<'p, [u8]>,
     writer: Writer,
+    hexadecimal: bool,
 }
 
 impl<'p> Planning<'p> {
+    fn id(&self) -> Option<&'p str> {
+        self.asked.request.target.id()
+    }
+
+    fn singular(&self) -> bool {
+        matches!(self.format, Format::Object { .. })
+    }
+
+    fn preferences(&self) -> &'p Preferences {
+        &self.asked.preferences
+    }
+
     fn read(&mut self) -> Result<ResponseShape, QueryError> {
         let root = &self.parsed.root;
-        let by_id = self.request.id.is_some();
+        let by_id = self.id().is_some();
         if by_id {
             self.refuse_window("one row by its id")?;
         }
-        let header = self.request.range.filter(|_| !by_id);
-        let mut window = range::window(header, root.limit, root.offset)?;
-        let max_rows = self.context.limits.max_rows;
-        window.limit = Some(window.limit.map_or(max_rows, |limit| limit.min(max_rows)));
-        let count = self.preferences.count.is_some() && !by_id;
-        let body = self.request.method == Method::Get;
-        let read = Read { id: self.request.id, window, single: by_id || self.singular, body, count };
-        read::read(&mut self.writer, self.context, self.table, root, &read)?;
-        let mut shape = self.shape(self.preferences.count.filter(|_| count));
+        let header = self.asked.request.range.filter(|_| !by_id);
+        let window = window(header, root, self.context.limits)?;
+        let count = self.preferences().count.is_some() && !by_id;
+        let body = self.asked.request.method == Method::Get;
+        let read = Read {
+            source: Source::Table { id: self.id() },
+            window,
+            single: by_id || self.singular(),
+            body,
+            count,
+            format: self.format,
+            bound: Bound::Any,
+        };
+        self.hexadecimal = read::read(&mut self.writer, self.context, self.table, root, &read)?.bytes;
+        let mut shape = self.shape(self.preferences().count.filter(|_| count), false);
         shape.returns_body = body;
         shape.offset = window.offset;
         shape.limit = window.limit.filter(|_| !by_id);
@@ -153,21 +268,24 @@ impl<'p> Planning<'p> {
             ));
         }
         self.refuse_window("an insert")?;
-        let body = self.body()?;
-        let resolution = self.preferences.resolution;
+        let bytes = std::mem::take(&mut self.body);
+        let body = Body::parse(&bytes, self.context.limits)?;
+        let preferences = self.preferences();
+        let resolution = preferences.resolution;
         let one = !body.is_array || body.rows() == 1;
         let has_key = self.table.primary_key().next().is_some();
         let answer = Answer {
-            body: match self.preferences.returning {
+            body: match preferences.returning {
                 Some(Return::Representation) => written::Body::Rows,
                 Some(Return::HeadersOnly) if one && has_key => written::Body::Key,
                 _ => written::Body::None,
             },
-            single: self.singular,
-            must_affect_one: self.singular,
+            single: self.singular(),
+            format: self.format,
+            bound: self.bound(self.singular()),
             count_inserted: resolution == Some(Resolution::MergeDuplicates) && self.has_xmax(),
         };
-        if body.sets.is_empty() && !self.singular {
+        if body.sets.is_empty() && !self.singular() {
             written::nothing(&mut self.writer, answer);
         } else if body.sets.is_empty() {
             return Err(ResponseShape::not_singular(0));
@@ -175,7 +293,7 @@ impl<'p> Planning<'p> {
             let insert = Insert {
                 body: &body,
                 columns: self.parsed.columns.as_deref(),
-                missing_default: self.preferences.missing_default == Some(true),
+                missing_default: preferences.missing_default == Some(true),
                 resolution,
                 on_conflict: self.parsed.on_conflict.as_deref(),
                 key: Vec::new(),
@@ -189,19 +307,20 @@ impl<'p> Planning<'p> {
             Some(Resolution::IgnoreDuplicates) => Some("resolution=ignore-duplicates"),
             None => None,
         };
-        let missing = self
-            .preferences
-            .missing_default
-            .map(|default| if default { "missing=default" } else { "missing=null" });
-        shape.preference_applied.extend(resolved.into_iter().chain(missing).map(str::to_owned));
+        shape.preference_applied.splice(0..0, resolved.map(str::to_owned));
         Ok(shape)
     }
 
     fn put(&mut self) -> Result<ResponseShape, QueryError> {
-        self.refuse_window("PUT")?;
+        let root = &self.parsed.root;
+        if root.limit.is_some() || root.offset.is_some() {
+            let detail = "limit/offset querystring parameters are not allowed for PUT";
+            return Err(QueryError::bad("put_window", detail));
+        }
         let key = self.key_of_url()?;
-        let body = self.body()?;
-        update::change(&body, None)?;
+        let bytes = std::mem::take(&mut self.body);
+        let body = Body::parse(&bytes, self.context.limits)?;
+        update::change(&body, None, false)?;
         let answer = self.answer(false, self.has_xmax());
         let insert = Insert {
             body: &body,
@@ -218,7 +337,7 @@ impl<'p> Planning<'p> {
     /// PUT writes the row that the URL names: by path, or by an `eq` on every column of the primary key.
     fn key_of_url(&self) -> Result<Vec<(&'p Column, &'p str)>, QueryError> {
         let filters = &self.parsed.root.filters;
-        if let Some(id) = self.request.id {
+        if let Some(id) = self.id() {
             if !filters.is_empty() {
                 return Err(QueryError::bad("bad_filter", "PUT by id takes no filters; remove them"));
             }
@@ -244,36 +363,35 @@ impl<'p> Planning<'p> {
     }
 
     fn bad_put() -> QueryError {
-        QueryError::bad(
-            "bad_filter",
-            "PUT names one row: use /table/id, or an eq filter on each column of the primary key and nothing else",
-        )
+        let detail = "Filters must include all and only primary key columns with 'eq' operators";
+        QueryError::new(405, "bad_put", detail).with_hint("name one row: by /table/id, or by ?key=eq.value")
     }
 
     fn update(&mut self) -> Result<ResponseShape, QueryError> {
         self.require_filter("update")?;
         self.refuse_window("an update")?;
-        let body = self.body()?;
-        let change = update::change(&body, self.parsed.columns.as_deref())?;
-        let root = &self.parsed.root;
-        let answer = self.answer(self.singular && self.request.id.is_none(), false);
+        let bytes = std::mem::take(&mut self.body);
+        let body = Body::parse(&bytes, self.context.limits)?;
+        let missing_default = self.preferences().missing_default == Some(true);
+        let change = update::change(&body, self.parsed.columns.as_deref(), missing_default)?;
+        let (root, id) = (&self.parsed.root, self.id());
+        let must_affect_one = self.singular() && id.is_none();
+        let answer = self.answer(must_affect_one, false);
         if !change.is_empty() {
-            update::update(
-                &mut self.writer,
-                self.context,
-                self.table,
-                root,
-                &change,
-                self.request.id,
-                answer,
-            )?;
-        } else if self.request.id.is_some() {
+            update::update(&mut self.writer, self.context, self.table, root, &change, id, answer)?;
+        } else if self.id().is_some() {
             // Nothing to change: the row as it is, or 404.
-            let window = range::Window { offset: 0, limit: None };
-            let body = answer.body == written::Body::Rows;
-            let read = Read { id: self.request.id, window, single: true, body, count: false };
-            read::read(&mut self.writer, self.context, self.table, root, &read)?;
-        } else if answer.must_affect_one {
+            let read = Read {
+                source: Source::Table { id: self.id() },
+                window: range::Window { offset: 0, limit: None },
+                single: true,
+                body: answer.body == written::Body::Rows,
+                count: false,
+                format: self.format,
+                bound: Bound::Any,
+            };
+            self.hexadecimal = read::read(&mut self.writer, self.context, self.table, root, &read)?.bytes;
+        } else if must_affect_one {
             return Err(ResponseShape::not_singular(0));
         } else {
             written::nothing(&mut self.writer, answer);
@@ -284,42 +402,47 @@ impl<'p> Planning<'p> {
     fn delete(&mut self) -> Result<ResponseShape, QueryError> {
         self.require_filter("delete")?;
         self.refuse_window("a delete")?;
-        let answer = self.answer(self.singular && self.request.id.is_none(), false);
-        delete::delete(
-            &mut self.writer,
-            self.context,
-            self.table,
-            &self.parsed.root,
-            self.request.id,
-            answer,
-        )?;
+        let answer = self.answer(self.singular() && self.id().is_none(), false);
+        let (root, id) = (&self.parsed.root, self.id());
+        delete::delete(&mut self.writer, self.context, self.table, root, id, answer)?;
         Ok(self.write_shape(answer))
     }
 
-    fn body(&self) -> Result<Body<'p>, QueryError> {
-        media::check_body_type(self.request.content_type)?;
-        Body::parse(self.request.body, self.context.limits)
+    fn bound(&self, must_affect_one: bool) -> Bound {
+        match self.preferences().most_affected() {
+            _ if must_affect_one => Bound::One,
+            Some(most) => Bound::Most(most),
+            None => Bound::Any,
+        }
     }
 
-    fn answer(&self, must_affect_one: bool, count_inserted: bool) -> Answer {
-        let body = match self.preferences.returning {
+    fn answer(&self, must_affect_one: bool, count_inserted: bool) -> Answer<'p> {
+        let body = match self.preferences().returning {
             Some(Return::Representation) => written::Body::Rows,
             _ => written::Body::None,
         };
-        Answer { body, single: self.singular || self.request.id.is_some(), must_affect_one, count_inserted }
+        Answer {
+            body,
+            single: self.singular() || self.id().is_some(),
+            format: self.format,
+            bound: self.bound(must_affect_one),
+            count_inserted,
+        }
     }
 
     /// Only plain tables tell by `xmax` whether a row was inserted or updated.
     fn has_xmax(&self) -> bool {
-        self.table.kind() == crate::catalog::TableKind::Table
+        self.table.kind() == TableKind::Table
     }
 
     fn require_filter(&self, what: &str) -> Result<(), QueryError> {
-        if self.request.id.is_some() || !self.parsed.root.filters.is_empty() {
+        let chosen = self.id().is_some() || !self.parsed.root.filters.is_empty();
+        if chosen || self.asked.options.unfiltered_writes {
             return Ok(());
         }
         let detail = format!("without a filter this would {what} every row; add one, as in ?id=eq.1");
-        Err(QueryError::bad("filter_required", detail))
+        Err(QueryError::bad("filter_required", detail)
+            .with_hint("an app may allow it with `unfiltered_writes = true` in its manifest"))
     }
 
     fn refuse_window(&self, what: &str) -> Result<(), QueryError> {
@@ -333,43 +456,70 @@ impl<'p> Planning<'p> {
         Ok(())
     }
 
-    fn write_shape(&self, answer: Answer) -> ResponseShape {
-        let mut shape = self.shape(self.preferences.count);
+    fn write_shape(&self, answer: Answer<'_>) -> ResponseShape {
+        let preferences = self.preferences();
+        let mut shape = self.shape(preferences.count, true);
         shape.returns_body = answer.body == written::Body::Rows;
         shape.has_location = answer.body == written::Body::Key;
-        shape.must_affect_one = answer.must_affect_one;
-        let returning = self.preferences.returning.map(|returning| match returning {
+        shape.bound = answer.bound;
+        let missing = preferences
+            .missing_default
+            .map(|default| if default { "missing=default" } else { "missing=null" });
+        let returning = preferences.returning.map(|returning| match returning {
             Return::Minimal => "return=minimal",
             Return::HeadersOnly => "return=headers-only",
             Return::Representation => "return=representation",
         });
-        shape.preference_applied.splice(0..0, returning.map(str::to_owned));
+        shape.preference_applied.splice(0..0, missing.into_iter().chain(returning).map(str::to_owned));
         shape
     }
 
-    fn shape(&self, count: Option<&'static str>) -> ResponseShape {
-        let handling =
-            self.preferences.strict.map(|strict| if strict { "handling=strict" } else { "handling=lenient" });
+    fn shape(&self, count: Option<&'static str>, is_write: bool) -> ResponseShape {
+        let case = self.context.case;
         ResponseShape {
-            method: self.request.method,
-            by_id: self.request.id.is_some(),
-            singular: self.singular,
-            returns_body: false,
-            count_exact: count.is_some(),
-            offset: 0,
-            limit: None,
-            must_affect_one: false,
-            has_location: false,
-            preference_applied: count.into_iter().chain(handling).map(str::to_owned).collect(),
-            merges: false,
             table: self.table.name().to_owned(),
-            key: self
-                .table
-                .primary_key()
-                .map(|column| column.json_name(self.context.case).to_owned())
-                .collect(),
+            key: self.table.primary_key().map(|column| column.json_name(case).to_owned()).collect(),
+            ..shape(self.asked, self.format, count, is_write)
         }
     }
+}
+
+/// What all answers have.
+fn shape(asked: &Asked<'_>, format: &Format, count: Option<&'static str>, is_write: bool) -> ResponseShape {
+    ResponseShape {
+        method: asked.request.method,
+        by_id: asked.request.target.id().is_some(),
+        singular: matches!(format, Format::Object { .. }),
+        returns_body: false,
+        count_exact: count.is_some(),
+        offset: 0,
+        limit: None,
+        bound: Bound::Any,
+        called: false,
+        nothing: false,
+        hexadecimal: false,
+        has_location: false,
+        preference_applied: count
+            .map(str::to_owned)
+            .into_iter()
+            .chain(asked.preferences.applied(is_write))
+            .collect(),
+        format: format.clone(),
+        merges: false,
+        table: String::new(),
+        key: Vec::new(),
+    }
+}
+
+/// The rows asked for, within the limit.
+fn window(
+    header: Option<&str>,
+    root: &request::select::Level<'_>,
+    limits: &Limits,
+) -> Result<range::Window, QueryError> {
+    let mut window = range::window(header, root.limit, root.offset)?;
+    window.limit = Some(window.limit.map_or(limits.max_rows, |limit| limit.min(limits.max_rows)));
+    Ok(window)
 }
 
 impl Condition<'_> {

@@ -1,5 +1,6 @@
 //! SQL from a parsed request and the catalog. All text goes through [`writer::Writer`], which takes no client text.
 
+pub(crate) mod call;
 pub(crate) mod condition;
 pub(crate) mod delete;
 pub(crate) mod embed;
@@ -19,4 +20,6 @@ pub(crate) struct Context<'c> {
     pub(crate) catalog: &'c Catalog,
     pub(crate) case: JsonCase,
     pub(crate) limits: &'c Limits,
+    /// Whether aggregates may be asked for.
+    pub(crate) aggregates: bool,
 }

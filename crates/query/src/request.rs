@@ -1,8 +1,10 @@
 //! The request: what came over HTTP, and what it means. Knows names only as text; the renderer looks them up.
 
 pub(crate) mod body;
+pub(crate) mod csv;
 mod cursor;
 pub(crate) mod filter;
+pub(crate) mod form;
 pub(crate) mod media;
 pub(crate) mod order;
 mod params;
@@ -10,7 +12,12 @@ pub(crate) mod prefer;
 pub(crate) mod range;
 pub(crate) mod select;
 
-pub(crate) use params::{Parsed, pairs, parse};
+use std::collections::BTreeSet;
+
+pub(crate) use filter::has_operator;
+pub(crate) use params::{Pair, Parsed, names, pairs, parse};
+
+use crate::json_case::JsonCase;
 
 /// HTTP methods of the resource API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +41,8 @@ pub enum Method {
 pub struct HttpRequest<'a> {
     /// The method.
     pub method: Method,
-    /// The path segment that names the table, percent-decoded.
-    pub table: &'a str,
-    /// The segment after it, percent-decoded.
-    pub id: Option<&'a str>,
+    /// What the path names.
+    pub target: Target<'a>,
     /// The query string without `?`, still percent-encoded.
     pub query: Option<&'a str>,
     /// The values of all `Prefer` headers.
@@ -48,8 +53,59 @@ pub struct HttpRequest<'a> {
     pub accept: Option<&'a str>,
     /// `Content-Type`.
     pub content_type: Option<&'a str>,
+    /// `Accept-Profile` of a read, `Content-Profile` of a write.
+    pub profile: Option<&'a str>,
     /// The body; empty when there is none.
     pub body: &'a [u8],
+}
+
+/// What a path names, percent-decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// `/{table}` and `/{table}/{id}`.
+    Table {
+        /// The table's name.
+        name: &'a str,
+        /// A value of its primary key.
+        id: Option<&'a str>,
+    },
+    /// `/rpc/{function}`.
+    Function(&'a str),
+}
+
+impl<'a> Target<'a> {
+    /// The table's or function's name.
+    pub fn name(&self) -> &'a str {
+        match self {
+            Self::Table { name, .. } | Self::Function(name) => name,
+        }
+    }
+
+    pub(crate) fn id(&self) -> Option<&'a str> {
+        match self {
+            Self::Table { id, .. } => *id,
+            Self::Function(_) => None,
+        }
+    }
+}
+
+/// What an app decides about its language.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// How JSON names the columns.
+    pub case: JsonCase,
+    /// `sum()`, `count()` and the like may be asked for.
+    pub aggregates: bool,
+    /// PATCH and DELETE without a filter change every row; otherwise they are refused.
+    pub unfiltered_writes: bool,
+    /// The functions that can be called; none: all.
+    pub functions: Option<&'a BTreeSet<String>>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self { case: JsonCase::Snake, aggregates: true, unfiltered_writes: false, functions: None }
+    }
 }
 
 /// Bounds that keep one request from costing more than a request should.

@@ -1,6 +1,10 @@
 //! From the statement's two counts to status and headers.
 
-use crate::{error::QueryError, request::Method};
+use crate::{
+    error::QueryError,
+    render::read::Bound,
+    request::{Method, media::Format},
+};
 
 /// Stands at the start of the value that PostgreSQL quotes when a singular write touched other than one row.
 pub const MUST_AFFECT_ONE_MARK: &str = "tenantry_must_affect_one:";
@@ -43,12 +47,19 @@ pub struct ResponseShape {
     pub offset: u64,
     /// The most rows of the page; none by id and for writes.
     pub limit: Option<u64>,
-    /// The statement fails, recognisable by [`rows_instead_of_one`], unless it writes exactly one row.
-    pub must_affect_one: bool,
+    /// The statement fails, recognisable by [`rows_instead_of_one`], unless it has as many rows as this allows.
+    pub(crate) bound: Bound,
+    /// It is the answer of a function, which has no rows of a table.
+    pub(crate) called: bool,
+    /// The function answers nothing.
+    pub(crate) nothing: bool,
+    /// The body is bytes, which PostgreSQL writes as `\x` and hexadecimal digits.
+    pub hexadecimal: bool,
     /// `body` holds the new row's key for [`Self::location`].
     pub has_location: bool,
     /// What goes into `Preference-Applied`.
     pub preference_applied: Vec<String>,
+    pub(crate) format: Format,
     pub(crate) merges: bool,
     pub(crate) table: String,
     pub(crate) key: Vec<String>,
@@ -83,6 +94,8 @@ impl ResponseShape {
             return Err(Self::not_singular(page));
         }
         let status = match self.method {
+            _ if self.nothing => 204,
+            Method::Post if self.called => self.read_status(page, total_count)?,
             Method::Get | Method::Head => self.read_status(page, total_count)?,
             // PostgREST: a merge that only updated created nothing.
             Method::Post if self.merges && total_count == Some(0) => 200,
@@ -111,11 +124,11 @@ impl ResponseShape {
     fn read_status(&self, page: u64, total: Option<i64>) -> Result<u16, QueryError> {
         let Some(total) = self.total(page, total).filter(|_| !self.by_id) else { return Ok(200) };
         if self.offset > total {
-            let detail = format!(
-                "the page begins at row {}, but there are {total}; ask for an earlier one",
-                self.offset
+            let details =
+                format!("An offset of {} was requested, but there are only {total} rows.", self.offset);
+            return Err(
+                QueryError::new(416, "bad_range", "Requested range not satisfiable").with_details(details)
             );
-            return Err(QueryError::new(416, "bad_range", detail));
         }
         Ok(if page < total { 206 } else { 200 })
     }
@@ -128,7 +141,7 @@ impl ResponseShape {
         let page = u64::try_from(page_count).unwrap_or(0);
         let total = self.total(page, total_count);
         let rows = match self.method {
-            Method::Post | Method::Delete => None,
+            Method::Post | Method::Delete if !self.called => None,
             _ if page == 0 || total == Some(0) => None,
             _ => Some(format!("{}-{}", self.offset, self.offset + page - 1)),
         };
@@ -140,17 +153,31 @@ impl ResponseShape {
         match self.method {
             _ if !self.count_exact => None,
             Method::Get | Method::Head => total_count.and_then(|total| u64::try_from(total).ok()),
+            _ if self.called => total_count.and_then(|total| u64::try_from(total).ok()),
             _ => Some(page),
         }
     }
 
     /// The answer's media type.
-    pub fn content_type(&self) -> &'static str {
-        if self.singular {
-            "application/vnd.pgrst.object+json; charset=utf-8"
-        } else {
-            "application/json; charset=utf-8"
+    pub fn content_type(&self) -> String {
+        self.format.content_type()
+    }
+
+    /// What a database error means that the statement raises on purpose.
+    pub fn refusal(&self, sqlstate: &str, message: &str) -> Option<QueryError> {
+        if self.bound == Bound::Any {
+            return None;
         }
+        let rows = rows_instead_of_one(sqlstate, message)?;
+        Some(match self.bound {
+            Bound::Most(_) => {
+                let detail = "Query result exceeds max-affected preference constraint";
+                QueryError::bad("too_many_affected", detail)
+                    .with_details(format!("The query affects {rows} rows"))
+                    .field("prefer")
+            }
+            Bound::One | Bound::Any => Self::not_singular(rows),
+        })
     }
 
     /// `contacts?id=eq.5`, relative to the API's root, of the statement's `body` when [`Self::has_location`].
@@ -169,12 +196,7 @@ impl ResponseShape {
 
     /// The error for a singular request that met another number of rows.
     pub fn not_singular(rows: u64) -> QueryError {
-        let detail = match rows {
-            0 => "the answer holds no row, but one object was asked for".to_owned(),
-            1.. => {
-                "the answer holds more than one row, but one object was asked for; filter to one".to_owned()
-            }
-        };
-        QueryError::new(406, "not_singular", detail)
+        QueryError::new(406, "not_singular", "Cannot coerce the result to a single JSON object")
+            .with_details(format!("The result contains {rows} rows"))
     }
 }

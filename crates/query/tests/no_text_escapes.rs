@@ -1,7 +1,7 @@
 //! For any request, the SQL holds no byte of it except through parameters, and nothing panics.
 
 use proptest::prelude::*;
-use tenantry_query::{Catalog, HttpRequest, JsonCase, Limits, Method, plan};
+use tenantry_query::{Catalog, HttpRequest, JsonCase, Limits, Method, Options, Target, plan};
 
 const CATALOG: &str = include_str!("fixtures/catalog.json");
 /// Occurs in no catalog name and in nothing that the renderer writes.
@@ -106,7 +106,9 @@ fn shaped() -> impl Strategy<Value = String> {
 
 fn check(request: &HttpRequest<'_>, case: JsonCase) -> Result<bool, TestCaseError> {
     let catalog = Catalog::from_json(CATALOG).expect("the fixture is a catalog");
-    let Ok(planned) = plan(&catalog, case, "tenant_acme", request, &Limits::default()) else {
+    let Ok(planned) =
+        plan(&catalog, &Options { case, ..Options::default() }, "tenant_acme", request, &Limits::default())
+    else {
         return Ok(false);
     };
     let sql = planned.statement.sql;
@@ -126,8 +128,8 @@ fn check(request: &HttpRequest<'_>, case: JsonCase) -> Result<bool, TestCaseErro
 fn request<'a>(method: Method, query: &'a str, body: &'a str) -> HttpRequest<'a> {
     HttpRequest {
         method,
-        table: "contacts",
-        id: None,
+        target: Target::Table { name: "contacts", id: None },
+        profile: None,
         query: Some(query),
         prefer: &["return=representation"],
         range: None,
@@ -143,9 +145,13 @@ proptest! {
     #[test]
     fn any_text_at_all(method in method(), query in text(0..24), body in text(0..8), id in proptest::option::of(text(1..4)), camel: bool) {
         let case = if camel { JsonCase::Camel } else { JsonCase::Snake };
-        let request = HttpRequest { id: id.as_deref(), accept: None, ..request(method, &query, &body) };
+        let request = HttpRequest {
+            target: Target::Table { name: "contacts", id: id.as_deref() },
+            accept: None,
+            ..request(method, &query, &body)
+        };
         check(&request, case)?;
-        check(&HttpRequest { table: &body, range: Some(&query), prefer: &[], accept: Some(&body), ..request }, case)?;
+        check(&HttpRequest { target: Target::Table { name: &body, id: None }, range: Some(&query), prefer: &[], accept: Some(&body), ..request }, case)?;
     }
 
     #[test]

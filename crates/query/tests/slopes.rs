@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use tenantry_query::{Catalog, HttpRequest, JsonCase, Limits, Method, plan};
+use tenantry_query::{Catalog, HttpRequest, Limits, Method, Options, Target, plan};
 
 const CATALOG: &str = include_str!("fixtures/catalog.json");
 
@@ -82,8 +82,8 @@ fn cost(catalog: &Catalog, input: &Input) -> Duration {
     let prefer = [&*input.prefer];
     let request = HttpRequest {
         method: if input.body.is_empty() { Method::Get } else { Method::Post },
-        table: "contacts",
-        id: None,
+        target: Target::Table { name: "contacts", id: None },
+        profile: None,
         query: Some(&input.query),
         prefer: &prefer,
         range: None,
@@ -94,7 +94,7 @@ fn cost(catalog: &Catalog, input: &Input) -> Duration {
     let tries = (0..5).map(|_| {
         let started = Instant::now();
         // Most are refused at some size, which must not cost more than to take them.
-        let _ = plan(catalog, JsonCase::Snake, "tenant_acme", &request, &Limits::default());
+        let _ = plan(catalog, &Options::default(), "tenant_acme", &request, &Limits::default());
         started.elapsed()
     });
     tries.min().expect("five tries")

@@ -3,7 +3,7 @@
 use tenantry_domain::{
     api_key::{KeyHash, Scope},
     ids::TenantId,
-    route::Route,
+    route::{Route, RouteKey},
 };
 
 /// Why a key does not open the tenant's data.
@@ -24,19 +24,19 @@ pub(crate) enum KeyRefused {
 }
 
 /// Checks a presented key. `claimed` is the tenant that it names itself.
-pub(crate) fn check_key(
-    route: &Route,
+pub(super) fn check_key<'r>(
+    route: &'r Route,
     key: Option<&str>,
     claimed: Option<TenantId>,
     scope: Scope,
     now: chrono::DateTime<chrono::Utc>,
-) -> Result<(), KeyRefused> {
+) -> Result<&'r RouteKey, KeyRefused> {
     let key = key.ok_or(KeyRefused::Missing)?;
     if claimed.is_some_and(|claimed| claimed != route.tenant_id) {
         return Err(KeyRefused::OtherTenant);
     }
     let known = route.key(&KeyHash::of(key), now).ok_or(KeyRefused::Invalid)?;
-    if known.allows(scope) { Ok(()) } else { Err(KeyRefused::Scope(scope)) }
+    if known.allows(scope) { Ok(known) } else { Err(KeyRefused::Scope(scope)) }
 }
 
 #[cfg(test)]
@@ -56,7 +56,7 @@ mod tests {
         let mut known = RouteKey { hash: KeyHash::of(&key), read: true, write: false, expires_at: None };
         acme.keys = [known.clone()].into();
         let check = |route: &Route, key: Option<&str>, scope| {
-            check_key(route, key, key.and_then(claimed_tenant), scope, now)
+            check_key(route, key, key.and_then(claimed_tenant), scope, now).map(drop)
         };
         assert_eq!(check(&acme, Some(&key), Scope::DataRead), Ok(()));
         assert_eq!(check(&acme, Some(&key), Scope::DataWrite), Err(KeyRefused::Scope(Scope::DataWrite)));

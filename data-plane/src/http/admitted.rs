@@ -6,12 +6,15 @@ use axum::{
     extract::FromRequestParts,
     http::{Method, request::Parts},
 };
-use tenantry_domain::{api_key::Scope, ids::TenantId};
+use tenantry_domain::ids::TenantId;
 use tenantry_http::Problem;
 
-use super::answers;
+use super::{
+    answers,
+    path::{ApiPath, Named},
+};
 use crate::{
-    admit::{KeyRefused, PhaseRefused, check_key, check_phase},
+    admit::{Action, Credential, Grant, Intent, KeyRefused, Refusal, admit},
     resolve::{self, Asked, Name},
     routes::{CachedRoute, RouteName},
     state::Plane,
@@ -21,6 +24,10 @@ use crate::{
 pub(crate) struct Admitted {
     /// The tenant's route.
     pub(crate) route: CachedRoute,
+    /// What the request may do.
+    pub(crate) grant: Grant,
+    /// What its path names.
+    pub(super) path: ApiPath,
     /// The query string without what named the tenant; none when it is as it came.
     pub(crate) query: Option<String>,
 }
@@ -30,7 +37,7 @@ impl FromRequestParts<Arc<Plane>> for Admitted {
 
     async fn from_request_parts(parts: &mut Parts, plane: &Arc<Plane>) -> Result<Self, Problem> {
         admitted(parts, plane).await.map_err(|problem| {
-            plane.outcomes.refused(problem.code());
+            plane.outcomes.refused(problem.stable_name());
             problem.for_postgrest()
         })
     }
@@ -40,13 +47,26 @@ async fn admitted(parts: &Parts, plane: &Plane) -> Result<Admitted, Problem> {
     let asked = resolve::identify(parts, &plane.rules).map_err(answers::unresolved)?;
     let route = tenant_of(plane, &asked).await?;
     tenantry_http::note_tenant(route.tenant_id);
-    let scope = scope_of(&parts.method);
-    let route = admit(plane, route, &asked, scope).await?;
-    Ok(Admitted { route, query: asked.query })
+    let path = ApiPath::parse(parts.uri.path()).map_err(|_| answers::path_not_text())?;
+    let intent = intent(&parts.method, &path.named);
+    let credential = Credential { key: asked.key, tenant: asked.key_tenant };
+    let (route, grant) = admit_now(plane, route, credential, intent).await?;
+    Ok(Admitted { route, grant, path, query: asked.query })
 }
 
-fn scope_of(method: &Method) -> Scope {
-    if method == Method::GET || method == Method::HEAD { Scope::DataRead } else { Scope::DataWrite }
+fn intent<'p>(method: &Method, named: &'p Named) -> Intent<'p> {
+    let reads = matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    let (resource, is_function) = match named {
+        Named::Root => (None, false),
+        Named::Table { name, .. } => (Some(name.as_str()), false),
+        Named::Function(name) => (Some(name.as_str()), true),
+    };
+    let action = match (reads, is_function) {
+        (true, _) => Action::Read,
+        (false, true) => Action::Call,
+        (false, false) => Action::Write,
+    };
+    Intent { action, resource }
 }
 
 /// The one tenant that everything in the request names.
@@ -102,41 +122,29 @@ async fn find_by_id(plane: &Plane, id: TenantId) -> Result<Option<CachedRoute>, 
     plane.routes.get(RouteName::Id(id)).await.map_err(answers::routes_unavailable)
 }
 
-enum Refused {
-    Key(KeyRefused),
-    Phase(PhaseRefused),
-}
-
-/// A refusal is checked against the registry before it is given: the change that would have made it
-/// unnecessary (a new key, the end of provisioning) may be on its way.
-async fn admit(
+/// A refusal is checked against the registry before it is given: the change that would have made it unnecessary may be
+/// on its way.
+async fn admit_now(
     plane: &Plane,
     route: CachedRoute,
-    asked: &Asked<'_>,
-    scope: Scope,
-) -> Result<CachedRoute, Problem> {
-    let check = |route: &CachedRoute| match check_phase(route.phase) {
-        // As good as not there, whoever asks.
-        Err(gone @ PhaseRefused::Gone) => Err(Refused::Phase(gone)),
-        phase => check_key(route, asked.key, asked.key_tenant, scope, plane.clock.now())
-            .map_err(Refused::Key)
-            .and(phase.map_err(Refused::Phase)),
+    credential: Credential<'_>,
+    intent: Intent<'_>,
+) -> Result<(CachedRoute, Grant), Problem> {
+    let refusal = match admit(&route, credential, intent, plane.clock.now()) {
+        Ok(grant) => return Ok((route, grant)),
+        Err(refusal) => refusal,
     };
-    let refused = match check(&route) {
-        Ok(()) => return Ok(route),
-        Err(refused) => refused,
-    };
-    let may_have_changed = !matches!(refused, Refused::Key(KeyRefused::Missing | KeyRefused::OtherTenant));
-    let newer = if may_have_changed { plane.routes.recheck(&route).await } else { None };
-    let refused = match newer {
-        Some(newer) => match check(&newer) {
-            Ok(()) => return Ok(newer),
-            Err(refused) => refused,
+    let newer = if refusal.may_be_outdated() { plane.routes.recheck(&route).await } else { None };
+    let refusal = match newer {
+        Some(newer) => match admit(&newer, credential, intent, plane.clock.now()) {
+            Ok(grant) => return Ok((newer, grant)),
+            Err(refusal) => refusal,
         },
-        None => refused,
+        None => refusal,
     };
-    Err(match refused {
-        Refused::Key(refused) => answers::key_refused(refused),
-        Refused::Phase(refused) => answers::phase_refused(refused),
+    Err(match refusal {
+        Refusal::Key(refused) => answers::key_refused(refused),
+        Refusal::Phase(refused) => answers::phase_refused(refused),
+        Refusal::Feature(feature) => answers::feature_disabled(&feature, intent.resource.unwrap_or_default()),
     })
 }

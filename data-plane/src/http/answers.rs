@@ -2,6 +2,7 @@
 //! never told.
 
 use axum::http::{HeaderValue, StatusCode, header};
+use tenantry_domain::api_key::Scope;
 use tenantry_http::Problem;
 use tenantry_postgres::tenant::{ConnectError, QueryErrorKind, TenantQueryError};
 use tenantry_query::QueryError;
@@ -113,8 +114,8 @@ pub(super) fn phase_refused(refused: PhaseRefused) -> Problem {
     }
 }
 
-/// Why a request was not served; `table` is what it was for.
-pub(super) fn failed(failure: Failure, table: &str) -> Problem {
+/// Why a request was not served.
+pub(super) fn failed(failure: Failure) -> Problem {
     match failure {
         Failure::Query(error) => query_refused(error),
         Failure::Range(error, range) => {
@@ -124,7 +125,7 @@ pub(super) fn failed(failure: Failure, table: &str) -> Problem {
                 None => problem,
             }
         }
-        Failure::FeatureDisabled(feature) => feature_disabled(&feature, table),
+        Failure::ReadOnlyKey => key_refused(KeyRefused::Scope(Scope::DataWrite)),
         Failure::Phase(refused) => phase_refused(refused),
         Failure::Pool(error) => pool_failed(&error),
         Failure::Statement { error, may_have_written } => statement_failed(error, may_have_written),
@@ -141,7 +142,7 @@ fn answer_too_large(most: usize) -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large", detail).with("limit", most)
 }
 
-fn feature_disabled(feature: &str, table: &str) -> Problem {
+pub(super) fn feature_disabled(feature: &str, table: &str) -> Problem {
     Problem::new(
         StatusCode::FORBIDDEN,
         "feature_disabled",
@@ -170,7 +171,11 @@ pub(super) fn path_not_text() -> Problem {
 /// What the query language refuses.
 fn query_refused(error: QueryError) -> Problem {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);
-    let problem = Problem::new(status, error.code, error.detail.clone());
+    let mut problem = Problem::new(status, error.code, error.detail.clone());
+    if let Some(code) = error.postgrest_code() {
+        problem = problem.known_as(code);
+    }
+    problem = problem.with("details", error.details().cloned()).with("hint", error.hint());
     match error.field {
         Some(field) => problem.with_error(field, error.detail),
         None => problem,
@@ -236,6 +241,8 @@ fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem 
             };
             Problem::unavailable(code, "the data is in use by others at the moment; try again", 1)
         }
+        // Asked again without, or refused, where it was asked for.
+        QueryErrorKind::TimeZone => Problem::internal(),
         QueryErrorKind::NotReset => {
             tracing::warn!(
                 error.message = error.message,
@@ -261,7 +268,13 @@ fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem 
 }
 
 fn data_refused(error: TenantQueryError) -> Problem {
-    let (status, code) = data_code(error.code.as_deref().unwrap_or_default());
+    let sqlstate = error.code.as_deref().unwrap_or_default();
+    if sqlstate == "PGRST"
+        && let Some(problem) = raised(&error)
+    {
+        return problem;
+    }
+    let (status, code) = data_code(sqlstate);
     let mut problem = Problem::new(status, code, error.message.clone());
     if let Some(column) = &error.column {
         problem = problem.with_error(column.clone(), error.message.clone());
@@ -272,8 +285,48 @@ fn data_refused(error: TenantQueryError) -> Problem {
     with_words(problem, error)
 }
 
+/// What an app's function raised as a whole answer: `RAISE SQLSTATE 'PGRST'` with JSON in message and detail.
+fn raised(error: &TenantQueryError) -> Option<Problem> {
+    #[derive(serde::Deserialize)]
+    struct Said {
+        code: String,
+        message: String,
+        #[serde(default)]
+        details: Option<String>,
+        #[serde(default)]
+        hint: Option<String>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Detail {
+        status: u16,
+        #[serde(default)]
+        headers: std::collections::BTreeMap<String, String>,
+    }
+    let said: Said = serde_json::from_str(&error.message).ok()?;
+    let detail: Detail = serde_json::from_str(error.detail.as_deref()?).ok()?;
+    let status = StatusCode::from_u16(detail.status).ok().filter(|status| status.as_u16() >= 200)?;
+    let mut problem = Problem::new(status, "raised_exception", said.message.clone())
+        .known_as(said.code)
+        .with("message", said.message)
+        .with("details", said.details)
+        .with("hint", said.hint);
+    for (name, value) in detail.headers {
+        // What frames or describes the answer itself is ours.
+        let name =
+            name.parse::<header::HeaderName>().ok().filter(|name| !name.as_str().starts_with("content-"));
+        if let (Some(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
+            problem = problem.with_header(name, value);
+        }
+    }
+    Some(problem)
+}
+
 /// The members of `PostgREST`'s errors. They may quote the tenant's rows: for its eyes, not for logs.
 fn with_words(problem: Problem, error: TenantQueryError) -> Problem {
+    let problem = match error.code.clone() {
+        Some(code) => problem.known_as(code),
+        None => problem,
+    };
     problem
         .with("message", error.message)
         .with("details", error.detail)
@@ -302,14 +355,25 @@ fn data_code(sqlstate: &str) -> (StatusCode, &'static str) {
         "21000" => (bad, "duplicate_rows"),
         "42601" => (bad, "invalid_text_search"),
         "42704" => (bad, "unknown_language"),
-        "42P01" | "3F000" | "3D000" => (bad, "undefined_object"),
+        "42P01" => (StatusCode::NOT_FOUND, "undefined_object"),
+        "3F000" | "3D000" => (bad, "undefined_object"),
         "42703" => (bad, "unknown_column"),
-        "42883" => (bad, "undefined_function"),
+        "42883" => (StatusCode::NOT_FOUND, "undefined_function"),
         "42804" | "42846" => (bad, "datatype_mismatch"),
         "42P10" => (bad, "no_unique_constraint"),
         "428C9" => (bad, "generated_always"),
         "25006" => (StatusCode::METHOD_NOT_ALLOWED, "read_only"),
         "P0001" => (bad, "raised_exception"),
+        // PL/pgSQL's own: the app's function is wrong, not the request.
+        code if code.starts_with("P0") => (StatusCode::INTERNAL_SERVER_ERROR, "function_failed"),
+        // An app chooses the status: `RAISE SQLSTATE 'PT402'`.
+        code if code.starts_with("PT") => {
+            let status = code[2..].parse().ok().and_then(|status| StatusCode::from_u16(status).ok());
+            (
+                status.filter(|status| status.as_u16() >= 200).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+                "raised_exception",
+            )
+        }
         _ => (bad, "data_error"),
     }
 }
@@ -334,7 +398,7 @@ mod tests {
     #[test]
     fn data_errors_carry_what_postgresql_said() {
         let problem = statement_failed(failure(QueryErrorKind::Data, "23505"), true);
-        assert_eq!((problem.status(), problem.code()), (StatusCode::CONFLICT, "unique_violation"));
+        assert_eq!((problem.status(), problem.stable_name()), (StatusCode::CONFLICT, "unique_violation"));
         let json = serde_json::to_value(&problem).unwrap();
         assert_eq!(json["sqlState"], "23505");
         assert_eq!(json["details"], "Key (id)=(1) exists.");
@@ -344,7 +408,7 @@ mod tests {
     #[test]
     fn internal_errors_carry_nothing() {
         let problem = statement_failed(failure(QueryErrorKind::Internal, "XX000"), false);
-        assert_eq!(problem.code(), "internal");
+        assert_eq!(problem.stable_name(), "internal");
         assert!(!serde_json::to_string(&problem).unwrap().contains("secret"));
     }
 

@@ -7,6 +7,11 @@
 mod admitted;
 mod answers;
 mod ask;
+mod body_parts;
+mod document;
+mod function;
+mod options;
+mod path;
 mod reserved;
 mod resource;
 mod router;

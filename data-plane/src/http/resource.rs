@@ -3,7 +3,7 @@
 //! One function behind all of them: what differs between methods is decided by `tenantry_query`.
 //! The small functions around it are there for the OpenAPI document.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     body::{Body, to_bytes},
@@ -13,14 +13,12 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::LengthLimitError;
-use percent_encoding::percent_decode_str;
 use tenantry_http::Problem;
-use tenantry_postgres::tenant::TenantQueryError;
 use tenantry_query::{HttpRequest, Method};
 
-use super::{admitted::Admitted, answers, tenant::X_TENANT};
+use super::{admitted::Admitted, answers, body_parts, tenant::X_TENANT};
 use crate::{
-    serve::{Answer, AnswerBody, Parts},
+    serve::{Answer, AnswerBody},
     state::Plane,
 };
 
@@ -130,7 +128,12 @@ row_endpoint!(
     (status = 204, description = "Deleted")
 );
 
-async fn resource(State(plane): State<Arc<Plane>>, admitted: Admitted, request: Request) -> Response {
+/// Serves a request for a table, a row or a function.
+pub(super) async fn resource(
+    State(plane): State<Arc<Plane>>,
+    admitted: Admitted,
+    request: Request,
+) -> Response {
     let tenant = admitted.route.tenant_id;
     let name = HeaderValue::from_str(admitted.route.slug.as_str());
     let mut bytes_in = 0;
@@ -141,7 +144,7 @@ async fn resource(State(plane): State<Arc<Plane>>, admitted: Admitted, request: 
             (response, bytes_out)
         }
         Err(problem) => {
-            plane.outcomes.refused(problem.code());
+            plane.outcomes.refused(problem.stable_name());
             (problem.for_postgrest().into_response(), 0)
         }
     };
@@ -159,8 +162,9 @@ async fn answer(
     bytes_in: &mut usize,
 ) -> Result<(Response, usize), Problem> {
     let (parts, body) = request.into_parts();
+    let Some(target) = admitted.path.named.target() else { return Err(Problem::not_found("endpoint")) };
     let method = method_of(&parts.method);
-    let Segments { base, table, id } = segments(parts.uri.path())?;
+    let is_read = matches!(method, Method::Get | Method::Head);
     let body = match method {
         Method::Post | Method::Patch | Method::Put => read(body, &parts.headers, plane.max_body).await?,
         Method::Get | Method::Head | Method::Delete => Bytes::new(),
@@ -169,21 +173,34 @@ async fn answer(
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let prefer: Vec<&str> =
         parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()).collect();
+    let asked = admitted.query.as_deref().or_else(|| parts.uri.query());
     let query = HttpRequest {
         method,
-        table: &table,
-        id: id.as_deref(),
-        query: admitted.query.as_deref().or_else(|| parts.uri.query()),
+        target,
+        query: asked,
         prefer: &prefer,
         range: text(header::RANGE),
         accept: text(header::ACCEPT),
         content_type: text(header::CONTENT_TYPE),
+        profile: text(if is_read { ACCEPT_PROFILE } else { CONTENT_PROFILE }),
         body: &body,
     };
-    let answer = plane.runner.serve(&admitted.route, &query).await;
-    let answer = answer.map_err(|failure| answers::failed(failure, &table))?;
-    Ok(respond(answer, base))
+    let answer = plane.runner.serve(&admitted.route, &query, admitted.grant.may_write).await;
+    let answer = answer.map_err(answers::failed)?;
+    let (mut response, bytes_out) = respond(answer, &parts.uri.path()[..admitted.path.base]);
+    if is_read {
+        // The same without what only named the tenant.
+        let location = match asked.filter(|query| !query.is_empty()) {
+            Some(query) => HeaderValue::try_from(format!("{}?{query}", parts.uri.path())),
+            None => HeaderValue::try_from(parts.uri.path()),
+        };
+        response.headers_mut().extend(location.ok().map(|location| (header::CONTENT_LOCATION, location)));
+    }
+    Ok((response, bytes_out))
 }
+
+const ACCEPT_PROFILE: header::HeaderName = header::HeaderName::from_static("accept-profile");
+const CONTENT_PROFILE: header::HeaderName = header::HeaderName::from_static("content-profile");
 
 fn method_of(method: &HttpMethod) -> Method {
     match *method {
@@ -195,25 +212,6 @@ fn method_of(method: &HttpMethod) -> Method {
         // The router lets nothing else in.
         _ => Method::Get,
     }
-}
-
-/// A path in its parts.
-struct Segments<'p> {
-    /// What is in front of `/api`.
-    base: &'p str,
-    table: Cow<'p, str>,
-    id: Option<Cow<'p, str>>,
-}
-
-/// Segments are split before they are decoded, so
-/// that an encoded slash stays within its segment.
-fn segments(path: &str) -> Result<Segments<'_>, Problem> {
-    let at = path.find("/api/").unwrap_or_default();
-    let (base, rest) = path.split_at(at);
-    let rest = rest.strip_prefix("/api/").unwrap_or_default();
-    let (table, id) = rest.split_once('/').map_or((rest, None), |(table, id)| (table, Some(id)));
-    let decode = |text| percent_decode_str(text).decode_utf8().map_err(|_| answers::path_not_text());
-    Ok(Segments { base, table: decode(table)?, id: id.map(decode).transpose()? })
 }
 
 async fn read(body: Body, headers: &HeaderMap, max: usize) -> Result<Bytes, Problem> {
@@ -245,8 +243,12 @@ fn respond(answer: Answer, base: &str) -> (Response, usize) {
         _ => None,
     };
     let (has_body, len, body) = match body {
+        AnswerBody::Whole(body) if shape.returns_body && shape.hexadecimal => {
+            let body = body_parts::decoded(&body);
+            (true, body.len(), Body::from(body))
+        }
         AnswerBody::Whole(body) if shape.returns_body => (true, body.len(), Body::from(body)),
-        AnswerBody::Parts(parts) => (true, parts.len, in_parts(parts)),
+        AnswerBody::Parts(parts) => body_parts::body(parts, shape.hexadecimal),
         AnswerBody::Whole(_) | AnswerBody::None => (false, 0, Body::empty()),
     };
     let mut response = Response::new(body);
@@ -256,7 +258,9 @@ fn respond(answer: Answer, base: &str) -> (Response, usize) {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(len));
     }
     if has_body || shape.method == Method::Head {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(shape.content_type()));
+        // An app's own media types are names of its domains.
+        let media = HeaderValue::try_from(shape.content_type());
+        headers.extend(media.ok().map(|media| (header::CONTENT_TYPE, media)));
     }
     let mut set = |name: header::HeaderName, value: Option<String>| {
         if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
@@ -271,33 +275,11 @@ fn respond(answer: Answer, base: &str) -> (Response, usize) {
     (response, len)
 }
 
-/// A body that is read from the tenant's server as the client takes it.
-fn in_parts(parts: Box<Parts>) -> Body {
-    Body::from_stream(futures::stream::try_unfold(parts, async |mut parts| {
-        let part = parts.next().await.inspect_err(|error| {
-            tracing::warn!(%error, "an answer ends in its middle: {error}");
-        })?;
-        Ok::<_, TenantQueryError>(part.map(|part| (part, parts)))
-    }))
-}
-
 const PREFERENCE_APPLIED: header::HeaderName = header::HeaderName::from_static("preference-applied");
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn segments_are_split_before_they_are_decoded() {
-        let of = |path| {
-            let Segments { base, table, id } = segments(path).unwrap();
-            (base.to_owned(), table.into_owned(), id.map(Cow::into_owned))
-        };
-        assert_eq!(of("/api/contacts"), (String::new(), "contacts".into(), None));
-        assert_eq!(of("/t/acme/api/contacts/7"), ("/t/acme".into(), "contacts".into(), Some("7".into())));
-        assert_eq!(of("/api/a%2fb/c%2Fd"), (String::new(), "a/b".into(), Some("c/d".into())));
-        assert!(segments("/api/%ff").is_err());
-    }
 
     #[tokio::test]
     async fn a_body_has_a_limit_with_and_without_its_length() {
@@ -307,6 +289,6 @@ mod tests {
         assert_eq!(problem.status(), StatusCode::PAYLOAD_TOO_LARGE);
         let announced = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from_static("6"))]);
         let problem = read(Body::empty(), &announced, 5).await.unwrap_err();
-        assert_eq!(problem.code(), "body_too_large");
+        assert_eq!(problem.stable_name(), "body_too_large");
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     http::{HeaderName, header},
-    routing::{any, get},
+    routing::{MethodRouter, any, get, patch},
 };
 use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer, ExposeHeaders};
 use utoipa::{
@@ -15,7 +15,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{ask, reserved, resource, tenant};
+use super::{ask, document, function, options, reserved, resource, tenant};
 use crate::{resolve::Method, state::Plane};
 
 #[derive(OpenApi)]
@@ -45,8 +45,14 @@ fn documented() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(tenant::tenant_get))
         .routes(routes!(ask::ask))
+        .routes(routes!(document::document_get))
+        .route("/api/", axum::routing::options(options::options))
         .route("/api/auth", any(reserved::auth))
         .route("/api/auth/{*rest}", any(reserved::auth))
+        .routes(routes!(function::function_get, function::function_call))
+        .route("/api/rpc/{function}", refused_methods())
+        .route("/api/{table}", axum::routing::options(options::options))
+        .route("/api/{table}/{id}", axum::routing::options(options::options))
         .routes(routes!(
             resource::rows_get,
             resource::rows_insert,
@@ -58,10 +64,23 @@ fn documented() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
         .split_for_parts()
 }
 
+/// Methods that no function takes, to be told so.
+fn refused_methods() -> MethodRouter<Arc<Plane>> {
+    patch(function::function_refused)
+        .put(function::function_refused)
+        .delete(function::function_refused)
+        .options(options::options)
+}
+
 /// The same endpoints with the tenant in the path.
 fn by_path() -> Router<Arc<Plane>> {
     Router::new()
         .route("/t/{slug}/api/tenant", get(tenant::tenant_get))
+        .route("/t/{slug}/api/", get(document::document_get).options(options::options))
+        .route(
+            "/t/{slug}/api/rpc/{function}",
+            refused_methods().get(function::function_get).post(function::function_call),
+        )
         .route("/t/{slug}/api/auth", any(reserved::auth))
         .route("/t/{slug}/api/auth/{*rest}", any(reserved::auth))
         .route(
@@ -70,14 +89,16 @@ fn by_path() -> Router<Arc<Plane>> {
                 .post(resource::rows_insert)
                 .patch(resource::rows_update)
                 .put(resource::rows_replace)
-                .delete(resource::rows_delete),
+                .delete(resource::rows_delete)
+                .options(options::options),
         )
         .route(
             "/t/{slug}/api/{table}/{id}",
             get(resource::row_get)
                 .patch(resource::row_update)
                 .put(resource::row_replace)
-                .delete(resource::row_delete),
+                .delete(resource::row_delete)
+                .options(options::options),
         )
 }
 
@@ -122,7 +143,17 @@ mod tests {
     fn every_endpoint_is_documented() {
         let document = openapi();
         let paths: Vec<_> = document.paths.paths.keys().map(String::as_str).collect();
-        assert_eq!(paths, ["/.well-known/tenantry/ask", "/api/tenant", "/api/{table}", "/api/{table}/{id}"]);
+        assert_eq!(
+            paths,
+            [
+                "/.well-known/tenantry/ask",
+                "/api/",
+                "/api/rpc/{function}",
+                "/api/tenant",
+                "/api/{table}",
+                "/api/{table}/{id}"
+            ]
+        );
         assert!(serde_json::to_string(&document).unwrap().contains("\"bearer\""));
     }
 }

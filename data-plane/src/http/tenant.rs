@@ -48,7 +48,7 @@ pub(super) struct TenantView {
     get,
     path = "/api/tenant",
     tag = "tenant",
-    responses((status = 200, body = TenantView), (status = "4XX", description = "Refused", body = Problem)),
+    responses((status = 200, description = "The tenant", body = TenantView), (status = "4XX", description = "Refused", body = Problem)),
     security(("key" = []))
 )]
 pub(super) async fn tenant_get(State(plane): State<Arc<Plane>>, admitted: Admitted) -> Response {

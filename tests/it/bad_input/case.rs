@@ -114,11 +114,7 @@ pub(super) async fn ask(app: &TestApp, case: &Case, known: &str, operation: &str
 /// What an answer has against what it should have; `None` if all is as it should.
 pub(super) fn mistake(case: &Case, answer: &Answer) -> Option<String> {
     let is_problem = answer.header("content-type").as_deref() == Some("application/problem+json");
-    let code = if is_problem {
-        answer.json()["code"].as_str().unwrap_or_default().to_owned()
-    } else {
-        String::new()
-    };
+    let code = answer.problem_name().filter(|_| is_problem).unwrap_or_default();
     let fields = if is_problem { answer.fields() } else { Vec::new() };
     let named = case.field.as_ref().is_none_or(|field| fields.contains(field));
     if answer.status.as_u16() == case.status && code == case.code && named {

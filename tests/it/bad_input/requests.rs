@@ -186,8 +186,8 @@ pub(super) fn bad_requests() -> Vec<Case> {
             .fails(404, "server_not_found"),
     );
     cases.push(Case::post("/apps/nobody/versions", &version()).fails(404, "app_not_found"));
-    cases.push(Case::get("/nonsense").fails(404, "no_such_endpoint"));
-    cases.push(Case::get("/tenants/KNOWN/nonsense").fails(404, "no_such_endpoint"));
+    cases.push(Case::get("/nonsense").fails(404, "endpoint_not_found"));
+    cases.push(Case::get("/tenants/KNOWN/nonsense").fails(404, "endpoint_not_found"));
     cases.push(Case::sends(Method::PUT, "/tenants", &tenant()).fails(405, "method_not_allowed"));
     cases.push(Case::of(Method::DELETE, "/keys").fails(405, "method_not_allowed"));
     cases

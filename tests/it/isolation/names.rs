@@ -125,8 +125,10 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     ("the victim's id named as a header of the connection", MISMATCH, |p| {
         contacts(p).header("X-Tenant-ID", &p.victim.id).header("Connection", "close, X-Tenant-ID")
     }),
-    ("a schema to read from", Served, |p| p.own("/api/contacts").header("Accept-Profile", &p.victim.schema)),
-    ("a schema to write to", Served, |p| {
+    ("a schema to read from", Refused("unknown_schema"), |p| {
+        p.own("/api/contacts").header("Accept-Profile", &p.victim.schema)
+    }),
+    ("a schema to write to", Refused("unknown_schema"), |p| {
         p.write("POST", "/api/contacts", r#"{"email":"x@example.com"}"#)
             .header("Content-Profile", &p.victim.schema)
     }),

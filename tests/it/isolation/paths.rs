@@ -6,7 +6,7 @@ use super::{
 };
 
 const INVALID: Outcome = Refused("invalid_tenant");
-const NOWHERE: Outcome = Refused("no_such_endpoint");
+const NOWHERE: Outcome = Refused("endpoint_not_found");
 const NO_TABLE: Outcome = Refused("unknown_table");
 
 pub(super) const ATTEMPTS: &[Attempt] = &[

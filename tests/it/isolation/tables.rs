@@ -61,8 +61,8 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     ("the registry's tenants", NO_TABLE, |p| p.own("/api/tenants")),
     ("the registry's keys", NO_TABLE, |p| p.own("/api/api_keys")),
     ("the queue", NO_TABLE, |p| p.own("/api/apalis.jobs")),
-    ("a function", NO_TABLE, |p| p.own("/api/rpc/pg_read_file?filename=/etc/passwd")),
-    ("a function called by POST", Refused("method_not_allowed"), |p| {
+    ("a function", Refused("unknown_function"), |p| p.own("/api/rpc/pg_read_file?filename=/etc/passwd")),
+    ("a function called by POST", Refused("unknown_function"), |p| {
         p.write("POST", "/api/rpc/set_config", r#"{"role":"postgres"}"#)
     }),
     ("a sequence", NO_TABLE, |p| p.own("/api/contacts_id_seq")),

@@ -192,5 +192,5 @@ async fn a_row_is_read_changed_replaced_and_removed_by_its_id() {
     api.post(&path, json!({ "email": "x" })).await.expect_problem(405, "method_not_allowed");
     api.get("/api/nothing").await.expect_problem(404, "unknown_table");
     api.get(&format!("/api/nothing/{NO_ROW}")).await.expect_problem(404, "unknown_table");
-    api.get(&format!("{path}/more")).await.expect_problem(404, "no_such_endpoint");
+    api.get(&format!("{path}/more")).await.expect_problem(404, "endpoint_not_found");
 }

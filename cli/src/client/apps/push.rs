@@ -170,6 +170,9 @@ fn app_body(app: &App) -> Value {
             "connection": manifest.connection,
             "extensions": manifest.extensions,
             "features": manifest.features,
+            "functions": manifest.functions,
+            "aggregates": manifest.aggregates,
+            "unfilteredWrites": manifest.unfiltered_writes,
         },
         "seed": app.seed,
     })
@@ -201,7 +204,10 @@ mod tests {
         assert_eq!(
             app_body(&app),
             json!({
-                "manifest": {"description": "d", "jsonCase": "camel", "connection": null, "extensions": ["pg_trgm"], "features": {}},
+                "manifest": {
+                    "description": "d", "jsonCase": "camel", "connection": null, "extensions": ["pg_trgm"], "features": {},
+                    "functions": null, "aggregates": true, "unfilteredWrites": false,
+                },
                 "seed": null,
             })
         );

@@ -7,7 +7,7 @@ use tenantry_domain::app::{Connection, JsonCase, Manifest};
 use utoipa::ToSchema;
 
 /// What an app asks for besides its tables.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schema(example = json!({
     "description": "Contacts and activities", "jsonCase": "camel", "extensions": ["pg_trgm"],
@@ -26,8 +26,21 @@ pub(crate) struct ManifestView {
     connection: Option<Connection>,
     /// Extensions, installed once per database.
     extensions: BTreeSet<String>,
-    /// Tables that only tenants with a feature have: feature -> tables.
+    /// Tables and functions that only tenants with a feature have: feature -> their names.
     features: BTreeMap<String, BTreeSet<String>>,
+    /// The functions that clients can call; by default all of the app's schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    functions: Option<BTreeSet<String>>,
+    /// Whether clients may ask for `count()`, `sum()` and the like; true by default.
+    aggregates: bool,
+    /// Whether PATCH and DELETE without a filter change all rows; by default they are refused.
+    unfiltered_writes: bool,
+}
+
+impl Default for ManifestView {
+    fn default() -> Self {
+        Manifest::default().into()
+    }
 }
 
 impl From<Manifest> for ManifestView {
@@ -38,6 +51,9 @@ impl From<Manifest> for ManifestView {
             connection: manifest.connection,
             extensions: manifest.extensions,
             features: manifest.features,
+            functions: manifest.functions,
+            aggregates: manifest.aggregates,
+            unfiltered_writes: manifest.unfiltered_writes,
         }
     }
 }
@@ -50,6 +66,9 @@ impl From<ManifestView> for Manifest {
             connection: manifest.connection,
             extensions: manifest.extensions,
             features: manifest.features,
+            functions: manifest.functions,
+            aggregates: manifest.aggregates,
+            unfiltered_writes: manifest.unfiltered_writes,
         }
     }
 }

@@ -25,6 +25,16 @@ pub struct QueryRow {
 /// Rows from here on are not taken as a whole, where their reader can take them in parts.
 const LONG: usize = 256 << 10;
 
+/// Which statements are answered: the tenant's, and others around it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Expected {
+    /// The one that becomes the tenant, and those that set what it wants.
+    pub(super) before: u32,
+    pub(super) after: u32,
+    /// Of a long row the start is enough.
+    pub(super) in_parts: bool,
+}
+
 /// What came back, when the transaction is over.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
@@ -32,9 +42,11 @@ pub(super) struct Answer {
     pub(super) parsed: u32,
     /// Why nothing was done. May come last: constraints may be deferred to the commit.
     pub(super) error: Option<Box<ServerError>>,
-    /// It was not the last statement that failed, which is the tenant's, but the one that becomes the tenant.
-    pub(super) at_opening: bool,
-    /// The first row of the last statement.
+    /// How many statements had been done before the one that failed.
+    failed_after: u32,
+    /// How many come before the tenant's.
+    before: u32,
+    /// The first row of the tenant's statement.
     pub(super) row: Option<io::Result<QueryRow>>,
 }
 
@@ -43,9 +55,12 @@ impl Answer {
     pub(super) fn into_row(self) -> Result<QueryRow, TenantQueryError> {
         if let Some(error) = self.error {
             let mut error = TenantQueryError::from(error);
-            // The role is not there, or is not this login's to become.
-            if self.at_opening && matches!(error.kind, QueryErrorKind::Permission | QueryErrorKind::Data) {
-                error.kind = QueryErrorKind::Gone;
+            if self.failed_after < self.before
+                && matches!(error.kind, QueryErrorKind::Permission | QueryErrorKind::Data)
+            {
+                // The first is the one that becomes the tenant: the role is not there, or not this login's to become.
+                error.kind =
+                    if self.failed_after == 0 { QueryErrorKind::Gone } else { QueryErrorKind::TimeZone };
             }
             return Err(error);
         }
@@ -54,14 +69,16 @@ impl Answer {
     }
 }
 
-/// Reads the answer to a request of some statements; with `in_parts` only the start of a long one, whose body and end
-/// are still to be read. No other error than of the connection: it cannot be used after one.
-pub(super) async fn read(wire: &mut Wire, statements: u32, in_parts: bool) -> Result<Answer, LinkError> {
-    let mut answer = Answer::default();
+/// Reads the answer to a request; with `in_parts` only the start of a long one, whose body and end are still to be
+/// read. No other error than of the connection: it cannot be used after one.
+pub(super) async fn read(wire: &mut Wire, expected: Expected) -> Result<Answer, LinkError> {
+    let Expected { before, after, in_parts } = expected;
+    let statements = before + 1 + after;
+    let mut answer = Answer { before, ..Answer::default() };
     let mut completed = 0;
     loop {
         if in_parts
-            && completed + 1 == statements
+            && completed == before
             && answer.row.is_none()
             && let Some(long) = wire.long_row(LONG).await?
         {
@@ -74,7 +91,7 @@ pub(super) async fn read(wire: &mut Wire, statements: u32, in_parts: bool) -> Re
             Message::ParseComplete => answer.parsed += 1,
             Message::BindComplete | Message::CloseComplete => {}
             Message::DataRow(row) => {
-                if completed + 1 == statements && answer.row.is_none() {
+                if completed == before && answer.row.is_none() {
                     answer.row = Some(read_row(&row));
                 }
             }
@@ -85,7 +102,7 @@ pub(super) async fn read(wire: &mut Wire, statements: u32, in_parts: bool) -> Re
                     return Err(error.into());
                 }
                 if answer.error.is_none() {
-                    answer.at_opening = completed + 1 < statements;
+                    answer.failed_after = completed;
                     answer.error = Some(error);
                 }
             }

@@ -15,9 +15,9 @@ use tenantry_domain::names::ObjectName;
 
 use super::{
     Access, ConnectError, ConnectOptions, LinkError, LoginTarget, QueryErrorKind, QueryRow, TenantQueryError,
-    answer::{self, Answer},
+    answer::{self, Answer, Expected},
     login::Session,
-    request::{self, Openings, Statement},
+    request::{self, Extras, Openings, Statement},
     statements::Statements,
 };
 
@@ -43,9 +43,7 @@ pub struct TenantConnection {
 struct Asked {
     /// The reset of the session comes first.
     resets: bool,
-    statements: u32,
-    /// Of a long row the start is enough.
-    in_parts: bool,
+    expected: Expected,
 }
 
 /// How long the server has to stop a statement itself, which leaves the connection usable.
@@ -101,7 +99,19 @@ impl TenantConnection {
         statement: &str,
         params: &[Option<String>],
     ) -> Result<QueryRow, TenantQueryError> {
-        self.query(tenant, access, Statement { sql: statement, params }, false).await
+        self.query(tenant, access, Extras::default(), Statement { sql: statement, params }, false).await
+    }
+
+    /// As [`Self::query_one_text`], in a transaction that does more.
+    pub async fn query_one_text_with(
+        &mut self,
+        tenant: &ObjectName,
+        access: Access,
+        extras: Extras<'_>,
+        statement: &str,
+        params: &[Option<String>],
+    ) -> Result<QueryRow, TenantQueryError> {
+        self.query(tenant, access, extras, Statement { sql: statement, params }, false).await
     }
 
     /// As [`Self::query_one_text`], for a statement that writes nothing: of a row with a long body only the start. Where
@@ -112,7 +122,8 @@ impl TenantConnection {
         statement: &str,
         params: &[Option<String>],
     ) -> Result<QueryRow, TenantQueryError> {
-        self.query(tenant, Access::ReadOnly, Statement { sql: statement, params }, true).await
+        let statement = Statement { sql: statement, params };
+        self.query(tenant, Access::ReadOnly, Extras::default(), statement, true).await
     }
 
     /// The next part of a body; none at its end, when the connection can be used again.
@@ -141,6 +152,7 @@ impl TenantConnection {
         &mut self,
         tenant: &ObjectName,
         access: Access,
+        extras: Extras<'_>,
         statement: Statement<'_>,
         in_parts: bool,
     ) -> Result<QueryRow, TenantQueryError> {
@@ -150,7 +162,7 @@ impl TenantConnection {
         if !self.touched.contains(tenant) {
             self.touched.insert(tenant.clone());
         }
-        let row = self.ask(tenant, access, statement, in_parts).await;
+        let row = self.ask(tenant, access, extras, statement, in_parts).await;
         row.inspect_err(|error| {
             self.statements.forget(tenant, statement.sql);
             if error.kind == QueryErrorKind::NotReset {
@@ -163,6 +175,7 @@ impl TenantConnection {
         &mut self,
         tenant: &ObjectName,
         access: Access,
+        extras: Extras<'_>,
         statement: Statement<'_>,
         in_parts: bool,
     ) -> Result<QueryRow, TenantQueryError> {
@@ -180,8 +193,15 @@ impl TenantConnection {
         let written = written
             .and_then(|()| request::close(self.statements.dropped(), out))
             .and_then(|()| request::open(tenant, access, &mut self.openings, out))
-            .and_then(|()| request::run(statement, &plan, out));
-        let answer = self.exchange(written, Asked { resets, statements: 2, in_parts }).await?;
+            .and_then(|()| extras.timezone.map_or(Ok(()), |name| request::set_timezone(name, out)))
+            .and_then(|()| request::run(statement, &plan, out))
+            .and_then(|()| if extras.rollback { request::roll_back(out) } else { Ok(()) });
+        let expected = Expected {
+            before: 1 + u32::from(extras.timezone.is_some()),
+            after: u32::from(extras.rollback),
+            in_parts,
+        };
+        let answer = self.exchange(written, Asked { resets, expected }).await?;
         // The opening comes first: if anything was parsed, it was.
         *self.openings.prepared(access) |= answer.parsed > 0;
         answer.into_row()
@@ -203,7 +223,7 @@ impl TenantConnection {
             {
                 return Ok(Err(error));
             }
-            answer::read(wire, asked.statements, asked.in_parts).await.map(Ok)
+            answer::read(wire, asked.expected).await.map(Ok)
         };
         let Ok(answer) = tokio::time::timeout(self.patience, answer).await else {
             // Closed, and cancelled, when it is dropped.
@@ -276,7 +296,7 @@ impl TenantConnection {
     async fn run_alone(&mut self, sql: &str, params: &[Option<String>], plan: &Plan) -> String {
         let written = request::run(Statement { sql, params }, plan, &mut self.session.wire.outgoing);
         let row = self
-            .exchange(written, Asked { resets: false, statements: 1, in_parts: false })
+            .exchange(written, Asked { resets: false, expected: Expected::default() })
             .await
             .unwrap()
             .into_row()

@@ -96,6 +96,8 @@ pub enum QueryErrorKind {
     Connection,
     /// What another tenant left on the connection could not be taken away; nothing was done.
     NotReset,
+    /// There is no such time zone; nothing was done.
+    TimeZone,
     /// Ours.
     Internal,
 }
@@ -111,6 +113,7 @@ impl QueryErrorKind {
             Self::Busy => "busy",
             Self::Connection => "connection",
             Self::NotReset => "not_reset",
+            Self::TimeZone => "time_zone",
             Self::Internal => "internal",
         }
     }
@@ -133,8 +136,15 @@ impl QueryErrorKind {
             "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Self::Connection,
             _ => match code.get(..2) {
                 // 21: a row that an upsert would write twice. 54: a value too long for an index or a text search.
-                Some("21" | "22" | "23" | "44" | "54") => Self::Data,
+                // 38, P0: what PL/pgSQL says of an app's function.
+                Some("21" | "22" | "23" | "38" | "44" | "54" | "P0") => Self::Data,
                 Some("08") => Self::Connection,
+                // What an app's functions raise.
+                Some(class)
+                    if class.starts_with(|c: char| matches!(c, '6'..='9' | 'I'..='Z')) && class != "XX" =>
+                {
+                    Self::Data
+                }
                 _ => Self::Internal,
             },
         }
@@ -226,6 +236,9 @@ mod tests {
             ("42704", Kind::Gone),
             ("42601", Kind::Internal),
             ("XX000", Kind::Internal),
+            ("PT402", Kind::Data),
+            ("PGRST", Kind::Data),
+            ("P0002", Kind::Data),
         ] {
             assert_eq!(Kind::of(code, true), kind, "{code}");
         }

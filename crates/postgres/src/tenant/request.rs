@@ -131,6 +131,34 @@ pub(super) fn open(
     frontend::execute("", 0, out)
 }
 
+/// What a transaction does besides, each a statement of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extras<'a> {
+    /// In which time zone times are written; an unknown one is [`QueryErrorKind::TimeZone`](super::QueryErrorKind).
+    pub timezone: Option<&'a str>,
+    /// Nothing of it stays.
+    pub rollback: bool,
+}
+
+/// Sets the time zone until the transaction ends.
+pub(super) fn set_timezone(name: &str, out: &mut BytesMut) -> io::Result<()> {
+    frontend::parse("", "SELECT pg_catalog.set_config('timezone', $1, true)", [TEXT], out)?;
+    bind("", [name], put, out)?;
+    frontend::execute("", 0, out)
+}
+
+fn put(text: &str, out: &mut BytesMut) -> IsNull {
+    out.put_slice(text.as_bytes());
+    IsNull::No
+}
+
+/// Undoes what the transaction did so far.
+pub(super) fn roll_back(out: &mut BytesMut) -> io::Result<()> {
+    frontend::parse("", "ROLLBACK", [], out)?;
+    bind::<()>("", [], |(), _| IsNull::Yes, out)?;
+    frontend::execute("", 0, out)
+}
+
 /// Runs a statement as it was planned.
 pub(super) fn run(statement: Statement<'_>, plan: &Plan, out: &mut BytesMut) -> io::Result<()> {
     let name = match plan {
@@ -143,13 +171,7 @@ pub(super) fn run(statement: Statement<'_>, plan: &Plan, out: &mut BytesMut) -> 
     bind(
         name,
         statement.params,
-        |param, out| match param {
-            Some(text) => {
-                out.put_slice(text.as_bytes());
-                IsNull::No
-            }
-            None => IsNull::Yes,
-        },
+        |param, out| param.as_ref().map_or(IsNull::Yes, |text| put(text, out)),
         out,
     )?;
     frontend::execute("", 0, out)

@@ -1,10 +1,23 @@
 WITH target AS (
     SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname = CAST($1 AS text)
 ), relation AS (
-    SELECT c.oid, c.relname, c.relkind
+    SELECT c.oid, c.relname, c.relkind, c.reltype
     FROM pg_catalog.pg_class c JOIN target ON c.relnamespace = target.oid
     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
       AND NOT pg_catalog.starts_with(CAST(c.relname AS text), 'tenantry_')
+), function AS (
+    -- What a client can call: no triggers, no aggregates, nothing of an extension, nothing of ours.
+    SELECT p.oid, p.proname, p.proretset, p.provolatile, p.prorettype, p.prorows, p.pronargs, p.pronargdefaults,
+        p.proargnames, p.proargmodes, coalesce(p.proallargtypes, CAST(p.proargtypes AS oid[])) AS types,
+        coalesce(p.proargmodes && CAST(ARRAY['t', 'b', 'o'] AS "char"[]), false) AS has_columns,
+        t.typtype = 'c' AS is_row, t.typrelid
+    FROM pg_catalog.pg_proc p JOIN target ON p.pronamespace = target.oid
+    JOIN pg_catalog.pg_type t ON t.oid = p.prorettype
+    WHERE p.prokind = 'f' AND NOT pg_catalog.starts_with(CAST(p.proname AS text), 'tenantry_')
+      AND (t.typtype <> 'p' OR t.typname IN ('void', 'record'))
+      AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.deptype = 'e' AND d.objid = p.oid
+          AND d.classid = CAST('pg_catalog.pg_proc' AS regclass))
 ), named_type AS NOT MATERIALIZED (
     -- Inlined, because a database of many tenants has hundreds of thousands of types.
     -- A type of the tenant's own schema carries no schema: one tenant's catalog serves all tenants of its version.
@@ -14,28 +27,47 @@ WITH target AS (
         'schema', n.nspname,
         'name', CASE n.nspname WHEN 'pg_catalog' THEN pg_catalog.format_type(t.oid, -1) ELSE t.typname END,
         'family', t.typname,
-        'array', t.typcategory = 'A') AS definition
+        'array', t.typcategory = 'A',
+        'row', t.typtype = 'c',
+        'bytes', CAST('pg_catalog.bytea' AS regtype) IN (t.oid, t.typbasetype),
+        'labels', (SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder)
+            FROM pg_catalog.pg_enum e WHERE t.typtype = 'e' AND e.enumtypid = t.oid)) AS definition
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+), attribute AS (
+    -- Columns of relations and of the composite types that functions return, and functions' OUT parameters.
+    SELECT a.attrelid AS owner, a.attnum AS number, a.attname AS name, a.atttypid AS type, a.atttypmod AS typmod,
+        NOT a.attnotnull AS nullable, a.atthasdef OR a.attidentity <> '' AS has_default,
+        a.attgenerated <> '' OR a.attidentity = 'a' AS generated,
+        pg_catalog.col_description(a.attrelid, a.attnum) AS comment
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid IN (SELECT r.oid FROM relation r UNION SELECT f.typrelid FROM function f WHERE f.is_row)
+      AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT f.oid, CAST(o.number AS int2), coalesce(nullif(f.proargnames[o.number], ''), 'column' || o.number), o.type, -1,
+        true, false, false, NULL
+    FROM function f, pg_catalog.unnest(f.types) WITH ORDINALITY AS o(type, number)
+    WHERE f.has_columns AND f.proargmodes[o.number] IN ('t', 'b', 'o')
 ), columns AS (
-    SELECT a.attrelid, pg_catalog.json_agg(pg_catalog.json_build_object(
-        'name', a.attname,
-        'type', (SELECT y.definition FROM named_type y WHERE y.oid = a.atttypid),
+    SELECT a.owner, pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', a.name,
+        'number', a.number,
+        'type', (SELECT y.definition FROM named_type y WHERE y.oid = a.type),
         'base', (
             -- A domain may be over a domain.
             WITH RECURSIVE layer AS (
-                SELECT t.oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
+                SELECT t.oid, t.typtype, t.typbasetype FROM pg_catalog.pg_type t WHERE t.oid = a.type
                 UNION ALL
                 SELECT t.oid, t.typtype, t.typbasetype
                 FROM layer l JOIN pg_catalog.pg_type t ON t.oid = l.typbasetype WHERE l.typtype = 'd'
             )
             SELECT y.definition FROM layer l JOIN named_type y ON y.oid = l.oid WHERE l.typtype <> 'd'),
-        'full_type', pg_catalog.format_type(a.atttypid, a.atttypmod),
-        'nullable', NOT a.attnotnull,
-        'has_default', a.atthasdef OR a.attidentity <> '',
-        'generated', a.attgenerated <> '' OR a.attidentity = 'a') ORDER BY a.attnum) AS list
-    FROM relation r
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
-    GROUP BY a.attrelid
+        'full_type', pg_catalog.format_type(a.type, a.typmod),
+        'nullable', a.nullable,
+        'has_default', a.has_default,
+        'generated', a.generated,
+        'comment', a.comment) ORDER BY a.number) AS list
+    FROM attribute a
+    GROUP BY a.owner
 ), uniques AS (
     SELECT i.indrelid, i.indisprimary, (
         SELECT pg_catalog.json_agg(a.attname ORDER BY k.position)
@@ -59,15 +91,50 @@ WITH target AS (
     JOIN relation f ON f.oid = k.confrelid
     WHERE k.contype = 'f'
     GROUP BY k.conrelid
+), arguments AS (
+    SELECT f.oid, pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', coalesce(f.proargnames[a.number], ''),
+        'type', (SELECT y.definition FROM named_type y WHERE y.oid = a.type),
+        'full_type', pg_catalog.format_type(a.type, -1),
+        'variadic', coalesce(f.proargmodes[a.number] = 'v', false),
+        'optional', a.place > f.pronargs - f.pronargdefaults) ORDER BY a.number) AS list
+    FROM function f, LATERAL (
+        SELECT i.type, i.number, pg_catalog.row_number() OVER (ORDER BY i.number) AS place
+        FROM pg_catalog.unnest(f.types) WITH ORDINALITY AS i(type, number)
+        WHERE coalesce(f.proargmodes[i.number] IN ('i', 'b', 'v'), true)) AS a
+    GROUP BY f.oid
 )
-SELECT CAST(pg_catalog.json_build_object('tables', coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
-    'name', r.relname,
-    'kind', r.relkind,
-    'writable', CASE WHEN r.relkind = 'm' THEN 0 ELSE pg_catalog.pg_relation_is_updatable(r.oid, true) END,
-    'columns', coalesce(c.list, '[]'),
-    'primary_key', coalesce((SELECT u.names FROM uniques u WHERE u.indrelid = r.oid AND u.indisprimary), '[]'),
-    'uniques', coalesce((SELECT pg_catalog.json_agg(u.names) FROM uniques u WHERE u.indrelid = r.oid AND NOT u.indisprimary), '[]'),
-    'foreign_keys', coalesce(k.list, '[]')) ORDER BY r.relname), '[]')) AS text) AS catalog
-FROM relation r
-LEFT JOIN columns c ON c.attrelid = r.oid
-LEFT JOIN foreign_keys k ON k.conrelid = r.oid
+SELECT CAST(pg_catalog.json_build_object(
+    'tables', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', r.relname,
+        'oid', CAST(r.oid AS bigint),
+        'kind', r.relkind,
+        'comment', pg_catalog.obj_description(r.oid, 'pg_class'),
+        'writable', CASE WHEN r.relkind = 'm' THEN 0 ELSE pg_catalog.pg_relation_is_updatable(r.oid, true) END,
+        'columns', coalesce(c.list, '[]'),
+        'primary_key', coalesce((SELECT u.names FROM uniques u WHERE u.indrelid = r.oid AND u.indisprimary), '[]'),
+        'uniques', coalesce((SELECT pg_catalog.json_agg(u.names) FROM uniques u WHERE u.indrelid = r.oid AND NOT u.indisprimary), '[]'),
+        'foreign_keys', coalesce(k.list, '[]'),
+        -- How the view was parsed: it says which column of which relation each of its columns is.
+        'query', CASE WHEN r.relkind IN ('v', 'm') THEN (
+            SELECT CAST(w.ev_action AS text) FROM pg_catalog.pg_rewrite w WHERE w.ev_class = r.oid AND w.rulename = '_RETURN') END
+        ) ORDER BY r.relname), '[]')
+        FROM relation r
+        LEFT JOIN columns c ON c.owner = r.oid
+        LEFT JOIN foreign_keys k ON k.conrelid = r.oid),
+    'functions', (SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+        'name', f.proname,
+        'comment', pg_catalog.obj_description(f.oid, 'pg_proc'),
+        'volatility', f.provolatile,
+        'arguments', coalesce(a.list, '[]'),
+        'set', f.proretset,
+        'one_row', f.prorows = 1,
+        'table', (SELECT r.relname FROM relation r WHERE NOT f.has_columns AND r.reltype = f.prorettype),
+        'columns', CASE WHEN f.has_columns OR f.is_row THEN c.list END,
+        'returns', (SELECT y.definition FROM named_type y WHERE y.oid = f.prorettype),
+        'full_type', pg_catalog.format_type(f.prorettype, -1)
+        ) ORDER BY f.proname, f.oid), '[]')
+        FROM function f
+        LEFT JOIN arguments a ON a.oid = f.oid
+        LEFT JOIN columns c ON c.owner = CASE WHEN f.has_columns THEN f.oid WHEN f.is_row THEN f.typrelid END)
+    ) AS text) AS catalog

@@ -1,6 +1,6 @@
 //! Which tables can be embedded in which, worked out from foreign keys.
 
-use super::{Name, Table};
+use super::{Column, Name, Table, TableKind};
 
 /// Cardinality of a [`Relationship`] seen from the table that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,10 @@ pub enum RelationshipKind {
 #[derive(Debug)]
 pub struct Relationship {
     pub(crate) kind: RelationshipKind,
+    /// The foreign key's, or the function's name.
     pub(crate) constraint: Name,
+    /// A function of the row answers the rows; it has the constraint's place.
+    pub(crate) computed: bool,
     pub(crate) target: usize,
     target_name: Name,
     /// (column here, column there); with a junction, there is the junction.
@@ -35,8 +38,18 @@ pub(crate) struct Junction {
     pub(crate) constraint: Name,
     /// (column of the junction, column of the target).
     pub(crate) columns: Vec<(usize, usize)>,
-    /// A key of the junction covers both foreign keys. Others are only used when nothing else joins the tables.
+    /// A key of the junction covers both foreign keys: a pair is there once.
     pub(crate) strong: bool,
+    /// Others are only used when no better one joins the tables.
+    pub(crate) rank: Rank,
+}
+
+/// How good a junction is, the best last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Rank {
+    View,
+    Table,
+    TableOfPairs,
 }
 
 impl Relationship {
@@ -45,7 +58,7 @@ impl Relationship {
         self.kind
     }
 
-    /// The foreign key's constraint; of a junction, the one to this table.
+    /// The foreign key's constraint, of a junction the one to this table; or the function that computes it.
     pub fn constraint(&self) -> &str {
         self.constraint.plain()
     }
@@ -75,6 +88,7 @@ pub(super) fn connect(tables: &mut [Table], keys: &[ForeignKey]) {
         tables[key.from].relationships.push(Relationship {
             kind: RelationshipKind::ManyToOne,
             constraint: key.constraint.clone(),
+            computed: false,
             target: key.to,
             target_name,
             columns: key.columns.clone(),
@@ -85,6 +99,7 @@ pub(super) fn connect(tables: &mut [Table], keys: &[ForeignKey]) {
         tables[key.to].relationships.push(Relationship {
             kind: if unique { RelationshipKind::OneToOne } else { RelationshipKind::OneToMany },
             constraint: key.constraint.clone(),
+            computed: false,
             target: key.from,
             target_name: origin_name,
             columns: key.columns.iter().map(|(here, there)| (*there, *here)).collect(),
@@ -98,10 +113,12 @@ pub(super) fn connect(tables: &mut [Table], keys: &[ForeignKey]) {
                 continue;
             }
             let junction = &tables[near.from];
-            let strong = covered_by_a_key(junction, near, far);
+            let is_view = matches!(junction.kind, TableKind::View | TableKind::MaterializedView);
+            let strong = !is_view && covered_by_a_key(junction, near, far);
             let relationship = Relationship {
                 kind: RelationshipKind::ManyToMany,
                 constraint: near.constraint.clone(),
+                computed: false,
                 target: far.to,
                 target_name: tables[far.to].name.clone(),
                 columns: near.columns.iter().map(|(here, there)| (*there, *here)).collect(),
@@ -111,11 +128,47 @@ pub(super) fn connect(tables: &mut [Table], keys: &[ForeignKey]) {
                     constraint: far.constraint.clone(),
                     columns: far.columns.clone(),
                     strong,
+                    rank: match (is_view, strong) {
+                        (true, _) => Rank::View,
+                        (false, false) => Rank::Table,
+                        (false, true) => Rank::TableOfPairs,
+                    },
                 }),
                 to_itself: near.to == far.to,
             };
             tables[near.to].relationships.push(relationship);
         }
+    }
+}
+
+/// What a function of a table's row is to the table.
+pub(super) enum OfRow {
+    /// A column.
+    Column(Box<Column>),
+    /// Rows of another table, or of the same.
+    Rows { function: Name, target: usize, one: bool },
+    /// Nothing that a row of JSON can hold.
+    Unusable,
+}
+
+/// Gives a table what a function of its row computes. It has precedence over foreign keys of that name.
+pub(super) fn compute(tables: &mut [Table], table: usize, function: OfRow) {
+    match function {
+        OfRow::Column(column) => tables[table].computed.push(*column),
+        OfRow::Rows { function, target, one } => {
+            let target_name = tables[target].name.clone();
+            tables[table].relationships.push(Relationship {
+                kind: if one { RelationshipKind::ManyToOne } else { RelationshipKind::OneToMany },
+                constraint: function,
+                computed: true,
+                target,
+                target_name,
+                columns: Vec::new(),
+                junction: None,
+                to_itself: table == target,
+            });
+        }
+        OfRow::Unusable => {}
     }
 }
 

@@ -5,29 +5,46 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{
-    Catalog, CatalogError, Column, Family, Name, Table, TableKind, TypeName, camel_names, quote,
+    Argument, Catalog, CatalogError, Column, Family, Function, Name, Returns, Table, TableKind, TypeName,
+    Volatility, camel_names, quote,
     relationships::{self, ForeignKey},
+    view,
 };
 
-#[derive(Deserialize)]
-struct WireCatalog {
+/// What [`Catalog::INTROSPECTION_SQL`] answered, of which catalogs with and without some tables can be made.
+#[derive(Debug, Deserialize)]
+pub struct Introspection {
     tables: Vec<WireTable>,
+    #[serde(default)]
+    functions: Vec<WireFunction>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct WireTable {
     name: String,
+    #[serde(default)]
+    oid: u32,
     kind: String,
+    #[serde(default)]
+    comment: Option<String>,
     writable: u32,
     columns: Vec<WireColumn>,
     primary_key: Vec<String>,
     uniques: Vec<Vec<String>>,
     foreign_keys: Vec<WireForeignKey>,
+    /// A view's, as PostgreSQL keeps it.
+    #[serde(default)]
+    query: Option<String>,
+    /// What the view's columns are, read from its query.
+    #[serde(skip)]
+    origins: Vec<Option<view::Origin>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct WireColumn {
     name: String,
+    #[serde(default)]
+    number: i16,
     #[serde(rename = "type")]
     ty: WireType,
     base: WireType,
@@ -35,108 +52,329 @@ struct WireColumn {
     nullable: bool,
     has_default: bool,
     generated: bool,
+    #[serde(default)]
+    comment: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct WireType {
-    origin: Origin,
+    origin: TypeOrigin,
     schema: String,
     name: String,
     family: String,
     array: bool,
+    #[serde(default)]
+    row: bool,
+    #[serde(default)]
+    bytes: bool,
+    #[serde(default)]
+    labels: Option<Vec<String>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Origin {
+enum TypeOrigin {
     System,
     Own,
     Other,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 struct WireForeignKey {
     constraint: String,
     table: String,
     columns: Vec<(String, String)>,
 }
 
-pub(super) fn read(json: &str) -> Result<Catalog, CatalogError> {
-    let mut wire: WireCatalog = serde_json::from_str(json)?;
-    // The introspection leaves them out already; they must stay unreachable whatever wrote the JSON.
-    wire.tables.retain(|table| !table.name.starts_with("tenantry_"));
+#[derive(Debug, Deserialize)]
+struct WireFunction {
+    name: String,
+    comment: Option<String>,
+    volatility: String,
+    arguments: Vec<WireArgument>,
+    set: bool,
+    one_row: bool,
+    table: Option<String>,
+    columns: Option<Vec<WireColumn>>,
+    returns: WireType,
+    full_type: String,
+}
 
-    let names: Vec<&str> = wire.tables.iter().map(|table| table.name.as_str()).collect();
-    let camels = camel_names(&names);
-    let by_name: HashMap<String, usize> =
-        names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), at)).collect();
+#[derive(Debug, Deserialize)]
+struct WireArgument {
+    name: String,
+    #[serde(rename = "type")]
+    ty: WireType,
+    full_type: String,
+    variadic: bool,
+    optional: bool,
+}
 
-    let mut tables = Vec::with_capacity(wire.tables.len());
-    let mut by_alias = HashMap::new();
-    for (at, (table, camel)) in wire.tables.iter().zip(camels).enumerate() {
-        let table = read_table(table, &camel)?;
-        by_alias.insert(camel, at);
-        by_alias.entry(table.kebab.plain().to_owned()).or_insert(at);
-        tables.push(table);
+impl Introspection {
+    /// Reads the answer of [`Catalog::INTROSPECTION_SQL`].
+    ///
+    /// # Errors
+    /// [`CatalogError::Json`].
+    pub fn read(json: &str) -> Result<Self, CatalogError> {
+        let mut read: Self = serde_json::from_str(json)?;
+        // The introspection leaves them out already; they must stay unreachable whatever wrote the JSON.
+        read.tables.retain(|table| !table.name.starts_with("tenantry_"));
+        read.functions.retain(|function| !function.name.starts_with("tenantry_"));
+        for table in &mut read.tables {
+            // Long, and not needed any more.
+            if let Some(query) = table.query.take() {
+                table.origins = view::origins(&query);
+            }
+        }
+        Ok(read)
     }
 
-    let mut keys = Vec::new();
-    for (from, table) in wire.tables.iter().enumerate() {
-        for key in &table.foreign_keys {
-            let Some(&to) = by_name.get(&key.table) else { continue };
-            let mut columns = Vec::with_capacity(key.columns.len());
-            for (here, there) in &key.columns {
-                columns.push((index_of(&tables[from], here)?, index_of(&tables[to], there)?));
+    /// The catalog without these tables and functions, and without what leads to them.
+    ///
+    /// # Errors
+    /// [`CatalogError::UnlistedColumn`].
+    pub fn catalog(&self, without: &[String]) -> Result<Catalog, CatalogError> {
+        let wire: Vec<&WireTable> =
+            self.tables.iter().filter(|table| !without.contains(&table.name)).collect();
+        let names: Vec<&str> = wire.iter().map(|table| table.name.as_str()).collect();
+        let camels = camel_names(&names);
+        let by_name: HashMap<String, usize> =
+            names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), at)).collect();
+
+        let mut tables = Vec::with_capacity(wire.len());
+        let mut by_alias = HashMap::new();
+        for (at, (table, camel)) in wire.iter().zip(camels).enumerate() {
+            let table = read_table(table, &camel)?;
+            by_alias.insert(camel, at);
+            by_alias.entry(table.kebab.plain().to_owned()).or_insert(at);
+            tables.push(table);
+        }
+
+        let mut keys = Vec::new();
+        for (from, table) in wire.iter().enumerate() {
+            for key in &table.foreign_keys {
+                let Some(&to) = by_name.get(&key.table) else { continue };
+                let mut columns = Vec::with_capacity(key.columns.len());
+                for (here, there) in &key.columns {
+                    columns.push((index_of(&tables[from], here)?, index_of(&tables[to], there)?));
+                }
+                keys.push(ForeignKey { constraint: Name::new(&key.constraint), from, to, columns });
             }
-            keys.push(ForeignKey { constraint: Name::new(&key.constraint), from, to, columns });
+        }
+        let shown: Vec<Shown> = wire.iter().map(|table| shown(&wire, table)).collect();
+        show_keys(&mut tables, &mut keys, &shown);
+        relationships::connect(&mut tables, &keys);
+
+        let mut functions = Vec::new();
+        for function in self.functions.iter().filter(|function| !without.contains(&function.name)) {
+            match row_of(function, &by_name) {
+                Some(table) => {
+                    relationships::compute(&mut tables, table, function_of_row(function, &by_name));
+                }
+                None => functions.extend(read_function(function, &by_name)),
+            }
+        }
+        Ok(Catalog { tables, by_name, by_alias, functions })
+    }
+}
+
+/// Of each of a view's columns: the column that it shows, as places of a table and a column.
+type Shown = Vec<Option<(usize, usize)>>;
+
+/// Through other views, to the tables.
+fn shown(wire: &[&WireTable], view: &WireTable) -> Shown {
+    view.origins
+        .iter()
+        .map(|origin| {
+            let mut origin = (*origin)?;
+            // A view of a view of a view; PostgreSQL lets none show itself.
+            for _ in 0..wire.len() {
+                let (at, table) = wire.iter().enumerate().find(|(_, table)| table.oid == origin.0)?;
+                let column = table.columns.iter().position(|column| column.number == origin.1)?;
+                if table.origins.is_empty() {
+                    return Some((at, column));
+                }
+                origin = (*table.origins.get(column)?)?;
+            }
+            None
+        })
+        .collect()
+}
+
+/// Gives views the keys of the tables that they show, as far as they show all columns of them.
+fn show_keys(tables: &mut [Table], keys: &mut Vec<ForeignKey>, shown: &[Shown]) {
+    let place = |view: usize, table: usize, column: usize| {
+        shown[view].iter().position(|shown| *shown == Some((table, column)))
+    };
+    for view in 0..tables.len() {
+        let mut sources: Vec<usize> = shown[view].iter().flatten().map(|(table, _)| *table).collect();
+        sources.sort_unstable();
+        sources.dedup();
+        for source in sources {
+            let mapped = |key: &Vec<usize>| -> Option<Vec<usize>> {
+                key.iter().map(|column| place(view, source, *column)).collect()
+            };
+            let primary = mapped(&tables[source].primary_key).filter(|key| !key.is_empty());
+            let uniques: Vec<_> = tables[source].uniques.iter().filter_map(mapped).collect();
+            // Of several tables', the rows of a view are those of the first that has its key there.
+            if let Some(primary) = primary.filter(|_| tables[view].primary_key.is_empty()) {
+                tables[view].primary_key = primary;
+            }
+            tables[view].uniques.extend(uniques);
         }
     }
-    relationships::connect(&mut tables, &keys);
-    Ok(Catalog { tables, by_name, by_alias })
+    let of_tables = keys.len();
+    for at in 0..of_tables {
+        let (from, to) = (keys[at].from, keys[at].to);
+        let show = |table: usize, columns: Vec<usize>| -> Vec<(usize, Vec<usize>)> {
+            let views = (0..shown.len()).filter_map(|view| {
+                let columns: Option<Vec<usize>> =
+                    columns.iter().map(|column| place(view, table, *column)).collect();
+                Some((view, columns?))
+            });
+            views.chain([(table, columns.clone())]).collect()
+        };
+        let (here, there) = keys[at].columns.iter().copied().unzip();
+        let (froms, tos) = (show(from, here), show(to, there));
+        for (from_at, here) in &froms {
+            for (to_at, there) in &tos {
+                if (*from_at, *to_at) != (from, to) {
+                    keys.push(ForeignKey {
+                        constraint: keys[at].constraint.clone(),
+                        from: *from_at,
+                        to: *to_at,
+                        columns: here.iter().copied().zip(there.iter().copied()).collect(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The table whose row is the function's one argument: it computes a column or what is embedded.
+fn row_of(function: &WireFunction, tables: &HashMap<String, usize>) -> Option<usize> {
+    match function.arguments.as_slice() {
+        [one] if one.ty.row && matches!(one.ty.origin, TypeOrigin::Own) => tables.get(&one.ty.name).copied(),
+        _ => None,
+    }
+}
+
+fn function_of_row(function: &WireFunction, tables: &HashMap<String, usize>) -> relationships::OfRow {
+    let name = Name::new(&function.name);
+    match function.table.as_ref().and_then(|table| tables.get(table)) {
+        Some(&target) => {
+            relationships::OfRow::Rows { function: name, target, one: !function.set || function.one_row }
+        }
+        None if function.set || function.columns.is_some() || function.returns.name == "void" => {
+            relationships::OfRow::Unusable
+        }
+        None => {
+            let ty = read_type(&function.returns);
+            relationships::OfRow::Column(Box::new(Column {
+                camel: Name::new(&crate::json_case::camel(&function.name)),
+                name,
+                base: ty.clone(),
+                ty,
+                computed: true,
+                full_type: function.full_type.clone(),
+                nullable: true,
+                has_default: false,
+                generated: true,
+                comment: function.comment.clone(),
+            }))
+        }
+    }
+}
+
+/// None: a client cannot use what it returns.
+fn read_function(wire: &WireFunction, tables: &HashMap<String, usize>) -> Option<Function> {
+    let returns = match (&wire.table, &wire.columns) {
+        (Some(table), _) => match tables.get(table) {
+            Some(at) => Returns::Table(*at),
+            None => return None,
+        },
+        (None, Some(columns)) => {
+            let table = columns_of(&wire.name, &wire.name, TableKind::Result, columns);
+            Returns::Columns(Box::new(table))
+        }
+        (None, None) if wire.returns.family == "void" => Returns::Nothing,
+        // A record of which nobody knows the columns.
+        (None, None) if wire.returns.family == "record" => return None,
+        (None, None) => Returns::Value(read_type(&wire.returns)),
+    };
+    let arguments = wire.arguments.iter().map(|argument| Argument {
+        name: Name::new(&argument.name),
+        camel: Name::new(&crate::json_case::camel(&argument.name)),
+        ty: read_type(&argument.ty),
+        variadic: argument.variadic,
+        optional: argument.optional,
+        full_type: argument.full_type.clone(),
+    });
+    Some(Function {
+        name: Name::new(&wire.name),
+        volatility: match wire.volatility.as_str() {
+            "i" => Volatility::Immutable,
+            "s" => Volatility::Stable,
+            _ => Volatility::Volatile,
+        },
+        arguments: arguments.collect(),
+        returns,
+        set: wire.set,
+        full_type: wire.full_type.clone(),
+        comment: wire.comment.clone(),
+    })
 }
 
 fn read_table(wire: &WireTable, camel: &str) -> Result<Table, CatalogError> {
-    let names: Vec<&str> = wire.columns.iter().map(|column| column.name.as_str()).collect();
-    let camels = camel_names(&names);
-    let columns: Vec<Column> = wire
-        .columns
-        .iter()
-        .zip(&camels)
-        .map(|(column, camel)| Column {
-            name: Name::new(&column.name),
-            camel: Name::new(camel),
-            ty: read_type(&column.ty),
-            base: read_type(&column.base),
-            full_type: column.full_type.clone(),
-            nullable: column.nullable,
-            has_default: column.has_default,
-            generated: column.generated,
-        })
-        .collect();
-    let mut table = Table {
-        name: Name::new(&wire.name),
-        camel: Name::new(camel),
-        kebab: Name::new(&wire.name.replace('_', "-")),
-        kind: match wire.kind.as_str() {
-            "r" => TableKind::Table,
-            "p" => TableKind::Partitioned,
-            "m" => TableKind::MaterializedView,
-            _ => TableKind::View,
-        },
-        // The bits of pg_relation_is_updatable: 1 << CMD_UPDATE, CMD_INSERT, CMD_DELETE.
-        updatable: wire.writable & 4 != 0,
-        insertable: wire.writable & 8 != 0,
-        deletable: wire.writable & 16 != 0,
-        by_name: names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), at)).collect(),
-        by_camel: camels.into_iter().enumerate().map(|(at, name)| (name, at)).collect(),
-        columns,
-        primary_key: Vec::new(),
-        uniques: Vec::new(),
-        relationships: Vec::new(),
+    let kind = match wire.kind.as_str() {
+        "r" => TableKind::Table,
+        "p" => TableKind::Partitioned,
+        "m" => TableKind::MaterializedView,
+        _ => TableKind::View,
     };
+    let mut table = columns_of(&wire.name, camel, kind, &wire.columns);
+    table.insertable = wire.writable & 8 != 0;
+    table.updatable = wire.writable & 4 != 0;
+    table.deletable = wire.writable & 16 != 0;
+    table.comment.clone_from(&wire.comment);
     table.primary_key = indexes_of(&table, &wire.primary_key)?;
     table.uniques = wire.uniques.iter().map(|names| indexes_of(&table, names)).collect::<Result<_, _>>()?;
     Ok(table)
+}
+
+/// A table of columns and nothing else.
+fn columns_of(name: &str, camel: &str, kind: TableKind, wire: &[WireColumn]) -> Table {
+    let names: Vec<&str> = wire.iter().map(|column| column.name.as_str()).collect();
+    let camels = camel_names(&names);
+    let columns = wire.iter().zip(&camels).map(|(column, camel)| Column {
+        name: Name::new(&column.name),
+        camel: Name::new(camel),
+        ty: read_type(&column.ty),
+        base: read_type(&column.base),
+        computed: false,
+        full_type: column.full_type.clone(),
+        nullable: column.nullable,
+        has_default: column.has_default,
+        generated: column.generated,
+        comment: column.comment.clone(),
+    });
+    Table {
+        name: Name::new(name),
+        camel: Name::new(camel),
+        kebab: Name::new(&name.replace('_', "-")),
+        kind,
+        insertable: false,
+        updatable: false,
+        deletable: false,
+        columns: columns.collect(),
+        by_name: names.iter().enumerate().map(|(at, name)| ((*name).to_owned(), at)).collect(),
+        by_camel: camels.into_iter().enumerate().map(|(at, name)| (name, at)).collect(),
+        primary_key: Vec::new(),
+        uniques: Vec::new(),
+        computed: Vec::new(),
+        comment: None,
+        relationships: Vec::new(),
+    }
 }
 
 fn indexes_of(table: &Table, names: &[String]) -> Result<Vec<usize>, CatalogError> {
@@ -153,16 +391,23 @@ fn index_of(table: &Table, name: &str) -> Result<usize, CatalogError> {
 fn read_type(wire: &WireType) -> TypeName {
     let (own, sql) = match wire.origin {
         // format_type's text: PostgreSQL's own spelling, quoted where it must be.
-        Origin::System => (false, wire.name.clone()),
-        Origin::Own => (true, quote(&wire.name)),
-        Origin::Other => (false, format!("{}.{}", quote(&wire.schema), quote(&wire.name))),
+        TypeOrigin::System => (false, wire.name.clone()),
+        TypeOrigin::Own => (true, quote(&wire.name)),
+        TypeOrigin::Other => (false, format!("{}.{}", quote(&wire.schema), quote(&wire.name))),
     };
     let family = match (&wire.origin, wire.family.as_str()) {
         _ if wire.array => Family::Array,
-        (Origin::System, "json") => Family::Json,
-        (Origin::System, "jsonb") => Family::Jsonb,
-        (Origin::System, "tsvector") => Family::TsVector,
+        (TypeOrigin::System, "json") => Family::Json,
+        (TypeOrigin::System, "jsonb") => Family::Jsonb,
+        (TypeOrigin::System, "tsvector") => Family::TsVector,
         _ => Family::Other,
     };
-    TypeName { own, sql: sql.into(), family }
+    TypeName {
+        own,
+        sql: sql.into(),
+        family,
+        name: wire.family.as_str().into(),
+        bytes: wire.bytes,
+        labels: wire.labels.clone().map(Vec::into_boxed_slice),
+    }
 }

@@ -1,7 +1,5 @@
 //! Filters and order as SQL.
 
-use std::borrow::Cow;
-
 use super::{
     scope::Scope,
     writer::{Alias, Writer},
@@ -72,7 +70,7 @@ fn one(w: &mut Writer, subject: Subject<'_, '_, '_>, condition: &Condition<'_>) 
                     Operation::Is("NOT NULL") => *negated,
                     _ => {
                         let detail = "an embedding can only be asked is.null or not.is.null";
-                        return Err(QueryError::bad("bad_filter", detail).field(&field.name));
+                        return Err(QueryError::bad("bad_embedding_filter", detail).field(&field.name));
                     }
                 };
                 w.raw(if missing { "NOT EXISTS (SELECT 1" } else { "EXISTS (SELECT 1" });
@@ -191,21 +189,15 @@ fn filter(
 /// A column, or a place in it. `comparable` makes the result of a path one that has operators: jsonb, never json.
 pub(crate) fn value(w: &mut Writer, alias: Alias, column: &Column, path: &[Step<'_>], comparable: bool) {
     if path.is_empty() && !(comparable && column.base.family == Family::Json) {
-        w.column(alias, &column.name);
+        w.value_of(alias, column);
         return;
     }
     w.raw("(");
     match column.base.family {
-        Family::Jsonb => {
-            w.column(alias, &column.name);
-        }
-        Family::Json if !comparable => {
-            w.column(alias, &column.name);
-        }
-        _ => {
-            w.raw("pg_catalog.to_jsonb(").column(alias, &column.name).raw(")");
-        }
-    }
+        Family::Jsonb => w.value_of(alias, column),
+        Family::Json if !comparable => w.value_of(alias, column),
+        _ => w.raw("pg_catalog.to_jsonb(").value_of(alias, column).raw(")"),
+    };
     for step in path {
         w.raw(if step.as_text { " ->> " } else { " -> " });
         match &step.operand {
@@ -217,15 +209,16 @@ pub(crate) fn value(w: &mut Writer, alias: Alias, column: &Column, path: &[Step<
 }
 
 /// `{"a","b\"c"}`: always quoted, so that no value reads as NULL or as structure.
-fn array_literal(values: &[Cow<'_, str>]) -> String {
-    let mut out = String::with_capacity(2 + values.iter().map(|value| value.len() + 3).sum::<usize>());
+pub(super) fn array_literal<T: AsRef<str>>(values: &[T]) -> String {
+    let mut out =
+        String::with_capacity(2 + values.iter().map(|value| value.as_ref().len() + 3).sum::<usize>());
     out.push('{');
     for (at, value) in values.iter().enumerate() {
         if at > 0 {
             out.push(',');
         }
         out.push('"');
-        for c in value.chars() {
+        for c in value.as_ref().chars() {
             if matches!(c, '"' | '\\') {
                 out.push('\\');
             }
@@ -256,7 +249,7 @@ pub(crate) fn order(
                 .ok_or_else(|| {
                     let label = excerpt(label);
                     let detail = format!("'{label}' is not an embedded object; ordering by a related table needs {label}(...) in select, to one row");
-                    QueryError::bad("bad_order", detail).field(label)
+                    QueryError::bad("bad_related_order", detail).field(label)
                 })?;
             let table = embedded.scope.table;
             let column =

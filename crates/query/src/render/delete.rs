@@ -13,7 +13,7 @@ pub(crate) fn delete(
     table: &Table,
     level: &Level<'_>,
     id: Option<&str>,
-    answer: Answer,
+    answer: Answer<'_>,
 ) -> Result<(), QueryError> {
     let alias = w.alias();
     w.raw("WITH written AS (DELETE FROM ").table(table).raw(" AS ").table_alias(alias);

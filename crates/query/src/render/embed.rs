@@ -6,8 +6,10 @@ use super::{
     scope::Scope,
     writer::{Alias, Writer},
 };
+use serde_json::{Value, json};
+
 use crate::{
-    catalog::{Name, Relationship, RelationshipKind, Table},
+    catalog::{Name, Rank, Relationship, RelationshipKind, Table},
     error::{QueryError, excerpt},
     json_case::JsonCase,
     request::select::Embed,
@@ -28,11 +30,6 @@ pub(super) fn prepare<'c, 'q>(
     embed: &'q Embed<'q>,
 ) -> Result<Embedded<'c, 'q>, QueryError> {
     let (relationship, name) = resolve(context, table, embed)?;
-    if embed.spread && !relationship.to_one() {
-        let detail =
-            format!("'{}' is to many; only an embedding to one row can be spread", excerpt(&embed.name));
-        return Err(QueryError::bad("bad_select", detail).field(&embed.name));
-    }
     let target = context.catalog.table_at(relationship.target);
     let scope = Scope::embedded(w, context, target, &embed.level, |w, alias| {
         join(w, context, relationship, table, target, parent, alias);
@@ -51,6 +48,16 @@ fn join(
     parent: Alias,
     alias: Alias,
 ) {
+    if relationship.computed {
+        w.raw(" FROM ")
+            .function(&relationship.constraint)
+            .raw("(")
+            .row(parent)
+            .raw(") AS ")
+            .table_alias(alias);
+        w.raw(" WHERE true");
+        return;
+    }
     w.raw(" FROM ").table(target).raw(" AS ").table_alias(alias);
     let mut word = " WHERE ";
     if let Some(junction) = &relationship.junction {
@@ -94,12 +101,15 @@ fn resolve<'c>(
         .iter()
         .filter_map(|rel| Some((rel, matches(context, table, rel, embed)?)))
         .collect();
+    if found.iter().any(|(rel, _)| rel.computed) {
+        found.retain(|(rel, _)| rel.computed);
+    }
     if found.len() > 1 {
         // A table that merely holds two keys joins them only when nothing better does.
-        let weak = |rel: &Relationship| rel.junction.as_ref().is_some_and(|junction| !junction.strong);
-        if found.iter().any(|(rel, _)| !weak(rel)) {
-            found.retain(|(rel, _)| !weak(rel));
-        }
+        let rank =
+            |rel: &Relationship| rel.junction.as_ref().map_or(Rank::TableOfPairs, |junction| junction.rank);
+        let best = found.iter().map(|(rel, _)| rank(rel)).max();
+        found.retain(|(rel, _)| Some(rank(rel)) == best);
     }
     match found.as_slice() {
         [one] => Ok(*one),
@@ -117,7 +127,17 @@ fn resolve<'c>(
                     excerpt(&embed.name)
                 ),
             };
-            Err(QueryError::bad("unknown_relationship", detail).field(&embed.name))
+            let details = format!(
+                "Searched for a foreign key relationship between '{}' and '{}'{} in the schema, but no matches were found.",
+                table.name(),
+                excerpt(&embed.name),
+                embed
+                    .hint
+                    .as_ref()
+                    .map(|hint| format!(" using the hint '{}'", excerpt(hint)))
+                    .unwrap_or_default(),
+            );
+            Err(QueryError::bad("unknown_relationship", detail).field(&embed.name).with_details(details))
         }
         several => {
             let hints: Vec<&str> = several
@@ -135,9 +155,54 @@ fn resolve<'c>(
                 several.len(),
                 hints.join(", ")
             );
-            Err(QueryError::new(300, "ambiguous_relationship", detail).field(&embed.name))
+            let candidates: Vec<Value> =
+                several.iter().map(|(rel, _)| candidate(context, table, rel)).collect();
+            let choices: Vec<String> = hints.iter().map(|hint| format!("'{name}!{hint}'")).collect();
+            Err(QueryError::new(300, "ambiguous_relationship", detail)
+                .field(&embed.name)
+                .with_details(candidates)
+                .with_hint(format!(
+                    "Try changing '{name}' to one of the following: {}. Find the desired relationship in the 'details' key.",
+                    choices.join(", ")
+                )))
         }
     }
+}
+
+/// One of several relationships, as `PostgREST` describes them.
+fn candidate(context: Context<'_>, table: &Table, rel: &Relationship) -> Value {
+    let target = context.catalog.table_at(rel.target);
+    let list = |columns: Vec<&str>| columns.join(", ");
+    let here = list(rel.columns.iter().map(|(here, _)| table.columns()[*here].name()).collect());
+    let cardinality = match rel.kind {
+        RelationshipKind::ManyToOne => "many-to-one",
+        RelationshipKind::OneToOne => "one-to-one",
+        RelationshipKind::OneToMany => "one-to-many",
+        RelationshipKind::ManyToMany => "many-to-many",
+    };
+    let relationship = match &rel.junction {
+        None => {
+            let there = list(rel.columns.iter().map(|(_, there)| target.columns()[*there].name()).collect());
+            format!("{} using {}({here}) and {}({there})", rel.constraint(), table.name(), target.name())
+        }
+        Some(junction) => {
+            let middle = context.catalog.table_at(junction.table);
+            let name = |at: usize| middle.columns()[at].name();
+            format!(
+                "{} using {}({}) and {}({})",
+                middle.name(),
+                rel.constraint(),
+                list(rel.columns.iter().map(|(_, there)| name(*there)).collect()),
+                junction.constraint.plain(),
+                list(junction.columns.iter().map(|(here, _)| name(*here)).collect()),
+            )
+        }
+    };
+    json!({
+        "cardinality": cardinality,
+        "relationship": relationship,
+        "embedding": format!("{} with {}", table.name(), target.name()),
+    })
 }
 
 fn matches<'c>(
@@ -147,6 +212,10 @@ fn matches<'c>(
     embed: &Embed<'_>,
 ) -> Option<&'c Name> {
     let target = context.catalog.table_at(rel.target);
+    if rel.computed {
+        let named = rel.constraint.plain() == embed.name && embed.hint.is_none();
+        return named.then_some(&rel.constraint);
+    }
     let as_table = table_name(context.case, target, &embed.name);
     let Some(hint) = embed.hint.as_deref() else {
         let by_key = || {

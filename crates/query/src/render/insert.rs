@@ -34,7 +34,7 @@ pub(crate) fn insert(
     table: &Table,
     level: &Level<'_>,
     insert: &Insert<'_>,
-    answer: Answer,
+    answer: Answer<'_>,
 ) -> Result<(), QueryError> {
     let body = insert.body;
     let any_keys = body.sets.first().map_or(&[][..], |set| &set.keys);
@@ -63,6 +63,13 @@ pub(crate) fn insert(
         }
     }
     let conflict = insert.on_conflict.map(|names| columns_of(context, table, names)).transpose()?;
+    // With a default for what an object leaves out, a duplicate gets the default too.
+    let mut replaced: Vec<&Column> = Vec::new();
+    for (column, _) in groups.iter().flat_map(|(columns, _)| columns).chain(listed.iter().flatten()) {
+        if !replaced.iter().any(|known| known.name == column.name) {
+            replaced.push(column);
+        }
+    }
 
     for (at, (columns, rows)) in groups.iter().enumerate() {
         w.raw(if at == 0 { "WITH written" } else { ", written" });
@@ -71,7 +78,22 @@ pub(crate) fn insert(
             w.raw(GROUPS[at]);
         }
         w.raw(" AS (");
-        one(w, context, table, insert, columns, rows.clone(), conflict.as_deref(), answer)?;
+        let own: Vec<&Column>;
+        let replaced = if insert.missing_default {
+            &replaced
+        } else {
+            own = columns.iter().map(|(column, _)| *column).collect();
+            &own
+        };
+        one(
+            w,
+            table,
+            insert,
+            columns,
+            rows.clone(),
+            &Conflict { on: conflict.as_deref(), replaced },
+            answer,
+        )?;
         w.raw(")");
     }
     if groups.len() > 1 {
@@ -90,16 +112,22 @@ pub(crate) fn insert(
 const GROUPS: [&str; 16] =
     ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"];
 
-#[expect(clippy::too_many_arguments, reason = "one INSERT's parts, given once")]
+/// What becomes of a row that is there already.
+struct Conflict<'a> {
+    /// The columns that say so; none: the primary key.
+    on: Option<&'a [Source<'a>]>,
+    /// The columns that get new values, those that say so excepted.
+    replaced: &'a [&'a Column],
+}
+
 fn one(
     w: &mut Writer,
-    context: Context<'_>,
     table: &Table,
     insert: &Insert<'_>,
     columns: &[Source<'_>],
     rows: String,
-    conflict: Option<&[Source<'_>]>,
-    answer: Answer,
+    conflict: &Conflict<'_>,
+    answer: Answer<'_>,
 ) -> Result<(), QueryError> {
     let alias = w.alias();
     w.raw("INSERT INTO ").table(table).raw(" AS ").table_alias(alias);
@@ -140,7 +168,7 @@ fn one(
         }
     }
     if let Some(resolution) = insert.resolution {
-        on_conflict(w, context, table, resolution, columns, conflict)?;
+        on_conflict(w, table, resolution, conflict)?;
     }
     written::returning(w, table, alias, answer);
     Ok(())
@@ -158,13 +186,11 @@ pub(super) fn record(w: &mut Writer, columns: &[Source<'_>], rows: String, is_ar
 
 fn on_conflict(
     w: &mut Writer,
-    _context: Context<'_>,
     table: &Table,
     resolution: Resolution,
-    columns: &[Source<'_>],
-    conflict: Option<&[Source<'_>]>,
+    conflict: &Conflict<'_>,
 ) -> Result<(), QueryError> {
-    let target: Vec<&Column> = match conflict {
+    let target: Vec<&Column> = match conflict.on {
         Some(conflict) => conflict.iter().map(|(column, _)| *column).collect(),
         None => table.primary_key().collect(),
     };
@@ -189,7 +215,7 @@ fn on_conflict(
     w.raw(" DO UPDATE SET ");
     let is_target = |column: &Column| target.iter().any(|key| key.name == column.name);
     let mut any = false;
-    for (column, _) in columns.iter().filter(|(column, _)| !is_target(column)) {
+    for column in conflict.replaced.iter().filter(|column| !is_target(column)) {
         w.raw(if any { ", " } else { "" }).name(&column.name).raw(" = EXCLUDED.").name(&column.name);
         any = true;
     }
@@ -211,7 +237,7 @@ pub(super) fn columns_of<'c>(
     for name in names {
         let at = table
             .column_index(context.case, name)
-            .ok_or_else(|| QueryError::unknown_column(table.name(), name))?;
+            .ok_or_else(|| QueryError::unknown_body_column(table.name(), name))?;
         if std::mem::replace(&mut seen[at], true) {
             let detail =
                 format!("'{}' is given twice, in two spellings; use one", table.columns()[at].name());

@@ -1,4 +1,4 @@
-//! The rows of a scope as JSON: keys, values, and the two ways to build an object of them.
+//! The rows of a scope as JSON: keys, values, and the ways to build an object of them.
 
 use super::{
     Context, condition,
@@ -7,9 +7,13 @@ use super::{
     writer::{Alias, Writer},
 };
 use crate::{
-    catalog::{Column, Name},
+    catalog::{Column, Family, Name},
     error::QueryError,
-    request::select::{Item, Operand, Step},
+    request::{
+        csv,
+        media::Format,
+        select::{Aggregate, Item, Operand, Step},
+    },
     response::TOO_LARGE_MARK,
 };
 
@@ -17,8 +21,20 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Key<'c, 'q> {
     Catalog(&'c Name),
+    /// An aggregate's name.
+    Ours(&'static str),
     /// The client's text: always a parameter.
     Bound(&'q str),
+}
+
+impl Key<'_, '_> {
+    fn text(&self) -> &str {
+        match self {
+            Self::Catalog(name) => name.plain(),
+            Self::Ours(name) => name,
+            Self::Bound(text) => text,
+        }
+    }
 }
 
 struct Output<'s, 'c, 'q> {
@@ -27,8 +43,19 @@ struct Output<'s, 'c, 'q> {
 }
 
 enum Value<'s, 'c, 'q> {
-    Field { alias: Alias, column: &'c Column, path: &'q [Step<'q>], cast: Option<&'static str> },
+    Field {
+        alias: Alias,
+        column: &'c Column,
+        path: &'q [Step<'q>],
+        cast: Option<&'static str>,
+    },
+    /// Of the rows of a group; of no value, `count()`.
+    Aggregate {
+        aggregate: Aggregate,
+        of: Option<Box<Value<'s, 'c, 'q>>>,
+    },
     Embed(&'s Embedded<'c, 'q>),
+    /// A value of another table's row, or an array of those of its rows.
     Spread(&'s Embedded<'c, 'q>, Box<Value<'s, 'c, 'q>>),
 }
 
@@ -41,6 +68,8 @@ enum Form {
     Object,
     /// As `Object`, with more pairs than a function takes arguments.
     ManyPairs,
+    /// Columns without names of their own: not JSON.
+    Columns,
 }
 
 /// PostgreSQL functions take at most 100 arguments.
@@ -57,27 +86,55 @@ pub(crate) enum Shape {
 }
 
 /// A scope's rows as JSON, in two halves because SQL says first what becomes of the rows: [`Page::json`] `FROM (`
-/// [`Page::select`] and the scope's `FROM`, order and window `) AS` page alias.
+/// [`Page::select`], the scope's `FROM`, [`Page::group`], order and window, [`Page::end`] `) AS` page alias.
 pub(crate) struct Page<'s, 'c, 'q> {
     alias: Alias,
     /// A row holds arrays of other tables' rows: how large it gets, only the running sum of all says in time.
     multiplies: bool,
+    /// A row of the answer is of a group of rows.
+    pub(crate) grouped: bool,
+    nulls_stripped: bool,
     form: Form,
     outputs: Vec<Output<'s, 'c, 'q>>,
 }
 
 impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
     /// Looks every name up.
-    pub(crate) fn new(context: Context<'c>, scope: &'s Scope<'c, 'q>) -> Result<Self, QueryError> {
+    pub(crate) fn new(
+        context: Context<'c>,
+        scope: &'s Scope<'c, 'q>,
+        format: &Format,
+    ) -> Result<Self, QueryError> {
         let outputs = outputs(context, scope)?;
-        let form = if outputs.iter().all(|output| matches!(output.key, Key::Catalog(_))) {
+        let grouped = outputs.iter().any(|output| matches!(output.value, Value::Aggregate { .. }));
+        if grouped && !context.aggregates {
+            let detail = "Use of aggregate functions is not allowed";
+            return Err(QueryError::bad("aggregates_disabled", detail));
+        }
+        let form = if !format.is_json() {
+            Form::Columns
+        } else if outputs.iter().all(|output| !matches!(output.key, Key::Bound(_))) {
             Form::Row
         } else if outputs.len() <= MAX_PAIRS {
             Form::Object
         } else {
             Form::ManyPairs
         };
-        Ok(Self { alias: scope.alias, multiplies: multiplies(scope), form, outputs })
+        if matches!(format, Format::Text | Format::Bytes) && outputs.len() != 1 {
+            let detail = format!(
+                "an answer of {} is made of one column; name it with select=",
+                if *format == Format::Text { "text/plain" } else { "application/octet-stream" }
+            );
+            return Err(QueryError::new(406, "not_acceptable", detail).field("accept"));
+        }
+        Ok(Self {
+            alias: scope.alias,
+            multiplies: multiplies(scope),
+            grouped,
+            nulls_stripped: format.nulls_stripped(),
+            form,
+            outputs,
+        })
     }
 
     /// The JSON of one row or of all of them.
@@ -101,12 +158,49 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         }
     }
 
+    /// The rows in a format that is not JSON, as text.
+    pub(crate) fn plain(&self, w: &mut Writer, format: &Format) {
+        match format {
+            Format::Csv => {
+                let names: Vec<String> =
+                    self.outputs.iter().map(|output| csv::field(output.key.text())).collect();
+                w.bind(format!("{}\n", names.join(",")));
+                // A row's text is CSV in parentheses, except that it doubles backslashes.
+                w.raw(r" || coalesce(pg_catalog.string_agg(pg_catalog.replace(pg_catalog.left(pg_catalog.substr(CAST(ROW(");
+                for at in 0..self.outputs.len() {
+                    w.raw(if at > 0 { ", " } else { "" }).page_alias(self.alias).raw(".").nth(at);
+                }
+                w.raw(r") AS text), 2), -1), E'\\\\', E'\\'), E'\n'), '')");
+            }
+            Format::Bytes if self.is_of_bytes() => {
+                w.raw("CAST(pg_catalog.string_agg(").page_alias(self.alias).raw(".").nth(0);
+                w.raw(", CAST('' AS bytea)) AS text)");
+            }
+            _ => {
+                w.raw("coalesce(pg_catalog.string_agg(CAST(").page_alias(self.alias).raw(".").nth(0);
+                w.raw(" AS text), ''), '')");
+            }
+        }
+    }
+
+    /// Whether [`Page::plain`] writes bytes as PostgreSQL does, in hexadecimal digits.
+    pub(crate) fn is_of_bytes(&self) -> bool {
+        matches!(
+            self.outputs.first().map(|output| &output.value),
+            Some(Value::Field { column, path: [], cast: None, .. }) if column.ty.bytes || column.base.bytes
+        )
+    }
+
     /// [`Page::json`] as text, or an error that undoes the write where it is longer than an answer may be.
-    pub(crate) fn text_within(&self, w: &mut Writer, context: Context<'_>, shape: Shape) {
+    pub(crate) fn text_within(&self, w: &mut Writer, context: Context<'_>, shape: Shape, format: &Format) {
         let text = |w: &mut Writer| {
-            w.raw("CAST(");
-            self.json(w, shape);
-            w.raw(" AS text)");
+            if format.is_json() {
+                w.raw("CAST(");
+                self.json(w, shape);
+                w.raw(" AS text)");
+            } else {
+                self.plain(w, format);
+            }
         };
         w.raw("CASE WHEN pg_catalog.octet_length(");
         text(w);
@@ -127,7 +221,7 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         shape: Shape,
         rows: impl FnOnce(&mut Writer) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        if !self.multiplies || shape != Shape::Array {
+        if !self.multiplies || shape != Shape::Array || self.form == Form::Columns {
             rows(w)?;
             w.raw(") AS ").page_alias(self.alias);
             return Ok(());
@@ -147,18 +241,26 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
     }
 
     fn row(&self, w: &mut Writer, as_json: bool) {
+        if self.nulls_stripped {
+            w.raw("pg_catalog.json_strip_nulls(");
+        }
         match self.form {
             // alias.* is the row even where a column is called like the alias.
-            Form::Row if as_json => w.raw("pg_catalog.row_to_json(").page_alias(self.alias).raw(".*)"),
-            Form::Row => w.page_alias(self.alias).raw(".*"),
+            Form::Row if as_json || self.nulls_stripped => {
+                w.raw("pg_catalog.row_to_json(").page_alias(self.alias).raw(".*)")
+            }
+            Form::Row | Form::Columns => w.page_alias(self.alias).raw(".*"),
             Form::Object | Form::ManyPairs => w.page_alias(self.alias).raw(".o"),
         };
+        if self.nulls_stripped {
+            w.raw(")");
+        }
     }
 
-    /// `SELECT list`, without FROM.
+    /// `SELECT list`, without FROM. Of groups that become objects the list is that of a subselect.
     pub(crate) fn select(&self, w: &mut Writer, context: Context<'_>) -> Result<(), QueryError> {
         let (open, between, close) = match self.form {
-            Form::Row => ("SELECT ", ", ", ""),
+            Form::Row | Form::Columns => return self.columns(w, context),
             Form::Object => ("SELECT pg_catalog.json_build_object(", ", ", ") AS o"),
             Form::ManyPairs => (
                 "SELECT (SELECT pg_catalog.json_object_agg(f.k, f.v) FROM (VALUES (",
@@ -169,28 +271,66 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         w.raw(open);
         for (at, output) in self.outputs.iter().enumerate() {
             w.raw(if at > 0 { between } else { "" });
-            match (self.form, output.key) {
-                (Form::Row, Key::Catalog(name)) => {
-                    output.value.write(w, context)?;
-                    if !output.value.is_named(name) {
-                        w.raw(" AS ").name(name);
-                    }
-                    continue;
-                }
-                (_, Key::Catalog(name)) => w.literal(name),
-                (_, Key::Bound(key)) => w.bind_cast(key, "text"),
+            match output.key {
+                Key::Catalog(name) => w.literal(name),
+                Key::Ours(name) => w.raw("'").raw(name).raw("'"),
+                Key::Bound(key) => w.bind_cast(key, "text"),
             };
-            if self.form == Form::ManyPairs {
-                w.raw(", pg_catalog.to_json(");
-                output.value.write(w, context)?;
-                w.raw(")");
+            w.raw(if self.form == Form::ManyPairs { ", pg_catalog.to_json(" } else { ", " });
+            if self.grouped {
+                w.page_alias(self.alias).raw(".").nth(at);
             } else {
-                w.raw(", ");
                 output.value.write(w, context)?;
             }
+            w.raw(if self.form == Form::ManyPairs { ")" } else { "" });
         }
         w.raw(close);
+        if self.grouped {
+            w.raw(" FROM (");
+            self.columns(w, context)?;
+        }
         Ok(())
+    }
+
+    fn columns(&self, w: &mut Writer, context: Context<'_>) -> Result<(), QueryError> {
+        w.raw("SELECT ");
+        for (at, output) in self.outputs.iter().enumerate() {
+            w.raw(if at > 0 { ", " } else { "" });
+            if self.grouped && output.value.is_json() {
+                // Only jsonb can be grouped by.
+                w.raw("CAST(");
+                output.value.write(w, context)?;
+                w.raw(" AS jsonb)");
+            } else {
+                output.value.write(w, context)?;
+            }
+            match output.key {
+                _ if self.form != Form::Row => w.raw(" AS ").nth(at),
+                Key::Catalog(name) if output.value.is_named(name) => w,
+                Key::Catalog(name) => w.raw(" AS ").name(name),
+                Key::Ours(name) => w.raw(" AS ").raw(name),
+                Key::Bound(_) => unreachable!("only the catalog's and our keys make a row"),
+            };
+        }
+        Ok(())
+    }
+
+    /// `GROUP BY`, after the scope's `FROM` and `WHERE`.
+    pub(crate) fn group(&self, w: &mut Writer) {
+        let keys = self.outputs.iter().enumerate();
+        let keys = keys.filter(|(_, output)| !matches!(output.value, Value::Aggregate { .. }));
+        if self.grouped {
+            for (nth, (at, _)) in keys.enumerate() {
+                w.raw(if nth == 0 { " GROUP BY " } else { ", " }).number(at + 1);
+            }
+        }
+    }
+
+    /// What stands after order and window.
+    pub(crate) fn end(&self, w: &mut Writer) {
+        if self.grouped && matches!(self.form, Form::Object | Form::ManyPairs) {
+            w.raw(") AS ").page_alias(self.alias);
+        }
     }
 }
 
@@ -198,7 +338,7 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
 fn embedded(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -> Result<(), QueryError> {
     let scope = &embedded.scope;
     let to_one = embedded.relationship.to_one();
-    let page = Page::new(context, scope)?;
+    let page = Page::new(context, scope, &Format::Json { nulls_stripped: false })?;
     let shape = if to_one { Shape::ToOne } else { Shape::Array };
     // Put together from texts, it is text.
     let is_text = page.multiplies && !to_one;
@@ -208,18 +348,32 @@ fn embedded(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -
     page.rows(w, context, shape, |w| {
         page.select(w, context)?;
         w.replay(&scope.from_where);
-        condition::order(w, context.case, scope, &scope.level.order)?;
-        if !to_one {
-            let limit =
-                scope.level.limit.map_or(context.limits.max_rows, |limit| limit.min(context.limits.max_rows));
-            w.raw(" LIMIT ").bind_cast(limit.to_string(), "bigint");
-        }
-        if let Some(offset) = scope.level.offset {
-            w.raw(" OFFSET ").bind_cast(offset.to_string(), "bigint");
-        }
+        page.group(w);
+        window(w, context, embedded)?;
+        page.end(w);
         Ok(())
     })?;
     w.raw(")");
+    Ok(())
+}
+
+/// Order, limit and offset of what is embedded.
+fn window(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -> Result<(), QueryError> {
+    let scope = &embedded.scope;
+    condition::order(w, context.case, scope, &scope.level.order)?;
+    if embedded.relationship.to_one() {
+        // A function that promises one row may answer more.
+        if embedded.relationship.computed {
+            w.raw(" LIMIT 1");
+        }
+    } else {
+        let limit =
+            scope.level.limit.map_or(context.limits.max_rows, |limit| limit.min(context.limits.max_rows));
+        w.raw(" LIMIT ").bind_cast(limit.to_string(), "bigint");
+    }
+    if let Some(offset) = scope.level.offset {
+        w.raw(" OFFSET ").bind_cast(offset.to_string(), "bigint");
+    }
     Ok(())
 }
 
@@ -228,7 +382,7 @@ fn multiplies(scope: &Scope<'_, '_>) -> bool {
     scope.embeds.iter().any(|embedded| !embedded.relationship.to_one() || multiplies(&embedded.scope))
 }
 
-impl Value<'_, '_, '_> {
+impl<'s, 'c, 'q> Value<'s, 'c, 'q> {
     fn write(&self, w: &mut Writer, context: Context<'_>) -> Result<(), QueryError> {
         match self {
             Self::Field { alias, column, path, cast: None } => {
@@ -239,11 +393,39 @@ impl Value<'_, '_, '_> {
                 condition::value(w, *alias, column, path, false);
                 w.raw(" AS ").raw(cast).raw(")");
             }
+            Self::Aggregate { aggregate, of } => {
+                w.raw(if aggregate.cast.is_some() { "CAST(" } else { "" });
+                w.raw("pg_catalog.").raw(aggregate.function).raw("(");
+                match of {
+                    Some(of) => of.write(w, context)?,
+                    None => {
+                        w.raw("*");
+                    }
+                }
+                w.raw(")");
+                if let Some(cast) = aggregate.cast {
+                    w.raw(" AS ").raw(cast).raw(")");
+                }
+            }
             Self::Embed(inner) => embedded(w, context, inner)?,
-            Self::Spread(outer, inner) => {
+            Self::Spread(outer, inner) if outer.relationship.to_one() => {
+                w.raw("(SELECT ");
+                inner.write(w, context)?;
+                w.replay(&outer.scope.from_where);
+                w.raw(if outer.relationship.computed { " LIMIT 1)" } else { ")" });
+            }
+            Self::Spread(outer, inner) if matches!(**inner, Self::Aggregate { .. }) => {
                 w.raw("(SELECT ");
                 inner.write(w, context)?;
                 w.replay(&outer.scope.from_where).raw(")");
+            }
+            Self::Spread(outer, inner) => {
+                w.raw("(SELECT coalesce(pg_catalog.json_agg(").page_alias(outer.scope.alias);
+                w.raw(".v), '[]') FROM (SELECT ");
+                inner.write(w, context)?;
+                w.raw(" AS v").replay(&outer.scope.from_where);
+                window(w, context, outer)?;
+                w.raw(") AS ").page_alias(outer.scope.alias).raw(")");
             }
         }
         Ok(())
@@ -251,7 +433,35 @@ impl Value<'_, '_, '_> {
 
     /// Whether the select list would call it that by itself.
     fn is_named(&self, name: &Name) -> bool {
-        matches!(self, Self::Field { column, path: [], cast: None, .. } if column.name == *name)
+        matches!(self, Self::Field { column, path: [], cast: None, .. } if column.name == *name && !column.computed)
+    }
+
+    /// Whether it has the type json, by which nothing can be grouped.
+    fn is_json(&self) -> bool {
+        match self {
+            Self::Field { cast: Some(cast), .. } => *cast == "json",
+            Self::Field { column, path, cast: None, .. } => match path.last() {
+                None => column.base.family == Family::Json,
+                Some(step) => !step.as_text && column.base.family == Family::Json,
+            },
+            Self::Aggregate { .. } => false,
+            Self::Embed(_) => true,
+            Self::Spread(outer, inner) => {
+                (!outer.relationship.to_one() && !matches!(**inner, Self::Aggregate { .. }))
+                    || inner.is_json()
+            }
+        }
+    }
+
+    /// Of another table's row, or of all of its rows.
+    fn spread(self, outer: &'s Embedded<'c, 'q>) -> Self {
+        match self {
+            // Of a row of each row: it is of the rows here.
+            Value::Aggregate { aggregate, of } if outer.relationship.to_one() => {
+                Value::Aggregate { aggregate, of: of.map(|of| Box::new(of.spread(outer))) }
+            }
+            value => Value::Spread(outer, Box::new(value)),
+        }
     }
 }
 
@@ -273,13 +483,24 @@ fn outputs<'s, 'c, 'q>(
                     }
                 }
             }
-            Item::Field { field, alias, cast } => {
-                let at = table
-                    .column_index(context.case, &field.name)
-                    .ok_or_else(|| QueryError::unknown_column(table.name(), &field.name))?;
-                let column = &table.columns()[at];
-                if alias.is_none() && field.path.is_empty() && cast.is_none() {
-                    if !std::mem::replace(&mut seen[at], true) {
+            Item::Count { alias, cast } => {
+                let aggregate = Aggregate { function: "count", cast: *cast };
+                let key = alias.as_deref().map_or(Key::Ours("count"), Key::Bound);
+                outputs.push(Output { key, value: Value::Aggregate { aggregate, of: None } });
+            }
+            Item::Field { field, alias, cast, aggregate } => {
+                let at = table.column_index(context.case, &field.name);
+                let column = match at {
+                    Some(at) => &table.columns()[at],
+                    None => table
+                        .column(context.case, &field.name)
+                        .ok_or_else(|| QueryError::unknown_column(table.name(), &field.name))?,
+                };
+                let is_plain =
+                    alias.is_none() && field.path.is_empty() && cast.is_none() && aggregate.is_none();
+                if is_plain {
+                    let seen = at.and_then(|at| seen.get_mut(at)).map(|seen| std::mem::replace(seen, true));
+                    if seen != Some(true) {
                         outputs.push(plain(context, scope.alias, column));
                     }
                     continue;
@@ -288,21 +509,26 @@ fn outputs<'s, 'c, 'q>(
                     Operand::Key(key) => Some(&**key),
                     Operand::Index(_) => None,
                 });
-                let key = match alias.as_deref().or(last_key) {
-                    Some(key) => Key::Bound(key),
-                    None => Key::Catalog(column.key(context.case)),
-                };
-                outputs.push(Output {
-                    key,
-                    value: Value::Field { alias: scope.alias, column, path: &field.path, cast: *cast },
+                let value = Value::Field { alias: scope.alias, column, path: &field.path, cast: *cast };
+                outputs.push(match aggregate {
+                    Some(aggregate) => Output {
+                        key: alias.as_deref().map_or(Key::Ours(aggregate.function), Key::Bound),
+                        value: Value::Aggregate { aggregate: *aggregate, of: Some(Box::new(value)) },
+                    },
+                    None => Output {
+                        key: match alias.as_deref().or(last_key) {
+                            Some(key) => Key::Bound(key),
+                            None => Key::Catalog(column.key(context.case)),
+                        },
+                        value,
+                    },
                 });
             }
             Item::Embed(embed) => {
                 let embedded = embeds.next().expect("a scope has one entry per embedding of its level");
                 if embed.spread {
                     for inner in self::outputs(context, &embedded.scope)? {
-                        let value = Value::Spread(embedded, Box::new(inner.value));
-                        outputs.push(Output { key: inner.key, value });
+                        outputs.push(Output { key: inner.key, value: inner.value.spread(embedded) });
                     }
                 } else if !embed.level.items.is_empty() {
                     outputs.push(Output { key: embedded.key, value: Value::Embed(embedded) });

@@ -1,4 +1,4 @@
-//! GET and HEAD.
+//! GET and HEAD, and the rows that a function answers.
 
 use super::{
     Context, condition,
@@ -9,15 +9,53 @@ use super::{
 use crate::{
     catalog::Table,
     error::QueryError,
-    request::{range::Window, select::Level},
+    request::{media::Format, range::Window, select::Level},
 };
 
 pub(crate) struct Read<'a> {
-    pub(crate) id: Option<&'a str>,
+    pub(crate) source: Source<'a>,
     pub(crate) window: Window,
     pub(crate) single: bool,
     pub(crate) body: bool,
     pub(crate) count: bool,
+    pub(crate) format: &'a Format,
+    /// Fails unless the page has so many rows at most, or so many exactly.
+    pub(crate) bound: Bound,
+}
+
+/// How many rows may be affected or answered; with others the statement fails and undoes what it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Bound {
+    #[default]
+    Any,
+    One,
+    Most(u64),
+}
+
+impl Bound {
+    /// `count` as it is, or an error that carries it.
+    pub(super) fn checked(self, w: &mut Writer, count: &'static str) {
+        match self {
+            Self::Any => {
+                w.raw(count);
+                return;
+            }
+            // A cast that fails, and not a constant, which the planner would evaluate whatever the count.
+            Self::One => w.raw("CASE ").raw(count).raw(" WHEN 1 THEN 1"),
+            Self::Most(most) => {
+                w.raw("CASE WHEN ").raw(count).raw(" <= ").bind_cast(most.to_string(), "bigint");
+                w.raw(" THEN ").raw(count)
+            }
+        };
+        w.raw(" ELSE CAST('").raw(crate::response::MUST_AFFECT_ONE_MARK).raw("' || CAST(");
+        w.raw(count).raw(" AS text) AS bigint) END");
+    }
+}
+
+/// What a read's answer is made of.
+pub(crate) struct Made {
+    /// The body is bytes, in hexadecimal digits.
+    pub(crate) bytes: bool,
 }
 
 /// One row: the page as JSON, its rows, and on demand the rows without a window.
@@ -27,16 +65,17 @@ pub(crate) fn read(
     table: &Table,
     level: &Level<'_>,
     read: &Read<'_>,
-) -> Result<(), QueryError> {
-    let scope = Scope::root(w, context, table, level, &Source::Table { id: read.id })?;
+) -> Result<Made, QueryError> {
+    let scope = Scope::root(w, context, table, level, &read.source)?;
     // HEAD looks the names up too, to answer what GET would.
-    let page = Page::new(context, &scope)?;
+    let page = Page::new(context, &scope, read.format)?;
+    let by_id = matches!(read.source, Source::Table { id: Some(_) });
     // One row by its key needs no window.
-    let limit = read
-        .id
-        .is_none()
-        .then(|| w.parameter(read.window.limit.unwrap_or(context.limits.max_rows).to_string()));
-    w.raw("SELECT pg_catalog.count(*) AS page_count, ");
+    let limit =
+        (!by_id).then(|| w.parameter(read.window.limit.unwrap_or(context.limits.max_rows).to_string()));
+    w.raw("SELECT ");
+    read.bound.checked(w, "pg_catalog.count(*)");
+    w.raw(" AS page_count, ");
     if read.count {
         // A first page that is not full has counted everything already.
         let shortcut = limit.filter(|_| read.window.offset == 0);
@@ -45,7 +84,18 @@ pub(crate) fn read(
                 .placeholder(limit)
                 .raw(" AS bigint) THEN pg_catalog.count(*) ELSE ");
         }
-        w.raw("(SELECT pg_catalog.count(*)").replay(&scope.from_where).raw(")");
+        w.raw("(SELECT pg_catalog.count(*)");
+        if page.grouped {
+            w.raw(" FROM (");
+            page.select(w, context)?;
+            w.replay(&scope.from_where);
+            page.group(w);
+            page.end(w);
+            w.raw(") AS ").page_alias(scope.alias);
+        } else {
+            w.replay(&scope.from_where);
+        }
+        w.raw(")");
         if shortcut.is_some() {
             w.raw(" END");
         }
@@ -54,13 +104,14 @@ pub(crate) fn read(
     }
     w.raw(" AS total_count, ");
     let rows = |w: &mut Writer| {
-        if read.body {
+        if read.body || page.grouped {
             page.select(w, context)?;
         } else {
             w.raw("SELECT 1");
         }
         w.replay(&scope.from_where);
-        if read.id.is_none() {
+        page.group(w);
+        if !by_id {
             condition::order(w, context.case, &scope, &level.order)?;
         }
         if let Some(limit) = limit {
@@ -69,17 +120,26 @@ pub(crate) fn read(
                 w.raw(" OFFSET ").bind_cast(read.window.offset.to_string(), "bigint");
             }
         }
+        if read.body || page.grouped {
+            page.end(w);
+        }
         Ok(())
     };
     if !read.body {
         w.raw("CAST(NULL AS text) AS body FROM (");
         rows(w)?;
         w.raw(") AS ").page_alias(scope.alias);
-        return Ok(());
+        return Ok(Made { bytes: false });
     }
     let shape = if read.single { Shape::Single } else { Shape::Array };
-    w.raw("CAST(");
-    page.json(w, shape);
-    w.raw(" AS text) AS body FROM (");
-    page.rows(w, context, shape, rows)
+    if read.format.is_json() {
+        w.raw("CAST(");
+        page.json(w, shape);
+        w.raw(" AS text)");
+    } else {
+        page.plain(w, read.format);
+    }
+    w.raw(" AS body FROM (");
+    page.rows(w, context, shape, rows)?;
+    Ok(Made { bytes: *read.format == Format::Bytes && page.is_of_bytes() })
 }

@@ -29,6 +29,8 @@ pub(crate) enum Source<'a> {
     Table { id: Option<&'a str> },
     /// The rows that a write returned, already filtered.
     Written,
+    /// The rows that a function answered.
+    Called,
 }
 
 impl<'c, 'q> Scope<'c, 'q> {
@@ -39,7 +41,7 @@ impl<'c, 'q> Scope<'c, 'q> {
         level: &'q Level<'q>,
         source: &Source<'_>,
     ) -> Result<Self, QueryError> {
-        let alias = w.alias();
+        let alias = if matches!(source, Source::Table { .. }) { w.alias() } else { w.alias_of_kept() };
         let embeds = embeds(w, context, table, alias, level)?;
         let from_where = w.capture(|w| {
             let subject = condition::Subject { table, case: context.case, alias, embeds: &embeds };
@@ -51,6 +53,10 @@ impl<'c, 'q> Scope<'c, 'q> {
                 Source::Written => {
                     w.raw(" FROM written AS ").table_alias(alias);
                     filtered(w, subject, None, &[], " WHERE ")
+                }
+                Source::Called => {
+                    w.raw(" FROM called AS ").table_alias(alias);
+                    filtered(w, subject, None, &level.filters, " WHERE ")
                 }
             }
         })?;

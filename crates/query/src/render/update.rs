@@ -8,7 +8,7 @@ use super::{
     written::{self, Answer},
 };
 use crate::{
-    catalog::Table,
+    catalog::{Column, Table},
     error::QueryError,
     request::{body::Body, select::Level},
 };
@@ -17,8 +17,10 @@ use crate::{
 pub(crate) struct Change<'a> {
     pub(crate) text: &'a str,
     pub(crate) keys: &'a [Cow<'a, str>],
-    /// `columns=`: what is written, null where the object leaves it out.
+    /// `columns=`: what is written.
     pub(crate) columns: Option<&'a [Cow<'a, str>]>,
+    /// A listed column that the object leaves out gets its default, and not null.
+    pub(crate) missing_default: bool,
 }
 
 impl Change<'_> {
@@ -31,9 +33,12 @@ impl Change<'_> {
 pub(crate) fn change<'a>(
     body: &'a Body<'a>,
     columns: Option<&'a [Cow<'a, str>]>,
+    missing_default: bool,
 ) -> Result<Change<'a>, QueryError> {
     match body.sets.as_slice() {
-        [set] if set.rows.len() == 1 => Ok(Change { text: set.rows[0], keys: &set.keys, columns }),
+        [set] if set.rows.len() == 1 => {
+            Ok(Change { text: set.rows[0], keys: &set.keys, columns, missing_default })
+        }
         _ => Err(QueryError::bad("bad_body", "an update takes one JSON object: the columns to change")),
     }
 }
@@ -45,7 +50,7 @@ pub(crate) fn update(
     level: &Level<'_>,
     change: &Change<'_>,
     id: Option<&str>,
-    answer: Answer,
+    answer: Answer<'_>,
 ) -> Result<(), QueryError> {
     let columns = match change.columns {
         Some(columns) => insert::listed(context, table, columns, change.keys)?,
@@ -53,8 +58,19 @@ pub(crate) fn update(
     };
     let alias = w.alias();
     w.raw("WITH written AS (UPDATE ").table(table).raw(" AS ").table_alias(alias);
+    let there = insert::columns_of(context, table, change.keys);
+    let is_there = |column: &Column| match &there {
+        Ok(there) => there.iter().any(|(known, _)| known.name == column.name),
+        // Keys that are no columns are ignored where columns are listed.
+        Err(_) => change.keys.iter().any(|key| *key == column.name()),
+    };
     for (at, (column, key)) in columns.iter().enumerate() {
-        w.raw(if at == 0 { " SET " } else { ", " }).name(&column.name).raw(" = r.").name(key);
+        w.raw(if at == 0 { " SET " } else { ", " }).name(&column.name);
+        if change.missing_default && !is_there(column) {
+            w.raw(" = DEFAULT");
+        } else {
+            w.raw(" = r.").name(key);
+        }
     }
     insert::record(w, &columns, change.text.to_owned(), false);
     scope::where_of_write(w, context, table, alias, id, &level.filters)?;

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::{
-    catalog::{Name, Table, TypeName, quote},
+    catalog::{Column, Name, Table, TypeName, quote},
     error::QueryError,
 };
 
@@ -18,6 +18,9 @@ pub(crate) struct Writer {
     truncated: bool,
 }
 
+/// The column of a CTE's rows that holds the table's row, for functions of it.
+pub(crate) const KEPT_ROW: &str = "\"tenantry row\"";
+
 /// Bytes of a statement. Fragments can be repeated inside fragments, so short requests could make endless ones.
 const MAX_SQL: usize = 256 * 1024;
 /// The protocol counts parameters in 16 bits.
@@ -29,7 +32,11 @@ pub(crate) struct Fragment(String);
 
 /// A table's alias: `t0`, `t1`, ...
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Alias(u32);
+pub(crate) struct Alias {
+    number: u32,
+    /// It stands for rows of a CTE, which keep the table's row in a column of its own.
+    kept: bool,
+}
 
 /// A bound parameter that can be written more than once.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +62,12 @@ impl Writer {
 
     pub(crate) fn alias(&mut self) -> Alias {
         self.aliases += 1;
-        Alias(self.aliases - 1)
+        Alias { number: self.aliases - 1, kept: false }
+    }
+
+    /// Of rows that a write returned or a function answered.
+    pub(crate) fn alias_of_kept(&mut self) -> Alias {
+        Alias { kept: true, ..self.alias() }
     }
 
     pub(crate) fn raw(&mut self, sql: &'static str) -> &mut Self {
@@ -89,24 +101,58 @@ impl Writer {
     }
 
     pub(crate) fn table_alias(&mut self, alias: Alias) -> &mut Self {
-        write!(self.sql, "t{}", alias.0).expect("a String takes all text");
+        write!(self.sql, "t{}", alias.number).expect("a String takes all text");
         self
     }
 
     /// The alias of the rows that a scope's select list makes.
     pub(crate) fn page_alias(&mut self, alias: Alias) -> &mut Self {
-        write!(self.sql, "p{}", alias.0).expect("a String takes all text");
+        write!(self.sql, "p{}", alias.number).expect("a String takes all text");
         self
     }
 
     /// The alias of the junction between a scope and its parent.
     pub(crate) fn junction_alias(&mut self, alias: Alias) -> &mut Self {
-        write!(self.sql, "j{}", alias.0).expect("a String takes all text");
+        write!(self.sql, "j{}", alias.number).expect("a String takes all text");
         self
     }
 
     pub(crate) fn column(&mut self, alias: Alias, name: &Name) -> &mut Self {
         self.table_alias(alias).raw(".").name(name)
+    }
+
+    /// A column's value, or what the function of its name makes of the row.
+    pub(crate) fn value_of(&mut self, alias: Alias, column: &Column) -> &mut Self {
+        if column.computed {
+            self.function(&column.name).raw("(").row(alias).raw(")")
+        } else {
+            self.column(alias, &column.name)
+        }
+    }
+
+    /// A function of the tenant's schema.
+    pub(crate) fn function(&mut self, name: &Name) -> &mut Self {
+        self.sql.push_str(&self.schema);
+        self.sql.push('.');
+        self.name(name)
+    }
+
+    /// The whole row, of its table's type.
+    pub(crate) fn row(&mut self, alias: Alias) -> &mut Self {
+        // alias.* is the row even where a column is called like the alias.
+        self.table_alias(alias).raw(".").raw(if alias.kept { KEPT_ROW } else { "*" })
+    }
+
+    /// The name of the nth column of rows whose columns have no names of their own.
+    pub(crate) fn nth(&mut self, number: usize) -> &mut Self {
+        write!(self.sql, "c{number}").expect("a String takes all text");
+        self
+    }
+
+    /// A number of ours, e.g. of a column in `GROUP BY`.
+    pub(crate) fn number(&mut self, number: usize) -> &mut Self {
+        write!(self.sql, "{number}").expect("a String takes all text");
+        self
     }
 
     pub(crate) fn type_name(&mut self, ty: &TypeName) -> &mut Self {

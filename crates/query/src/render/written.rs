@@ -3,16 +3,23 @@
 use super::{
     Context, condition,
     output::{Page, Shape},
+    read::Bound,
     scope::{Scope, Source},
-    writer::{Alias, Writer},
+    writer::{Alias, KEPT_ROW, Writer},
 };
-use crate::{catalog::Table, error::QueryError, request::select::Level};
+use crate::{
+    catalog::Table,
+    error::QueryError,
+    request::{media::Format, select::Level},
+};
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Answer {
+pub(crate) struct Answer<'f> {
     pub(crate) body: Body,
     pub(crate) single: bool,
-    pub(crate) must_affect_one: bool,
+    pub(crate) format: &'f Format,
+    /// With another number of rows nothing is written.
+    pub(crate) bound: Bound,
     /// Tell inserted rows from updated ones, in `total_count`.
     pub(crate) count_inserted: bool,
 }
@@ -26,13 +33,17 @@ pub(crate) enum Body {
 }
 
 /// ` RETURNING ...` of the write on `alias`.
-pub(super) fn returning(w: &mut Writer, table: &Table, alias: Alias, answer: Answer) {
+pub(super) fn returning(w: &mut Writer, table: &Table, alias: Alias, answer: Answer<'_>) {
     w.raw(" RETURNING ");
     if answer.body == Body::None || table.columns().is_empty() {
         w.raw("1");
     } else {
         for (at, column) in table.columns().iter().enumerate() {
             w.raw(if at > 0 { ", " } else { "" }).column(alias, &column.name);
+        }
+        let is_computed = table.relationships.iter().any(|relationship| relationship.computed);
+        if is_computed || !table.computed_columns().is_empty() {
+            w.raw(", ").table_alias(alias).raw(" AS ").raw(KEPT_ROW);
         }
     }
     if answer.count_inserted {
@@ -47,10 +58,10 @@ pub(super) fn answer(
     context: Context<'_>,
     table: &Table,
     level: &Level<'_>,
-    answer: Answer,
+    answer: Answer<'_>,
 ) -> Result<(), QueryError> {
     let scope = Scope::root(w, context, table, level, &Source::Written)?;
-    let page = Page::new(context, &scope)?;
+    let page = Page::new(context, &scope, answer.format)?;
     w.raw("SELECT ");
     // Inner embeddings filter what is returned, not what was written.
     let written = if answer.body == Body::Rows && scope.embeds.iter().any(|embedded| embedded.embed.inner) {
@@ -58,16 +69,7 @@ pub(super) fn answer(
     } else {
         "pg_catalog.count(*)"
     };
-    if answer.must_affect_one {
-        // A cast that fails, and not a constant, which the planner would evaluate whatever the count.
-        w.raw("CASE ").raw(written).raw(" WHEN 1 THEN 1 ELSE CAST('");
-        w.raw(crate::response::MUST_AFFECT_ONE_MARK)
-            .raw("' || CAST(")
-            .raw(written)
-            .raw(" AS text) AS bigint) END");
-    } else {
-        w.raw(written);
-    }
+    answer.bound.checked(w, written);
     w.raw(" AS page_count, ");
     if answer.count_inserted {
         w.raw("(SELECT pg_catalog.count(*) FROM written WHERE \"tenantry inserted\")");
@@ -80,7 +82,7 @@ pub(super) fn answer(
         Body::None => {
             w.raw("CAST(NULL AS text)");
         }
-        Body::Rows => page.text_within(w, context, shape),
+        Body::Rows => page.text_within(w, context, shape, answer.format),
         Body::Key => {
             w.raw("CAST(pg_catalog.json_agg(pg_catalog.json_build_array(");
             for (at, column) in table.primary_key().enumerate() {
@@ -100,12 +102,15 @@ pub(super) fn answer(
     page.rows(w, context, shape, |w| {
         page.select(w, context)?;
         w.replay(&scope.from_where);
-        condition::order(w, context.case, &scope, &level.order)
+        page.group(w);
+        condition::order(w, context.case, &scope, &level.order)?;
+        page.end(w);
+        Ok(())
     })
 }
 
 /// The answer of a write with nothing to write.
-pub(crate) fn nothing(w: &mut Writer, answer: Answer) {
+pub(crate) fn nothing(w: &mut Writer, answer: Answer<'_>) {
     w.raw("SELECT CAST(0 AS bigint) AS page_count, CAST(NULL AS bigint) AS total_count, CAST(");
     w.raw(if answer.body == Body::Rows { "'[]'" } else { "NULL" });
     w.raw(" AS text) AS body");

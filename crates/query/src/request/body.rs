@@ -89,6 +89,13 @@ impl<'a> Body<'a> {
         Ok(Self { text, is_array, sets })
     }
 
+    /// Whether it is JSON that PostgreSQL takes, of whatever kind.
+    pub(crate) fn check(bytes: &[u8]) -> Result<(), QueryError> {
+        scan(bytes)?;
+        let checked: Result<IgnoredAny, _> = serde_json::from_slice(bytes);
+        checked.map(drop).map_err(|error| bad_json(&error.to_string()))
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.sets.iter().map(|set| set.rows.len()).sum()
     }

@@ -183,7 +183,7 @@ fn part<'a>(cursor: &mut Cursor<'a>, budget: &mut Budget, depth: usize) -> Resul
 }
 
 /// Whether a parameter's value looks like a filter. Tells tenant resolution's parameters from filters.
-pub(super) fn has_operator(value: &str) -> bool {
+pub(crate) fn has_operator(value: &str) -> bool {
     let value = value.strip_prefix("not.").unwrap_or(value);
     let word = &value[..value.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(value.len())];
     let known = matches!(word, "in" | "is" | "fts" | "plfts" | "phfts" | "wfts")

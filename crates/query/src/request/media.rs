@@ -1,48 +1,160 @@
 //! `Accept` and `Content-Type`.
 
-use crate::error::QueryError;
+use crate::error::{QueryError, excerpt};
 
-/// Whether the client wants one object instead of an array. An error when it wants neither.
-pub(crate) fn wants_object(accept: Option<&str>) -> Result<bool, QueryError> {
-    let Some(accept) = accept.filter(|accept| !accept.trim().is_empty()) else { return Ok(false) };
-    for range in accept.split(',') {
-        let mut parts = range.split(';').map(str::trim);
-        let media = parts.next().unwrap_or_default().to_ascii_lowercase();
-        let mut refused = false;
-        let mut stripped = false;
-        for part in parts {
-            refused |= part.strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0));
-            stripped |= part == "nulls=stripped";
-        }
-        if refused || stripped {
-            continue;
-        }
-        match media.as_str() {
-            "*/*"
-            | "application/*"
-            | "application/json"
-            | "application/vnd.pgrst.array"
-            | "application/vnd.pgrst.array+json" => {
-                return Ok(false);
-            }
-            "application/vnd.pgrst.object" | "application/vnd.pgrst.object+json" => return Ok(true),
-            _ => {}
-        }
-    }
-    let detail = "answers are application/json or application/vnd.pgrst.object+json; ask for one of them";
-    Err(QueryError::new(406, "not_acceptable", detail).field("accept"))
+/// What an answer is made of rows, or of a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// An array of objects.
+    Json { nulls_stripped: bool },
+    /// One object.
+    Object { nulls_stripped: bool },
+    /// A line of names, and a line per row.
+    Csv,
+    /// The text of one column's values.
+    Text,
+    /// The bytes of one column's values.
+    Bytes,
+    /// What a function answers that returns a domain called like this media type.
+    Own(String),
 }
 
-/// JSON is the only body.
-pub(crate) fn check_body_type(content_type: Option<&str>) -> Result<(), QueryError> {
-    let Some(content_type) = content_type else { return Ok(()) };
+impl Format {
+    pub(crate) fn nulls_stripped(&self) -> bool {
+        matches!(self, Self::Json { nulls_stripped: true } | Self::Object { nulls_stripped: true })
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        matches!(self, Self::Json { .. } | Self::Object { .. })
+    }
+
+    /// `Content-Type`.
+    pub(crate) fn content_type(&self) -> String {
+        let text = match self {
+            Self::Json { nulls_stripped: false } => "application/json; charset=utf-8",
+            Self::Json { nulls_stripped: true } => {
+                "application/vnd.pgrst.array+json;nulls=stripped; charset=utf-8"
+            }
+            Self::Object { nulls_stripped: false } => "application/vnd.pgrst.object+json; charset=utf-8",
+            Self::Object { nulls_stripped: true } => {
+                "application/vnd.pgrst.object+json;nulls=stripped; charset=utf-8"
+            }
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Text => "text/plain; charset=utf-8",
+            Self::Bytes => "application/octet-stream",
+            Self::Own(media) => media,
+        };
+        text.to_owned()
+    }
+}
+
+/// The media types that a client would take, the best first; empty: any.
+#[derive(Debug)]
+pub(crate) struct Accepted<'a> {
+    /// With the parameters that are not a weight.
+    ranges: Vec<(String, bool)>,
+    header: &'a str,
+}
+
+/// Media types in one header that count; more are nobody's.
+const MAX_RANGES: usize = 32;
+
+pub(crate) fn accepted(accept: Option<&str>) -> Accepted<'_> {
+    let header = accept.unwrap_or_default();
+    let mut weighed: Vec<(f32, String, bool)> = Vec::new();
+    for range in header.split(',').take(MAX_RANGES) {
+        let mut parts = range.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+        if media.is_empty() {
+            continue;
+        }
+        let (mut weight, mut stripped) = (1.0, false);
+        for part in parts {
+            if let Some(q) = part.strip_prefix("q=") {
+                weight = q.parse().unwrap_or(1.0);
+            }
+            stripped |= part == "nulls=stripped";
+        }
+        if weight > 0.0 {
+            weighed.push((weight, media, stripped));
+        }
+    }
+    weighed.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
+    let ranges = weighed.into_iter().map(|(_, media, stripped)| (media, stripped)).collect();
+    Accepted { ranges, header }
+}
+
+impl Accepted<'_> {
+    /// The first that can be made. `own` are media types of the app's for this answer; one of them is what a client
+    /// gets that takes anything.
+    pub(crate) fn format(&self, own: Option<&str>) -> Result<Format, QueryError> {
+        let any = || own.map_or(Format::Json { nulls_stripped: false }, |own| Format::Own(own.to_owned()));
+        if self.header.trim().is_empty() {
+            return Ok(any());
+        }
+        for (media, stripped) in &self.ranges {
+            let nulls_stripped = *stripped;
+            return Ok(match media.as_str() {
+                media if own.is_some_and(|own| own.eq_ignore_ascii_case(media)) => any(),
+                "*/*" => any(),
+                "application/json" | "application/*" => Format::Json { nulls_stripped: false },
+                "application/vnd.pgrst.array" | "application/vnd.pgrst.array+json" => {
+                    Format::Json { nulls_stripped }
+                }
+                "application/vnd.pgrst.object" | "application/vnd.pgrst.object+json" => {
+                    Format::Object { nulls_stripped }
+                }
+                "text/csv" => Format::Csv,
+                "text/plain" | "text/*" => Format::Text,
+                "application/octet-stream" => Format::Bytes,
+                _ => continue,
+            });
+        }
+        Err(self.refused())
+    }
+
+    /// None of them can be made.
+    pub(crate) fn refused(&self) -> QueryError {
+        let detail = format!(
+            "None of these media types are available: {}; ask for application/json, \
+             application/vnd.pgrst.object+json or text/csv",
+            excerpt(self.header)
+        );
+        QueryError::new(406, "not_acceptable", detail).field("accept")
+    }
+}
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BodyFormat {
+    Json,
+    Csv,
+    Form,
+    /// For a function that takes it as it is.
+    Text,
+    Bytes,
+    Xml,
+}
+
+/// The body's format by `Content-Type`; JSON where there is none.
+pub(crate) fn body_format(content_type: Option<&str>) -> Result<BodyFormat, QueryError> {
+    let Some(content_type) = content_type else { return Ok(BodyFormat::Json) };
     let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match media.as_str() {
+    Ok(match media.as_str() {
         ""
         | "application/json"
         | "application/vnd.pgrst.object+json"
-        | "application/vnd.pgrst.array+json" => Ok(()),
-        _ => Err(QueryError::new(415, "unsupported_media_type", "send the body as application/json")
-            .field("content-type")),
-    }
+        | "application/vnd.pgrst.array+json" => BodyFormat::Json,
+        "text/csv" => BodyFormat::Csv,
+        "application/x-www-form-urlencoded" => BodyFormat::Form,
+        "text/plain" => BodyFormat::Text,
+        "application/octet-stream" => BodyFormat::Bytes,
+        "text/xml" | "application/xml" => BodyFormat::Xml,
+        _ => return Err(unsupported()),
+    })
+}
+
+pub(crate) fn unsupported() -> QueryError {
+    let detail = "send the body as application/json, text/csv or application/x-www-form-urlencoded";
+    QueryError::new(415, "unsupported_media_type", detail).field("content-type")
 }

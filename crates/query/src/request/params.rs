@@ -23,7 +23,8 @@ pub(crate) struct Parsed<'a> {
     pub(crate) on_conflict: Option<Vec<Cow<'a, str>>>,
 }
 
-type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+/// A key and its value.
+pub(crate) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// Keys and values, decoded.
 pub(crate) fn pairs<'a>(query: &'a str, limits: &Limits) -> Result<Vec<Pair<'a>>, QueryError> {
@@ -189,7 +190,8 @@ fn once(seen: bool, key: &str) -> Result<(), QueryError> {
     Ok(())
 }
 
-fn names(value: &str) -> Result<Vec<Cow<'_, str>>, QueryError> {
+/// A list of names, `a,"b,c"`.
+pub(crate) fn names(value: &str) -> Result<Vec<Cow<'_, str>>, QueryError> {
     let mut cursor = Cursor::new(value, "bad_columns");
     let mut names = Vec::new();
     loop {

@@ -15,7 +15,7 @@ pub(crate) enum Resolution {
     IgnoreDuplicates,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Preferences {
     pub(crate) returning: Option<Return>,
     pub(crate) resolution: Option<Resolution>,
@@ -23,6 +23,12 @@ pub(crate) struct Preferences {
     pub(crate) count: Option<&'static str>,
     pub(crate) missing_default: Option<bool>,
     pub(crate) strict: Option<bool>,
+    /// `tx=`.
+    pub(crate) rollback: Option<bool>,
+    /// `max-affected=`; counts with `handling=strict` only.
+    pub(crate) max_affected: Option<u64>,
+    /// `timezone=`, as PostgreSQL names it; it may know no such one.
+    pub(crate) timezone: Option<String>,
 }
 
 impl Preferences {
@@ -45,16 +51,52 @@ impl Preferences {
                 "missing=null" => set(&mut found.missing_default, false),
                 "handling=strict" => set(&mut found.strict, true),
                 "handling=lenient" => set(&mut found.strict, false),
-                other => unknown.push(other),
+                "tx=rollback" => set(&mut found.rollback, true),
+                "tx=commit" => set(&mut found.rollback, false),
+                other => {
+                    let (name, value) = other.split_once('=').unwrap_or((other, ""));
+                    match (name, value.parse::<u64>()) {
+                        ("max-affected", Ok(most)) => set(&mut found.max_affected, most),
+                        ("timezone", _) if is_timezone(value) => set(&mut found.timezone, value.to_owned()),
+                        _ => unknown.push(other),
+                    }
+                }
             }
         }
         if found.strict == Some(true) && !unknown.is_empty() {
-            let detail =
-                format!("unknown preferences with handling=strict: {}; remove them", unknown.join(", "));
-            return Err(QueryError::bad("bad_preference", detail).field("prefer"));
+            return Err(Self::refused(&unknown));
         }
         Ok(found)
     }
+
+    /// Some preferences cannot be met, with `handling=strict`.
+    pub(crate) fn refused(unknown: &[&str]) -> QueryError {
+        QueryError::bad("bad_preference", "Invalid preferences given with handling=strict")
+            .with_details(format!("Invalid preferences: {}", unknown.join(", ")))
+            .field("prefer")
+    }
+
+    /// The most rows that a write may affect.
+    pub(crate) fn most_affected(&self) -> Option<u64> {
+        self.max_affected.filter(|_| self.strict == Some(true))
+    }
+
+    /// What `Preference-Applied` says of those that apply to every request of the kind.
+    pub(crate) fn applied(&self, is_write: bool) -> impl Iterator<Item = String> {
+        let handling =
+            self.strict.map(|strict| if strict { "handling=strict" } else { "handling=lenient" }.to_owned());
+        let timezone = self.timezone.as_ref().map(|zone| format!("timezone={zone}"));
+        let tx = self.rollback.filter(|_| is_write);
+        let tx = tx.map(|rollback| if rollback { "tx=rollback" } else { "tx=commit" }.to_owned());
+        let most = self.most_affected().map(|most| format!("max-affected={most}"));
+        handling.into_iter().chain(timezone).chain(tx).chain(most)
+    }
+}
+
+/// What a time zone's name can look like: nothing else reaches PostgreSQL.
+fn is_timezone(name: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'/' | b'_' | b'-' | b'+');
+    (1..=64).contains(&name.len()) && name.bytes().all(plain)
 }
 
 fn set<T>(slot: &mut Option<T>, value: T) {

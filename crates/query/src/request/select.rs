@@ -21,9 +21,30 @@ pub(crate) struct Level<'a> {
 #[derive(Debug)]
 pub(crate) enum Item<'a> {
     Star,
-    Field { field: Field<'a>, alias: Option<Cow<'a, str>>, cast: Option<&'static str> },
+    Field {
+        field: Field<'a>,
+        alias: Option<Cow<'a, str>>,
+        cast: Option<&'static str>,
+        aggregate: Option<Aggregate>,
+    },
+    /// `count()`: of rows.
+    Count {
+        alias: Option<Cow<'a, str>>,
+        cast: Option<&'static str>,
+    },
     Embed(Box<Embed<'a>>),
 }
+
+/// One value of all rows of a group.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Aggregate {
+    /// The function's name, and the key where there is no alias.
+    pub(crate) function: &'static str,
+    /// What its result is cast to.
+    pub(crate) cast: Option<&'static str>,
+}
+
+const AGGREGATES: [&str; 5] = ["sum", "avg", "count", "max", "min"];
 
 #[derive(Debug)]
 pub(crate) struct Embed<'a> {
@@ -128,6 +149,9 @@ fn item<'a>(cursor: &mut Cursor<'a>, budget: &mut Budget, depth: usize) -> Resul
         alias = Some(name);
         name = cursor.name()?;
     }
+    if name == "count" && !spread && cursor.eat("()") {
+        return Ok(Item::Count { alias, cast: optional_cast(cursor)? });
+    }
     if cursor.looking_at("!") || cursor.looking_at("(") {
         return embed(
             cursor,
@@ -140,12 +164,26 @@ fn item<'a>(cursor: &mut Cursor<'a>, budget: &mut Budget, depth: usize) -> Resul
         return Err(cursor.error("expected '(' after a spread embedding"));
     }
     let path = path(cursor)?;
-    let cast = if cursor.eat("::") { Some(cast(cursor)?) } else { None };
-    if cursor.looking_at(".") {
-        return Err(cursor
-            .error("aggregates are not offered; use Prefer: count=exact to count rows. Unexpected text"));
-    }
-    Ok(Item::Field { field: Field { name, path }, alias, cast })
+    let cast = optional_cast(cursor)?;
+    let aggregate = if cursor.looking_at(".") { Some(aggregate(cursor)?) } else { None };
+    Ok(Item::Field { field: Field { name, path }, alias, cast, aggregate })
+}
+
+/// `.sum()`, `.sum()::text`.
+fn aggregate(cursor: &mut Cursor<'_>) -> Result<Aggregate, QueryError> {
+    let before = cursor.position();
+    cursor.expect(".")?;
+    let name = cursor.take_while(|c| c.is_ascii_alphabetic());
+    let Some(function) = AGGREGATES.into_iter().find(|known| *known == name) else {
+        cursor.reset(before);
+        return Err(cursor.error("expected .sum(), .avg(), .count(), .max() or .min()"));
+    };
+    cursor.expect("()")?;
+    Ok(Aggregate { function, cast: optional_cast(cursor)? })
+}
+
+fn optional_cast(cursor: &mut Cursor<'_>) -> Result<Option<&'static str>, QueryError> {
+    if cursor.eat("::") { cast(cursor).map(Some) } else { Ok(None) }
 }
 
 fn embed<'a>(

@@ -1,0 +1,335 @@
+//! `/rpc/{function}`: which function is meant, and with what.
+
+use std::borrow::Cow;
+
+use super::{Asked, Planned, json_body, shape, window};
+use crate::{
+    catalog::{Argument, Function, Name, Returns, Table, Volatility},
+    error::{QueryError, excerpt},
+    json_case::JsonCase,
+    render::{
+        call::{self, Arguments, Values},
+        read::{self, Bound, Read},
+        scope::Source,
+        writer::Writer,
+    },
+    request::{
+        self, Method, Pair,
+        body::Body,
+        has_operator,
+        media::{self, BodyFormat, Format},
+        select::{Item, Level},
+    },
+};
+
+pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planned, QueryError> {
+    let (request, case) = (asked.request, asked.options.case);
+    let is_read = matches!(request.method, Method::Get | Method::Head);
+    if !is_read && request.method != Method::Post {
+        let detail = "Cannot use this method on a function; call it with GET, HEAD or POST";
+        return Err(QueryError::new(405, "function_method", detail));
+    }
+    let exposed = |function: &&Function| {
+        asked.options.functions.is_none_or(|functions| functions.contains(function.name()))
+    };
+    let found: Vec<&Function> =
+        asked.context.catalog.functions_for(case, name).into_iter().filter(exposed).collect();
+    let (function, given, filters) =
+        if is_read { by_query(asked, name, &found)? } else { by_body(asked, name, &found)? };
+    let mut writer = Writer::new(schema);
+    match &given {
+        Given::Texts(texts) => call::called(&mut writer, function, &Arguments::Texts(texts.clone())),
+        Given::Body(text) => {
+            let argument = function.body_argument().expect("it was chosen for having one");
+            call::called(&mut writer, function, &Arguments::Body { text: text.clone(), argument });
+        }
+        Given::Object { text, members } => {
+            call::called(&mut writer, function, &Arguments::Object { text, members: members.clone() });
+        }
+    }
+    let own = function.returned_value().and_then(|ty| ty.media_type());
+    let format = asked
+        .accepted
+        .format(own.map(|media| if media == "*/*" { "application/octet-stream" } else { media }))?;
+    let table = match &function.returns {
+        Returns::Table(at) => Some(asked.context.catalog.table_at(*at)),
+        Returns::Columns(table) => Some(&**table),
+        Returns::Value(_) | Returns::Nothing => None,
+    };
+    let bound = bound(asked, function, &format)?;
+    let is_column = |name: &str| table.is_some_and(|table| table.column(case, name).is_some());
+    let parsed = request::parse(&filters, asked.context.limits, function.name(), is_column)?;
+    let count = asked.preferences.count;
+    let header = request.range.filter(|_| function.set);
+    let rows = window(header, &parsed.root, asked.context.limits)?;
+    let body = request.method != Method::Head;
+    let made = if let Some(table) = table {
+        let read = Read {
+            source: Source::Called,
+            window: rows,
+            single: !function.set || matches!(format, Format::Object { .. }),
+            body,
+            count: count.is_some(),
+            format: &format,
+            bound,
+        };
+        read::read(&mut writer, asked.context, table, &parsed.root, &read)?
+    } else {
+        refuse_names(function, &parsed.root)?;
+        let values = Values { window: rows, body, count: count.is_some(), format: &format, bound };
+        call::values(&mut writer, asked.context, function, &values)
+    };
+    let is_write = !is_read && function.volatility == Volatility::Volatile;
+    let mut response = shape(asked, &format, count, is_write);
+    response.called = true;
+    response.nothing = function.returns_nothing();
+    response.returns_body = body && !response.nothing;
+    response.singular = function.set && matches!(format, Format::Object { .. });
+    response.hexadecimal = made.bytes;
+    response.offset = rows.offset;
+    response.limit = rows.limit;
+    response.bound = bound;
+    function.name().clone_into(&mut response.table);
+    asked.planned(writer, response, is_write)
+}
+
+/// What a function is given, by whatever way it came.
+enum Given<'a> {
+    Texts(Vec<(&'a Argument, Vec<&'a str>)>),
+    Object { text: Cow<'a, str>, members: Vec<(&'a Argument, &'a Name)> },
+    Body(String),
+}
+
+type Chosen<'a> = (&'a Function, Given<'a>, Vec<Pair<'a>>);
+
+/// GET: parameters that are no filters are arguments. Answers the others too.
+fn by_query<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Result<Chosen<'a>, QueryError> {
+    let case = asked.options.case;
+    let mut given: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut filters: Vec<Pair<'a>> = Vec::new();
+    for (key, value) in asked.pairs {
+        let is_argument = || found.iter().any(|function| argument_of(function, case, key).is_some());
+        let is_column = || found.iter().any(|function| has_column(asked, function, key));
+        let filter = is_of_the_language(key)
+            || (matches!(&**key, "tenant" | "tenant_id" | "tenantId") && !is_argument())
+            || (has_operator(value) && (is_column() || !is_argument()));
+        if filter {
+            filters.push((Cow::Borrowed(key), Cow::Borrowed(value)));
+        } else if let Some((_, values)) = given.iter_mut().find(|(known, _)| known == key) {
+            values.push(value);
+        } else {
+            given.push((key, vec![value]));
+        }
+    }
+    let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
+    let function = choose(asked, name, found, &names)?.ok_or_else(|| unknown(name, &names, found, false))?;
+    let texts =
+        given.into_iter().filter_map(|(name, values)| Some((argument_of(function, case, name)?.0, values)));
+    Ok((function, Given::Texts(texts.collect()), filters))
+}
+
+/// POST: the members of the body are arguments, or the body is the one argument.
+fn by_body<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Result<Chosen<'a>, QueryError> {
+    let (request, case, limits) = (asked.request, asked.options.case, asked.context.limits);
+    let filters = asked.pairs.iter().filter(|(key, _)| key != "columns");
+    let filters = filters.map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value))).collect();
+    let format = media::body_format(request.content_type)?;
+    let takes_body = |types: &[&str]| {
+        found.iter().copied().find(|function| {
+            function.body_argument().is_some_and(|argument| types.contains(&argument.ty.name()))
+        })
+    };
+    let raw = |types: &[&str]| takes_body(types).ok_or_else(|| unknown(name, &[], found, true));
+    let text = || {
+        let text = std::str::from_utf8(request.body)
+            .map_err(|_| QueryError::bad("bad_body", "the body is not UTF-8"))?;
+        if text.contains('\0') {
+            return Err(QueryError::bad("nul_byte", "the body holds a NUL byte; remove it"));
+        }
+        Ok(text.to_owned())
+    };
+    match format {
+        BodyFormat::Text => return Ok((raw(&["text"])?, Given::Body(text()?), filters)),
+        BodyFormat::Xml => return Ok((raw(&["xml"])?, Given::Body(text()?), filters)),
+        BodyFormat::Bytes => {
+            return Ok((raw(&["bytea"])?, Given::Body(hexadecimal(request.body)), filters));
+        }
+        BodyFormat::Json | BodyFormat::Csv | BodyFormat::Form => {}
+    }
+    let bytes = json_body(request, limits)?;
+    let empty = bytes.iter().all(u8::is_ascii_whitespace);
+    let json = std::str::from_utf8(if empty { b"{}" } else { &bytes })
+        .map_err(|_| QueryError::bad("bad_json", "the body is not UTF-8"))?
+        .to_owned();
+    let keys: Option<Vec<String>> = if json.trim_start().starts_with('{') {
+        let body = Body::parse(json.as_bytes(), limits)?;
+        Some(
+            body.sets
+                .first()
+                .map(|set| set.keys.iter().map(|key| key.clone().into_owned()).collect())
+                .unwrap_or_default(),
+        )
+    } else {
+        // Any other JSON only a function takes that takes the body as it is.
+        Body::check(json.as_bytes())?;
+        None
+    };
+    let listed = listed(asked)?;
+    if let Some(keys) = listed.as_ref().or(keys.as_ref()) {
+        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+        if let Some(function) = choose(asked, name, found, &names)? {
+            let members = names.iter().filter_map(|name| argument_of(function, case, name)).collect();
+            return Ok((function, Given::Object { text: Cow::Owned(json), members }, filters));
+        }
+    }
+    let Some(function) = takes_body(&["json", "jsonb"]) else {
+        let names: Vec<&str> = keys.iter().flatten().map(String::as_str).collect();
+        return Err(unknown(name, &names, found, true));
+    };
+    Ok((function, Given::Body(json), filters))
+}
+
+/// Bytes as PostgreSQL reads them.
+fn hexadecimal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 + 2 * bytes.len());
+    text.push_str("\\x");
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(digit.into(), 16));
+        }
+    }
+    text
+}
+
+/// `columns=`: which members of the body count.
+fn listed(asked: &Asked<'_>) -> Result<Option<Vec<String>>, QueryError> {
+    let Some((_, value)) = asked.pairs.iter().find(|(key, _)| key == "columns") else { return Ok(None) };
+    let names = request::names(value)?;
+    Ok(Some(names.into_iter().map(Cow::into_owned).collect()))
+}
+
+/// Parameters that are never arguments.
+fn is_of_the_language(key: &str) -> bool {
+    matches!(key, "select" | "order" | "limit" | "offset" | "and" | "or" | "columns" | "on_conflict")
+        || key.contains('.')
+}
+
+fn argument_of<'a>(function: &'a Function, case: JsonCase, name: &str) -> Option<(&'a Argument, &'a Name)> {
+    function.arguments.iter().find_map(|argument| {
+        if argument.name.plain().is_empty() {
+            return None;
+        }
+        if argument.name.plain() == name {
+            return Some((argument, &argument.name));
+        }
+        (case == JsonCase::Camel && argument.camel.plain() == name).then_some((argument, &argument.camel))
+    })
+}
+
+fn has_column(asked: &Asked<'_>, function: &Function, name: &str) -> bool {
+    let table: &Table = match &function.returns {
+        Returns::Table(at) => asked.context.catalog.table_at(*at),
+        Returns::Columns(table) => table,
+        Returns::Value(_) | Returns::Nothing => return false,
+    };
+    table.column(asked.options.case, name).is_some()
+}
+
+/// The one function that takes these arguments; none: there is none.
+fn choose<'a>(
+    asked: &Asked<'_>,
+    name: &str,
+    found: &[&'a Function],
+    given: &[&str],
+) -> Result<Option<&'a Function>, QueryError> {
+    let case = asked.options.case;
+    let fits = |function: &&Function| {
+        given.iter().all(|name| argument_of(function, case, name).is_some())
+            && function.arguments.iter().all(|argument| {
+                argument.optional()
+                    || given.iter().any(|name| {
+                        argument_of(function, case, name)
+                            .is_some_and(|(named, _)| std::ptr::eq(named, argument))
+                    })
+            })
+    };
+    let fitting: Vec<&Function> = found.iter().copied().filter(fits).collect();
+    match fitting.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        several => {
+            let candidates: Vec<String> = several.iter().map(|function| signature(function)).collect();
+            let detail =
+                format!("Could not choose the best candidate function between: {}", candidates.join(", "));
+            Err(QueryError::new(300, "ambiguous_function", detail).field(name).with_hint(
+                "Try renaming the parameters or the function itself in the database so function overloading can be resolved",
+            ))
+        }
+    }
+}
+
+fn signature(function: &Function) -> String {
+    let arguments: Vec<String> = function
+        .arguments()
+        .iter()
+        .map(|argument| format!("{} => {}", argument.name(), argument.full_type()))
+        .collect();
+    format!("public.{}({})", function.name(), arguments.join(", "))
+}
+
+fn unknown(name: &str, given: &[&str], found: &[&Function], by_body: bool) -> QueryError {
+    let name = excerpt(name);
+    let given: Vec<&str> = given.iter().map(|name| excerpt(name)).collect();
+    let (call, with) = if given.is_empty() {
+        (format!("public.{name}"), "without parameters".to_owned())
+    } else {
+        let list = given.join(", ");
+        (format!("public.{name}({list})"), format!("with parameters {list}"))
+    };
+    let or = if by_body { " or with a single unnamed json/jsonb parameter" } else { "" };
+    let error = QueryError::new(
+        404,
+        "unknown_function",
+        format!("Could not find the function {call} in the schema cache"),
+    )
+    .field(name)
+    .with_details(format!(
+        "Searched for the function public.{name} {with}{or}, but no matches were found in the schema cache."
+    ));
+    match found.first() {
+        Some(first) => {
+            error.with_hint(format!("Perhaps you meant to call the function {}", signature(first)))
+        }
+        None => error,
+    }
+}
+
+/// With which number of rows what the function did is undone.
+fn bound(asked: &Asked<'_>, function: &Function, format: &Format) -> Result<Bound, QueryError> {
+    if asked.preferences.most_affected().is_some() && !function.set {
+        let detail =
+            "Function must return SETOF or TABLE when max-affected preference is used with handling=strict";
+        return Err(QueryError::bad("max_affected_of_value", detail).field("prefer"));
+    }
+    Ok(match asked.preferences.most_affected() {
+        Some(most) => Bound::Most(most),
+        None if function.set && matches!(format, Format::Object { .. }) => Bound::One,
+        None => Bound::Any,
+    })
+}
+
+/// Values have no columns to select, filter or order by.
+fn refuse_names(function: &Function, root: &Level<'_>) -> Result<(), QueryError> {
+    let named = root.items.iter().find_map(|item| match item {
+        Item::Star => None,
+        Item::Field { field, .. } => Some(field.name.to_string()),
+        Item::Count { .. } => Some("count".to_owned()),
+        Item::Embed(embed) => Some(embed.name.to_string()),
+    });
+    let named = named.or_else(|| root.order.first().map(|term| term.field.name.to_string()));
+    let named = named.or_else(|| (!root.filters.is_empty()).then(|| "a filter".to_owned()));
+    match named {
+        Some(name) => Err(QueryError::unknown_column(function.name(), &name)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,75 @@
+//! Bodies as PostgreSQL sends them: in parts where they are long, and bytes as hexadecimal digits.
+
+use axum::body::Body;
+use bytes::{BufMut, Bytes, BytesMut};
+use tenantry_postgres::tenant::TenantQueryError;
+
+use crate::serve::Parts;
+
+/// What PostgreSQL writes in front of the digits.
+const PREFIX: usize = "\\x".len();
+
+/// A body that is read from the tenant's server as the client takes it; its length, and that there is one.
+pub(super) fn body(parts: Box<Parts>, hexadecimal: bool) -> (bool, usize, Body) {
+    let len = if hexadecimal { parts.len.saturating_sub(PREFIX) / 2 } else { parts.len };
+    let digits = hexadecimal.then(Digits::default);
+    let stream = futures::stream::try_unfold((parts, digits), async |(mut parts, mut digits)| {
+        let part = parts.next().await.inspect_err(|error| {
+            tracing::warn!(%error, "an answer ends in its middle: {error}");
+        })?;
+        let Some(part) = part else { return Ok::<_, TenantQueryError>(None) };
+        let part = match &mut digits {
+            Some(digits) => digits.decode(&part),
+            None => part,
+        };
+        Ok(Some((part, (parts, digits))))
+    });
+    (true, len, Body::from_stream(stream))
+}
+
+/// A whole body's bytes.
+pub(super) fn decoded(text: &[u8]) -> Bytes {
+    Digits::default().decode(text)
+}
+
+/// Digits on their way, of which a part may end between the two of a byte.
+#[derive(Default)]
+struct Digits {
+    /// Bytes of the text that were read.
+    read: usize,
+    half: Option<u8>,
+}
+
+impl Digits {
+    fn decode(&mut self, text: &[u8]) -> Bytes {
+        let skipped = PREFIX.saturating_sub(self.read).min(text.len());
+        self.read += text.len();
+        let mut bytes = BytesMut::with_capacity(text.len() / 2 + 1);
+        for digit in &text[skipped..] {
+            let value = char::from(*digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
+            let value = value.unwrap_or_default();
+            match self.half.take() {
+                Some(half) => bytes.put_u8(half << 4 | value),
+                None => self.half = Some(value),
+            }
+        }
+        bytes.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_decoded_wherever_the_text_is_cut() {
+        let text = b"\\x00ff1a";
+        for cut in 0..=text.len() {
+            let mut digits = Digits::default();
+            let mut bytes = digits.decode(&text[..cut]).to_vec();
+            bytes.extend(digits.decode(&text[cut..]));
+            assert_eq!(bytes, [0x00, 0xff, 0x1a], "{cut}");
+        }
+        assert_eq!(decoded(b"").len(), 0);
+    }
+}
