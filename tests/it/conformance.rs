@@ -26,8 +26,10 @@ macro_rules! tables {
 }
 
 tables! {
-    aggregates computed embedding embedding_ambiguity embedding_filters embedding_views filters full_text
-    inserts json_paths logic ordering rpc rpc_arguments rpc_errors select spreads types views windows
+    aggregates computed deletes differences domain_representations embedding embedding_ambiguity
+    embedding_filters embedding_views errors filters full_text inserts json_paths logic media_types ordering
+    preferences rpc rpc_arguments rpc_errors schema select singular spreads types updates upserts views
+    windows
 }
 
 /// A request and what its answer must be.

@@ -16,7 +16,7 @@ pub(super) const CASES: &[Case] = &[
     get("/rpc/as_object").is(200, r#"{"a":1,"b":[true,null]}"#),
     get("/rpc/same_format?format=ebook").is(200, "\"ebook\""),
     get("/rpc/same_stars?stars=4").is(200, "4"),
-    get("/rpc/between?low=1&high=5").is(200, "\"[1,5)\""),
+    get("/rpc/numbers_between?low=1&high=5").is(200, "\"[1,5)\""),
     get("/rpc/total").is(200, "0"),
     // Sets of values.
     get("/rpc/small_primes").is(200, "[2,3,5,7]"),

@@ -210,7 +210,7 @@ CREATE FUNCTION doubled(INOUT num int) IMMUTABLE LANGUAGE sql AS $$ SELECT num *
 CREATE FUNCTION numbers_array() RETURNS int[] IMMUTABLE LANGUAGE sql AS $$ SELECT ARRAY[1, 2, 3] $$;
 CREATE FUNCTION same_format(format book_format) RETURNS book_format IMMUTABLE LANGUAGE sql AS $$ SELECT format $$;
 CREATE FUNCTION same_stars(stars starred) RETURNS starred IMMUTABLE LANGUAGE sql AS $$ SELECT stars $$;
-CREATE FUNCTION between(low int, high int) RETURNS int4range IMMUTABLE LANGUAGE sql AS $$ SELECT int4range(low, high) $$;
+CREATE FUNCTION numbers_between(low int, high int) RETURNS int4range IMMUTABLE LANGUAGE sql AS $$ SELECT int4range(low, high) $$;
 CREATE FUNCTION as_object() RETURNS jsonb IMMUTABLE LANGUAGE sql AS $$ SELECT '{"a": 1, "b": [true, null]}'::jsonb $$;
 CREATE FUNCTION json_kind(arg json) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT json_typeof(arg) $$;
 CREATE FUNCTION element_count(list int[]) RETURNS int IMMUTABLE LANGUAGE sql AS $$ SELECT coalesce(cardinality(list), 0) $$;
