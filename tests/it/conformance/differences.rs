@@ -18,10 +18,11 @@ pub(super) const CASES: &[Case] = &[
     get("/books?select=id::regclass").status(400),
     get("/books?select=id::book_format").status(400),
     get("/books?select=id::nothing").status(400),
-    // There is only the app's own schema.
-    get("/codes?code=eq.a").header("accept-profile", "public").fails(406, "PGRST106"),
+    // There is only the app's own schema, which clients know as `public`.
+    get("/codes?code=eq.a").header("accept-profile", "public").is(200, r#"[{"code":"a"}]"#),
+    get("/codes?code=eq.a").header("accept-profile", "private").fails(406, "PGRST106"),
     get("/codes?code=eq.a").header("accept-profile", "pg_catalog").fails(406, "PGRST106"),
-    post("/codes", r#"{"code":"p"}"#).header("content-profile", "public").fails(406, "PGRST106"),
+    post("/codes", r#"{"code":"p"}"#).header("content-profile", "private").fails(406, "PGRST106"),
     patch("/codes?code=eq.a", r#"{"code":"p"}"#).header("content-profile", "pg_catalog").fails(406, "PGRST106"),
     delete("/codes?code=eq.a").header("content-profile", "pg_catalog").fails(406, "PGRST106"),
     post("/rpc/add", r#"{"a":1,"b":2}"#).header("content-profile", "pg_catalog").fails(406, "PGRST106"),
@@ -56,4 +57,19 @@ pub(super) const CASES: &[Case] = &[
     get("/books").accept("application/vnd.pgrst.plan").fails(406, "PGRST107"),
     get("/books").accept("application/vnd.pgrst.plan+json").fails(406, "PGRST107"),
     get("/books").accept("application/vnd.pgrst.plan; options=analyze").fails(406, "PGRST107"),
+    // A view that cannot be written has no such method, as OPTIONS says; PostgREST answers 500 with PostgreSQL's 55000.
+    post("/author_stats", r#"{"author_id":9}"#).fails(405, "method_not_allowed"),
+    patch("/author_stats?author_id=eq.1", r#"{"books":3}"#).fails(405, "method_not_allowed"),
+    delete("/book_authors?id=eq.1").fails(405, "method_not_allowed"),
+    patch("/genre_counts?genre_id=eq.1", r#"{"name":"x"}"#).fails(405, "method_not_allowed"),
+    // A body of a media type that nobody reads is 415, as HTTP has it, and not 400.
+    post("/codes", "code: x").sent_as("application/yaml").fails(415, "unsupported_media_type"),
+    post("/codes", "x").sent_as("text/plain").fails(415, "unsupported_media_type"),
+    // Where no table of pairs joins two tables, any table or view with foreign keys to both does.
+    get("/publishers?select=id,authors(id)&id=eq.2&authors.order=id").is(200, r#"[{"id":2,"authors":[{"id":2},{"id":3}]}]"#),
+    get("/edition_list?select=no,shelves(id)&book_id=eq.2").is(200, r#"[{"no":1,"shelves":[{"id":3}]}]"#),
+    // What only an operator can do something about is logged and not told.
+    get("/rpc/raise_state?state=XX000").fails(500, "internal"),
+    get("/rpc/raise_state?state=58000").fails(500, "internal"),
+    get("/rpc/raise_state?state=53400").fails(500, "internal"),
 ];

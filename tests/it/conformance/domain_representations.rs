@@ -14,7 +14,7 @@ pub(super) const CASES: &[Case] = &[
     get("/labels?select=name&order=paint.desc.nullslast&limit=1").is(200, r#"[{"name":"red"}]"#),
     post("/labels", "{\"id\":4,\"name\":\"blue\",\"paint\":\"#0000FF\"}").returning().is(201, "[{\"id\":4,\"name\":\"blue\",\"paint\":\"#0000FF\"}]"),
     post("/labels?select=paint", "[{\"id\":5,\"paint\":\"#00FF00\"},{\"id\":6,\"paint\":\"#010203\"}]").returning().is(201, "[{\"paint\":\"#00FF00\"},{\"paint\":\"#010203\"}]"),
-    post("/labels", "{\"id\":7,\"paint\":\"#070707\"}").prefer("return=headers-only").empty(201).has("location", "/labels?id=eq.7"),
+    post("/labels", "{\"id\":7,\"paint\":\"#070707\"}").prefer("return=headers-only").empty(201).has("location", "/api/labels?id=eq.7"),
     patch("/labels?id=eq.4&select=paint", "{\"paint\":\"#00000A\"}").returning().is(200, "[{\"paint\":\"#00000A\"}]"),
     patch("/labels?paint=eq.%2300000A&select=id", "{\"paint\":\"#00000B\"}").returning().is(200, r#"[{"id":4}]"#),
     get("/labels?select=paint::text&id=eq.4").is(200, r#"[{"paint":"11"}]"#),

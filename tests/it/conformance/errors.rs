@@ -42,7 +42,7 @@ pub(super) const CASES: &[Case] = &[
     get("/books?order=id.ascending").fails(400, "PGRST100"),
     get("/books?and=id.eq.1").fails(400, "PGRST100"),
     get("/books?select=authors(name").fails(400, "PGRST100"),
-    get("/books?a..b=eq.1").fails(400, "PGRST100"),
+    get("/books?a..b=eq.1").status(400),
     get("/books?select=authors!(name)").fails(400, "PGRST100"),
     get("/books?limit=-5").fails(416, "PGRST103"),
     get("/authors?select=books(id)&books.limit=-1").fails(416, "PGRST103"),

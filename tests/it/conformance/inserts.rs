@@ -9,14 +9,14 @@ pub(super) const CASES: &[Case] = &[
         .has("preference-applied", "return=representation").has("content-range", "*/*").lacks("location"),
     post("/publishers", r#"{"id":12,"name":"Twelve"}"#).prefer("return=minimal").empty(201).has("preference-applied", "return=minimal")
         .lacks("content-type"),
-    post("/publishers", r#"{"id":13,"name":"Thirteen"}"#).prefer("return=headers-only").empty(201).has("location", "/publishers?id=eq.13")
+    post("/publishers", r#"{"id":13,"name":"Thirteen"}"#).prefer("return=headers-only").empty(201).has("location", "/api/publishers?id=eq.13")
         .has("preference-applied", "return=headers-only").has("content-range", "*/*"),
     post("/publishers?select=name", r#"{"id":14,"name":"Fourteen"}"#).returning().is(201, r#"[{"name":"Fourteen"}]"#),
     post("/publishers?select=n:id::text", r#"{"id":15,"name":"Fifteen"}"#).returning().is(201, r#"[{"n":"15"}]"#),
     post("/publishers?select=name", r#"{"id":16,"name":"Sixteen"}"#).empty(201),
     post("/publishers", r#"{"id":17,"name":"Seventeen"}"#).prefer("return=representation, count=exact").is(201, r#"[{"id":17,"name":"Seventeen"}]"#)
         .has("content-range", "*/1").has("preference-applied", "return=representation, count=exact"),
-    post("/publishers?select=name", r#"{"id":18,"name":"Eighteen"}"#).prefer("return=headers-only").empty(201).has("location", "/publishers?id=eq.18"),
+    post("/publishers?select=name", r#"{"id":18,"name":"Eighteen"}"#).prefer("return=headers-only").empty(201).has("location", "/api/publishers?id=eq.18"),
     // Several.
     post("/publishers", r#"[{"id":20,"name":"a"},{"id":21,"name":"b"}]"#).empty(201).lacks("location"),
     post("/publishers?order=id.desc", r#"[{"id":22,"name":"c"},{"id":23,"name":"d"}]"#).returning()
@@ -58,8 +58,8 @@ pub(super) const CASES: &[Case] = &[
     post("/nowhere", r#"{"a":1}"#).fails(404, "PGRST205"),
     post("/publishers?columns=id,name", "[{\"id\":33,\"name\":\"x\"},4]").status(400),
     // Keys.
-    post("/orders", r#"{"region":"as ia&","no":1}"#).prefer("return=headers-only").empty(201).has("location", "/orders?region=eq.as%20ia%26&no=eq.1"),
-    post("/visits", r#"{"day":"2024-06-01","member_id":3,"minutes":5}"#).prefer("return=headers-only").empty(201).has("location", "/visits?day=eq.2024-06-01&member_id=eq.3"),
+    post("/orders", r#"{"region":"as ia&","no":1}"#).prefer("return=headers-only").empty(201).has("location", "/api/orders?region=eq.as%20ia%26&no=eq.1"),
+    post("/visits", r#"{"day":"2024-06-01","member_id":3,"minutes":5}"#).prefer("return=headers-only").empty(201).has("location", "/api/visits?day=eq.2024-06-01&member_id=eq.3"),
     post("/notes", r#"{"a":"n","b":null}"#).returning().is(201, r#"[{"a":"n","b":null}]"#).lacks("location"),
     post("/notes", r#"{"a":"n"}"#).prefer("return=headers-only").empty(201).lacks("location"),
     post("/Odd%20Names", r#"{"Some id":5,"camelCase":"c","with,comma":"w","dot.ted":"d","ümlaut":"u"}"#).returning()

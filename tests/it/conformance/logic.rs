@@ -31,7 +31,7 @@ pub(super) const CASES: &[Case] = &[
     get("/books?select=id&or=(tags.cs.{scifi,classic},tags.eq.{})&order=id").is(200, r#"[{"id":2},{"id":4}]"#),
     get("/books?select=id&or=(tags.ov.{novel,scifi},id.eq.1)&order=id").is(200, r#"[{"id":1},{"id":2},{"id":5}]"#),
     get("/books?select=id&and=(tags.cd.{classic,fantasy},id.lt.3)").is(200, r#"[{"id":1}]"#),
-    get("/loans?select=id&or=(during.ov.[2024-06-02,2024-06-03],id.eq.1)&order=id").is(200, r#"[{"id":1},{"id":3}]"#),
+    get("/loans?select=id&or=(during.ov.\"[2024-06-02,2024-06-03]\",id.eq.1)&order=id").is(200, r#"[{"id":1},{"id":3}]"#),
     get("/books?select=id&or=(id.eq(any).{1,2},title.like(any).{Kaf*,Ame*})&order=id")
         .is(200, r#"[{"id":1},{"id":2},{"id":4},{"id":5}]"#),
     get("/books?select=id&or=(meta->>lang.eq.ja,meta->size->>h.eq.18)&order=id").is(200, r#"[{"id":3},{"id":4}]"#),

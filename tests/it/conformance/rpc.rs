@@ -92,5 +92,5 @@ pub(super) const CASES: &[Case] = &[
     post("/rpc/write_entries", r#"{"entries":["a","b"]}"#).singular().fails(406, "PGRST116"),
     get("/journal?select=entry&entry=in.(a,b)").is(200, "[]"),
     // As text.
-    get("/rpc/titles?at_least=400").accept("text/csv").text(200, "title,pages\nAmericanah,477\nKafka on the Shore,505").has("content-type", "text/csv; charset=utf-8"),
+    get("/rpc/titles?at_least=400").accept("text/csv").text(200, "title,pages\nAmericanah,477\n\"Kafka on the Shore\",505").has("content-type", "text/csv; charset=utf-8"),
 ];
