@@ -10,7 +10,6 @@ use std::collections::HashMap;
 
 pub(crate) use function::Returns;
 pub use function::{Argument, Function, Volatility};
-pub(crate) use relationships::Rank;
 pub use relationships::{Relationship, RelationshipKind};
 pub use table::{Column, Table, TableKind};
 pub use wire::Introspection;

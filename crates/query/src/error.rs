@@ -20,6 +20,7 @@ pub struct QueryError {
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct More {
+    message: Option<String>,
     details: Option<Value>,
     hint: Option<String>,
     /// `PostgREST`'s code where the same thing has another one elsewhere.
@@ -53,6 +54,7 @@ impl QueryError {
             "bad_embedding_filter" => "PGRST120",
             "bad_preference" => "PGRST122",
             "aggregates_disabled" => "PGRST123",
+            "aggregate_of_many" => "PGRST127",
             "too_many_affected" => "PGRST124",
             "max_affected_of_value" => "PGRST128",
             "unknown_relationship" => "PGRST200",
@@ -74,6 +76,16 @@ impl QueryError {
     /// `PostgREST`'s `hint`.
     pub fn hint(&self) -> Option<&str> {
         self.more.as_ref()?.hint.as_deref()
+    }
+
+    /// `PostgREST`'s `message`, where it has words of its own for it.
+    pub fn message(&self) -> Option<&str> {
+        self.more.as_ref()?.message.as_deref()
+    }
+
+    pub(crate) fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.more.get_or_insert_default().message = Some(message.into());
+        self
     }
 
     pub(crate) fn with_details(mut self, details: impl Into<Value>) -> Self {
@@ -99,7 +111,10 @@ impl QueryError {
     pub(crate) fn unknown_body_column(table: &str, column: &str) -> Self {
         let mut error = Self::unknown_column(table, column);
         error.more.get_or_insert_default().code = Some("PGRST204");
-        error
+        error.with_message(format!(
+            "Could not find the '{}' column of '{table}' in the schema cache",
+            excerpt(column)
+        ))
     }
 
     pub(crate) fn unknown_column(table: &str, column: &str) -> Self {
@@ -121,4 +136,28 @@ pub(crate) fn excerpt(text: &str) -> &str {
         end -= 1;
     }
     &text[..end]
+}
+
+/// The name that a client most likely meant: one letter in three may be another.
+pub(crate) fn closest<'n>(asked: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let asked = excerpt(asked);
+    let near = names.map(|name| (distance(asked, name), name));
+    let (distance, name) = near.min_by_key(|(distance, _)| *distance)?;
+    (distance > 0 && distance * 3 <= asked.chars().count().max(3)).then_some(name)
+}
+
+/// How many letters are to be added, taken away or replaced.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
 }

@@ -239,7 +239,7 @@ impl<'p> Planning<'p> {
         if by_id {
             self.refuse_window("one row by its id")?;
         }
-        let header = self.asked.request.range.filter(|_| !by_id);
+        let header = self.asked.request.range_of_get().filter(|_| !by_id);
         let window = window(header, root, self.context.limits)?;
         let count = self.preferences().count.is_some() && !by_id;
         let body = self.asked.request.method == Method::Get;

@@ -15,7 +15,7 @@ pub(crate) mod select;
 use std::collections::BTreeSet;
 
 pub(crate) use filter::has_operator;
-pub(crate) use params::{Pair, Parsed, names, pairs, parse};
+pub(crate) use params::{Pair, Parsed, names, not_embedded, pairs, parse};
 
 use crate::json_case::JsonCase;
 
@@ -57,6 +57,13 @@ pub struct HttpRequest<'a> {
     pub profile: Option<&'a str>,
     /// The body; empty when there is none.
     pub body: &'a [u8],
+}
+
+impl<'a> HttpRequest<'a> {
+    /// `Range` counts for GET only, as in HTTP.
+    pub(crate) fn range_of_get(&self) -> Option<&'a str> {
+        self.range.filter(|_| self.method == Method::Get)
+    }
 }
 
 /// What a path names, percent-decoded.

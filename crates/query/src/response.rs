@@ -29,6 +29,10 @@ pub fn rows_instead_of_one(sqlstate: &str, message: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
+/// What a query string cannot hold as it is.
+const RESERVED: &percent_encoding::AsciiSet =
+    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
 /// What the answer looks like, known before the statement runs.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each answers one question of the caller's")]
@@ -186,9 +190,7 @@ impl ResponseShape {
         if !self.has_location || values.len() != self.key.len() {
             return None;
         }
-        let encode = |text: &str| {
-            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-        };
+        let encode = |text: &str| percent_encoding::utf8_percent_encode(text, RESERVED).to_string();
         let pairs: Vec<String> =
             self.key.iter().zip(&values).map(|(key, value)| format!("{key}=eq.{}", encode(value))).collect();
         Some(format!("{}?{}", self.table, pairs.join("&")))

@@ -176,6 +176,9 @@ fn query_refused(error: QueryError) -> Problem {
         problem = problem.known_as(code);
     }
     problem = problem.with("details", error.details().cloned()).with("hint", error.hint());
+    if let Some(message) = error.message() {
+        problem = problem.with("message", message);
+    }
     match error.field {
         Some(field) => problem.with_error(field, error.detail),
         None => problem,
@@ -239,7 +242,9 @@ fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem 
                 "55P03" | "55006" => "lock_not_available",
                 _ => "server_busy",
             };
-            Problem::unavailable(code, "the data is in use by others at the moment; try again", 1)
+            let problem =
+                Problem::unavailable(code, "the data is in use by others at the moment; try again", 1);
+            if sqlstate.is_empty() { problem } else { problem.known_as(sqlstate.to_owned()) }
         }
         // Asked again without, or refused, where it was asked for.
         QueryErrorKind::TimeZone => Problem::internal(),
@@ -262,7 +267,11 @@ fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem 
         QueryErrorKind::Internal => {
             // The message of an internal error names tables and columns, never values.
             tracing::error!(sqlstate, error.message = error.message, "a statement failed: {}", error.message);
-            Problem::internal()
+            if sqlstate.is_empty() {
+                Problem::internal()
+            } else {
+                Problem::internal().known_as(sqlstate.to_owned())
+            }
         }
     }
 }
@@ -355,6 +364,7 @@ fn data_code(sqlstate: &str) -> (StatusCode, &'static str) {
         "21000" => (bad, "duplicate_rows"),
         "42601" => (bad, "invalid_text_search"),
         "42704" => (bad, "unknown_language"),
+        "42P17" => (StatusCode::INTERNAL_SERVER_ERROR, "invalid_definition"),
         "42P01" => (StatusCode::NOT_FOUND, "undefined_object"),
         "3F000" | "3D000" => (bad, "undefined_object"),
         "42703" => (bad, "unknown_column"),
@@ -364,8 +374,14 @@ fn data_code(sqlstate: &str) -> (StatusCode, &'static str) {
         "428C9" => (bad, "generated_always"),
         "25006" => (StatusCode::METHOD_NOT_ALLOWED, "read_only"),
         "P0001" => (bad, "raised_exception"),
+        code if ["28", "0L", "0P"].iter().any(|class| code.starts_with(class)) => {
+            (StatusCode::FORBIDDEN, "permission_denied")
+        }
         // PL/pgSQL's own: the app's function is wrong, not the request.
-        code if code.starts_with("P0") => (StatusCode::INTERNAL_SERVER_ERROR, "function_failed"),
+        "54001" | "54011" | "54023" => (StatusCode::INTERNAL_SERVER_ERROR, "too_complex"),
+        code if code.starts_with("P0") || code.starts_with("38") => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "function_failed")
+        }
         // An app chooses the status: `RAISE SQLSTATE 'PT402'`.
         code if code.starts_with("PT") => {
             let status = code[2..].parse().ok().and_then(|status| StatusCode::from_u16(status).ok());

@@ -136,8 +136,10 @@ impl QueryErrorKind {
             "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Self::Connection,
             _ => match code.get(..2) {
                 // 21: a row that an upsert would write twice. 54: a value too long for an index or a text search.
-                // 38, P0: what PL/pgSQL says of an app's function.
-                Some("21" | "22" | "23" | "38" | "44" | "54" | "P0") => Self::Data,
+                // 0A: writing in a function that is said only to read. 0L, 0P, 28, 38, P0: what an app's functions raise.
+                Some("0A" | "0L" | "0P" | "21" | "22" | "23" | "28" | "38" | "44" | "54" | "P0") => {
+                    Self::Data
+                }
                 Some("08") => Self::Connection,
                 // What an app's functions raise.
                 Some(class)

@@ -1,6 +1,6 @@
 //! Which tables can be embedded in which, worked out from foreign keys.
 
-use super::{Column, Name, Table, TableKind};
+use super::{Column, Name, Table};
 
 /// Cardinality of a [`Relationship`] seen from the table that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,18 +38,6 @@ pub(crate) struct Junction {
     pub(crate) constraint: Name,
     /// (column of the junction, column of the target).
     pub(crate) columns: Vec<(usize, usize)>,
-    /// A key of the junction covers both foreign keys: a pair is there once.
-    pub(crate) strong: bool,
-    /// Others are only used when no better one joins the tables.
-    pub(crate) rank: Rank,
-}
-
-/// How good a junction is, the best last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Rank {
-    View,
-    Table,
-    TableOfPairs,
 }
 
 impl Relationship {
@@ -113,8 +101,9 @@ pub(super) fn connect(tables: &mut [Table], keys: &[ForeignKey]) {
                 continue;
             }
             let junction = &tables[near.from];
-            let is_view = matches!(junction.kind, TableKind::View | TableKind::MaterializedView);
-            let strong = !is_view && covered_by_a_key(junction, near, far);
+            if !covered_by_a_key(junction, near, far) {
+                continue;
+            }
             let relationship = Relationship {
                 kind: RelationshipKind::ManyToMany,
                 constraint: near.constraint.clone(),
@@ -127,12 +116,6 @@ pub(super) fn connect(tables: &mut [Table], keys: &[ForeignKey]) {
                     name: junction.name.clone(),
                     constraint: far.constraint.clone(),
                     columns: far.columns.clone(),
-                    strong,
-                    rank: match (is_view, strong) {
-                        (true, _) => Rank::View,
-                        (false, false) => Rank::Table,
-                        (false, true) => Rank::TableOfPairs,
-                    },
                 }),
                 to_itself: near.to == far.to,
             };
@@ -178,7 +161,7 @@ fn key_within(table: &Table, within: impl Fn(usize) -> bool) -> bool {
     whole(&table.primary_key) || table.uniques.iter().any(|key| whole(key))
 }
 
-/// `PostgREST`'s rule for a junction: a key holds all columns of both foreign keys.
+/// `PostgREST`'s rule for a junction: a key holds all columns of both foreign keys, so that a pair is there once.
 fn covered_by_a_key(junction: &Table, near: &ForeignKey, far: &ForeignKey) -> bool {
     let covers = |key: &[usize]| near.columns.iter().chain(&far.columns).all(|(here, _)| key.contains(here));
     covers(&junction.primary_key) || junction.uniques.iter().any(|key| covers(key))

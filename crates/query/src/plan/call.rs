@@ -26,8 +26,15 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
     let (request, case) = (asked.request, asked.options.case);
     let is_read = matches!(request.method, Method::Get | Method::Head);
     if !is_read && request.method != Method::Post {
-        let detail = "Cannot use this method on a function; call it with GET, HEAD or POST";
-        return Err(QueryError::new(405, "function_method", detail));
+        let method = match request.method {
+            Method::Patch => "PATCH",
+            Method::Put => "PUT",
+            _ => "DELETE",
+        };
+        let detail = format!("Cannot use the {method} method on RPC");
+        return Err(
+            QueryError::new(405, "function_method", detail).with_hint("call it with GET, HEAD or POST")
+        );
     }
     let exposed = |function: &&Function| {
         asked.options.functions.is_none_or(|functions| functions.contains(function.name()))
@@ -38,7 +45,7 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
         if is_read { by_query(asked, name, &found)? } else { by_body(asked, name, &found)? };
     let mut writer = Writer::new(schema);
     match &given {
-        Given::Texts(texts) => call::called(&mut writer, function, &Arguments::Texts(texts.clone())),
+        Given::Texts(texts) => call::called(&mut writer, function, &Arguments::Texts(texts)),
         Given::Body(text) => {
             let argument = function.body_argument().expect("it was chosen for having one");
             call::called(&mut writer, function, &Arguments::Body { text: text.clone(), argument });
@@ -57,10 +64,11 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
         Returns::Value(_) | Returns::Nothing => None,
     };
     let bound = bound(asked, function, &format)?;
-    let is_column = |name: &str| table.is_some_and(|table| table.column(case, name).is_some());
+    // Of a call by POST every parameter is a filter.
+    let is_column = |name: &str| !is_read || table.is_some_and(|table| table.column(case, name).is_some());
     let parsed = request::parse(&filters, asked.context.limits, function.name(), is_column)?;
     let count = asked.preferences.count;
-    let header = request.range.filter(|_| function.set);
+    let header = request.range_of_get().filter(|_| function.set);
     let rows = window(header, &parsed.root, asked.context.limits)?;
     let body = request.method != Method::Head;
     let made = if let Some(table) = table {
@@ -95,8 +103,12 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
 
 /// What a function is given, by whatever way it came.
 enum Given<'a> {
-    Texts(Vec<(&'a Argument, Vec<&'a str>)>),
-    Object { text: Cow<'a, str>, members: Vec<(&'a Argument, &'a Name)> },
+    /// Several of one that takes any number.
+    Texts(Vec<(&'a Argument, Vec<String>)>),
+    Object {
+        text: String,
+        members: Vec<(&'a Argument, &'a Name)>,
+    },
     Body(String),
 }
 
@@ -123,9 +135,31 @@ fn by_query<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Res
     }
     let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
     let function = choose(asked, name, found, &names)?.ok_or_else(|| unknown(name, &names, found, false))?;
-    let texts =
-        given.into_iter().filter_map(|(name, values)| Some((argument_of(function, case, name)?.0, values)));
-    Ok((function, Given::Texts(texts.collect()), filters))
+    Ok((function, Given::Texts(texts(function, case, given)), filters))
+}
+
+/// The texts of each name, in the order of their first.
+fn grouped<'p>(pairs: &'p [Pair<'_>]) -> Vec<(&'p str, Vec<&'p str>)> {
+    let mut given: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (key, value) in pairs {
+        match given.iter_mut().find(|(known, _)| known == key) {
+            Some((_, values)) => values.push(value),
+            None => given.push((key, vec![value])),
+        }
+    }
+    given
+}
+
+fn texts<'a>(
+    function: &'a Function,
+    case: JsonCase,
+    given: Vec<(&str, Vec<&str>)>,
+) -> Vec<(&'a Argument, Vec<String>)> {
+    let texts = given.into_iter().filter_map(|(name, values)| {
+        let (argument, _) = argument_of(function, case, name)?;
+        Some((argument, values.into_iter().map(str::to_owned).collect()))
+    });
+    texts.collect()
 }
 
 /// POST: the members of the body are arguments, or the body is the one argument.
@@ -154,32 +188,48 @@ fn by_body<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Resu
         BodyFormat::Bytes => {
             return Ok((raw(&["bytea"])?, Given::Body(hexadecimal(request.body)), filters));
         }
-        BodyFormat::Json | BodyFormat::Csv | BodyFormat::Form => {}
+        BodyFormat::Form => {
+            let form = std::str::from_utf8(request.body)
+                .map_err(|_| QueryError::bad("bad_body", "the form is not UTF-8"))?;
+            let pairs = request::pairs(form, limits)?;
+            let given = grouped(&pairs);
+            let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
+            let function =
+                choose(asked, name, found, &names)?.ok_or_else(|| unknown(name, &names, found, true))?;
+            return Ok((function, Given::Texts(texts(function, case, given)), filters));
+        }
+        BodyFormat::Json | BodyFormat::Csv => {}
     }
     let bytes = json_body(request, limits)?;
     let empty = bytes.iter().all(u8::is_ascii_whitespace);
     let json = std::str::from_utf8(if empty { b"{}" } else { &bytes })
         .map_err(|_| QueryError::bad("bad_json", "the body is not UTF-8"))?
         .to_owned();
-    let keys: Option<Vec<String>> = if json.trim_start().starts_with('{') {
-        let body = Body::parse(json.as_bytes(), limits)?;
-        Some(
-            body.sets
-                .first()
-                .map(|set| set.keys.iter().map(|key| key.clone().into_owned()).collect())
-                .unwrap_or_default(),
-        )
-    } else {
+    // Of an array of objects the first is what a call is made with.
+    let (object, keys) = match json.trim_start().as_bytes().first() {
+        Some(b'{' | b'[') => match Body::parse(json.as_bytes(), limits) {
+            Ok(body) => {
+                let first = body.sets.first();
+                let keys = first.map(|set| set.keys.iter().map(|key| key.clone().into_owned()).collect());
+                let object = first.and_then(|set| set.rows.first()).map(|row| (*row).to_owned());
+                (object, keys)
+            }
+            // An array of something else; a function may take it as it is.
+            Err(error) if error.code == "bad_body" => (None, None),
+            Err(error) => return Err(error),
+        },
         // Any other JSON only a function takes that takes the body as it is.
-        Body::check(json.as_bytes())?;
-        None
+        _ => {
+            Body::check(json.as_bytes())?;
+            (None, None::<Vec<String>>)
+        }
     };
     let listed = listed(asked)?;
-    if let Some(keys) = listed.as_ref().or(keys.as_ref()) {
+    if let (Some(keys), Some(object)) = (listed.as_ref().or(keys.as_ref()), object) {
         let names: Vec<&str> = keys.iter().map(String::as_str).collect();
         if let Some(function) = choose(asked, name, found, &names)? {
             let members = names.iter().filter_map(|name| argument_of(function, case, name)).collect();
-            return Ok((function, Given::Object { text: Cow::Owned(json), members }, filters));
+            return Ok((function, Given::Object { text: object, members }, filters));
         }
     }
     let Some(function) = takes_body(&["json", "jsonb"]) else {

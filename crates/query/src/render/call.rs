@@ -14,7 +14,7 @@ use crate::{
 /// What a function is called with.
 pub(crate) enum Arguments<'a> {
     /// From the query string; several texts of one that takes any number.
-    Texts(Vec<(&'a Argument, Vec<&'a str>)>),
+    Texts(&'a [(&'a Argument, Vec<String>)]),
     /// From the members of a JSON object, with the spelling of each.
     Object { text: &'a str, members: Vec<(&'a Argument, &'a Name)> },
     /// The body is the one argument.
@@ -51,10 +51,10 @@ pub(crate) fn called(w: &mut Writer, function: &Function, arguments: &Arguments<
             for (at, (argument, values)) in texts.iter().enumerate() {
                 named(w, at, argument);
                 let value = match values.as_slice() {
-                    [one] if !argument.variadic || one.starts_with('{') => (*one).to_owned(),
+                    [one] if !argument.variadic || one.starts_with('{') => one.clone(),
                     several if argument.variadic => super::condition::array_literal(several),
                     // Of several the last counts.
-                    several => several.last().copied().unwrap_or_default().to_owned(),
+                    several => several.last().cloned().unwrap_or_default(),
                 };
                 w.bind_as(value, &argument.ty);
             }

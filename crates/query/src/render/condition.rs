@@ -69,8 +69,14 @@ fn one(w: &mut Writer, subject: Subject<'_, '_, '_>, condition: &Condition<'_>) 
                     Operation::Is("NULL") => !negated,
                     Operation::Is("NOT NULL") => *negated,
                     _ => {
-                        let detail = "an embedding can only be asked is.null or not.is.null";
-                        return Err(QueryError::bad("bad_embedding_filter", detail).field(&field.name));
+                        let detail = "Only is null or not is null filters are allowed on embedded resources";
+                        return Err(QueryError::bad("bad_embedding_filter", detail)
+                            .field(&field.name)
+                            .with_details(detail)
+                            .with_message(format!(
+                                "Bad operator on the '{}' embedded resource",
+                                excerpt(&field.name)
+                            )));
                     }
                 };
                 w.raw(if missing { "NOT EXISTS (SELECT 1" } else { "EXISTS (SELECT 1" });
@@ -239,39 +245,60 @@ pub(crate) fn order(
 ) -> Result<(), QueryError> {
     for (at, term) in terms.iter().enumerate() {
         w.raw(if at == 0 { " ORDER BY " } else { ", " });
-        let name = &term.field.name;
-        if let Some(label) = &term.embed {
-            let embedded = scope
-                .embeds
-                .iter()
-                .find(|embedded| embedded.embed.label() == label)
-                .filter(|embedded| embedded.relationship.to_one())
-                .ok_or_else(|| {
-                    let label = excerpt(label);
-                    let detail = format!("'{label}' is not an embedded object; ordering by a related table needs {label}(...) in select, to one row");
-                    QueryError::bad("bad_related_order", detail).field(label)
-                })?;
-            let table = embedded.scope.table;
-            let column =
-                table.column(case, name).ok_or_else(|| QueryError::unknown_column(table.name(), name))?;
-            w.raw("(SELECT ");
-            value(w, embedded.scope.alias, column, &term.field.path, true);
-            w.replay(&embedded.scope.from_where).raw(")");
-        } else {
-            let column = scope
-                .table
-                .column(case, name)
-                .ok_or_else(|| QueryError::unknown_column(scope.table.name(), name))?;
-            value(w, scope.alias, column, &term.field.path, true);
-        }
-        if term.descending {
-            w.raw(" DESC");
-        }
-        match term.nulls_first {
-            Some(true) => w.raw(" NULLS FIRST"),
-            Some(false) => w.raw(" NULLS LAST"),
-            None => w,
-        };
+        order_by(w, case, scope, term)?;
+        direction(w, term);
     }
     Ok(())
+}
+
+/// What rows are ordered by.
+pub(super) fn order_by(
+    w: &mut Writer,
+    case: JsonCase,
+    scope: &Scope<'_, '_>,
+    term: &OrderTerm<'_>,
+) -> Result<(), QueryError> {
+    let name = &term.field.name;
+    let Some(label) = &term.embed else {
+        let column = scope
+            .table
+            .column(case, name)
+            .ok_or_else(|| QueryError::unknown_column(scope.table.name(), name))?;
+        value(w, scope.alias, column, &term.field.path, true);
+        return Ok(());
+    };
+    let embedded = scope
+        .embeds
+        .iter()
+        .find(|embedded| embedded.embed.label() == label)
+        .ok_or_else(|| crate::request::not_embedded(label, "order"))?;
+    if !embedded.relationship.to_one() {
+        let label = excerpt(label);
+        let detail =
+            format!("ordering by '{label}' needs a related table of which each row has one row at most");
+        return Err(QueryError::bad("bad_related_order", detail)
+            .field(label)
+            .with_message(format!("A related order on '{label}' is not possible"))
+            .with_details(format!(
+                "'{}' and '{label}' do not form a many-to-one or one-to-one relationship",
+                scope.table.name()
+            )));
+    }
+    let table = embedded.scope.table;
+    let column = table.column(case, name).ok_or_else(|| QueryError::unknown_column(table.name(), name))?;
+    w.raw("(SELECT ");
+    value(w, embedded.scope.alias, column, &term.field.path, true);
+    w.replay(&embedded.scope.from_where).raw(")");
+    Ok(())
+}
+
+pub(super) fn direction(w: &mut Writer, term: &OrderTerm<'_>) {
+    if term.descending {
+        w.raw(" DESC");
+    }
+    match term.nulls_first {
+        Some(true) => w.raw(" NULLS FIRST"),
+        Some(false) => w.raw(" NULLS LAST"),
+        None => w,
+    };
 }

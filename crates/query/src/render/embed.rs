@@ -9,7 +9,7 @@ use super::{
 use serde_json::{Value, json};
 
 use crate::{
-    catalog::{Name, Rank, Relationship, RelationshipKind, Table},
+    catalog::{Name, Relationship, RelationshipKind, Table, TableKind},
     error::{QueryError, excerpt},
     json_case::JsonCase,
     request::select::Embed,
@@ -62,24 +62,18 @@ fn join(
     let mut word = " WHERE ";
     if let Some(junction) = &relationship.junction {
         let middle = context.catalog.table_at(junction.table);
-        // Only a key over both sides says that a pair is there once; otherwise a row must not be repeated.
-        w.raw(if junction.strong { " JOIN " } else { " WHERE EXISTS (SELECT 1 FROM " });
-        w.table(middle).raw(" AS ").junction_alias(alias);
-        let mut on = if junction.strong { " ON " } else { " WHERE " };
+        w.raw(" JOIN ").table(middle).raw(" AS ").junction_alias(alias);
+        let mut on = " ON ";
         for (here, there) in &junction.columns {
             w.raw(on).junction_alias(alias).raw(".").name(&middle.columns()[*here].name);
             w.raw(" = ").column(alias, &target.columns()[*there].name);
             on = " AND ";
-        }
-        if !junction.strong {
-            word = " AND ";
         }
         for (here, there) in &relationship.columns {
             w.raw(word).junction_alias(alias).raw(".").name(&middle.columns()[*there].name);
             w.raw(" = ").column(parent, &table.columns()[*here].name);
             word = " AND ";
         }
-        w.raw(if junction.strong { "" } else { ")" });
     } else {
         for (here, there) in &relationship.columns {
             w.raw(word).column(alias, &target.columns()[*there].name);
@@ -104,12 +98,17 @@ fn resolve<'c>(
     if found.iter().any(|(rel, _)| rel.computed) {
         found.retain(|(rel, _)| rel.computed);
     }
-    if found.len() > 1 {
-        // A table that merely holds two keys joins them only when nothing better does.
-        let rank =
-            |rel: &Relationship| rel.junction.as_ref().map_or(Rank::TableOfPairs, |junction| junction.rank);
-        let best = found.iter().map(|(rel, _)| rank(rel)).max();
-        found.retain(|(rel, _)| Some(rank(rel)) == best);
+    // What a view shows of a table leads to the same rows: the table has precedence.
+    for at in [|rel: &Relationship| Some(rel.target), |rel: &Relationship| Some(rel.junction.as_ref()?.table)]
+    {
+        let is_view = |rel: &Relationship| {
+            at(rel).is_some_and(|at| {
+                matches!(context.catalog.table_at(at).kind(), TableKind::View | TableKind::MaterializedView)
+            })
+        };
+        if found.iter().any(|(rel, _)| !is_view(rel)) {
+            found.retain(|(rel, _)| !is_view(rel));
+        }
     }
     match found.as_slice() {
         [one] => Ok(*one),
@@ -137,7 +136,20 @@ fn resolve<'c>(
                     .map(|hint| format!(" using the hint '{}'", excerpt(hint)))
                     .unwrap_or_default(),
             );
-            Err(QueryError::bad("unknown_relationship", detail).field(&embed.name).with_details(details))
+            let error = QueryError::bad("unknown_relationship", detail)
+                .field(&embed.name)
+                .with_details(details)
+                .with_message(format!(
+                    "Could not find a relationship between '{}' and '{}' in the schema cache",
+                    table.name(),
+                    excerpt(&embed.name)
+                ));
+            let targets = table.relationships.iter().map(|rel| context.catalog.table_at(rel.target).name());
+            Err(match crate::error::closest(&embed.name, targets) {
+                Some(name) => error
+                    .with_hint(format!("Perhaps you meant '{name}' instead of '{}'.", excerpt(&embed.name))),
+                None => error,
+            })
         }
         several => {
             let hints: Vec<&str> = several
@@ -160,6 +172,10 @@ fn resolve<'c>(
             let choices: Vec<String> = hints.iter().map(|hint| format!("'{name}!{hint}'")).collect();
             Err(QueryError::new(300, "ambiguous_relationship", detail)
                 .field(&embed.name)
+                .with_message(format!(
+                    "Could not embed because more than one relationship was found for '{}' and '{name}'",
+                    table.name()
+                ))
                 .with_details(candidates)
                 .with_hint(format!(
                     "Try changing '{name}' to one of the following: {}. Find the desired relationship in the 'details' key.",

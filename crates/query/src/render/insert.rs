@@ -45,7 +45,7 @@ pub(crate) fn insert(
         (None, _, [set]) => groups.push((columns_of(context, table, &set.keys)?, body.text.to_owned())),
         (None, false, _) => {
             let detail = "all objects of a body must have the same keys; name them with columns=, or send Prefer: missing=default";
-            return Err(QueryError::bad("keys_differ", detail));
+            return Err(QueryError::bad("keys_differ", detail).with_message("All object keys must match"));
         }
         (listed, true, sets) => {
             for set in sets {

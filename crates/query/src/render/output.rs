@@ -12,7 +12,8 @@ use crate::{
     request::{
         csv,
         media::Format,
-        select::{Aggregate, Item, Operand, Step},
+        order::OrderTerm,
+        select::{Aggregate, Item, Level, Operand, Step},
     },
     response::TOO_LARGE_MARK,
 };
@@ -88,6 +89,7 @@ pub(crate) enum Shape {
 /// A scope's rows as JSON, in two halves because SQL says first what becomes of the rows: [`Page::json`] `FROM (`
 /// [`Page::select`], the scope's `FROM`, [`Page::group`], order and window, [`Page::end`] `) AS` page alias.
 pub(crate) struct Page<'s, 'c, 'q> {
+    scope: &'s Scope<'c, 'q>,
     alias: Alias,
     /// A row holds arrays of other tables' rows: how large it gets, only the running sum of all says in time.
     multiplies: bool,
@@ -96,6 +98,15 @@ pub(crate) struct Page<'s, 'c, 'q> {
     nulls_stripped: bool,
     form: Form,
     outputs: Vec<Output<'s, 'c, 'q>>,
+    /// Of groups: by which of their columns they are ordered, those of related rows included.
+    order: Vec<GroupOrder<'q>>,
+}
+
+/// What a term of the order is among the columns of a group.
+struct GroupOrder<'q> {
+    term: &'q OrderTerm<'q>,
+    /// The output that it names; none: a column of its own.
+    output: Option<usize>,
 }
 
 impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
@@ -111,9 +122,10 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
             let detail = "Use of aggregate functions is not allowed";
             return Err(QueryError::bad("aggregates_disabled", detail));
         }
+        let order = if grouped { group_order(context, scope, &outputs)? } else { Vec::new() };
         let form = if !format.is_json() {
             Form::Columns
-        } else if outputs.iter().all(|output| !matches!(output.key, Key::Bound(_))) {
+        } else if !grouped && outputs.iter().all(|output| !matches!(output.key, Key::Bound(_))) {
             Form::Row
         } else if outputs.len() <= MAX_PAIRS {
             Form::Object
@@ -128,12 +140,14 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
             return Err(QueryError::new(406, "not_acceptable", detail).field("accept"));
         }
         Ok(Self {
+            scope,
             alias: scope.alias,
             multiplies: multiplies(scope),
             grouped,
             nulls_stripped: format.nulls_stripped(),
             form,
             outputs,
+            order,
         })
     }
 
@@ -292,6 +306,11 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         Ok(())
     }
 
+    /// The columns of a group that are there to order by them.
+    fn hidden(&self) -> impl Iterator<Item = &'q OrderTerm<'q>> {
+        self.order.iter().filter(|order| order.output.is_none()).map(|order| order.term)
+    }
+
     fn columns(&self, w: &mut Writer, context: Context<'_>) -> Result<(), QueryError> {
         w.raw("SELECT ");
         for (at, output) in self.outputs.iter().enumerate() {
@@ -312,17 +331,44 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
                 Key::Bound(_) => unreachable!("only the catalog's and our keys make a row"),
             };
         }
+        for (nth, term) in self.hidden().enumerate() {
+            w.raw(if self.outputs.is_empty() && nth == 0 { "" } else { ", " });
+            condition::order_by(w, context.case, self.scope, term)?;
+            w.raw(" AS ").nth(self.outputs.len() + nth);
+        }
         Ok(())
     }
 
-    /// `GROUP BY`, after the scope's `FROM` and `WHERE`.
+    /// `GROUP BY` where there are groups, and `ORDER BY`; after the scope's `FROM` and `WHERE`.
+    pub(crate) fn group_and_order(
+        &self,
+        w: &mut Writer,
+        context: Context<'_>,
+        scope: &Scope<'_, '_>,
+    ) -> Result<(), QueryError> {
+        if !self.grouped {
+            return condition::order(w, context.case, scope, &scope.level.order);
+        }
+        self.group(w);
+        let mut hidden = self.outputs.len();
+        for (nth, order) in self.order.iter().enumerate() {
+            let at = order.output.unwrap_or_else(|| {
+                hidden += 1;
+                hidden - 1
+            });
+            w.raw(if nth == 0 { " ORDER BY " } else { ", " }).number(at + 1);
+            condition::direction(w, order.term);
+        }
+        Ok(())
+    }
+
+    /// `GROUP BY` alone, to count groups.
     pub(crate) fn group(&self, w: &mut Writer) {
         let keys = self.outputs.iter().enumerate();
         let keys = keys.filter(|(_, output)| !matches!(output.value, Value::Aggregate { .. }));
-        if self.grouped {
-            for (nth, (at, _)) in keys.enumerate() {
-                w.raw(if nth == 0 { " GROUP BY " } else { ", " }).number(at + 1);
-            }
+        let hidden = (0..self.hidden().count()).map(|nth| self.outputs.len() + nth);
+        for (nth, at) in keys.map(|(at, _)| at).chain(hidden).enumerate() {
+            w.raw(if nth == 0 { " GROUP BY " } else { ", " }).number(at + 1);
         }
     }
 
@@ -348,8 +394,8 @@ fn embedded(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -
     page.rows(w, context, shape, |w| {
         page.select(w, context)?;
         w.replay(&scope.from_where);
-        page.group(w);
-        window(w, context, embedded)?;
+        page.group_and_order(w, context, scope)?;
+        window(w, context, embedded);
         page.end(w);
         Ok(())
     })?;
@@ -357,10 +403,9 @@ fn embedded(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -
     Ok(())
 }
 
-/// Order, limit and offset of what is embedded.
-fn window(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -> Result<(), QueryError> {
+/// Limit and offset of what is embedded.
+fn window(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) {
     let scope = &embedded.scope;
-    condition::order(w, context.case, scope, &scope.level.order)?;
     if embedded.relationship.to_one() {
         // A function that promises one row may answer more.
         if embedded.relationship.computed {
@@ -374,7 +419,49 @@ fn window(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -> 
     if let Some(offset) = scope.level.offset {
         w.raw(" OFFSET ").bind_cast(offset.to_string(), "bigint");
     }
-    Ok(())
+}
+
+/// By what groups are ordered.
+fn group_order<'c, 'q>(
+    context: Context<'c>,
+    scope: &Scope<'c, 'q>,
+    outputs: &[Output<'_, 'c, 'q>],
+) -> Result<Vec<GroupOrder<'q>>, QueryError> {
+    let mut order = Vec::new();
+    for term in &scope.level.order {
+        if term.embed.is_some() {
+            order.push(GroupOrder { term, output: None });
+            continue;
+        }
+        let name = &term.field.name;
+        let column = scope
+            .table
+            .column(context.case, name)
+            .ok_or_else(|| QueryError::unknown_column(scope.table.name(), name))?;
+        let output = outputs.iter().position(|output| match &output.value {
+            Value::Field { column: own, path, cast: None, alias } => {
+                *alias == scope.alias && own.name == column.name && same_path(path, &term.field.path)
+            }
+            _ => false,
+        });
+        if output.is_none() {
+            let detail = format!(
+                "column \"{}\" must appear in the GROUP BY clause or be used in an aggregate function; select it",
+                column.name()
+            );
+            return Err(QueryError::bad("ungrouped_column", detail).field(name));
+        }
+        order.push(GroupOrder { term, output });
+    }
+    Ok(order)
+}
+
+fn same_path(a: &[Step<'_>], b: &[Step<'_>]) -> bool {
+    let operand = |step: &Step<'_>| match &step.operand {
+        Operand::Key(key) => key.to_string(),
+        Operand::Index(index) => index.to_string(),
+    };
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.as_text == b.as_text && operand(a) == operand(b))
 }
 
 /// Whether a row of the scope holds an array of other rows, itself or in one that it embeds.
@@ -414,17 +501,13 @@ impl<'s, 'c, 'q> Value<'s, 'c, 'q> {
                 w.replay(&outer.scope.from_where);
                 w.raw(if outer.relationship.computed { " LIMIT 1)" } else { ")" });
             }
-            Self::Spread(outer, inner) if matches!(**inner, Self::Aggregate { .. }) => {
-                w.raw("(SELECT ");
-                inner.write(w, context)?;
-                w.replay(&outer.scope.from_where).raw(")");
-            }
             Self::Spread(outer, inner) => {
                 w.raw("(SELECT coalesce(pg_catalog.json_agg(").page_alias(outer.scope.alias);
                 w.raw(".v), '[]') FROM (SELECT ");
                 inner.write(w, context)?;
                 w.raw(" AS v").replay(&outer.scope.from_where);
-                window(w, context, outer)?;
+                condition::order(w, context.case, &outer.scope, &outer.scope.level.order)?;
+                window(w, context, outer);
                 w.raw(") AS ").page_alias(outer.scope.alias).raw(")");
             }
         }
@@ -446,22 +529,26 @@ impl<'s, 'c, 'q> Value<'s, 'c, 'q> {
             },
             Self::Aggregate { .. } => false,
             Self::Embed(_) => true,
-            Self::Spread(outer, inner) => {
-                (!outer.relationship.to_one() && !matches!(**inner, Self::Aggregate { .. }))
-                    || inner.is_json()
-            }
+            Self::Spread(outer, inner) => !outer.relationship.to_one() || inner.is_json(),
         }
     }
 
     /// Of another table's row, or of all of its rows.
-    fn spread(self, outer: &'s Embedded<'c, 'q>) -> Self {
-        match self {
+    fn spread(self, outer: &'s Embedded<'c, 'q>) -> Result<Self, QueryError> {
+        Ok(match self {
             // Of a row of each row: it is of the rows here.
             Value::Aggregate { aggregate, of } if outer.relationship.to_one() => {
-                Value::Aggregate { aggregate, of: of.map(|of| Box::new(of.spread(outer))) }
+                let of = of.map(|of| of.spread(outer)).transpose()?;
+                Value::Aggregate { aggregate, of: of.map(Box::new) }
+            }
+            Value::Aggregate { .. } => {
+                let details = "Aggregates are not implemented for one-to-many or many-to-many spreads.";
+                return Err(QueryError::bad("aggregate_of_many", details)
+                    .with_message("Feature not implemented")
+                    .with_details(details));
             }
             value => Value::Spread(outer, Box::new(value)),
-        }
+        })
     }
 }
 
@@ -484,6 +571,14 @@ fn outputs<'s, 'c, 'q>(
                 }
             }
             Item::Count { alias, cast } => {
+                let aggregate = Aggregate { function: "count", cast: *cast };
+                let key = alias.as_deref().map_or(Key::Ours("count"), Key::Bound);
+                outputs.push(Output { key, value: Value::Aggregate { aggregate, of: None } });
+            }
+            // As it was written before there were aggregates.
+            Item::Field { field, alias, cast, aggregate: None }
+                if field.name == "count" && table.column(context.case, "count").is_none() =>
+            {
                 let aggregate = Aggregate { function: "count", cast: *cast };
                 let key = alias.as_deref().map_or(Key::Ours("count"), Key::Bound);
                 outputs.push(Output { key, value: Value::Aggregate { aggregate, of: None } });
@@ -528,15 +623,20 @@ fn outputs<'s, 'c, 'q>(
                 let embedded = embeds.next().expect("a scope has one entry per embedding of its level");
                 if embed.spread {
                     for inner in self::outputs(context, &embedded.scope)? {
-                        outputs.push(Output { key: inner.key, value: inner.value.spread(embedded) });
+                        outputs.push(Output { key: inner.key, value: inner.value.spread(embedded)? });
                     }
-                } else if !embed.level.items.is_empty() {
+                } else if !is_empty(&embed.level) {
                     outputs.push(Output { key: embedded.key, value: Value::Embed(embedded) });
                 }
             }
         }
     }
     Ok(outputs)
+}
+
+/// Whether nothing of a level is shown: it is there for its filters.
+fn is_empty(level: &Level<'_>) -> bool {
+    level.items.iter().all(|item| matches!(item, Item::Embed(embed) if is_empty(&embed.level)))
 }
 
 fn plain<'s, 'c, 'q>(context: Context<'c>, alias: Alias, column: &'c Column) -> Output<'s, 'c, 'q> {

@@ -1,7 +1,7 @@
 //! GET and HEAD, and the rows that a function answers.
 
 use super::{
-    Context, condition,
+    Context,
     output::{Page, Shape},
     scope::{Scope, Source},
     writer::Writer,
@@ -110,9 +110,8 @@ pub(crate) fn read(
             w.raw("SELECT 1");
         }
         w.replay(&scope.from_where);
-        page.group(w);
         if !by_id {
-            condition::order(w, context.case, &scope, &level.order)?;
+            page.group_and_order(w, context, &scope)?;
         }
         if let Some(limit) = limit {
             w.raw(" LIMIT CAST(").placeholder(limit).raw(" AS bigint)");

@@ -1,7 +1,7 @@
 //! What a write answers: the rows it returned, how many, and the error that undoes a singular write of other than one.
 
 use super::{
-    Context, condition,
+    Context,
     output::{Page, Shape},
     read::Bound,
     scope::{Scope, Source},
@@ -102,8 +102,7 @@ pub(super) fn answer(
     page.rows(w, context, shape, |w| {
         page.select(w, context)?;
         w.replay(&scope.from_where);
-        page.group(w);
-        condition::order(w, context.case, &scope, &level.order)?;
+        page.group_and_order(w, context, &scope)?;
         page.end(w);
         Ok(())
     })

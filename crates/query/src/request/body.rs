@@ -37,10 +37,7 @@ impl<'a> Body<'a> {
         scan(bytes)?;
         let text = text.trim();
         if text.is_empty() {
-            return Err(QueryError::bad(
-                "bad_json",
-                "the body is empty; send a JSON object or an array of objects",
-            ));
+            return Err(bad_json("it is empty; send an object or an array of objects"));
         }
         let is_array = text.starts_with('[');
         let rows: Vec<&'a str> = if is_array {
@@ -110,6 +107,7 @@ impl KeySet<'_> {
 
 fn bad_json(detail: &str) -> QueryError {
     QueryError::bad("bad_json", format!("the body is not JSON: {detail}"))
+        .with_message("Empty or invalid json")
 }
 
 /// Depth and NUL escapes, in one pass over the bytes: PostgreSQL's `json` takes `\u0000` and fails on it only later.
@@ -154,7 +152,8 @@ fn keys<'a>(
     max: usize,
 ) -> Result<Option<Vec<Cow<'a, str>>>, QueryError> {
     if !row.starts_with('{') {
-        return Err(QueryError::bad("bad_body", "the body must be a JSON object or an array of objects"));
+        return Err(QueryError::bad("bad_body", "the body must be a JSON object or an array of objects")
+            .with_message("All object keys must match"));
     }
     let mut reader = serde_json::Deserializer::from_str(row);
     let found =

@@ -294,11 +294,19 @@ fn value<'a>(cursor: &mut Cursor<'a>, place: Place) -> Cow<'a, str> {
         Place::Parameter => Cow::Borrowed(cursor.take_rest()),
         Place::Tree => {
             // An array's commas and parentheses are its own.
-            if let Some(rest) = cursor.rest().strip_prefix('{')
+            let rest = cursor.rest();
+            if let Some(rest) = rest.strip_prefix('{')
                 && let Some(end) = rest.find(['{', '}'])
                 && rest[end..].starts_with('}')
             {
                 return Cow::Borrowed(cursor.take(end + 2));
+            }
+            // A range's comma and its end too: `[1,10)`.
+            if rest.starts_with(['[', '('])
+                && let Some(end) = rest.find([']', ')'])
+                && rest[..end].contains(',')
+            {
+                return Cow::Borrowed(cursor.take(end + 1));
             }
             delimited(cursor)
         }

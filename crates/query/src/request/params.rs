@@ -155,7 +155,8 @@ fn parameter<'a>(
         }
         "offset" => {
             once(level.offset.is_some(), key)?;
-            level.offset = Some(range::number(key, value)?);
+            // As PostgREST: one before the first is the first.
+            level.offset = Some(range::number(key, value.strip_prefix('-').map_or(value, |_| "0"))?);
         }
         "and" | "or" => level.filters.push(filter::tree(name == "and", negated, value, budget)?),
         _ => level.filters.push(filter::parameter(select::Field { name, path }, value, budget)?),
@@ -170,13 +171,16 @@ fn embedded<'l, 'a>(level: &'l mut Level<'a>, label: &str) -> Option<&'l mut Lev
     })
 }
 
-fn not_embedded(label: &str, key: &str) -> QueryError {
+/// A parameter speaks of what is not embedded.
+pub(crate) fn not_embedded(label: &str, key: &str) -> QueryError {
     let label = excerpt(label);
     QueryError::bad(
         "not_embedded",
         format!("'{label}' is not embedded; add {label}(*) to select, or check the parameter's name"),
     )
     .field(key)
+    .with_message(format!("'{label}' is not an embedded resource in this request"))
+    .with_hint(format!("Verify that '{label}' is included in the 'select' query parameter."))
 }
 
 fn once(seen: bool, key: &str) -> Result<(), QueryError> {

@@ -11,6 +11,9 @@ pub(crate) struct Window {
 
 /// A row number: what a bigint holds, because it is bound as one.
 pub(super) fn number(parameter: &str, text: &str) -> Result<u64, QueryError> {
+    if text.strip_prefix('-').is_some_and(|digits| digits.parse::<u64>().is_ok()) {
+        return Err(unsatisfiable(parameter, "Limit should be greater than or equal to zero."));
+    }
     text.parse::<u64>().ok().filter(|n| i64::try_from(*n).is_ok()).ok_or_else(|| {
         QueryError::bad("bad_range", format!("'{}' is not a number of rows; use 0 or more", excerpt(text)))
             .field(parameter)
@@ -26,8 +29,9 @@ pub(crate) fn window(
     let mut window = Window { offset: offset.unwrap_or(0), limit };
     let Some((first, last)) = header.and_then(bounds) else { return Ok(window) };
     let unsatisfiable = || {
-        QueryError::new(416, "bad_range", "the range ends before it begins; ask for first-last, as in 0-24")
-            .field("range")
+        let details =
+            "The lower boundary must be lower than or equal to the upper boundary in the Range header.";
+        unsatisfiable("range", details)
     };
     if last.is_some_and(|last| last < first) {
         return Err(unsatisfiable());
@@ -47,6 +51,13 @@ pub(crate) fn window(
         None => None,
     };
     Ok(window)
+}
+
+fn unsatisfiable(parameter: &str, details: &str) -> QueryError {
+    QueryError::new(416, "bad_range", details)
+        .field(parameter)
+        .with_message("Requested range not satisfiable")
+        .with_details(details)
 }
 
 /// `0-24`, `10-`; `items=` in front is allowed. Anything else is another unit's range and ignored, as HTTP asks.
