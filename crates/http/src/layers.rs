@@ -49,7 +49,9 @@ pub struct Edge {
 /// Answers of axum itself (404, 405, 413) become problem documents.
 pub fn with_standard_layers(router: Router, edge: Edge) -> Router {
     let Edge { plane, max_body, clock, cors, access_log, postgrest } = edge;
-    let told = move |problem: Problem| if postgrest { problem.for_postgrest() } else { problem };
+    let told = move |problem: Problem, code: &'static str, message: String| {
+        if postgrest { problem.known_as(code).with("message", message).for_postgrest() } else { problem }
+    };
     let access_log = AccessLogger::new(access_log);
     let edge = Arc::new(Around { plane, max_body, clock, access_log, durations: Durations::default() });
     // All in one layer of the router, which boxes each request anew for every layer that it has.
@@ -61,11 +63,13 @@ pub fn with_standard_layers(router: Router, edge: Edge) -> Router {
     router
         .fallback(async move || {
             let detail = "there is no such endpoint; see /docs";
-            told(Problem::new(StatusCode::NOT_FOUND, "endpoint_not_found", detail))
+            let problem = Problem::new(StatusCode::NOT_FOUND, "endpoint_not_found", detail);
+            told(problem, "PGRST125", "Invalid path specified in request URL".to_owned())
         })
-        .method_not_allowed_fallback(async move || {
+        .method_not_allowed_fallback(async move |method: Method| {
             let detail = "this endpoint has other methods; see /docs";
-            told(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail))
+            let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+            told(problem, "PGRST117", format!("Unsupported HTTP method: {method}"))
         })
         .layer(layers)
 }

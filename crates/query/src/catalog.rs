@@ -25,6 +25,26 @@ pub struct Catalog {
     by_name: HashMap<String, usize>,
     by_alias: HashMap<String, usize>,
     functions: Vec<Function>,
+    handlers: Vec<Handler>,
+}
+
+/// An aggregate that makes an answer of a media type of a table's rows.
+#[derive(Debug)]
+pub(crate) struct Handler {
+    pub(crate) aggregate: Name,
+    pub(crate) media: Box<str>,
+    /// It makes bytes.
+    pub(crate) bytes: bool,
+    /// Of which table, by its place; none: of any.
+    table: Option<usize>,
+}
+
+/// The functions that write a domain's values as JSON and read them from it, or from a filter's text.
+#[derive(Debug, Clone)]
+pub(crate) struct Casts {
+    pub(crate) to_json: Option<Name>,
+    pub(crate) from_json: Option<Name>,
+    pub(crate) from_text: Option<Name>,
 }
 
 /// The introspection's answer could not be understood.
@@ -89,6 +109,8 @@ pub struct TypeName {
     pub(crate) name: Box<str>,
     /// `bytea`, or a domain over it.
     pub(crate) bytes: bool,
+    /// A domain's own, where it has some.
+    pub(crate) casts: Option<Box<Casts>>,
     labels: Option<Box<[String]>>,
 }
 
@@ -162,6 +184,12 @@ impl Catalog {
             function.name() == name || (case == JsonCase::Camel && camel(function.name()) == name)
         };
         self.functions.iter().filter(is).collect()
+    }
+
+    /// The aggregates that make media types of a table's rows.
+    pub(crate) fn handlers_of(&self, table: &Table) -> impl Iterator<Item = &Handler> {
+        let at = self.by_name.get(table.name()).copied();
+        self.handlers.iter().filter(move |handler| handler.table.is_none() || handler.table == at)
     }
 
     pub(crate) fn table_at(&self, at: usize) -> &Table {

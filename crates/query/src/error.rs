@@ -45,6 +45,7 @@ impl QueryError {
             "bad_range" => "PGRST103",
             "bad_put" => "PGRST105",
             "unknown_schema" => "PGRST106",
+            "unsupported_media_type" => "PGRST102",
             "not_acceptable" => "PGRST107",
             "not_embedded" => "PGRST108",
             "put_window" => "PGRST114",
@@ -126,6 +127,7 @@ impl QueryError {
             ),
         )
         .field(column)
+        .with_message(format!("column {table}.{} does not exist", excerpt(column)))
     }
 }
 

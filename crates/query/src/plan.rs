@@ -25,6 +25,7 @@ use crate::{
         media::{self, Accepted, BodyFormat, Format},
         prefer::{Preferences, Resolution, Return},
         range,
+        select::{Item, Level},
     },
     response::ResponseShape,
 };
@@ -150,9 +151,10 @@ fn plan_table(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planned, Qu
         return Err(QueryError::bad("nul_byte", "the id holds a NUL byte; remove it"));
     }
     allowed(table, request)?;
-    let format = asked.accepted.format(None)?;
     let parsed =
         request::parse(asked.pairs, limits, table.name(), |name| table.column(case, name).is_some())?;
+    let own = own_media_types(asked, table, &parsed.root);
+    let format = asked.accepted.format(&own, None, is_one_column(&parsed.root))?;
     let mut planning = Planning {
         context: asked.context,
         table,
@@ -172,6 +174,18 @@ fn plan_table(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planned, Qu
     };
     response.hexadecimal = planning.hexadecimal;
     asked.planned(planning.writer, response, !matches!(request.method, Method::Get | Method::Head))
+}
+
+/// The media types that the app makes of a table's whole rows.
+fn own_media_types<'c>(asked: &Asked<'c>, table: &'c Table, root: &Level<'_>) -> Vec<&'c str> {
+    if !matches!(root.items.as_slice(), [Item::Star]) {
+        return Vec::new();
+    }
+    asked.context.catalog.handlers_of(table).map(|handler| &*handler.media).collect()
+}
+
+fn is_one_column(root: &Level<'_>) -> bool {
+    matches!(root.items.as_slice(), [Item::Field { .. } | Item::Count { .. }])
 }
 
 /// The body as JSON, whatever it was sent as.
@@ -253,7 +267,7 @@ impl<'p> Planning<'p> {
             bound: Bound::Any,
         };
         self.hexadecimal = read::read(&mut self.writer, self.context, self.table, root, &read)?.bytes;
-        let mut shape = self.shape(self.preferences().count.filter(|_| count), false);
+        let mut shape = self.shape(self.preferences().count.filter(|_| count));
         shape.returns_body = body;
         shape.offset = window.offset;
         shape.limit = window.limit.filter(|_| !by_id);
@@ -271,9 +285,12 @@ impl<'p> Planning<'p> {
         let bytes = std::mem::take(&mut self.body);
         let body = Body::parse(&bytes, self.context.limits)?;
         let preferences = self.preferences();
-        let resolution = preferences.resolution;
-        let one = !body.is_array || body.rows() == 1;
         let has_key = self.table.primary_key().next().is_some();
+        // Where nothing says what a duplicate is, there is none.
+        let says = has_key || self.parsed.on_conflict.is_some();
+        let resolution =
+            preferences.resolution.filter(|wanted| says || *wanted == Resolution::IgnoreDuplicates);
+        let one = !body.is_array || body.rows() == 1;
         let answer = Answer {
             body: match preferences.returning {
                 Some(Return::Representation) => written::Body::Rows,
@@ -458,7 +475,7 @@ impl<'p> Planning<'p> {
 
     fn write_shape(&self, answer: Answer<'_>) -> ResponseShape {
         let preferences = self.preferences();
-        let mut shape = self.shape(preferences.count, true);
+        let mut shape = self.shape(preferences.count);
         shape.returns_body = answer.body == written::Body::Rows;
         shape.has_location = answer.body == written::Body::Key;
         shape.bound = answer.bound;
@@ -474,18 +491,18 @@ impl<'p> Planning<'p> {
         shape
     }
 
-    fn shape(&self, count: Option<&'static str>, is_write: bool) -> ResponseShape {
+    fn shape(&self, count: Option<&'static str>) -> ResponseShape {
         let case = self.context.case;
         ResponseShape {
             table: self.table.name().to_owned(),
             key: self.table.primary_key().map(|column| column.json_name(case).to_owned()).collect(),
-            ..shape(self.asked, self.format, count, is_write)
+            ..shape(self.asked, self.format, count)
         }
     }
 }
 
 /// What all answers have.
-fn shape(asked: &Asked<'_>, format: &Format, count: Option<&'static str>, is_write: bool) -> ResponseShape {
+fn shape(asked: &Asked<'_>, format: &Format, count: Option<&'static str>) -> ResponseShape {
     ResponseShape {
         method: asked.request.method,
         by_id: asked.request.target.id().is_some(),
@@ -499,11 +516,7 @@ fn shape(asked: &Asked<'_>, format: &Format, count: Option<&'static str>, is_wri
         nothing: false,
         hexadecimal: false,
         has_location: false,
-        preference_applied: count
-            .map(str::to_owned)
-            .into_iter()
-            .chain(asked.preferences.applied(is_write))
-            .collect(),
+        preference_applied: count.map(str::to_owned).into_iter().chain(asked.preferences.applied()).collect(),
         format: format.clone(),
         merges: false,
         table: String::new(),
@@ -512,11 +525,7 @@ fn shape(asked: &Asked<'_>, format: &Format, count: Option<&'static str>, is_wri
 }
 
 /// The rows asked for, within the limit.
-fn window(
-    header: Option<&str>,
-    root: &request::select::Level<'_>,
-    limits: &Limits,
-) -> Result<range::Window, QueryError> {
+fn window(header: Option<&str>, root: &Level<'_>, limits: &Limits) -> Result<range::Window, QueryError> {
     let mut window = range::window(header, root.limit, root.offset)?;
     window.limit = Some(window.limit.map_or(limits.max_rows, |limit| limit.min(limits.max_rows)));
     Ok(window)

@@ -108,7 +108,8 @@ impl ResponseShape {
                 return Err(QueryError::bad(
                     "key_mismatch",
                     "the body's primary key is not the one in the URL; make them the same",
-                ));
+                )
+                .with_message("Payload values do not match URL in primary key column(s)"));
             }
             Method::Put if !self.returns_body => 204,
             Method::Put if total_count.is_some_and(|inserted| inserted > 0) => 201,

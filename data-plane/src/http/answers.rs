@@ -168,6 +168,13 @@ pub(super) fn path_not_text() -> Problem {
     Problem::invalid("path", "is not UTF-8")
 }
 
+/// There is only one media type of this.
+pub(super) fn not_acceptable(accept: &str) -> Problem {
+    let accept: String = accept.chars().take(80).collect();
+    let detail = format!("None of these media types are available: {accept}");
+    Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail).known_as("PGRST107")
+}
+
 /// What the query language refuses.
 fn query_refused(error: QueryError) -> Problem {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::BAD_REQUEST);

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     extract::State,
-    http::{HeaderValue, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Map, Value, json};
@@ -26,7 +26,15 @@ use crate::state::Plane;
     ),
     security(("key" = []))
 )]
-pub(super) async fn document_get(State(plane): State<Arc<Plane>>, admitted: Admitted) -> Response {
+pub(super) async fn document_get(
+    State(plane): State<Arc<Plane>>,
+    admitted: Admitted,
+    headers: HeaderMap,
+) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("*/*");
+    if !["*/*", "application/*", "json"].iter().any(|media| accept.contains(media)) {
+        return answers::not_acceptable(accept).for_postgrest().into_response();
+    }
     let catalog = match plane.runner.catalog(&admitted.route).await {
         Ok(catalog) => catalog,
         Err(failure) => return answers::failed(failure).for_postgrest().into_response(),

@@ -30,6 +30,15 @@ WITH target AS (
         'array', t.typcategory = 'A',
         'row', t.typtype = 'c',
         'bytes', CAST('pg_catalog.bytea' AS regtype) IN (t.oid, t.typbasetype),
+        -- How a domain is written in JSON and read from it, and from text: casts, which PostgreSQL ignores of domains.
+        'casts', CASE WHEN t.typtype = 'd' AND n.nspname = CAST($1 AS text) THEN (
+            SELECT pg_catalog.json_object_agg(CASE
+                    WHEN k.castsource = t.oid THEN 'to_json'
+                    WHEN k.castsource = CAST('pg_catalog.json' AS regtype) THEN 'from_json' ELSE 'from_text' END, f.proname)
+            FROM pg_catalog.pg_cast k JOIN pg_catalog.pg_proc f ON f.oid = k.castfunc AND f.pronamespace = n.oid
+            WHERE (k.castsource = t.oid AND k.casttarget = CAST('pg_catalog.json' AS regtype))
+               OR (k.casttarget = t.oid AND k.castsource IN (
+                   CAST('pg_catalog.json' AS regtype), CAST('pg_catalog.text' AS regtype)))) END,
         'labels', (SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder)
             FROM pg_catalog.pg_enum e WHERE t.typtype = 'e' AND e.enumtypid = t.oid)) AS definition
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
@@ -136,5 +145,15 @@ SELECT CAST(pg_catalog.json_build_object(
         ) ORDER BY f.proname, f.oid), '[]')
         FROM function f
         LEFT JOIN arguments a ON a.oid = f.oid
-        LEFT JOIN columns c ON c.owner = CASE WHEN f.has_columns THEN f.oid WHEN f.is_row THEN f.typrelid END)
+        LEFT JOIN columns c ON c.owner = CASE WHEN f.has_columns THEN f.oid WHEN f.is_row THEN f.typrelid END),
+        'handlers', (
+        -- Aggregates that make a media type of rows: they return a domain that is called like it.
+        SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
+            'aggregate', p.proname, 'media', t.typname, 'bytes', t.typbasetype = CAST('pg_catalog.bytea' AS regtype),
+            'table', r.relname) ORDER BY p.proname, p.oid), '[]')
+        FROM pg_catalog.pg_proc p JOIN target ON p.pronamespace = target.oid
+        JOIN pg_catalog.pg_type t ON t.oid = p.prorettype AND t.typtype = 'd' AND t.typname LIKE '%/%'
+        LEFT JOIN relation r ON r.reltype = p.proargtypes[0]
+        WHERE p.prokind = 'a' AND p.pronargs = 1
+          AND (r.oid IS NOT NULL OR p.proargtypes[0] = CAST('pg_catalog.anyelement' AS regtype)))
     ) AS text) AS catalog

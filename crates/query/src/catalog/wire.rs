@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 
 use super::{
-    Argument, Catalog, CatalogError, Column, Family, Function, Name, Returns, Table, TableKind, TypeName,
-    Volatility, camel_names, quote,
+    Argument, Casts, Catalog, CatalogError, Column, Family, Function, Handler, Name, Returns, Table,
+    TableKind, TypeName, Volatility, camel_names, quote,
     relationships::{self, ForeignKey},
     view,
 };
@@ -17,6 +17,24 @@ pub struct Introspection {
     tables: Vec<WireTable>,
     #[serde(default)]
     functions: Vec<WireFunction>,
+    #[serde(default)]
+    handlers: Vec<WireHandler>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireHandler {
+    aggregate: String,
+    media: String,
+    bytes: bool,
+    /// Of which rows; none: of any.
+    table: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WireCasts {
+    to_json: Option<String>,
+    from_json: Option<String>,
+    from_text: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -67,6 +85,8 @@ struct WireType {
     row: bool,
     #[serde(default)]
     bytes: bool,
+    #[serde(default)]
+    casts: Option<WireCasts>,
     #[serde(default)]
     labels: Option<Vec<String>>,
 }
@@ -174,7 +194,16 @@ impl Introspection {
                 None => functions.extend(read_function(function, &by_name)),
             }
         }
-        Ok(Catalog { tables, by_name, by_alias, functions })
+        let handlers = self.handlers.iter().filter_map(|handler| {
+            let table = match &handler.table {
+                Some(table) => Some(*by_name.get(table)?),
+                None => None,
+            };
+            let (aggregate, media) = (Name::new(&handler.aggregate), handler.media.as_str().into());
+            Some(Handler { aggregate, media, bytes: handler.bytes, table })
+        });
+        let handlers = handlers.collect();
+        Ok(Catalog { tables, by_name, by_alias, functions, handlers })
     }
 }
 
@@ -408,6 +437,14 @@ fn read_type(wire: &WireType) -> TypeName {
         family,
         name: wire.family.as_str().into(),
         bytes: wire.bytes,
+        casts: wire.casts.as_ref().map(|casts| {
+            let name = |name: &Option<String>| name.as_deref().map(Name::new);
+            Box::new(Casts {
+                to_json: name(&casts.to_json),
+                from_json: name(&casts.from_json),
+                from_text: name(&casts.from_text),
+            })
+        }),
         labels: wire.labels.clone().map(Vec::into_boxed_slice),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Asked, Planned, json_body, shape, window};
+use super::{Asked, Planned, is_one_column, json_body, own_media_types, shape, window};
 use crate::{
     catalog::{Argument, Function, Name, Returns, Table, Volatility},
     error::{QueryError, excerpt},
@@ -54,19 +54,21 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
             call::called(&mut writer, function, &Arguments::Object { text, members: members.clone() });
         }
     }
-    let own = function.returned_value().and_then(|ty| ty.media_type());
-    let format = asked
-        .accepted
-        .format(own.map(|media| if media == "*/*" { "application/octet-stream" } else { media }))?;
     let table = match &function.returns {
         Returns::Table(at) => Some(asked.context.catalog.table_at(*at)),
         Returns::Columns(table) => Some(&**table),
         Returns::Value(_) | Returns::Nothing => None,
     };
-    let bound = bound(asked, function, &format)?;
+    let usual = function.returned_value().and_then(|ty| ty.media_type());
+    let usual = usual.map(|media| if media == "*/*" { "application/octet-stream" } else { media });
     // Of a call by POST every parameter is a filter.
     let is_column = |name: &str| !is_read || table.is_some_and(|table| table.column(case, name).is_some());
     let parsed = request::parse(&filters, asked.context.limits, function.name(), is_column)?;
+    let mut own = table.map(|table| own_media_types(asked, table, &parsed.root)).unwrap_or_default();
+    own.extend(usual);
+    let one_column = function.returned_value().is_some() || is_one_column(&parsed.root);
+    let format = asked.accepted.format(&own, usual, one_column)?;
+    let bound = bound(asked, function, &format)?;
     let count = asked.preferences.count;
     let header = request.range_of_get().filter(|_| function.set);
     let rows = window(header, &parsed.root, asked.context.limits)?;
@@ -88,7 +90,7 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
         call::values(&mut writer, asked.context, function, &values)
     };
     let is_write = !is_read && function.volatility == Volatility::Volatile;
-    let mut response = shape(asked, &format, count, is_write);
+    let mut response = shape(asked, &format, count);
     response.called = true;
     response.nothing = function.returns_nothing();
     response.returns_body = body && !response.nothing;

@@ -5,7 +5,7 @@ use super::{
     writer::{Alias, Writer},
 };
 use crate::{
-    catalog::{Column, Family, Table},
+    catalog::{Column, Family, Name, Table},
     error::{QueryError, excerpt},
     json_case::JsonCase,
     request::{
@@ -113,7 +113,10 @@ fn filter(
         match on_path {
             Some("text") => w.bind(value),
             Some(ty) => w.bind_cast(value, ty),
-            None => w.bind_as(value, &column.base),
+            None => match from_text(column) {
+                Some(function) => w.function(function).raw("(").bind(value).raw(")"),
+                None => w.bind_as(value, &column.base),
+            },
         };
     };
     match operation {
@@ -123,7 +126,8 @@ fn filter(
         }
         Operation::In(values) => {
             value(w, alias, column, &field.path, true);
-            if on_path.is_none() && column.base.family == Family::Array && !values.is_empty() {
+            let one_by_one = column.base.family == Family::Array || from_text(column).is_some();
+            if on_path.is_none() && one_by_one && !values.is_empty() {
                 // An array of arrays would be one array of two dimensions, so each is compared by itself.
                 w.raw(" IN (");
                 for (at, value) in values.iter().enumerate() {
@@ -133,7 +137,7 @@ fn filter(
                     cast(w, value);
                 }
                 w.raw(")");
-            } else if on_path.is_none() && column.base.family == Family::Array {
+            } else if on_path.is_none() && one_by_one {
                 w.raw(" IS NULL AND false");
             } else {
                 // One parameter however many values: one prepared statement serves them all.
@@ -190,6 +194,11 @@ fn filter(
         }
     }
     Ok(())
+}
+
+/// How a domain's values are read from a filter.
+fn from_text(column: &Column) -> Option<&Name> {
+    column.ty.casts.as_ref()?.from_text.as_ref()
 }
 
 /// A column, or a place in it. `comparable` makes the result of a path one that has operators: jsonb, never json.

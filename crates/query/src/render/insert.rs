@@ -62,7 +62,14 @@ pub(crate) fn insert(
             }
         }
     }
-    let conflict = insert.on_conflict.map(|names| columns_of(context, table, names)).transpose()?;
+    let conflict = insert.on_conflict.map(|names| {
+        let unknown = names.iter().find(|name| table.column_index(context.case, name).is_none());
+        match unknown {
+            Some(name) => Err(QueryError::unknown_column(table.name(), name)),
+            None => columns_of(context, table, names),
+        }
+    });
+    let conflict = conflict.transpose()?;
     // With a default for what an object leaves out, a duplicate gets the default too.
     let mut replaced: Vec<&Column> = Vec::new();
     for (column, _) in groups.iter().flat_map(|(columns, _)| columns).chain(listed.iter().flatten()) {
@@ -150,8 +157,9 @@ fn one(
             w.raw(if at == 0 { " (" } else { ", " }).name(&column.name);
         }
         w.raw(") SELECT ");
-        for (at, (_, key)) in columns.iter().enumerate() {
-            w.raw(if at == 0 { "r." } else { ", r." }).name(key);
+        for (at, source) in columns.iter().enumerate() {
+            w.raw(if at == 0 { "" } else { ", " });
+            value(w, *source);
         }
         for (at, (column, value)) in from_url.iter().enumerate() {
             w.raw(if at == 0 && columns.is_empty() { "" } else { ", " }).bind_as(*value, &column.ty);
@@ -174,12 +182,25 @@ fn one(
     Ok(())
 }
 
+/// A value of the body, read as the column's domain wants it.
+pub(super) fn value(w: &mut Writer, (column, key): Source<'_>) {
+    match column.ty.casts.as_ref().and_then(|casts| casts.from_json.as_ref()) {
+        Some(function) => w.function(function).raw("(r.").name(key).raw(")"),
+        None => w.raw("r.").name(key),
+    };
+}
+
 /// ` FROM json_to_recordset(body) AS r(columns)`.
 pub(super) fn record(w: &mut Writer, columns: &[Source<'_>], rows: String, is_array: bool) {
     w.raw(if is_array { " FROM pg_catalog.json_to_recordset(" } else { " FROM pg_catalog.json_to_record(" });
     w.bind_cast(rows, "json").raw(") AS r(");
     for (at, (column, key)) in columns.iter().enumerate() {
-        w.raw(if at == 0 { "" } else { ", " }).name(key).raw(" ").type_name(&column.ty);
+        w.raw(if at == 0 { "" } else { ", " }).name(key).raw(" ");
+        if column.ty.casts.as_ref().is_some_and(|casts| casts.from_json.is_some()) {
+            w.raw("json");
+        } else {
+            w.type_name(&column.ty);
+        }
     }
     w.raw(")");
 }

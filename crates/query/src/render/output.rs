@@ -4,10 +4,10 @@ use super::{
     Context, condition,
     embed::Embedded,
     scope::Scope,
-    writer::{Alias, Writer},
+    writer::{Alias, KEPT_ROW, Writer},
 };
 use crate::{
-    catalog::{Column, Family, Name},
+    catalog::{Column, Family, Handler, Name},
     error::QueryError,
     request::{
         csv,
@@ -71,6 +71,8 @@ enum Form {
     ManyPairs,
     /// Columns without names of their own: not JSON.
     Columns,
+    /// The table's rows as they are, for an aggregate of the app's.
+    WholeRows,
 }
 
 /// PostgreSQL functions take at most 100 arguments.
@@ -123,7 +125,9 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
             return Err(QueryError::bad("aggregates_disabled", detail));
         }
         let order = if grouped { group_order(context, scope, &outputs)? } else { Vec::new() };
-        let form = if !format.is_json() {
+        let form = if matches!(format, Format::Own(_)) {
+            Form::WholeRows
+        } else if !format.is_json() {
             Form::Columns
         } else if !grouped && outputs.iter().all(|output| !matches!(output.key, Key::Bound(_))) {
             Form::Row
@@ -132,13 +136,6 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         } else {
             Form::ManyPairs
         };
-        if matches!(format, Format::Text | Format::Bytes) && outputs.len() != 1 {
-            let detail = format!(
-                "an answer of {} is made of one column; name it with select=",
-                if *format == Format::Text { "text/plain" } else { "application/octet-stream" }
-            );
-            return Err(QueryError::new(406, "not_acceptable", detail).field("accept"));
-        }
         Ok(Self {
             scope,
             alias: scope.alias,
@@ -173,7 +170,7 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
     }
 
     /// The rows in a format that is not JSON, as text.
-    pub(crate) fn plain(&self, w: &mut Writer, format: &Format) {
+    pub(crate) fn plain(&self, w: &mut Writer, context: Context<'_>, format: &Format) {
         match format {
             Format::Csv => {
                 let names: Vec<String> =
@@ -186,6 +183,10 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
                 }
                 w.raw(r") AS text), 2), -1), E'\\\\', E'\\'), E'\n'), '')");
             }
+            Format::Own(media) if let Some(handler) = self.handler(context, media) => {
+                w.raw("CAST(").function(&handler.aggregate).raw("(").page_alias(self.alias).raw(".");
+                w.raw(KEPT_ROW).raw(") AS text)");
+            }
             Format::Bytes if self.is_of_bytes() => {
                 w.raw("CAST(pg_catalog.string_agg(").page_alias(self.alias).raw(".").nth(0);
                 w.raw(", CAST('' AS bytea)) AS text)");
@@ -197,8 +198,22 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         }
     }
 
+    /// The aggregate that makes this media type of the rows.
+    fn handler(&self, context: Context<'c>, media: &str) -> Option<&'c Handler> {
+        context.catalog.handlers_of(self.scope.table).find(|handler| &*handler.media == media)
+    }
+
+    /// Whether the body is bytes, as PostgreSQL writes them.
+    pub(crate) fn makes_bytes(&self, context: Context<'c>, format: &Format) -> bool {
+        match format {
+            Format::Bytes => self.is_of_bytes(),
+            Format::Own(media) => self.handler(context, media).is_some_and(|handler| handler.bytes),
+            _ => false,
+        }
+    }
+
     /// Whether [`Page::plain`] writes bytes as PostgreSQL does, in hexadecimal digits.
-    pub(crate) fn is_of_bytes(&self) -> bool {
+    fn is_of_bytes(&self) -> bool {
         matches!(
             self.outputs.first().map(|output| &output.value),
             Some(Value::Field { column, path: [], cast: None, .. }) if column.ty.bytes || column.base.bytes
@@ -213,7 +228,7 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
                 self.json(w, shape);
                 w.raw(" AS text)");
             } else {
-                self.plain(w, format);
+                self.plain(w, context, format);
             }
         };
         w.raw("CASE WHEN pg_catalog.octet_length(");
@@ -235,7 +250,8 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         shape: Shape,
         rows: impl FnOnce(&mut Writer) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        if !self.multiplies || shape != Shape::Array || self.form == Form::Columns {
+        let is_json = !matches!(self.form, Form::Columns | Form::WholeRows);
+        if !self.multiplies || shape != Shape::Array || !is_json {
             rows(w)?;
             w.raw(") AS ").page_alias(self.alias);
             return Ok(());
@@ -263,7 +279,7 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
             Form::Row if as_json || self.nulls_stripped => {
                 w.raw("pg_catalog.row_to_json(").page_alias(self.alias).raw(".*)")
             }
-            Form::Row | Form::Columns => w.page_alias(self.alias).raw(".*"),
+            Form::Row | Form::Columns | Form::WholeRows => w.page_alias(self.alias).raw(".*"),
             Form::Object | Form::ManyPairs => w.page_alias(self.alias).raw(".o"),
         };
         if self.nulls_stripped {
@@ -274,7 +290,7 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
     /// `SELECT list`, without FROM. Of groups that become objects the list is that of a subselect.
     pub(crate) fn select(&self, w: &mut Writer, context: Context<'_>) -> Result<(), QueryError> {
         let (open, between, close) = match self.form {
-            Form::Row | Form::Columns => return self.columns(w, context),
+            Form::Row | Form::Columns | Form::WholeRows => return self.columns(w, context),
             Form::Object => ("SELECT pg_catalog.json_build_object(", ", ", ") AS o"),
             Form::ManyPairs => (
                 "SELECT (SELECT pg_catalog.json_object_agg(f.k, f.v) FROM (VALUES (",
@@ -313,6 +329,10 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
 
     fn columns(&self, w: &mut Writer, context: Context<'_>) -> Result<(), QueryError> {
         w.raw("SELECT ");
+        if self.form == Form::WholeRows {
+            w.whole_row(self.alias, self.scope.table).raw(" AS ").raw(KEPT_ROW);
+            return Ok(());
+        }
         for (at, output) in self.outputs.iter().enumerate() {
             w.raw(if at > 0 { ", " } else { "" });
             if self.grouped && output.value.is_json() {
@@ -472,6 +492,9 @@ fn multiplies(scope: &Scope<'_, '_>) -> bool {
 impl<'s, 'c, 'q> Value<'s, 'c, 'q> {
     fn write(&self, w: &mut Writer, context: Context<'_>) -> Result<(), QueryError> {
         match self {
+            Self::Field { alias, column, path: [], cast: None } if let Some(to_json) = to_json(column) => {
+                w.function(to_json).raw("(").value_of(*alias, column).raw(")");
+            }
             Self::Field { alias, column, path, cast: None } => {
                 condition::value(w, *alias, column, path, false);
             }
@@ -516,7 +539,8 @@ impl<'s, 'c, 'q> Value<'s, 'c, 'q> {
 
     /// Whether the select list would call it that by itself.
     fn is_named(&self, name: &Name) -> bool {
-        matches!(self, Self::Field { column, path: [], cast: None, .. } if column.name == *name && !column.computed)
+        matches!(self, Self::Field { column, path: [], cast: None, .. }
+            if column.name == *name && !column.computed && to_json(column).is_none())
     }
 
     /// Whether it has the type json, by which nothing can be grouped.
@@ -524,7 +548,7 @@ impl<'s, 'c, 'q> Value<'s, 'c, 'q> {
         match self {
             Self::Field { cast: Some(cast), .. } => *cast == "json",
             Self::Field { column, path, cast: None, .. } => match path.last() {
-                None => column.base.family == Family::Json,
+                None => column.base.family == Family::Json || to_json(column).is_some(),
                 Some(step) => !step.as_text && column.base.family == Family::Json,
             },
             Self::Aggregate { .. } => false,
@@ -632,6 +656,11 @@ fn outputs<'s, 'c, 'q>(
         }
     }
     Ok(outputs)
+}
+
+/// How a domain's values are written in JSON.
+fn to_json(column: &Column) -> Option<&Name> {
+    column.ty.casts.as_ref()?.to_json.as_ref()
 }
 
 /// Whether nothing of a level is shown: it is there for its filters.

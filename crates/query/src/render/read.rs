@@ -59,10 +59,10 @@ pub(crate) struct Made {
 }
 
 /// One row: the page as JSON, its rows, and on demand the rows without a window.
-pub(crate) fn read(
+pub(crate) fn read<'c>(
     w: &mut Writer,
-    context: Context<'_>,
-    table: &Table,
+    context: Context<'c>,
+    table: &'c Table,
     level: &Level<'_>,
     read: &Read<'_>,
 ) -> Result<Made, QueryError> {
@@ -136,9 +136,9 @@ pub(crate) fn read(
         page.json(w, shape);
         w.raw(" AS text)");
     } else {
-        page.plain(w, read.format);
+        page.plain(w, context, read.format);
     }
     w.raw(" AS body FROM (");
     page.rows(w, context, shape, rows)?;
-    Ok(Made { bytes: *read.format == Format::Bytes && page.is_of_bytes() })
+    Ok(Made { bytes: page.makes_bytes(context, read.format) })
 }

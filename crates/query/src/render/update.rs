@@ -36,6 +36,8 @@ pub(crate) fn change<'a>(
     missing_default: bool,
 ) -> Result<Change<'a>, QueryError> {
     match body.sets.as_slice() {
+        // As PostgREST: an empty array changes nothing.
+        [] => Ok(Change { text: "{}", keys: &[], columns: None, missing_default }),
         [set] if set.rows.len() == 1 => {
             Ok(Change { text: set.rows[0], keys: &set.keys, columns, missing_default })
         }
@@ -69,7 +71,8 @@ pub(crate) fn update(
         if change.missing_default && !is_there(column) {
             w.raw(" = DEFAULT");
         } else {
-            w.raw(" = r.").name(key);
+            w.raw(" = ");
+            insert::value(w, (column, key));
         }
     }
     insert::record(w, &columns, change.text.to_owned(), false);

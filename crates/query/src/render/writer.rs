@@ -143,6 +143,14 @@ impl Writer {
         self.table_alias(alias).raw(".").raw(if alias.kept { KEPT_ROW } else { "*" })
     }
 
+    /// The whole row as one value.
+    pub(crate) fn whole_row(&mut self, alias: Alias, table: &Table) -> &mut Self {
+        if alias.kept {
+            return self.row(alias);
+        }
+        self.raw("CAST(ROW(").row(alias).raw(") AS ").table(table).raw(")")
+    }
+
     /// The name of the nth column of rows whose columns have no names of their own.
     pub(crate) fn nth(&mut self, number: usize) -> &mut Self {
         write!(self.sql, "c{number}").expect("a String takes all text");

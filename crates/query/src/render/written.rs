@@ -110,7 +110,8 @@ pub(super) fn answer(
 
 /// The answer of a write with nothing to write.
 pub(crate) fn nothing(w: &mut Writer, answer: Answer<'_>) {
-    w.raw("SELECT CAST(0 AS bigint) AS page_count, CAST(NULL AS bigint) AS total_count, CAST(");
+    w.raw("SELECT CAST(0 AS bigint) AS page_count, CAST(");
+    w.raw(if answer.count_inserted { "0" } else { "NULL" }).raw(" AS bigint) AS total_count, CAST(");
     w.raw(if answer.body == Body::Rows { "'[]'" } else { "NULL" });
     w.raw(" AS text) AS body");
 }

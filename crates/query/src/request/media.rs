@@ -85,18 +85,26 @@ pub(crate) fn accepted(accept: Option<&str>) -> Accepted<'_> {
 }
 
 impl Accepted<'_> {
-    /// The first that can be made. `own` are media types of the app's for this answer; one of them is what a client
-    /// gets that takes anything.
-    pub(crate) fn format(&self, own: Option<&str>) -> Result<Format, QueryError> {
-        let any = || own.map_or(Format::Json { nulls_stripped: false }, |own| Format::Own(own.to_owned()));
+    /// The first that can be made. `own` are media types of the app's for this answer; `usual` is the one of them that
+    /// a client gets that takes anything.
+    /// `one_column`: the answer can be the text or the bytes of its one column.
+    pub(crate) fn format(
+        &self,
+        own: &[&str],
+        usual: Option<&str>,
+        one_column: bool,
+    ) -> Result<Format, QueryError> {
+        let any = || usual.map_or(Format::Json { nulls_stripped: false }, |own| Format::Own(own.to_owned()));
         if self.header.trim().is_empty() {
             return Ok(any());
         }
         for (media, stripped) in &self.ranges {
             let nulls_stripped = *stripped;
             return Ok(match media.as_str() {
-                media if own.is_some_and(|own| own.eq_ignore_ascii_case(media)) => any(),
                 "*/*" => any(),
+                media if let Some(own) = own.iter().find(|own| is_in_range(own, media)) => {
+                    Format::Own((*own).to_owned())
+                }
                 "application/json" | "application/*" => Format::Json { nulls_stripped: false },
                 "application/vnd.pgrst.array" | "application/vnd.pgrst.array+json" => {
                     Format::Json { nulls_stripped }
@@ -105,8 +113,8 @@ impl Accepted<'_> {
                     Format::Object { nulls_stripped }
                 }
                 "text/csv" => Format::Csv,
-                "text/plain" | "text/*" => Format::Text,
-                "application/octet-stream" => Format::Bytes,
+                "text/plain" | "text/*" if one_column => Format::Text,
+                "application/octet-stream" if one_column => Format::Bytes,
                 _ => continue,
             });
         }
@@ -120,7 +128,16 @@ impl Accepted<'_> {
              application/vnd.pgrst.object+json or text/csv",
             excerpt(self.header)
         );
-        QueryError::new(406, "not_acceptable", detail).field("accept")
+        let message = format!("None of these media types are available: {}", excerpt(self.header));
+        QueryError::new(406, "not_acceptable", detail).field("accept").with_message(message)
+    }
+}
+
+/// `image/png` is in `image/*`.
+fn is_in_range(media: &str, range: &str) -> bool {
+    match range.strip_suffix("/*") {
+        Some(kind) => media.split_once('/').is_some_and(|(own, _)| own.eq_ignore_ascii_case(kind)),
+        None => media.eq_ignore_ascii_case(range),
     }
 }
 

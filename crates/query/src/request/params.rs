@@ -127,20 +127,24 @@ fn parameter<'a>(
     budget: &mut Budget,
 ) -> Result<(), QueryError> {
     let mut cursor = Cursor::new(key, "bad_parameter");
-    let mut level = root;
     let mut name = cursor.name().map_err(|error| error.field(key))?;
     let mut negated = false;
+    let mut embeddings = Vec::new();
     while cursor.eat(".") {
         if name == "not" && matches!(cursor.rest(), "and" | "or") {
             negated = true;
         } else {
-            level = embedded(level, &name).ok_or_else(|| not_embedded(&name, key))?;
+            embeddings.push(name);
         }
         name = cursor.name().map_err(|error| error.field(key))?;
     }
     let path = select::path(&mut cursor).map_err(|error| error.field(key))?;
     if !cursor.at_end() {
         return Err(cursor.error("unexpected text").field(key));
+    }
+    let mut level = root;
+    for name in embeddings {
+        level = embedded(level, &name).ok_or_else(|| not_embedded(&name, key))?;
     }
     match &*name {
         "order" => {

@@ -82,12 +82,11 @@ impl Preferences {
     }
 
     /// What `Preference-Applied` says of those that apply to every request of the kind.
-    pub(crate) fn applied(&self, is_write: bool) -> impl Iterator<Item = String> {
+    pub(crate) fn applied(&self) -> impl Iterator<Item = String> {
         let handling =
             self.strict.map(|strict| if strict { "handling=strict" } else { "handling=lenient" }.to_owned());
         let timezone = self.timezone.as_ref().map(|zone| format!("timezone={zone}"));
-        let tx = self.rollback.filter(|_| is_write);
-        let tx = tx.map(|rollback| if rollback { "tx=rollback" } else { "tx=commit" }.to_owned());
+        let tx = self.rollback.map(|rollback| if rollback { "tx=rollback" } else { "tx=commit" }.to_owned());
         let most = self.most_affected().map(|most| format!("max-affected={most}"));
         handling.into_iter().chain(timezone).chain(tx).chain(most)
     }
