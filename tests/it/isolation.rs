@@ -4,6 +4,7 @@
 //! comes of it, the answer must not hold a word of the victim's, and the victim's rows must stay as they were.
 
 mod bodies;
+mod hostile_app;
 mod hosts;
 mod keys;
 mod names;
