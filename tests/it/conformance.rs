@@ -290,7 +290,9 @@ impl Case {
             }
         }
         for name in self.lacks.iter() {
-            found.extend(answer.header(name).map(|value| format!("{name}: {value:?}, which should not be there")));
+            found.extend(
+                answer.header(name).map(|value| format!("{name}: {value:?}, which should not be there")),
+            );
         }
         found
     }
@@ -313,12 +315,15 @@ async fn every_case_is_answered_as_the_table_says(table: &str, cases: &[Case]) {
         let answer = case.send(&tenant.data).await;
         let differences = case.differences(&answer);
         if !differences.is_empty() {
-            let asked: String = case.headers.iter().map(|(name, value)| format!("\n    {name}: {value}")).collect();
+            let asked: String =
+                case.headers.iter().map(|(name, value)| format!("\n    {name}: {value}")).collect();
             let sent = case.body.map(|body| format!("\n    {body}")).unwrap_or_default();
             let Case { method, path, at, .. } = case;
             let (status, text) = (answer.status.as_u16(), answer.text.chars().take(900).collect::<String>());
             let differences = differences.join("\n  ");
-            failures.push(format!("{at}\n  {method} {path}{asked}{sent}\n  {differences}\n  got {status} {text}"));
+            failures.push(format!(
+                "{at}\n  {method} {path}{asked}{sent}\n  {differences}\n  got {status} {text}"
+            ));
         }
     }
     let (failed, all) = (failures.len(), cases.len());
