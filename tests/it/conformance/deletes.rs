@@ -1,0 +1,45 @@
+//! DELETE.
+
+use super::{Case, delete, get, post};
+
+pub(super) const CASES: &[Case] = &[
+    delete("/notes?a=eq.1").empty(204).lacks("content-type").has("content-range", "*/*").lacks("preference-applied"),
+    get("/notes?select=a").is(200, r#"[{"a":"2"}]"#),
+    delete("/notes?a=eq.2").prefer("return=representation, count=exact").is(200, r#"[{"a":"2","b":"x"}]"#).has("content-range", "*/1")
+        .has("preference-applied", "return=representation, count=exact"),
+    delete("/notes?a=eq.2").empty(204),
+    delete("/notes?a=eq.2").returning().is(200, "[]").has("content-range", "*/*"),
+    delete("/notes?a=eq.2").prefer("count=exact").empty(204).has("content-range", "*/0"),
+    delete("/notes?a=eq.2&select=a").prefer("return=minimal").empty(204).has("preference-applied", "return=minimal"),
+    delete("/notes?a=eq.2").prefer("return=headers-only").empty(204).has("preference-applied", "return=headers-only"),
+    delete("/editions?book_id=eq.3&no=eq.9").empty(204),
+    delete("/reviews?id=eq.1&select=id,stars").returning().is(200, r#"[{"id":1,"stars":5}]"#),
+    delete("/reviews?id=eq.2&select=number:id::text").returning().is(200, r#"[{"number":"2"}]"#),
+    delete("/reviews?id=in.(3,4)&select=id&order=id.desc").returning().is(200, r#"[{"id":4},{"id":3}]"#),
+    delete("/reviews?stars=lt.5&select=id,books(title),members(name)").returning().is(200, r#"[{"id":5,"books":{"title":"Kafka on the Shore"},"members":{"name":"Pia"}}]"#),
+    get("/reviews").is(200, "[]"),
+    delete("/cards?member_id=eq.1&select=number,members(name)").returning().is(200, r#"[{"number":"C-1","members":{"name":"Mia"}}]"#),
+    delete("/favourites?or=(book_id.eq.2,book_id.eq.5)&select=book_id&order=book_id").returning().is(200, r#"[{"book_id":2},{"book_id":5}]"#),
+    delete("/favourites?book_id=eq.1&member_id=eq.1&select=rank").returning().is(200, r#"[{"rank":1}]"#),
+    delete("/order_lines?region=eq.us&select=region,no,line,books(title)").returning().is(200, r#"[{"region":"us","no":1,"line":1,"books":{"title":"Kafka on the Shore"}}]"#),
+    delete("/orders?region=eq.us&select=no").returning().is(200, r#"[{"no":1}]"#),
+    delete("/orders?region=eq.eu").fails(409, "23503"),
+    delete("/publishers?id=eq.3&select=id").returning().singular().is(200, r#"{"id":3}"#),
+    delete("/publishers?id=eq.3").singular().fails(406, "PGRST116").details("\"The result contains 0 rows\""),
+    delete("/genres?id=eq.4&select=name").accept("text/csv").returning().text(200, "name\npoetry"),
+    delete("/visits?day=lt.2025-01-01&select=minutes&order=minutes").returning().is(200, r#"[{"minutes":30},{"minutes":45}]"#),
+    delete("/Odd%20Names?\"Some%20id\"=eq.2&select=camelCase").returning().is(200, r#"[{"camelCase":"two"}]"#),
+    delete("/books?id=eq.1").fails(409, "23503"),
+    delete("/books?id=eq.6&select=title").returning().is(200, r#"[{"title":"Untitled"}]"#),
+    post("/codes", r#"{"code":"untouchable"}"#).empty(201),
+    delete("/codes?code=eq.untouchable").fails(400, "23514").message("\"locked\""),
+    get("/codes?code=eq.untouchable").is(200, r#"[{"code":"untouchable"}]"#),
+    delete("/codes?code=eq.a").prefer("tx=rollback, return=representation").is(200, r#"[{"code":"a"}]"#),
+    get("/codes?code=eq.a").is(200, r#"[{"code":"a"}]"#),
+    // What it refuses.
+    delete("/nowhere?id=eq.1").fails(404, "PGRST205"),
+    delete("/codes?nowhere=eq.1").fails(400, "42703"),
+    delete("/codes?code=a").fails(400, "PGRST100"),
+    delete("/codes?code=eq.b&select=nowhere").returning().fails(400, "42703"),
+    get("/codes?code=eq.b").is(200, r#"[{"code":"b"}]"#),
+];

@@ -1,0 +1,53 @@
+//! `select`: columns, aliases, casts and what it refuses.
+
+use super::{Case, get, head};
+
+pub(super) const CASES: &[Case] = &[
+    get("/publishers?id=eq.1").is(200, r#"[{"id":1,"name":"North"}]"#),
+    get("/publishers?select=*&id=eq.1").is(200, r#"[{"id":1,"name":"North"}]"#),
+    get("/publishers?select=&id=eq.1").is(200, r#"[{"id":1,"name":"North"}]"#),
+    get("/publishers?select=name&id=eq.1").is(200, r#"[{"name":"North"}]"#),
+    get("/publishers?select=name,id&id=eq.1").text(200, r#"[{"name":"North","id":1}]"#),
+    get("/publishers?select=*,label:name&id=eq.1").is(200, r#"[{"id":1,"name":"North","label":"North"}]"#),
+    get("/publishers?select=label:name&id=eq.1").is(200, r#"[{"label":"North"}]"#),
+    get("/publishers?select=a:name,b:name&id=eq.1").is(200, r#"[{"a":"North","b":"North"}]"#),
+    get("/publishers?select=%20id%20,%20name%20&id=eq.1").is(200, r#"[{"id":1,"name":"North"}]"#),
+    get("/publishers?id=eq.1&select=id").is(200, r#"[{"id":1}]"#).has("content-type", "application/json; charset=utf-8"),
+    get("/publishers?select=id&id=eq.1").lacks("location").is(200, r#"[{"id":1}]"#),
+    // Casts.
+    get("/books?select=id::text&id=eq.1").is(200, r#"[{"id":"1"}]"#),
+    get("/books?select=number:id::text&id=eq.1").is(200, r#"[{"number":"1"}]"#),
+    get("/books?select=price::int&id=eq.3").is(200, r#"[{"price":8}]"#),
+    get("/books?select=price::text&id=eq.3").is(200, r#"[{"price":"8.00"}]"#),
+    get("/books?select=isbn::int&id=eq.1").is(200, r#"[{"isbn":111}]"#),
+    get("/books?select=isbn::integer&id=eq.1").is(200, r#"[{"isbn":111}]"#),
+    get("/books?select=isbn::bigint&id=eq.1").is(200, r#"[{"isbn":111}]"#),
+    get("/books?select=isbn::numeric&id=eq.1").is(200, r#"[{"isbn":111}]"#),
+    get("/books?select=pages::float8&id=eq.1").is(200, r#"[{"pages":205}]"#),
+    get("/books?select=published::text&id=eq.1").is(200, r#"[{"published":"1968-11-01"}]"#),
+    get("/books?select=published::timestamp&id=eq.1").is(200, r#"[{"published":"1968-11-01T00:00:00"}]"#),
+    get("/books?select=format::text&id=eq.1").is(200, r#"[{"format":"paperback"}]"#),
+    get("/books?select=in_print::int&id=eq.1").is(200, r#"[{"in_print":1}]"#),
+    get("/books?select=meta::text&id=eq.4").is(200, r#"[{"meta":"{\"lang\": \"ja\", \"rating\": 3.9}"}]"#),
+    get("/members?select=profile::jsonb&id=eq.2").is(200, r#"[{"profile":{"age":25,"city":"Oslo"}}]"#),
+    get("/members?select=joined::date&id=eq.1").is(200, r#"[{"joined":"2024-01-01"}]"#),
+    get("/books?select=tags::text&id=eq.3").is(200, r#"[{"tags":"{classic}"}]"#),
+    get("/books?select=title::int&id=eq.1").fails(400, "22P02"),
+    // Names that need quotes.
+    get("/Odd%20Names?id=eq.1").fails(400, "42703"),
+    get("/Odd%20Names?Some%20id=eq.1").is(200, r#"[{"Some id":1,"camelCase":"one","with,comma":"a,b","dot.ted":"c.d","ümlaut":"ü"}]"#),
+    get("/Odd%20Names?select=camelCase&Some%20id=eq.2").is(200, r#"[{"camelCase":"two"}]"#),
+    get("/Odd%20Names?select=Some%20id&Some%20id=eq.2").is(200, r#"[{"Some id":2}]"#),
+    get("/Odd%20Names?select=\"with,comma\",\"dot.ted\"&Some%20id=eq.1").is(200, r#"[{"with,comma":"a,b","dot.ted":"c.d"}]"#),
+    get("/Odd%20Names?select=%C3%BCmlaut&Some%20id=eq.1").is(200, r#"[{"ümlaut":"ü"}]"#),
+    get("/Odd%20Names?select=\"an%20alias\":camelCase&Some%20id=eq.1").is(200, r#"[{"an alias":"one"}]"#),
+    get("/Odd%20Names?select=x:\"with,comma\"&Some%20id=eq.1").is(200, r#"[{"x":"a,b"}]"#),
+    // What it refuses.
+    get("/publishers?select=nowhere").fails(400, "42703"),
+    get("/publishers?select=id,,name").fails(400, "PGRST100"),
+    get("/publishers?select=id(").fails(400, "PGRST100"),
+    get("/publishers?select=:id").fails(400, "PGRST100"),
+    get("/publishers?select=id::").fails(400, "PGRST100"),
+    get("/publishers?select=id;name").status(400),
+    head("/publishers?select=id").empty(200),
+];
