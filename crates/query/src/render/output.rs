@@ -177,14 +177,7 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
                 self.plain(w, context, format);
             }
         };
-        w.raw("CASE WHEN pg_catalog.octet_length(");
-        text(w);
-        w.raw(") > ").bind_cast(context.limits.max_answer_bytes.to_string(), "bigint");
-        w.raw(" THEN CAST(CAST('").raw(TOO_LARGE_MARK).raw("' || pg_catalog.octet_length(");
-        text(w);
-        w.raw(") AS bigint) AS text) ELSE ");
-        text(w);
-        w.raw(" END");
+        within_limit(w, context, text);
     }
 
     /// What stands after `FROM (`, with the alias that [`Page::json`] speaks of. `rows` writes [`Page::select`] and
@@ -348,4 +341,16 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
 /// Whether a row of the scope holds an array of other rows, itself or in one that it embeds.
 fn multiplies(scope: &Scope<'_, '_>) -> bool {
     scope.embeds.iter().any(|embedded| !embedded.relationship.to_one() || multiplies(&embedded.scope))
+}
+
+/// A body as it is, or an error that undoes what was done where it is longer than an answer may be.
+pub(super) fn within_limit(w: &mut Writer, context: Context<'_>, body: impl Fn(&mut Writer)) {
+    w.raw("CASE WHEN pg_catalog.octet_length(");
+    body(w);
+    w.raw(") > ").bind_cast(context.limits.max_answer_bytes.to_string(), "bigint");
+    w.raw(" THEN CAST(CAST('").raw(TOO_LARGE_MARK).raw("' || pg_catalog.octet_length(");
+    body(w);
+    w.raw(") AS bigint) AS text) ELSE ");
+    body(w);
+    w.raw(" END");
 }
