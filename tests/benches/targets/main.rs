@@ -1,4 +1,4 @@
-//! Targets 1 to 4, 6 and 15, and one dead server among two (16): real servers, real HTTP, the raw limit measured in the same run.
+//! Targets 1 to 4, 6 and 15, one dead server among two (16), and attacks on others (17): real servers, real HTTP, the raw limit measured in the same run.
 //!
 //! `cargo bench -p tenantry-tests --bench targets -- <number>...` runs some of them.
 
@@ -10,6 +10,7 @@
     reason = "figures for people"
 )]
 
+mod attacks;
 mod dead_server;
 mod long_answers;
 mod reads;
@@ -56,6 +57,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(16) {
         figures.push(dead_server::among_two(&postgres).await?);
+    }
+    if wants(17) {
+        figures.extend(attacks::on_others(&postgres).await?);
     }
     publish(&figures)
 }

@@ -1,0 +1,183 @@
+//! Target 17: another tenant's p99 while one does what was found to stop everybody, against its own alone.
+//!
+//! The attackers and the tenant have threads of their own; the machine is shared by all, PostgreSQL included.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use futures::future::join_all;
+use secrecy::ExposeSecret;
+use tenantry_postgres::embedded::EmbeddedPostgres;
+use tenantry_tests::{Signup, TestApp, report::Figure};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+/// How long the tenant is watched, and how often it asks.
+const WATCHED: Duration = Duration::from_secs(6);
+const EVERY: Duration = Duration::from_millis(5);
+
+/// What an attacker does until it is stopped.
+#[derive(Debug, Clone, Copy)]
+enum Attack {
+    /// Bodies of 480 KB that are all keys, by 40 clients.
+    Bodies,
+    /// 3,000 heads that never end.
+    HalfSent,
+    /// 50 readers of answers of 10 MB that do not read.
+    SlowReaders,
+    /// Rows that embeddings multiply, by 16 clients.
+    Embeddings,
+}
+
+pub(crate) async fn on_others(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Vec<Figure>> {
+    let app = TestApp::build().on_server(Arc::clone(postgres)).with_apps(&["crm"]).start().await;
+    let (attacker, victim) =
+        (app.sign_up("attacker", "basic", "crm").await, app.sign_up("victim", "basic", "crm").await);
+    let row = serde_json::json!({ "email": "one@example.com" });
+    victim.data.post("/api/contacts", row).await.expect(201);
+    let rows: Vec<_> = (0..1000)
+        .map(|n| serde_json::json!({ "email": format!("{n}@example.com"), "company": "x".repeat(10_000) }))
+        .collect();
+    for part in rows.chunks(100) {
+        attacker.data.post("/api/contacts", serde_json::json!(part)).await.expect(201);
+    }
+    let address = app.data.address();
+    let mut figures = Vec::new();
+    for attack in [Attack::Bodies, Attack::HalfSent, Attack::SlowReaders, Attack::Embeddings] {
+        let alone = p99(address, &victim).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (until, target) = (Arc::clone(&stop), Target::of(address, &attacker));
+        let attacking = thread::spawn(move || runtime().block_on(attack.run(&target, &until)));
+        // Until it is in full swing.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let meanwhile = p99(address, &victim).await;
+        stop.store(true, Ordering::Relaxed);
+        tokio::task::spawn_blocking(move || attacking.join()).await?.expect("the attack ends by itself");
+        figures.push(Figure {
+            target: 17,
+            what: format!("p99 of another tenant's reads during {attack:?}, against alone"),
+            ours: meanwhile,
+            raw: Some(alone),
+            unit: "ms",
+            bound: 1.5,
+            at_least: false,
+        });
+    }
+    Ok(figures)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// Whom requests are for.
+#[derive(Clone)]
+struct Target {
+    address: SocketAddr,
+    host: String,
+    key: String,
+}
+
+impl Target {
+    fn of(address: SocketAddr, tenant: &Signup) -> Self {
+        let key = tenant.key.expose_secret().to_owned();
+        Self { address, host: format!("{}.localhost", tenant.slug), key }
+    }
+
+    fn request(&self, client: &reqwest::Client, path: &str) -> reqwest::RequestBuilder {
+        let url = format!("http://{}{path}", self.address);
+        client.get(url).header("host", &self.host).bearer_auth(&self.key)
+    }
+}
+
+/// In milliseconds, of reads that come at a steady pace.
+async fn p99(address: SocketAddr, tenant: &Signup) -> f64 {
+    let target = Target::of(address, tenant);
+    let watched = thread::spawn(move || {
+        runtime().block_on(async {
+            let client = reqwest::Client::new();
+            let mut took = Vec::new();
+            let mut next = tokio::time::interval(EVERY);
+            let began = Instant::now();
+            while began.elapsed() < WATCHED {
+                next.tick().await;
+                let asked = Instant::now();
+                let answer = target.request(&client, "/api/contacts?select=email&limit=1").send().await;
+                assert!(answer.is_ok_and(|answer| answer.status() == 200), "the tenant is served");
+                took.push(asked.elapsed().as_secs_f64() * 1e3);
+            }
+            took.sort_by(f64::total_cmp);
+            took[took.len() * 99 / 100]
+        })
+    });
+    tokio::task::spawn_blocking(move || watched.join()).await.expect("it runs").expect("it is served")
+}
+
+impl Attack {
+    async fn run(self, target: &Target, stop: &AtomicBool) {
+        let client = reqwest::Client::new();
+        match self {
+            Self::Bodies => {
+                let keys: Vec<String> = (0..32_000).map(|n| format!("\"key{n:05}\":1")).collect();
+                let body = format!("{{{}}}", keys.join(","));
+                let send = async |_| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let url = format!("http://{}/api/contacts", target.address);
+                        let request = client.post(url).header("host", &target.host).bearer_auth(&target.key);
+                        let _ = request
+                            .header("content-type", "application/json")
+                            .body(body.clone())
+                            .send()
+                            .await;
+                    }
+                };
+                join_all((0..40).map(send)).await;
+            }
+            Self::HalfSent => {
+                let mut connections = Vec::new();
+                for _ in 0..3000 {
+                    if let Ok(mut connection) = TcpStream::connect(target.address).await {
+                        let _ = connection.write_all(b"GET /api/contacts HTTP/1.1\r\nhost: ").await;
+                        connections.push(connection);
+                    }
+                }
+                while !stop.load(Ordering::Relaxed) {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            Self::SlowReaders => {
+                let head = format!(
+                    "GET /api/contacts?select=email,company HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\r\n",
+                    target.host, target.key
+                );
+                let mut connections = Vec::new();
+                for _ in 0..50 {
+                    if let Ok(mut connection) = TcpStream::connect(target.address).await {
+                        let _ = connection.write_all(head.as_bytes()).await;
+                        connections.push(connection);
+                    }
+                }
+                while !stop.load(Ordering::Relaxed) {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            Self::Embeddings => {
+                let send = async |_| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let path = "/api/contacts?select=*,conversations(*,messages(*))&limit=1000";
+                        if let Ok(answer) = target.request(&client, path).send().await {
+                            let _ = answer.bytes().await;
+                        }
+                    }
+                };
+                join_all((0..16).map(send)).await;
+            }
+        }
+    }
+}
