@@ -296,6 +296,17 @@ impl Case {
         }
         found
     }
+
+    /// Where the case is, what was asked, what differs and what came.
+    fn report(&self, differences: &[String], answer: &Answer) -> String {
+        let mut asked = vec![format!("{}\n  {} {}", self.at, self.method, self.path)];
+        asked.extend(self.headers.iter().map(|(name, value)| format!("  {name}: {value}")));
+        asked.extend(self.body.map(|body| format!("  {body}")));
+        asked.extend(differences.iter().map(|difference| format!("    {difference}")));
+        let text: String = answer.text.chars().take(900).collect();
+        asked.push(format!("    got {} {text}", answer.status.as_u16()));
+        asked.join("\n")
+    }
 }
 
 const APP: &str = "library";
@@ -315,15 +326,7 @@ async fn every_case_is_answered_as_the_table_says(table: &str, cases: &[Case]) {
         let answer = case.send(&tenant.data).await;
         let differences = case.differences(&answer);
         if !differences.is_empty() {
-            let asked: String =
-                case.headers.iter().map(|(name, value)| format!("\n    {name}: {value}")).collect();
-            let sent = case.body.map(|body| format!("\n    {body}")).unwrap_or_default();
-            let Case { method, path, at, .. } = case;
-            let (status, text) = (answer.status.as_u16(), answer.text.chars().take(900).collect::<String>());
-            let differences = differences.join("\n  ");
-            failures.push(format!(
-                "{at}\n  {method} {path}{asked}{sent}\n  {differences}\n  got {status} {text}"
-            ));
+            failures.push(case.report(&differences, &answer));
         }
     }
     let (failed, all) = (failures.len(), cases.len());
