@@ -27,7 +27,7 @@ macro_rules! tables {
 
 tables! {
     aggregates computed deletes differences domain_representations embedding embedding_ambiguity
-    embedding_filters embedding_views errors filters full_text inserts json_paths logic media_types ordering
+    embedding_filters embedding_views errors filters full_text inserts json_paths logic manifest media_types ordering
     preferences rpc rpc_arguments rpc_errors schema select singular spreads types updates upserts views
     windows
 }
@@ -312,11 +312,19 @@ impl Case {
 const APP: &str = "library";
 const SCHEMA: &str = include_str!("conformance/schema.sql");
 
+fn manifest(table: &str) -> Value {
+    if table == "manifest" {
+        json!({ "aggregates": false, "unfilteredWrites": true, "functions": ["add"] })
+    } else {
+        json!({ "description": "A library" })
+    }
+}
+
 /// Runs a table's cases, and fails with all that are not answered so.
 async fn every_case_is_answered_as_the_table_says(table: &str, cases: &[Case]) {
     let app = TestApp::build().with_apps(&[]).start().await;
     let path = format!("/api/v1/apps/{APP}");
-    app.api.put(&path, json!({ "manifest": { "description": "A library" } })).await.expect(200);
+    app.api.put(&path, json!({ "manifest": manifest(table) })).await.expect(200);
     let version = json!({ "version": 1, "name": "library", "up": SCHEMA });
     app.api.post(&format!("{path}/versions"), version).await.expect(201);
     let tenant = app.sign_up(&table.replace('_', "-"), "basic", APP).await;
