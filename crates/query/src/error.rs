@@ -41,11 +41,10 @@ impl QueryError {
             "bad_filter" | "bad_select" | "bad_order" | "bad_parameter" | "bad_columns" | "bad_encoding"
             | "unknown_operator" => "PGRST100",
             "function_method" => "PGRST101",
-            "bad_json" | "bad_body" | "bad_csv" | "keys_differ" => "PGRST102",
+            "bad_json" | "bad_body" | "bad_csv" | "keys_differ" | "unsupported_media_type" => "PGRST102",
             "bad_range" => "PGRST103",
             "bad_put" => "PGRST105",
             "unknown_schema" => "PGRST106",
-            "unsupported_media_type" => "PGRST102",
             "not_acceptable" => "PGRST107",
             "not_embedded" => "PGRST108",
             "put_window" => "PGRST114",

@@ -4,11 +4,13 @@ pub(crate) mod call;
 pub(crate) mod condition;
 pub(crate) mod delete;
 pub(crate) mod embed;
+mod group;
 pub(crate) mod insert;
 pub(crate) mod output;
 pub(crate) mod read;
 pub(crate) mod scope;
 pub(crate) mod update;
+mod value;
 pub(crate) mod writer;
 pub(crate) mod written;
 

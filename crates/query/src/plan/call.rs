@@ -14,7 +14,7 @@ use crate::{
         writer::Writer,
     },
     request::{
-        self, Method, Pair,
+        self, Limits, Method, Pair,
         body::Body,
         has_operator,
         media::{self, BodyFormat, Format},
@@ -208,24 +208,7 @@ fn by_body<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Resu
         .map_err(|_| QueryError::bad("bad_json", "the body is not UTF-8"))?
         .to_owned();
     // Of an array of objects the first is what a call is made with.
-    let (object, keys) = match json.trim_start().as_bytes().first() {
-        Some(b'{' | b'[') => match Body::parse(json.as_bytes(), limits) {
-            Ok(body) => {
-                let first = body.sets.first();
-                let keys = first.map(|set| set.keys.iter().map(|key| key.clone().into_owned()).collect());
-                let object = first.and_then(|set| set.rows.first()).map(|row| (*row).to_owned());
-                (object, keys)
-            }
-            // An array of something else; a function may take it as it is.
-            Err(error) if error.code == "bad_body" => (None, None),
-            Err(error) => return Err(error),
-        },
-        // Any other JSON only a function takes that takes the body as it is.
-        _ => {
-            Body::check(json.as_bytes())?;
-            (None, None::<Vec<String>>)
-        }
-    };
+    let (object, keys) = first_object(&json, limits)?;
     let listed = listed(asked)?;
     if let (Some(keys), Some(object)) = (listed.as_ref().or(keys.as_ref()), object) {
         let names: Vec<&str> = keys.iter().map(String::as_str).collect();
@@ -239,6 +222,24 @@ fn by_body<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Resu
         return Err(unknown(name, &names, found, true));
     };
     Ok((function, Given::Body(json), filters))
+}
+
+/// The first object of a body, and its keys: of an array of objects the first is what a call is made with. None of a
+/// body that holds something else; a function may take it as it is.
+fn first_object(json: &str, limits: &Limits) -> Result<(Option<String>, Option<Vec<String>>), QueryError> {
+    if !json.trim_start().starts_with(['{', '[']) {
+        Body::check(json.as_bytes())?;
+        return Ok((None, None));
+    }
+    match Body::parse(json.as_bytes(), limits) {
+        Ok(body) => {
+            let first = body.sets.first();
+            let keys = first.map(|set| set.keys.iter().map(|key| key.clone().into_owned()).collect());
+            Ok((first.and_then(|set| set.rows.first()).map(|row| (*row).to_owned()), keys))
+        }
+        Err(error) if error.code == "bad_body" => Ok((None, None)),
+        Err(error) => Err(error),
+    }
 }
 
 /// Bytes as PostgreSQL reads them.

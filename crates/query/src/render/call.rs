@@ -2,13 +2,13 @@
 
 use super::{
     Context,
+    output::within_limit,
     read::{Bound, Made},
     writer::{KEPT_ROW, Writer},
 };
 use crate::{
     catalog::{Argument, Function, Name, Returns, Volatility},
     request::{media::Format, range::Window},
-    response::TOO_LARGE_MARK,
 };
 
 /// What a function is called with.
@@ -128,14 +128,8 @@ pub(crate) fn values(w: &mut Writer, context: Context<'_>, function: &Function, 
             _ => w.raw("coalesce(pg_catalog.string_agg(CAST(p.").raw(VALUE).raw(" AS text), ''), '')"),
         };
     };
-    w.raw("CASE WHEN pg_catalog.octet_length(");
-    text(w);
-    w.raw(") > ").bind_cast(context.limits.max_answer_bytes.to_string(), "bigint");
-    w.raw(" THEN CAST(CAST('").raw(TOO_LARGE_MARK).raw("' || pg_catalog.octet_length(");
-    text(w);
-    w.raw(") AS bigint) AS text) ELSE ");
-    text(w);
-    w.raw(" END AS body FROM (SELECT * FROM called");
+    within_limit(w, context, text);
+    w.raw(" AS body FROM (SELECT * FROM called");
     if function.set {
         let limit = values.window.limit.unwrap_or(context.limits.max_rows);
         w.raw(" LIMIT ").bind_cast(limit.to_string(), "bigint");

@@ -2,8 +2,8 @@
 
 use super::{
     Context,
-    output::Key,
     scope::Scope,
+    value::Key,
     writer::{Alias, Writer},
 };
 use serde_json::{Value, json};

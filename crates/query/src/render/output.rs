@@ -1,64 +1,18 @@
-//! The rows of a scope as JSON: keys, values, and the ways to build an object of them.
+//! The rows of a scope as JSON, or as CSV, text and bytes.
 
 use super::{
     Context, condition,
-    embed::Embedded,
+    group::{GroupOrder, group_order},
     scope::Scope,
+    value::{Key, Output, Value, outputs},
     writer::{Alias, KEPT_ROW, Writer},
 };
 use crate::{
-    catalog::{Column, Family, Handler, Name},
+    catalog::Handler,
     error::QueryError,
-    request::{
-        csv,
-        media::Format,
-        order::OrderTerm,
-        select::{Aggregate, Item, Level, Operand, Step},
-    },
+    request::{csv, media::Format, order::OrderTerm},
     response::TOO_LARGE_MARK,
 };
-
-/// A key of the answer.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Key<'c, 'q> {
-    Catalog(&'c Name),
-    /// An aggregate's name.
-    Ours(&'static str),
-    /// The client's text: always a parameter.
-    Bound(&'q str),
-}
-
-impl Key<'_, '_> {
-    fn text(&self) -> &str {
-        match self {
-            Self::Catalog(name) => name.plain(),
-            Self::Ours(name) => name,
-            Self::Bound(text) => text,
-        }
-    }
-}
-
-struct Output<'s, 'c, 'q> {
-    key: Key<'c, 'q>,
-    value: Value<'s, 'c, 'q>,
-}
-
-enum Value<'s, 'c, 'q> {
-    Field {
-        alias: Alias,
-        column: &'c Column,
-        path: &'q [Step<'q>],
-        cast: Option<&'static str>,
-    },
-    /// Of the rows of a group; of no value, `count()`.
-    Aggregate {
-        aggregate: Aggregate,
-        of: Option<Box<Value<'s, 'c, 'q>>>,
-    },
-    Embed(&'s Embedded<'c, 'q>),
-    /// A value of another table's row, or an array of those of its rows.
-    Spread(&'s Embedded<'c, 'q>, Box<Value<'s, 'c, 'q>>),
-}
 
 /// How one row becomes one JSON object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +48,7 @@ pub(crate) struct Page<'s, 'c, 'q> {
     scope: &'s Scope<'c, 'q>,
     alias: Alias,
     /// A row holds arrays of other tables' rows: how large it gets, only the running sum of all says in time.
-    multiplies: bool,
+    pub(super) multiplies: bool,
     /// A row of the answer is of a group of rows.
     pub(crate) grouped: bool,
     nulls_stripped: bool,
@@ -103,14 +57,6 @@ pub(crate) struct Page<'s, 'c, 'q> {
     /// Of groups: by which of their columns they are ordered, those of related rows included.
     order: Vec<GroupOrder<'q>>,
 }
-
-/// What a term of the order is among the columns of a group.
-struct GroupOrder<'q> {
-    term: &'q OrderTerm<'q>,
-    /// The output that it names; none: a column of its own.
-    output: Option<usize>,
-}
-
 impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
     /// Looks every name up.
     pub(crate) fn new(
@@ -231,14 +177,7 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
                 self.plain(w, context, format);
             }
         };
-        w.raw("CASE WHEN pg_catalog.octet_length(");
-        text(w);
-        w.raw(") > ").bind_cast(context.limits.max_answer_bytes.to_string(), "bigint");
-        w.raw(" THEN CAST(CAST('").raw(TOO_LARGE_MARK).raw("' || pg_catalog.octet_length(");
-        text(w);
-        w.raw(") AS bigint) AS text) ELSE ");
-        text(w);
-        w.raw(" END");
+        within_limit(w, context, text);
     }
 
     /// What stands after `FROM (`, with the alias that [`Page::json`] speaks of. `rows` writes [`Page::select`] and
@@ -399,278 +338,19 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         }
     }
 }
-
-/// The whole embedded value, in parentheses.
-fn embedded(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -> Result<(), QueryError> {
-    let scope = &embedded.scope;
-    let to_one = embedded.relationship.to_one();
-    let page = Page::new(context, scope, &Format::Json { nulls_stripped: false })?;
-    let shape = if to_one { Shape::ToOne } else { Shape::Array };
-    // Put together from texts, it is text.
-    let is_text = page.multiplies && !to_one;
-    w.raw(if is_text { "(SELECT CAST(" } else { "(SELECT " });
-    page.json(w, shape);
-    w.raw(if is_text { " AS json) FROM (" } else { " FROM (" });
-    page.rows(w, context, shape, |w| {
-        page.select(w, context)?;
-        w.replay(&scope.from_where);
-        page.group_and_order(w, context, scope)?;
-        window(w, context, embedded);
-        page.end(w);
-        Ok(())
-    })?;
-    w.raw(")");
-    Ok(())
-}
-
-/// Limit and offset of what is embedded.
-fn window(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) {
-    let scope = &embedded.scope;
-    if embedded.relationship.to_one() {
-        // A function that promises one row may answer more.
-        if embedded.relationship.computed {
-            w.raw(" LIMIT 1");
-        }
-    } else {
-        let limit =
-            scope.level.limit.map_or(context.limits.max_rows, |limit| limit.min(context.limits.max_rows));
-        w.raw(" LIMIT ").bind_cast(limit.to_string(), "bigint");
-    }
-    if let Some(offset) = scope.level.offset {
-        w.raw(" OFFSET ").bind_cast(offset.to_string(), "bigint");
-    }
-}
-
-/// By what groups are ordered.
-fn group_order<'c, 'q>(
-    context: Context<'c>,
-    scope: &Scope<'c, 'q>,
-    outputs: &[Output<'_, 'c, 'q>],
-) -> Result<Vec<GroupOrder<'q>>, QueryError> {
-    let mut order = Vec::new();
-    for term in &scope.level.order {
-        if term.embed.is_some() {
-            order.push(GroupOrder { term, output: None });
-            continue;
-        }
-        let name = &term.field.name;
-        let column = scope
-            .table
-            .column(context.case, name)
-            .ok_or_else(|| QueryError::unknown_column(scope.table.name(), name))?;
-        let output = outputs.iter().position(|output| match &output.value {
-            Value::Field { column: own, path, cast: None, alias } => {
-                *alias == scope.alias && own.name == column.name && same_path(path, &term.field.path)
-            }
-            _ => false,
-        });
-        if output.is_none() {
-            let detail = format!(
-                "column \"{}\" must appear in the GROUP BY clause or be used in an aggregate function; select it",
-                column.name()
-            );
-            return Err(QueryError::bad("ungrouped_column", detail).field(name));
-        }
-        order.push(GroupOrder { term, output });
-    }
-    Ok(order)
-}
-
-fn same_path(a: &[Step<'_>], b: &[Step<'_>]) -> bool {
-    let operand = |step: &Step<'_>| match &step.operand {
-        Operand::Key(key) => key.to_string(),
-        Operand::Index(index) => index.to_string(),
-    };
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.as_text == b.as_text && operand(a) == operand(b))
-}
-
 /// Whether a row of the scope holds an array of other rows, itself or in one that it embeds.
 fn multiplies(scope: &Scope<'_, '_>) -> bool {
     scope.embeds.iter().any(|embedded| !embedded.relationship.to_one() || multiplies(&embedded.scope))
 }
 
-impl<'s, 'c, 'q> Value<'s, 'c, 'q> {
-    fn write(&self, w: &mut Writer, context: Context<'_>) -> Result<(), QueryError> {
-        match self {
-            Self::Field { alias, column, path: [], cast: None } if let Some(to_json) = to_json(column) => {
-                w.function(to_json).raw("(").value_of(*alias, column).raw(")");
-            }
-            Self::Field { alias, column, path, cast: None } => {
-                condition::value(w, *alias, column, path, false);
-            }
-            Self::Field { alias, column, path, cast: Some(cast) } => {
-                w.raw("CAST(");
-                condition::value(w, *alias, column, path, false);
-                w.raw(" AS ").raw(cast).raw(")");
-            }
-            Self::Aggregate { aggregate, of } => {
-                w.raw(if aggregate.cast.is_some() { "CAST(" } else { "" });
-                w.raw("pg_catalog.").raw(aggregate.function).raw("(");
-                match of {
-                    Some(of) => of.write(w, context)?,
-                    None => {
-                        w.raw("*");
-                    }
-                }
-                w.raw(")");
-                if let Some(cast) = aggregate.cast {
-                    w.raw(" AS ").raw(cast).raw(")");
-                }
-            }
-            Self::Embed(inner) => embedded(w, context, inner)?,
-            Self::Spread(outer, inner) if outer.relationship.to_one() => {
-                w.raw("(SELECT ");
-                inner.write(w, context)?;
-                w.replay(&outer.scope.from_where);
-                w.raw(if outer.relationship.computed { " LIMIT 1)" } else { ")" });
-            }
-            Self::Spread(outer, inner) => {
-                w.raw("(SELECT coalesce(pg_catalog.json_agg(").page_alias(outer.scope.alias);
-                w.raw(".v), '[]') FROM (SELECT ");
-                inner.write(w, context)?;
-                w.raw(" AS v").replay(&outer.scope.from_where);
-                condition::order(w, context.case, &outer.scope, &outer.scope.level.order)?;
-                window(w, context, outer);
-                w.raw(") AS ").page_alias(outer.scope.alias).raw(")");
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the select list would call it that by itself.
-    fn is_named(&self, name: &Name) -> bool {
-        matches!(self, Self::Field { column, path: [], cast: None, .. }
-            if column.name == *name && !column.computed && to_json(column).is_none())
-    }
-
-    /// Whether it has the type json, by which nothing can be grouped.
-    fn is_json(&self) -> bool {
-        match self {
-            Self::Field { cast: Some(cast), .. } => *cast == "json",
-            Self::Field { column, path, cast: None, .. } => match path.last() {
-                None => column.base.family == Family::Json || to_json(column).is_some(),
-                Some(step) => !step.as_text && column.base.family == Family::Json,
-            },
-            Self::Aggregate { .. } => false,
-            Self::Embed(_) => true,
-            Self::Spread(outer, inner) => !outer.relationship.to_one() || inner.is_json(),
-        }
-    }
-
-    /// Of another table's row, or of all of its rows.
-    fn spread(self, outer: &'s Embedded<'c, 'q>) -> Result<Self, QueryError> {
-        Ok(match self {
-            // Of a row of each row: it is of the rows here.
-            Value::Aggregate { aggregate, of } if outer.relationship.to_one() => {
-                let of = of.map(|of| of.spread(outer)).transpose()?;
-                Value::Aggregate { aggregate, of: of.map(Box::new) }
-            }
-            Value::Aggregate { .. } => {
-                let details = "Aggregates are not implemented for one-to-many or many-to-many spreads.";
-                return Err(QueryError::bad("aggregate_of_many", details)
-                    .with_message("Feature not implemented")
-                    .with_details(details));
-            }
-            value => Value::Spread(outer, Box::new(value)),
-        })
-    }
-}
-
-fn outputs<'s, 'c, 'q>(
-    context: Context<'c>,
-    scope: &'s Scope<'c, 'q>,
-) -> Result<Vec<Output<'s, 'c, 'q>>, QueryError> {
-    let table = scope.table;
-    let mut outputs = Vec::with_capacity(table.columns().len());
-    let mut embeds = scope.embeds.iter();
-    // A column that is there already under its own name is not repeated: `*,id`.
-    let mut seen = vec![false; table.columns().len()];
-    for item in &scope.level.items {
-        match item {
-            Item::Star => {
-                for (column, seen) in table.columns().iter().zip(&mut seen) {
-                    if !std::mem::replace(seen, true) {
-                        outputs.push(plain(context, scope.alias, column));
-                    }
-                }
-            }
-            Item::Count { alias, cast } => {
-                let aggregate = Aggregate { function: "count", cast: *cast };
-                let key = alias.as_deref().map_or(Key::Ours("count"), Key::Bound);
-                outputs.push(Output { key, value: Value::Aggregate { aggregate, of: None } });
-            }
-            // As it was written before there were aggregates.
-            Item::Field { field, alias, cast, aggregate: None }
-                if field.name == "count" && table.column(context.case, "count").is_none() =>
-            {
-                let aggregate = Aggregate { function: "count", cast: *cast };
-                let key = alias.as_deref().map_or(Key::Ours("count"), Key::Bound);
-                outputs.push(Output { key, value: Value::Aggregate { aggregate, of: None } });
-            }
-            Item::Field { field, alias, cast, aggregate } => {
-                let at = table.column_index(context.case, &field.name);
-                let column = match at {
-                    Some(at) => &table.columns()[at],
-                    None => table
-                        .column(context.case, &field.name)
-                        .ok_or_else(|| QueryError::unknown_column(table.name(), &field.name))?,
-                };
-                let is_plain =
-                    alias.is_none() && field.path.is_empty() && cast.is_none() && aggregate.is_none();
-                if is_plain {
-                    let seen = at.and_then(|at| seen.get_mut(at)).map(|seen| std::mem::replace(seen, true));
-                    if seen != Some(true) {
-                        outputs.push(plain(context, scope.alias, column));
-                    }
-                    continue;
-                }
-                let last_key = field.path.iter().rev().find_map(|step| match &step.operand {
-                    Operand::Key(key) => Some(&**key),
-                    Operand::Index(_) => None,
-                });
-                let value = Value::Field { alias: scope.alias, column, path: &field.path, cast: *cast };
-                outputs.push(match aggregate {
-                    Some(aggregate) => Output {
-                        key: alias.as_deref().map_or(Key::Ours(aggregate.function), Key::Bound),
-                        value: Value::Aggregate { aggregate: *aggregate, of: Some(Box::new(value)) },
-                    },
-                    None => Output {
-                        key: match alias.as_deref().or(last_key) {
-                            Some(key) => Key::Bound(key),
-                            None => Key::Catalog(column.key(context.case)),
-                        },
-                        value,
-                    },
-                });
-            }
-            Item::Embed(embed) => {
-                let embedded = embeds.next().expect("a scope has one entry per embedding of its level");
-                if embed.spread {
-                    for inner in self::outputs(context, &embedded.scope)? {
-                        outputs.push(Output { key: inner.key, value: inner.value.spread(embedded)? });
-                    }
-                } else if !is_empty(&embed.level) {
-                    outputs.push(Output { key: embedded.key, value: Value::Embed(embedded) });
-                }
-            }
-        }
-    }
-    Ok(outputs)
-}
-
-/// How a domain's values are written in JSON.
-fn to_json(column: &Column) -> Option<&Name> {
-    column.ty.casts.as_ref()?.to_json.as_ref()
-}
-
-/// Whether nothing of a level is shown: it is there for its filters.
-fn is_empty(level: &Level<'_>) -> bool {
-    level.items.iter().all(|item| matches!(item, Item::Embed(embed) if is_empty(&embed.level)))
-}
-
-fn plain<'s, 'c, 'q>(context: Context<'c>, alias: Alias, column: &'c Column) -> Output<'s, 'c, 'q> {
-    Output {
-        key: Key::Catalog(column.key(context.case)),
-        value: Value::Field { alias, column, path: &[], cast: None },
-    }
+/// A body as it is, or an error that undoes what was done where it is longer than an answer may be.
+pub(super) fn within_limit(w: &mut Writer, context: Context<'_>, body: impl Fn(&mut Writer)) {
+    w.raw("CASE WHEN pg_catalog.octet_length(");
+    body(w);
+    w.raw(") > ").bind_cast(context.limits.max_answer_bytes.to_string(), "bigint");
+    w.raw(" THEN CAST(CAST('").raw(TOO_LARGE_MARK).raw("' || pg_catalog.octet_length(");
+    body(w);
+    w.raw(") AS bigint) AS text) ELSE ");
+    body(w);
+    w.raw(" END");
 }
