@@ -27,7 +27,7 @@ macro_rules! tables {
 
 tables! {
     aggregates computed deletes differences domain_representations embedding embedding_ambiguity
-    embedding_filters embedding_views errors filters full_text inserts json_paths logic media_types ordering
+    embedding_filters embedding_views errors filters full_text inserts json_paths logic manifest media_types ordering
     preferences rpc rpc_arguments rpc_errors schema select singular spreads types updates upserts views
     windows
 }
@@ -296,16 +296,35 @@ impl Case {
         }
         found
     }
+
+    /// Where the case is, what was asked, what differs and what came.
+    fn report(&self, differences: &[String], answer: &Answer) -> String {
+        let mut asked = vec![format!("{}\n  {} {}", self.at, self.method, self.path)];
+        asked.extend(self.headers.iter().map(|(name, value)| format!("  {name}: {value}")));
+        asked.extend(self.body.map(|body| format!("  {body}")));
+        asked.extend(differences.iter().map(|difference| format!("    {difference}")));
+        let text: String = answer.text.chars().take(900).collect();
+        asked.push(format!("    got {} {text}", answer.status.as_u16()));
+        asked.join("\n")
+    }
 }
 
 const APP: &str = "library";
 const SCHEMA: &str = include_str!("conformance/schema.sql");
 
+fn manifest(table: &str) -> Value {
+    if table == "manifest" {
+        json!({ "aggregates": false, "unfilteredWrites": true, "functions": ["add"] })
+    } else {
+        json!({ "description": "A library" })
+    }
+}
+
 /// Runs a table's cases, and fails with all that are not answered so.
 async fn every_case_is_answered_as_the_table_says(table: &str, cases: &[Case]) {
     let app = TestApp::build().with_apps(&[]).start().await;
     let path = format!("/api/v1/apps/{APP}");
-    app.api.put(&path, json!({ "manifest": { "description": "A library" } })).await.expect(200);
+    app.api.put(&path, json!({ "manifest": manifest(table) })).await.expect(200);
     let version = json!({ "version": 1, "name": "library", "up": SCHEMA });
     app.api.post(&format!("{path}/versions"), version).await.expect(201);
     let tenant = app.sign_up(&table.replace('_', "-"), "basic", APP).await;
@@ -315,15 +334,7 @@ async fn every_case_is_answered_as_the_table_says(table: &str, cases: &[Case]) {
         let answer = case.send(&tenant.data).await;
         let differences = case.differences(&answer);
         if !differences.is_empty() {
-            let asked: String =
-                case.headers.iter().map(|(name, value)| format!("\n    {name}: {value}")).collect();
-            let sent = case.body.map(|body| format!("\n    {body}")).unwrap_or_default();
-            let Case { method, path, at, .. } = case;
-            let (status, text) = (answer.status.as_u16(), answer.text.chars().take(900).collect::<String>());
-            let differences = differences.join("\n  ");
-            failures.push(format!(
-                "{at}\n  {method} {path}{asked}{sent}\n  {differences}\n  got {status} {text}"
-            ));
+            failures.push(case.report(&differences, &answer));
         }
     }
     let (failed, all) = (failures.len(), cases.len());

@@ -60,7 +60,7 @@ pub(super) const CASES: &[Case] = &[
     get("/books?select=id&title=ilike.*CITIES").is(200, r#"[{"id":3}]"#),
     get("/books?select=id&title=ilike.*a*&order=id").is(200, r#"[{"id":1},{"id":4},{"id":5}]"#),
     get("/books?select=id&title=like._arthsea").is(200, r#"[{"id":1}]"#),
-    get("/books?select=id&title=not.like.*e*&order=id").is(200, r#"[]"#),
+    get("/books?select=id&title=not.like.*e*&order=id").is(200, "[]"),
     get("/books?select=id&title=match.^[IU]&order=id").is(200, r#"[{"id":3},{"id":6}]"#),
     get("/books?select=id&title=match.^[iu]").is(200, "[]"),
     get("/books?select=id&title=imatch.^[iu]&order=id").is(200, r#"[{"id":3},{"id":6}]"#),
