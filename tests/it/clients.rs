@@ -7,8 +7,10 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tenantry_tests::{
     TestApp,
+    cli::Cli,
     clients::{Workshop, succeeded},
     openapi::{faults, without_body},
+    server,
 };
 use tokio::process::Command;
 
@@ -91,6 +93,30 @@ fn both_documents_name_what_generators_need_names_for() {
         };
         assert_eq!(without_body(&document, "post"), bodiless, "{plane}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_types_of_an_app_and_of_a_tenant_let_postgrest_js_infer_what_it_answers() {
+    let Some(workshop) = Workshop::with_node() else { return };
+    let app = with_bookshop().await;
+    let tenant = app.sign_up("typed", "basic", "bookshop").await;
+    let cli = Cli::new(env!("CARGO_BIN_EXE_tenantry-under-test"))
+        .env("TENANTRY_URL", format!("http://{}", app.api.address()))
+        .env("TENANTRY_API_KEY", app.key.expose_secret());
+    let types = cli.run(&["types", "bookshop"]).await.succeeded();
+    assert_eq!(cli.run(&["types", "--tenant", &tenant.slug]).await.succeeded(), types);
+    fs::write(workshop.path().join("database.ts"), &types).unwrap();
+    let tsc =
+        ["--strict", "--noEmit", "--skipLibCheck", "--target", "es2022", "--module", "nodenext", "typed.ts"];
+    succeeded(workshop.node_tool("tsc", &tsc)).await;
+
+    // Nothing of the scratch schema stays, and what is not there is said.
+    let mut shared = server::admin(app.server(), app.shared_database()).await;
+    let left = "SELECT count(*) FROM pg_namespace WHERE starts_with(nspname, 'tenantry_trial_')";
+    let left: i64 = sqlx::query_scalar(left).fetch_one(&mut shared).await.unwrap();
+    assert_eq!(left, 0);
+    app.api.get("/api/v1/apps/bookshop/types?version=7").await.expect_problem(404, "version_not_found");
+    app.api.get("/api/v1/apps/nothing/types").await.expect_problem(404, "app_not_found");
 }
 
 #[tokio::test(flavor = "multi_thread")]
