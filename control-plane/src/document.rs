@@ -8,7 +8,7 @@ use utoipa::{
     },
 };
 
-use crate::{input::known_parameters::operations_mut, routes};
+use crate::{input::known_parameters::operations_mut, routes, vocabulary::PurgeTime};
 use tenantry_http::{FieldError, Problem};
 
 /// The parts of the document that no route brings along.
@@ -29,7 +29,7 @@ use tenantry_http::{FieldError, Problem};
         (name = "keys", description = "API keys of operators and SaaS back ends"),
         (name = "signup", description = "Public sign-up, where it is switched on"),
     ),
-    components(schemas(Problem, FieldError)),
+    components(schemas(Problem, FieldError, PurgeTime)),
 )]
 struct Base;
 
@@ -57,6 +57,7 @@ pub(crate) fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openap
             operation.responses.responses.insert("default".to_owned(), problem.clone().into());
         }
     }
+    tenantry_http::finish_document(&mut document);
     document
 }
 

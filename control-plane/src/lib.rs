@@ -21,6 +21,7 @@ mod trusted_proxy;
 mod use_cases;
 mod vault;
 mod visitor;
+mod vocabulary;
 
 use std::{io, sync::Arc};
 

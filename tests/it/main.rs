@@ -10,6 +10,7 @@ mod cli_apps;
 mod cli_errors;
 mod cli_login;
 mod cli_tenants;
+mod clients;
 mod conformance;
 mod crashes;
 mod dev;

@@ -95,7 +95,7 @@ pub async fn server(major: u32, admin: Admin) -> Option<VersionedServer> {
         .await;
     if server.is_none() {
         let missing = format!("PostgreSQL {major} is not here; `bash .ci/postgres` fetches it");
-        assert!(!must_be_there(), "{missing}");
+        assert!(!fetchable_must_be_there(), "{missing}");
         skipped(&missing);
     }
     server.clone()
@@ -154,8 +154,8 @@ fn fetched_dir() -> Option<PathBuf> {
     Some(cache.join("tenantry/postgres"))
 }
 
-/// CI with npm could have fetched it: a version that silently drops out there would not be missed.
-fn must_be_there() -> bool {
+/// CI with npm could have fetched it: what silently drops out there would not be missed.
+pub(crate) fn fetchable_must_be_there() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::var_os("CI").is_some_and(|ci| ci == "true")
         && std::env::split_paths(&path).any(|dir| dir.join("npm").is_file())

@@ -21,6 +21,7 @@ mod profiles;
 mod progress;
 mod servers;
 mod tenants;
+mod types;
 mod values;
 mod watch;
 mod wording;
@@ -61,6 +62,9 @@ pub enum ClientCommand {
     /// Manage apps: the tables that tenants get.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Apps(Box<apps::AppsArgs>),
+    /// Print an app's tables and functions as TypeScript types, for postgrest-js.
+    #[command(arg_required_else_help = true)]
+    Types(Box<types::TypesArgs>),
     /// Manage the API keys of operators and SaaS back ends.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Keys(Box<keys::KeysArgs>),
@@ -76,6 +80,7 @@ impl ClientCommand {
             Self::Plans(args) => &args.connection,
             Self::Servers(args) => &args.connection,
             Self::Apps(args) => &args.connection,
+            Self::Types(args) => &args.connection,
             Self::Keys(args) => &args.connection,
         }
     }
@@ -101,6 +106,7 @@ async fn dispatch(command: ClientCommand) -> anyhow::Result<()> {
         ClientCommand::Servers(args) => servers::run(&Client::new(&args.connection)?, args.command).await,
         // Some of these need no control plane.
         ClientCommand::Apps(args) => apps::run(&args.connection, args.command).await,
+        ClientCommand::Types(args) => types::run(&Client::new(&args.connection)?, &args).await,
         ClientCommand::Keys(args) => keys::run(&Client::new(&args.connection)?, args.command).await,
     }
 }

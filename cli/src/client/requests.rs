@@ -87,6 +87,11 @@ async fn versions_are_tried_promoted_and_deleted() {
     ran.unwrap();
     assert_eq!(sent[3], "POST /apps/inventory/versions/7/promote");
 
+    let (sent, _) = requests(&["types", "inventory"], &[json!({ "typescript": "" })]).await;
+    assert_eq!(sent, ["GET /apps/inventory/types"]);
+    let tenant = json!({ "app": "inventory", "placement": { "schemaVersion": 7 } });
+    let (sent, _) = requests(&["types", "--tenant", "acme"], &[tenant, json!({ "typescript": "" })]).await;
+    assert_eq!(sent, ["GET /tenants/acme", "GET /apps/inventory/types?version=7"]);
     let (sent, _) = requests(&["apps", "promote", "inventory", "7"], &[json!({})]).await;
     assert_eq!(sent, ["POST /apps/inventory/versions/7/promote"]);
     let (sent, _) = requests(&["apps", "delete-version", "inventory", "7"], &[Value::Null]).await;

@@ -8,3 +8,4 @@ pub(crate) mod manifest;
 pub(crate) mod promote_version;
 pub(crate) mod push_version;
 pub(crate) mod put;
+pub(crate) mod types;

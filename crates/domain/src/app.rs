@@ -97,6 +97,8 @@ pub enum JsonCase {
     Camel,
 }
 
+crate::names_of! { JsonCase { Snake = "snake", Camel = "camel" } }
+
 /// As whom the data plane logs in for a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -106,6 +108,8 @@ pub enum Connection {
     /// As a login of the tenant's own, which can become nobody else, whatever SQL runs on it.
     Own,
 }
+
+crate::names_of! { Connection { Shared = "shared", Own = "own" } }
 
 /// What an app asks for besides its tables.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -27,6 +27,13 @@ pub enum Question {
         /// The version.
         migration: Migration,
     },
+    /// What are an app's tables and functions, as types of a programming language?
+    DescribeVersion {
+        /// The app.
+        app: AppName,
+        /// In this version.
+        version: AppVersion,
+    },
     /// Can this server hold tenants?
     CheckServer(ServerToCheck),
     /// Does a server hold what the registry knows?
@@ -41,6 +48,7 @@ impl Question {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::TryVersion { .. } => "try_version",
+            Self::DescribeVersion { .. } => "describe_version",
             Self::CheckServer(_) => "check_server",
             Self::AuditServer { .. } => "audit_server",
         }
@@ -89,6 +97,11 @@ impl<'de> Deserialize<'de> for Sealed {
 pub enum Answer {
     /// To [`Question::TryVersion`].
     VersionTried(VersionTrial),
+    /// To [`Question::DescribeVersion`].
+    VersionDescribed {
+        /// TypeScript types.
+        typescript: String,
+    },
     /// To [`Question::CheckServer`].
     ServerChecked(ServerCheck),
     /// To [`Question::AuditServer`].

@@ -4,6 +4,7 @@
 pub mod access_log;
 pub mod admin;
 mod connections;
+mod document;
 mod layers;
 mod paced_body;
 mod preflight;
@@ -15,6 +16,7 @@ mod stream;
 
 pub use access_log::{AccessLog, note_tenant};
 pub use connections::ConnectionLimits;
+pub use document::finish_document;
 pub use layers::{Edge, with_standard_layers};
 pub use paced_body::is_body_too_slow;
 pub use problem::{FieldError, Problem};

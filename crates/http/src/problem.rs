@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-/// A problem document. The request id is added on the way out, by [`crate::with_standard_layers`].
+/// A problem document. Some kinds of problem have more members than these.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
@@ -36,7 +36,7 @@ pub struct Problem {
     request_id: Option<String>,
     /// Members that only this kind of problem has.
     #[serde(flatten)]
-    #[schema(value_type = Object)]
+    #[schema(ignore)]
     more: Map<String, Value>,
     #[serde(skip)]
     headers: Vec<(HeaderName, HeaderValue)>,

@@ -14,6 +14,7 @@ mod plan;
 mod render;
 mod request;
 mod response;
+mod typescript;
 
 pub use catalog::{
     Argument, Catalog, CatalogError, Column, Function, Introspection, Relationship, RelationshipKind, Table,

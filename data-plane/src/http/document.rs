@@ -18,8 +18,10 @@ use crate::state::Plane;
 #[utoipa::path(
     get,
     path = "/api/",
+    operation_id = "describe_tenant",
     tag = "tenant",
     summary = "The tenant's tables and functions, as an OpenAPI document",
+    params(super::parameters::Named),
     responses(
         (status = 200, description = "An OpenAPI 3.1 document", body = Object, content_type = "application/openapi+json"),
         (status = "4XX", description = "Refused", body = Problem)

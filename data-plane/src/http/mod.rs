@@ -11,6 +11,7 @@ mod body_parts;
 mod document;
 mod function;
 mod options;
+mod parameters;
 mod path;
 mod reserved;
 mod resource;

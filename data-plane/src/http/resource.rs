@@ -16,24 +16,31 @@ use http_body_util::LengthLimitError;
 use tenantry_http::Problem;
 use tenantry_query::{HttpRequest, Method};
 
-use super::{admitted::Admitted, answers, body_parts, tenant::X_TENANT};
+use super::{
+    admitted::Admitted,
+    answers, body_parts,
+    parameters::{Filters, Insert, Named, Preferences, Range, Row, Rows, Shown, Window},
+    tenant::X_TENANT,
+};
 use crate::{
     serve::{Answer, AnswerBody},
     state::Plane,
 };
 
 macro_rules! endpoint {
-    ($name:ident, $method:ident, $path:literal, $summary:literal, $($response:tt)*) => {
+    ($name:ident, $id:literal, $method:ident, $path:literal, $summary:literal, ($($parameters:tt)*), $($rest:tt)*) => {
         #[utoipa::path(
             $method,
             path = $path,
+            operation_id = $id,
             tag = "resources",
             summary = $summary,
             params(
                 ("table" = String, Path, description = "A table of the tenant's app"),
-                ("Prefer" = Option<String>, Header, description = "`return=`, `count=exact`, `resolution=`, ..."),
+                $($parameters)*
+                Preferences, Named
             ),
-            responses($($response)*, (status = "4XX", description = "Refused", body = Problem)),
+            $($rest)*,
             security(("key" = []))
         )]
         pub(super) async fn $name(state: State<Arc<Plane>>, admitted: Admitted, request: Request) -> Response {
@@ -41,91 +48,128 @@ macro_rules! endpoint {
         }
     };
 }
-
 endpoint!(
     rows_get,
+    "list_rows",
     get,
     "/api/{table}",
     "Rows, in PostgREST's query language: filters, `select`, `order`, `limit`, `offset`",
-    (status = 200, description = "An array of rows"),
-    (status = 206, description = "A part of the rows that `count=exact` counted")
+    (Filters, Shown, Window, Range,),
+    responses(
+        (status = 200, description = "An array of rows", body = [Row]),
+        (status = 206, description = "A part of the rows that `count=exact` counted", body = [Row]),
+        (status = "4XX", description = "Refused", body = Problem)
+    )
 );
 endpoint!(
     rows_insert,
+    "insert_rows",
     post,
     "/api/{table}",
     "Inserts a row, or an array of rows; upserts with `Prefer: resolution=merge-duplicates`",
-    (status = 201, description = "Inserted; the rows with `return=representation`")
+    (Insert, Shown,),
+    request_body = Rows,
+    responses(
+        (status = 200, description = "Merged; the rows with `return=representation`", body = [Row]),
+        (status = 201, description = "Inserted; the rows with `return=representation`", body = [Row]),
+        (status = "4XX", description = "Refused", body = Problem)
+    )
 );
 endpoint!(
     rows_update,
+    "update_rows",
     patch,
     "/api/{table}",
     "Updates the rows that the filters name; without a filter it is refused",
-    (status = 200, description = "The rows, with `return=representation`"),
-    (status = 204, description = "Updated")
+    (Filters, Shown,),
+    request_body = Row,
+    responses(
+        (status = 200, description = "The rows, with `return=representation`", body = [Row]),
+        (status = 204, description = "Updated"),
+        (status = "4XX", description = "Refused", body = Problem)
+    )
 );
 endpoint!(
     rows_replace,
+    "put_row",
     put,
     "/api/{table}",
     "Inserts or replaces one row, named by `eq` filters on its key",
-    (status = 200, description = "Replaced"),
-    (status = 201, description = "Inserted"),
-    (status = 204, description = "Written")
+    (Filters, Shown,),
+    request_body = Row,
+    responses(
+        (status = 200, description = "Replaced; the row with `return=representation`", body = [Row]),
+        (status = 201, description = "Inserted; the row with `return=representation`", body = [Row]),
+        (status = 204, description = "Written"),
+        (status = "4XX", description = "Refused", body = Problem)
+    )
 );
 endpoint!(
     rows_delete,
+    "delete_rows",
     delete,
     "/api/{table}",
     "Deletes the rows that the filters name; without a filter it is refused",
-    (status = 200, description = "The rows, with `return=representation`"),
-    (status = 204, description = "Deleted")
+    (Filters, Shown,),
+    responses(
+        (status = 200, description = "The rows, with `return=representation`", body = [Row]),
+        (status = 204, description = "Deleted"),
+        (status = "4XX", description = "Refused", body = Problem)
+    )
 );
-
-macro_rules! row_endpoint {
-    ($name:ident, $method:ident, $summary:literal, $($response:tt)*) => {
-        #[utoipa::path(
-            $method,
-            path = "/api/{table}/{id}",
-            tag = "resources",
-            summary = $summary,
-            params(
-                ("table" = String, Path, description = "A table of the tenant's app"),
-                ("id" = String, Path, description = "The row's primary key"),
-                ("Prefer" = Option<String>, Header, description = "`return=`, ..."),
-            ),
-            responses($($response)*, (status = "4XX", description = "Refused", body = Problem)),
-            security(("key" = []))
-        )]
-        pub(super) async fn $name(state: State<Arc<Plane>>, admitted: Admitted, request: Request) -> Response {
-            resource(state, admitted, request).await
-        }
-    };
-}
-
-row_endpoint!(row_get, get, "One row by its primary key", (status = 200, description = "The row"));
-row_endpoint!(
+endpoint!(
+    row_get,
+    "get_row_by_key",
+    get,
+    "/api/{table}/{id}",
+    "One row by its primary key",
+    (("id" = String, Path, description = "The row's primary key"), Shown,),
+    responses(
+        (status = 200, description = "The row", body = Row),
+        (status = "4XX", description = "Refused", body = Problem)
+    )
+);
+endpoint!(
     row_update,
+    "update_row_by_key",
     patch,
+    "/api/{table}/{id}",
     "Updates one row",
-    (status = 200, description = "The row, with `return=representation`"),
-    (status = 204, description = "Updated")
+    (("id" = String, Path, description = "The row's primary key"), Shown,),
+    request_body = Row,
+    responses(
+        (status = 200, description = "The row, with `return=representation`", body = Row),
+        (status = 204, description = "Updated"),
+        (status = "4XX", description = "Refused", body = Problem)
+    )
 );
-row_endpoint!(
+endpoint!(
     row_replace,
+    "put_row_by_key",
     put,
+    "/api/{table}/{id}",
     "Inserts or replaces one row",
-    (status = 200, description = "Replaced"),
-    (status = 201, description = "Inserted"),
-    (status = 204, description = "Written")
+    (("id" = String, Path, description = "The row's primary key"), Shown,),
+    request_body = Row,
+    responses(
+        (status = 200, description = "Replaced; the row with `return=representation`", body = Row),
+        (status = 201, description = "Inserted; the row with `return=representation`", body = Row),
+        (status = 204, description = "Written"),
+        (status = "4XX", description = "Refused", body = Problem)
+    )
 );
-row_endpoint!(
+endpoint!(
     row_delete,
+    "delete_row_by_key",
     delete,
+    "/api/{table}/{id}",
     "Deletes one row",
-    (status = 200, description = "The row, with `return=representation`"),
-    (status = 204, description = "Deleted")
+    (("id" = String, Path, description = "The row's primary key"), Shown,),
+    responses(
+        (status = 200, description = "The row, with `return=representation`", body = Row),
+        (status = 204, description = "Deleted"),
+        (status = "4XX", description = "Refused", body = Problem)
+    )
 );
 
 /// Serves a request for a table, a row or a function.

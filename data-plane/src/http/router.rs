@@ -104,16 +104,18 @@ fn by_path() -> Router<Arc<Plane>> {
 
 /// The `OpenAPI` document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    documented().1
+    let mut document = documented().1;
+    tenantry_http::finish_document(&mut document);
+    document
 }
 
 /// The router of a data plane, without the layers that every plane has.
 pub(crate) fn router(plane: &Arc<Plane>) -> Router {
-    let (mut router, document) = documented();
+    let mut router = documented().0;
     if plane.rules.has(Method::Path) {
         router = router.merge(by_path());
     }
-    router.with_state(Arc::clone(plane)).merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+    router.with_state(Arc::clone(plane)).merge(SwaggerUi::new("/docs").url("/openapi.json", openapi()))
 }
 
 /// Browsers of any origin may call; what they may see is the key's business. To go around everything,

@@ -47,7 +47,9 @@ pub(super) struct TenantView {
 #[utoipa::path(
     get,
     path = "/api/tenant",
+    operation_id = "get_tenant",
     tag = "tenant",
+    params(super::parameters::Named),
     responses((status = 200, description = "The tenant", body = TenantView), (status = "4XX", description = "Refused", body = Problem)),
     security(("key" = []))
 )]

@@ -5,6 +5,7 @@
 
 mod audit_server;
 mod check_server;
+mod describe_version;
 mod try_version;
 
 use std::{sync::Arc, time::Duration};
@@ -113,6 +114,9 @@ async fn find_out_once(resources: &Resources, question: &Question) -> Result<Ans
         Question::TryVersion { app, manifest, seed, migration } => {
             let app = App { name: app, manifest, seed, migrations: vec![migration], promoted: None };
             Answer::VersionTried(try_version::run(resources, app).await?)
+        }
+        Question::DescribeVersion { app, version } => {
+            Answer::VersionDescribed { typescript: describe_version::run(resources, &app, version).await? }
         }
         Question::CheckServer(server) => Answer::ServerChecked(check_server::run(resources, &server).await?),
         Question::AuditServer { server } => {

@@ -13,7 +13,7 @@ use tenantry_postgres::admin::Tried;
 use crate::{Resources, step_error::StepError};
 
 /// How long one file may take, on a schema without data.
-const FILE_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const FILE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Tries the one version of `app`, after those before it that the registry has.
 pub(super) async fn run(resources: &Resources, mut app: App) -> Result<VersionTrial, StepError> {
@@ -27,7 +27,7 @@ pub(super) async fn run(resources: &Resources, mut app: App) -> Result<VersionTr
     let tried = access.call(access.admin.try_version(&app, FILE_LIMIT)).await?;
     Ok(match tried {
         Tried::Refused(fault) => VersionTrial::Refused(fault),
-        Tried::Passed { holds_its_name, seed } => {
+        Tried::Passed { holds_its_name, seed, .. } => {
             let warnings = warnings(&app, holds_its_name, seed);
             VersionTrial::Passed { server: server.name, warnings }
         }
@@ -62,7 +62,7 @@ fn warnings(app: &App, holds_its_name: bool, seed: Option<VersionFault>) -> Vec<
 }
 
 /// A server to try it on: one where tenants of the app come to be, if there is one.
-async fn any_server(resources: &Resources) -> Result<Server, StepError> {
+pub(super) async fn any_server(resources: &Resources) -> Result<Server, StepError> {
     let mut servers = resources.registry.server_list().await?;
     servers.retain(|server| server.state != ServerState::Lost && server.health.unreachable.is_none());
     let rank = |server: &Server| {

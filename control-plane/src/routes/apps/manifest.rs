@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use tenantry_domain::app::{Connection, JsonCase, Manifest};
 use utoipa::ToSchema;
 
+use crate::vocabulary;
+
 /// What an app asks for besides its tables.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -17,12 +19,12 @@ pub(crate) struct ManifestView {
     /// What the app is, in a line.
     description: String,
     /// How JSON names the columns: snake (as they are) or camel.
-    #[schema(value_type = String)]
+    #[schema(value_type = vocabulary::JsonCase)]
     json_case: JsonCase,
     /// As whom the data plane logs in: shared (a login of many tenants, which becomes one for a transaction) or own (a
     /// login that can become nobody else). By default own where the SQL may run what a tenant wrote.
-    #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<vocabulary::Connection>)]
     connection: Option<Connection>,
     /// Extensions, installed once per database.
     extensions: BTreeSet<String>,

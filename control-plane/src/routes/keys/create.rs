@@ -20,6 +20,7 @@ use crate::{
     claim::Claim,
     input::{Fields, JsonBody, fields},
     refusal::Refusal,
+    vocabulary,
 };
 
 /// A key to make.
@@ -30,7 +31,7 @@ pub(crate) struct CreateKeyBody {
     /// What it is for, 1 to 200 characters.
     name: String,
     /// What it may do: at most what the caller's own key may.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<vocabulary::Scope>)]
     scopes: BTreeSet<Scope>,
     /// When it stops working; never when absent.
     expires_at: Option<DateTime<Utc>>,

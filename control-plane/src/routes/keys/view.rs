@@ -12,7 +12,7 @@ use tenantry_domain::api_key::ApiKey;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::input::Fields;
+use crate::{input::Fields, vocabulary};
 
 /// A key, without the key itself.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,7 +24,7 @@ pub(crate) struct KeyView {
     #[schema(example = "web shop")]
     name: String,
     /// What it may do.
-    #[schema(example = json!(["data:read", "data:write"]))]
+    #[schema(value_type = Vec<vocabulary::Scope>)]
     scopes: Vec<&'static str>,
     /// When it stops working; null is never.
     expires_at: Option<DateTime<Utc>>,

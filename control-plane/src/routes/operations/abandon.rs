@@ -14,6 +14,7 @@ use crate::{
     auth::{Authorized, scopes::OperationsAbandon},
     input::{Fields, InPath, JsonBody, fields},
     refusal::Refusal,
+    vocabulary,
 };
 
 /// Why an operation is given up.
@@ -40,7 +41,7 @@ pub(crate) struct AbandonedView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LeftView {
     /// role, schema or database.
-    #[schema(example = "database")]
+    #[schema(value_type = vocabulary::ServerObjectKind)]
     kind: &'static str,
     /// Its name.
     #[schema(example = "tenant_my_org")]

@@ -30,6 +30,7 @@ use crate::{
     input::InPath,
     operation_watch::{OperationWatch, Subscription, Woken},
     refusal::Refusal,
+    vocabulary,
 };
 
 /// Events that are read at once.
@@ -49,7 +50,7 @@ pub(crate) struct EventView {
     operation_id: Uuid,
     /// queued, started, `step_started`, `step_finished`, retrying, waiting, `step_undone`, stuck, succeeded,
     /// failed or cancelled; progress within a step, which is not kept.
-    #[schema(example = "step_finished")]
+    #[schema(value_type = vocabulary::EventKind)]
     kind: &'static str,
     /// The step it is about.
     step: Option<String>,

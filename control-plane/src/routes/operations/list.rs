@@ -9,6 +9,7 @@ use crate::{
     auth::{Authorized, scopes::OperationsRead},
     input::{QueryParams, TenantRef, cursor::Listing},
     refusal::Refusal,
+    vocabulary,
 };
 
 /// Operations, newest first
@@ -16,8 +17,8 @@ use crate::{
     get, path = "/api/v1/operations", tag = "operations",
     params(
         ("tenant" = Option<String>, Query, description = "Of this tenant (id or slug)"),
-        ("state" = Option<String>, Query, description = "queued, running, waiting, undoing, stuck, succeeded, failed or cancelled"),
-        ("kind" = Option<String>, Query, description = "provision, suspend, resume, deactivate, restore, purge or remove_lost_server"),
+        ("state" = Option<vocabulary::OperationState>, Query, description = "In this state"),
+        ("kind" = Option<vocabulary::OperationKind>, Query, description = "Of this kind"),
         ("limit" = Option<u16>, Query, description = "1 to 200; 50 if not given"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),

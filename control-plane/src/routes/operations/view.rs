@@ -6,12 +6,14 @@ use tenantry_domain::{ids::TenantId, operation::Operation};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::vocabulary;
+
 /// What an operation works on.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SubjectView {
     /// tenant, server or rollout.
-    #[schema(example = "tenant")]
+    #[schema(value_type = vocabulary::SubjectKind)]
     kind: &'static str,
     /// Its id.
     id: Uuid,
@@ -31,13 +33,13 @@ pub(crate) struct OperationView {
     /// The tenant; null unless it works on one.
     tenant_id: Option<Uuid>,
     /// What it does: provision, suspend, resume, deactivate, restore, purge or `remove_lost_server`.
-    #[schema(example = "provision")]
+    #[schema(value_type = vocabulary::OperationKind)]
     kind: &'static str,
     /// The queue that it waits in: interactive, long, fleet or idle.
-    #[schema(example = "interactive")]
+    #[schema(value_type = vocabulary::Lane)]
     lane: &'static str,
     /// queued, running, waiting, undoing, stuck, succeeded, failed or cancelled.
-    #[schema(example = "running")]
+    #[schema(value_type = vocabulary::OperationState)]
     state: &'static str,
     /// The step that is running or ran last.
     step: Option<String>,

@@ -12,6 +12,7 @@ use crate::{
     input::{Fields, body::object},
     refusal::Refusal,
     routes::tenants::create::feature_names,
+    vocabulary,
 };
 
 /// The longest retention: ten years.
@@ -30,7 +31,7 @@ pub(crate) struct PlanBody {
     #[schema(value_type = Option<String>)]
     name: Option<PlanName>,
     /// Where its tenants' data goes: schema, database or instance.
-    #[schema(value_type = String)]
+    #[schema(value_type = vocabulary::Tier)]
     tier: Tier,
     /// Ceilings; what is absent is unlimited.
     #[serde(default, deserialize_with = "object")]

@@ -19,6 +19,7 @@ use crate::{
     catalogue::Catalogue,
     input::{Ceiling, Fields, InPath, JsonBody, body::object},
     refusal::Refusal,
+    vocabulary,
 };
 
 /// What is to change; what is left out stays.
@@ -27,7 +28,7 @@ use crate::{
 #[schema(example = json!({ "limits": { "maxUsers": 200 }, "retentionDays": 14 }))]
 pub(crate) struct PatchPlanBody {
     /// Where its tenants' data goes: schema, database or instance.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<vocabulary::Tier>)]
     tier: Option<Tier>,
     /// The ceilings that change; null lifts one.
     #[serde(default, deserialize_with = "object")]

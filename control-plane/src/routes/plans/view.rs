@@ -7,6 +7,8 @@ use serde_json::Value;
 use tenantry_domain::plan::{Limits, Plan};
 use utoipa::ToSchema;
 
+use crate::vocabulary;
+
 /// What a tenant can buy.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -15,7 +17,7 @@ pub(crate) struct PlanView {
     #[schema(example = "premium")]
     name: String,
     /// Where its tenants' data goes: schema, database or instance.
-    #[schema(example = "database")]
+    #[schema(value_type = vocabulary::Tier)]
     tier: &'static str,
     /// Ceilings.
     limits: LimitsView,

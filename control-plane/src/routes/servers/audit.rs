@@ -16,6 +16,7 @@ use crate::{
     input::{InPath, ServerRef},
     refusal::Refusal,
     use_cases::ask_worker::{AskWorker, Unanswered},
+    vocabulary,
 };
 
 /// How a server differs from what the registry knows of it.
@@ -35,7 +36,7 @@ pub(crate) struct ServerAuditView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct UnknownObjectView {
     /// database, login, role or schema.
-    #[schema(example = "schema")]
+    #[schema(value_type = vocabulary::ServerObjectKind)]
     kind: &'static str,
     /// Its name.
     #[schema(example = "tenant_acme")]
@@ -51,7 +52,7 @@ pub(crate) struct UnknownObjectView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct MissingObjectView {
     /// database, login, role or schema.
-    #[schema(example = "role")]
+    #[schema(value_type = vocabulary::ServerObjectKind)]
     kind: &'static str,
     /// Its name.
     #[schema(example = "tenant_acme")]

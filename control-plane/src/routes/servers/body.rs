@@ -17,6 +17,7 @@ use super::patch::PatchServerBody;
 use crate::{
     input::{Fields, fields},
     refusal::Refusal,
+    vocabulary,
 };
 
 /// PostgreSQL counts in `integer`.
@@ -51,15 +52,15 @@ pub(crate) struct ServerBody {
     pub(super) shared_database: Option<String>,
     /// active, cordoned or draining; active when absent.
     #[serde(default = "active")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<vocabulary::ServerState>)]
     state: ServerState,
     /// static, local, rds or kubernetes; static when absent.
     #[serde(default = "existing")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<vocabulary::Provider>)]
     provider: Provider,
     /// The tiers that it may hold; schema and database when absent.
     #[serde(default = "shared_tiers")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<vocabulary::Tier>>)]
     tiers: Vec<Tier>,
     /// How many tenants it may hold.
     capacity: u32,

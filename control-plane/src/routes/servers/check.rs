@@ -12,6 +12,7 @@ use crate::{
     input::{InPath, ServerRef},
     refusal::Refusal,
     use_cases::{ask_worker::AskWorker, check_server::check_server as check},
+    vocabulary,
 };
 
 /// Whether a server can hold tenants.
@@ -35,7 +36,7 @@ pub(crate) struct ServerCheckView {
 pub(crate) struct FindingView {
     /// Stable, for programs: `host_unknown`, `unreachable`, `password_refused`, `login_refused`, `rights`,
     /// `version`, `read_only`, `wal_level`, `max_connections`, `shared_database` or `registry_database`.
-    #[schema(example = "wal_level")]
+    #[schema(value_type = vocabulary::ServerFindingCode)]
     code: &'static str,
     /// What is so, and what to do.
     message: String,

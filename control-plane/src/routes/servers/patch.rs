@@ -18,6 +18,7 @@ use crate::{
     refusal::Refusal,
     use_cases::ask_worker::AskWorker,
     vault::Vault,
+    vocabulary,
 };
 
 /// What is to change; what is left out stays.
@@ -43,13 +44,13 @@ pub(crate) struct PatchServerBody {
     /// The database that tenants of tier `schema` share, which stays.
     pub(super) shared_database: Option<String>,
     /// active, cordoned or draining.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<vocabulary::ServerState>)]
     pub(super) state: Option<ServerState>,
     /// static, local, rds or kubernetes.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<vocabulary::Provider>)]
     pub(super) provider: Option<Provider>,
     /// The tiers that it may hold.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<vocabulary::Tier>>)]
     pub(super) tiers: Option<Vec<Tier>>,
     /// How many tenants it may hold.
     pub(super) capacity: Option<u32>,

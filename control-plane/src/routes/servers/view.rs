@@ -6,6 +6,8 @@ use tenantry_domain::server::{Server, ServerHealth};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::vocabulary;
+
 /// A PostgreSQL server that holds tenants.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -25,13 +27,13 @@ pub(crate) struct ServerView {
     #[schema(example = 5432)]
     port: u16,
     /// active, cordoned, draining or lost.
-    #[schema(example = "active")]
+    #[schema(value_type = vocabulary::ServerState)]
     state: &'static str,
     /// static, local, rds or kubernetes.
-    #[schema(example = "static")]
+    #[schema(value_type = vocabulary::Provider)]
     provider: &'static str,
     /// The tiers that it may hold.
-    #[schema(example = json!(["schema", "database"]))]
+    #[schema(value_type = Vec<vocabulary::Tier>)]
     tiers: Vec<&'static str>,
     /// How many tenants it may hold.
     #[schema(example = 5000)]

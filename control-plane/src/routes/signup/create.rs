@@ -36,6 +36,7 @@ use crate::{
         start_operation::StartOperation,
     },
     visitor::Visitor,
+    vocabulary,
 };
 
 /// Who signs up.
@@ -58,7 +59,7 @@ pub(crate) struct SignedUpView {
     /// The tenant.
     tenant: SignedUpTenant,
     /// How far it is: queued, running or succeeded.
-    #[schema(example = "succeeded")]
+    #[schema(value_type = vocabulary::OperationState)]
     state: &'static str,
     /// The custom domain, and the record that proves it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,6 +77,7 @@ pub(crate) struct SignedUpTenant {
     /// Its name for people.
     name: String,
     /// provisioning or active.
+    #[schema(value_type = vocabulary::TenantStatus)]
     status: &'static str,
     /// Its host name.
     #[schema(example = "tenant1.localhost")]

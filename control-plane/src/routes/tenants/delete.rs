@@ -12,6 +12,7 @@ use crate::{
     input::{InPath, Prefer, QueryParams, TenantRef},
     refusal::Refusal,
     use_cases::start_operation::StartOperation,
+    vocabulary,
 };
 
 /// `?purge=now`
@@ -35,7 +36,7 @@ impl FromStr for Now {
     delete, path = "/api/v1/tenants/{tenant}", tag = "tenants",
     params(
         OfTenant,
-        ("purge" = Option<String>, Query, description = "`now`: drop the data at once, for good", example = "now"),
+        ("purge" = Option<vocabulary::PurgeTime>, Query, description = "`now`: drop the data at once, for good", example = "now"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it is done, at most N seconds later", example = "wait=10"),
     ),
     responses(TransitionAnswers),

@@ -8,16 +8,17 @@ use crate::{
     auth::{Authorized, scopes::TenantsRead},
     input::{QueryParams, cursor::Listing},
     refusal::Refusal,
+    vocabulary,
 };
 
 /// Tenants, newest first
 #[utoipa::path(
     get, path = "/api/v1/tenants", tag = "tenants",
     params(
-        ("status" = Option<String>, Query, description = "In this status; without it, all but purged ones", example = "active"),
+        ("status" = Option<vocabulary::TenantStatus>, Query, description = "In this status; without it, all but purged ones", example = "active"),
         ("plan" = Option<String>, Query, description = "With this plan"),
         ("app" = Option<String>, Query, description = "With this app"),
-        ("tier" = Option<String>, Query, description = "Placed in this tier: schema, database or instance"),
+        ("tier" = Option<vocabulary::Tier>, Query, description = "Placed in this tier"),
         ("server" = Option<String>, Query, description = "Placed on this server"),
         ("q" = Option<String>, Query, description = "Whose slug or name holds this text, in any case"),
         ("limit" = Option<u16>, Query, description = "1 to 200; 50 if not given"),

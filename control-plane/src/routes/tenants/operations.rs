@@ -9,6 +9,7 @@ use crate::{
     input::{InPath, QueryParams, TenantRef, cursor::Listing},
     refusal::Refusal,
     routes::operations::view::OperationView,
+    vocabulary,
 };
 
 /// A tenant's operations, newest first
@@ -16,8 +17,8 @@ use crate::{
     get, path = "/api/v1/tenants/{tenant}/operations", tag = "tenants",
     params(
         ("tenant" = String, Path, description = "Id or slug", example = "my-org"),
-        ("state" = Option<String>, Query, description = "queued, running, waiting, undoing, stuck, succeeded, failed or cancelled"),
-        ("kind" = Option<String>, Query, description = "provision, suspend, resume, deactivate, restore or purge"),
+        ("state" = Option<vocabulary::OperationState>, Query, description = "In this state"),
+        ("kind" = Option<vocabulary::OperationKind>, Query, description = "Of this kind"),
         ("limit" = Option<u16>, Query, description = "1 to 200; 50 if not given"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
     ),

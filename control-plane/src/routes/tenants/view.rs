@@ -8,6 +8,8 @@ use tenantry_registry::TenantDetails;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::vocabulary;
+
 /// One customer organisation.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -23,7 +25,7 @@ pub(crate) struct TenantView {
     #[schema(example = "My Organization")]
     name: String,
     /// provisioning, active, suspended, deactivated, purging, purged or failed.
-    #[schema(example = "active")]
+    #[schema(value_type = vocabulary::TenantStatus)]
     status: &'static str,
     /// When a deactivated tenant's data is dropped.
     purge_at: Option<DateTime<Utc>>,
@@ -56,7 +58,7 @@ pub(crate) struct TenantView {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct PlacementView {
     /// schema, database or instance.
-    #[schema(example = "database")]
+    #[schema(value_type = vocabulary::Tier)]
     tier: &'static str,
     /// The server's name.
     server: Option<String>,
@@ -67,6 +69,7 @@ pub(crate) struct PlacementView {
     /// Grows with each change of placement.
     epoch: i32,
     /// preparing or serving.
+    #[schema(value_type = vocabulary::PlacementState)]
     state: &'static str,
     /// The app version that its tables have.
     schema_version: Option<i64>,

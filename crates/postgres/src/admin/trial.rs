@@ -47,6 +47,8 @@ pub enum Tried {
     Passed {
         /// The app's objects hold their schema's name as text: a tenant of it is not made before its name is known.
         holds_its_name: bool,
+        /// What was looked up there, if anything was.
+        found: Option<String>,
         /// The default data cannot be inserted after it. It may be that of a later version, and can be replaced.
         seed: Option<VersionFault>,
     },
@@ -59,6 +61,15 @@ struct Piece<'a> {
     part: VersionPart,
     version: Option<AppVersion>,
     sql: &'a str,
+}
+
+/// All that one trial does.
+struct Attempt<'a> {
+    app: &'a App,
+    pieces: Vec<Piece<'a>>,
+    limit: Duration,
+    /// What to look up in the schema when its tables are there.
+    look: Option<&'static str>,
 }
 
 impl Piece<'_> {
@@ -76,12 +87,18 @@ impl Piece<'_> {
     }
 }
 
-/// The migrations in the order in which they are tried.
-fn pieces(app: &App) -> Vec<Piece<'_>> {
+/// The migrations in the order in which a tenant gets them.
+fn ups(app: &App) -> Vec<Piece<'_>> {
     let mut pieces = Vec::with_capacity(app.migrations.len() + 2);
     for migration in &app.migrations {
         pieces.push(Piece { part: VersionPart::Up, version: Some(migration.version), sql: &migration.up });
     }
+    pieces
+}
+
+/// The migrations in the order in which they are tried.
+fn pieces(app: &App) -> Vec<Piece<'_>> {
+    let mut pieces = ups(app);
     if let Some((last, down)) = app.migrations.last().and_then(|last| Some((last, last.down.as_deref()?))) {
         pieces.push(Piece { part: VersionPart::Down, version: Some(last.version), sql: down });
         pieces.push(Piece { part: VersionPart::UpAgain, version: Some(last.version), sql: &last.up });
@@ -95,20 +112,37 @@ impl ServerAdmin {
     /// # Errors
     /// The server failed, not the version: try again later.
     pub async fn try_version(&self, app: &App, limit: Duration) -> Result<Tried, AdminError> {
-        let pieces = pieces(app);
-        if pieces.iter().any(Piece::runs_alone) {
-            self.try_in_database(app, &pieces, limit).await
+        self.attempt(&Attempt { app, pieces: pieces(app), limit, look: None }).await
+    }
+
+    /// Applies all versions of an app where nothing stays, and answers what `look` finds there: a query whose one
+    /// parameter is the schema's name, and whose answer is one text.
+    ///
+    /// # Errors
+    /// The server failed, not the version: try again later.
+    pub async fn look_at_version(
+        &self,
+        app: &App,
+        look: &'static str,
+        limit: Duration,
+    ) -> Result<Result<String, VersionFault>, AdminError> {
+        let attempt = Attempt { app, pieces: ups(app), limit, look: Some(look) };
+        Ok(match self.attempt(&attempt).await? {
+            Tried::Passed { found, .. } => Ok(found.unwrap_or_default()),
+            Tried::Refused(fault) => Err(fault),
+        })
+    }
+
+    async fn attempt(&self, attempt: &Attempt<'_>) -> Result<Tried, AdminError> {
+        if attempt.pieces.iter().any(Piece::runs_alone) {
+            self.try_in_database(attempt).await
         } else {
-            self.try_in_schema(app, &pieces, limit).await
+            self.try_in_schema(attempt).await
         }
     }
 
-    async fn try_in_schema(
-        &self,
-        app: &App,
-        pieces: &[Piece<'_>],
-        limit: Duration,
-    ) -> Result<Tried, AdminError> {
+    async fn try_in_schema(&self, attempt: &Attempt<'_>) -> Result<Tried, AdminError> {
+        let Attempt { app, ref pieces, limit, look } = *attempt;
         let schema = scratch_name()?;
         // Closed after this use, so that nothing of it stays whatever happens.
         let mut session = self.session(self.shared_database(), TASK).await?;
@@ -131,17 +165,13 @@ impl ServerAdmin {
             }
         }
         let holds_its_name = self.holds_its_name(&mut session, &schema).await?;
+        let found = self.find(&mut session, &schema, look).await?;
         let seed = self.try_seed(&mut session, app, limit).await?;
         self.say(&mut session, "ROLLBACK".into()).await?;
-        Ok(Tried::Passed { holds_its_name, seed })
+        Ok(Tried::Passed { holds_its_name, found, seed })
     }
 
-    async fn try_in_database(
-        &self,
-        app: &App,
-        pieces: &[Piece<'_>],
-        limit: Duration,
-    ) -> Result<Tried, AdminError> {
+    async fn try_in_database(&self, attempt: &Attempt<'_>) -> Result<Tried, AdminError> {
         // Each holds a session while it needs another one: several at once could wait for each other's.
         let _one_at_a_time = self.trying.lock().await;
         let name = scratch_name()?;
@@ -149,7 +179,7 @@ impl ServerAdmin {
         // is given up; then `drop_trials` finds what is left.
         let mut guard = self.guard(TASK).await?;
         self.say(&mut guard, format!("SELECT pg_advisory_lock({})", lock_key(&name))).await?;
-        let tried = self.try_in_new_database(&name, app, pieces, limit).await;
+        let tried = self.try_in_new_database(&name, attempt).await;
         self.remove_trial(&name).await?;
         tried
     }
@@ -157,10 +187,9 @@ impl ServerAdmin {
     async fn try_in_new_database(
         &self,
         name: &ObjectName,
-        app: &App,
-        pieces: &[Piece<'_>],
-        limit: Duration,
+        attempt: &Attempt<'_>,
     ) -> Result<Tried, AdminError> {
+        let Attempt { app, ref pieces, limit, look } = *attempt;
         let create = format!("CREATE DATABASE {} OWNER {OWNER_ROLE} TEMPLATE template0", name.quoted());
         self.run(TASK, create).await?;
         self.harden_database(name, Connect::ByName).await?;
@@ -181,8 +210,9 @@ impl ServerAdmin {
             }
         }
         let holds_its_name = self.holds_its_name(&mut session, name).await?;
+        let found = self.find(&mut session, name, look).await?;
         let seed = self.try_seed(&mut session, app, limit).await?;
-        Ok(Tried::Passed { holds_its_name, seed })
+        Ok(Tried::Passed { holds_its_name, found, seed })
     }
 
     /// Inserts the default data; what is wrong with it.
@@ -241,6 +271,21 @@ impl ServerAdmin {
         self.say(session, path).await?;
         let look = format!("SELECT {}", schema::holds_its_name(schema));
         sqlx::query_scalar(AssertSqlSafe(look))
+            .persistent(false)
+            .fetch_one(&mut **session)
+            .await
+            .map_err(|e| self.failed(TASK, e))
+    }
+
+    async fn find(
+        &self,
+        session: &mut AdminConnection,
+        schema: &ObjectName,
+        look: Option<&'static str>,
+    ) -> Result<Option<String>, AdminError> {
+        let Some(look) = look else { return Ok(None) };
+        sqlx::query_scalar(look)
+            .bind(schema.as_str())
             .persistent(false)
             .fetch_one(&mut **session)
             .await

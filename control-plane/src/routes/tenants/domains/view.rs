@@ -6,6 +6,8 @@ use tenantry_domain::domain_name::{DomainName, challenge_text};
 use tenantry_registry::TenantDomain;
 use utoipa::ToSchema;
 
+use crate::vocabulary;
+
 /// A custom domain of a tenant.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -31,7 +33,7 @@ pub(crate) struct DomainView {
 pub(crate) struct RecordView {
     /// TXT.
     #[serde(rename = "type")]
-    #[schema(example = "TXT")]
+    #[schema(value_type = vocabulary::RecordType)]
     kind: &'static str,
     /// The record's name.
     #[schema(example = "_tenantry.events.customersite.com")]

@@ -23,6 +23,7 @@ use crate::{
         create::keep,
         view::{CreatedKeyView, expiry},
     },
+    vocabulary,
 };
 
 /// A key to make.
@@ -33,7 +34,7 @@ pub(crate) struct CreateTenantKeyBody {
     /// What it is for, 1 to 200 characters.
     name: String,
     /// `data:read`, `data:write`; both when absent.
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<vocabulary::Scope>>)]
     scopes: Option<BTreeSet<Scope>>,
     /// When it stops working; never when absent.
     expires_at: Option<DateTime<Utc>>,
