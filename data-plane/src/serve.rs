@@ -169,7 +169,7 @@ impl Runner {
             Some(catalog) => catalog,
             None => self.introspect(route, placement, &mut lease).await?,
         };
-        let mut planned = match self.plan(route, placement, &catalog, request).await {
+        let planned = match self.plan(route, placement, &catalog, request).await {
             Ok(planned) => planned,
             Err(failure) => {
                 if let Some(lease) = lease {
@@ -188,7 +188,7 @@ impl Runner {
             Some(lease) => lease,
             None => self.pools.get(placement, route.tenant_id).await.map_err(connect_failed)?,
         };
-        let (row, lease) = self.execute(route, placement, lease, &mut planned).await?;
+        let (row, lease) = self.execute(route, placement, lease, &planned).await?;
         let shape = planned.response;
         let head = shape.head(row.page_count, row.total_count).map_err(|error| {
             let range = (error.status == 416).then(|| shape.content_range(row.page_count, row.total_count));
@@ -292,12 +292,12 @@ impl Runner {
         route: &CachedRoute,
         placement: &RoutePlacement,
         mut lease: Lease,
-        planned: &mut Planned,
+        planned: &Planned,
     ) -> Result<(QueryRow, Option<Lease>), Failed> {
         let (sql, params) = (&planned.statement.sql, &planned.statement.params);
         let transaction = &planned.transaction;
         let access = if transaction.writes { Access::ReadWrite } else { Access::ReadOnly };
-        let mut extras = Extras { timezone: transaction.timezone.as_deref(), rollback: transaction.rollback };
+        let extras = Extras { timezone: transaction.timezone.as_deref(), rollback: transaction.rollback };
         let ask = async |lease: &mut Lease, extras: Extras<'_>| match access {
             Access::ReadOnly if extras == Extras::default() => {
                 lease.connection.read_one_text(&placement.schema, sql, params).await
@@ -309,15 +309,6 @@ impl Runner {
             }
         };
         let mut answer = ask(&mut lease, extras).await;
-        if answer.as_ref().is_err_and(|error| error.kind == QueryErrorKind::TimeZone) {
-            if transaction.strict {
-                lease.release();
-                return Err(Failed::Finally(Failure::Query(transaction.unknown_timezone())));
-            }
-            extras.timezone = None;
-            planned.response.preference_applied.retain(|applied| !applied.starts_with("timezone="));
-            answer = ask(&mut lease, extras).await;
-        }
         if answer.as_ref().is_err_and(|error| is_sent_again(error, &lease, access)) {
             drop(lease);
             lease = self.pools.get_new(placement, route.tenant_id).await.map_err(connect_failed)?;

@@ -37,18 +37,8 @@ pub struct Transaction {
     pub writes: bool,
     /// Nothing of it is to stay.
     pub rollback: bool,
-    /// The time zone in which times are written; PostgreSQL may know no such one.
+    /// The time zone in which times are written; one that PostgreSQL does not know fails.
     pub timezone: Option<String>,
-    /// An unknown time zone is an error, and not ignored.
-    pub strict: bool,
-}
-
-impl Transaction {
-    /// What to answer where PostgreSQL does not know the time zone.
-    pub fn unknown_timezone(&self) -> QueryError {
-        let timezone = format!("timezone={}", self.timezone.as_deref().unwrap_or_default());
-        Preferences::refused(&[&timezone])
-    }
 }
 
 /// One SQL statement that answers exactly one row: `page_count int8`, `total_count int8`, `body text`. The body comes last,
@@ -110,7 +100,6 @@ impl Asked<'_> {
             writes: is_write,
             rollback: is_write && self.preferences.rollback == Some(true),
             timezone: self.preferences.timezone.clone(),
-            strict: self.preferences.strict == Some(true),
         };
         Ok(Planned { statement: Statement { sql, params }, response, transaction })
     }

@@ -253,8 +253,6 @@ fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem 
                 Problem::unavailable(code, "the data is in use by others at the moment; try again", 1);
             if sqlstate.is_empty() { problem } else { problem.known_as(sqlstate.to_owned()) }
         }
-        // Asked again without, or refused, where it was asked for.
-        QueryErrorKind::TimeZone => Problem::internal(),
         QueryErrorKind::NotReset => {
             tracing::warn!(
                 error.message = error.message,

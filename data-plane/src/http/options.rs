@@ -20,7 +20,14 @@ pub(super) async fn options(State(plane): State<Arc<Plane>>, admitted: Admitted)
         Err(failure) => return answers::failed(failure).for_postgrest().into_response(),
     };
     let case = crate::serve::json_case(&admitted.route);
-    match allowed(&catalog, case, &admitted.path.named) {
+    let hidden = |name: &str| {
+        admitted.route.app.manifest.functions.as_ref().is_some_and(|exposed| !exposed.contains(name))
+    };
+    let allowed = match &admitted.path.named {
+        Named::Function(name) if hidden(name) => None,
+        named => allowed(&catalog, case, named),
+    };
+    match allowed {
         Some(allowed) => {
             let allow = HeaderValue::try_from(allowed).expect("methods are plain text");
             (StatusCode::OK, [(header::ALLOW, allow)]).into_response()

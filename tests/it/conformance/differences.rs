@@ -74,4 +74,7 @@ pub(super) const CASES: &[Case] = &[
         .message("\"something went wrong on our side; give the request id when you ask about it\""),
     // What others hold is there again in a moment: 503, which clients try again, and not 500.
     get("/rpc/raise_state?state=55006").fails(503, "55006"),
+    // PostgreSQL does not tell of a partitioned table which rows it inserted and which it updated.
+    post("/visits?select=minutes", r#"{"day":"2024-05-01","member_id":2,"minutes":31}"#).prefer("resolution=merge-duplicates, return=representation").is(201, r#"[{"minutes":31}]"#),
+    put("/visits?day=eq.2025-02-01&member_id=eq.1", r#"{"day":"2025-02-01","member_id":1,"minutes":9}"#).returning().is(200, r#"[{"day":"2025-02-01","member_id":1,"minutes":9}]"#),
 ];

@@ -42,10 +42,8 @@ pub(super) struct Answer {
     pub(super) parsed: u32,
     /// Why nothing was done. May come last: constraints may be deferred to the commit.
     pub(super) error: Option<Box<ServerError>>,
-    /// How many statements had been done before the one that failed.
-    failed_after: u32,
-    /// How many come before the tenant's.
-    before: u32,
+    /// It was not the tenant's statement that failed, but the one that becomes the tenant.
+    at_opening: bool,
     /// The first row of the tenant's statement.
     pub(super) row: Option<io::Result<QueryRow>>,
 }
@@ -55,12 +53,9 @@ impl Answer {
     pub(super) fn into_row(self) -> Result<QueryRow, TenantQueryError> {
         if let Some(error) = self.error {
             let mut error = TenantQueryError::from(error);
-            if self.failed_after < self.before
-                && matches!(error.kind, QueryErrorKind::Permission | QueryErrorKind::Data)
-            {
-                // The first is the one that becomes the tenant: the role is not there, or not this login's to become.
-                error.kind =
-                    if self.failed_after == 0 { QueryErrorKind::Gone } else { QueryErrorKind::TimeZone };
+            // The role is not there, or is not this login's to become.
+            if self.at_opening && matches!(error.kind, QueryErrorKind::Permission | QueryErrorKind::Data) {
+                error.kind = QueryErrorKind::Gone;
             }
             return Err(error);
         }
@@ -74,7 +69,7 @@ impl Answer {
 pub(super) async fn read(wire: &mut Wire, expected: Expected) -> Result<Answer, LinkError> {
     let Expected { before, after, in_parts } = expected;
     let statements = before + 1 + after;
-    let mut answer = Answer { before, ..Answer::default() };
+    let mut answer = Answer::default();
     let mut completed = 0;
     loop {
         if in_parts
@@ -102,7 +97,7 @@ pub(super) async fn read(wire: &mut Wire, expected: Expected) -> Result<Answer, 
                     return Err(error.into());
                 }
                 if answer.error.is_none() {
-                    answer.failed_after = completed;
+                    answer.at_opening = completed == 0 && statements > 1;
                     answer.error = Some(error);
                 }
             }

@@ -96,8 +96,6 @@ pub enum QueryErrorKind {
     Connection,
     /// What another tenant left on the connection could not be taken away; nothing was done.
     NotReset,
-    /// There is no such time zone; nothing was done.
-    TimeZone,
     /// Ours.
     Internal,
 }
@@ -113,7 +111,6 @@ impl QueryErrorKind {
             Self::Busy => "busy",
             Self::Connection => "connection",
             Self::NotReset => "not_reset",
-            Self::TimeZone => "time_zone",
             Self::Internal => "internal",
         }
     }

@@ -134,7 +134,7 @@ pub(super) fn open(
 /// What a transaction does besides, each a statement of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Extras<'a> {
-    /// In which time zone times are written; an unknown one is [`QueryErrorKind::TimeZone`](super::QueryErrorKind).
+    /// In which time zone times are written; the server refuses an unknown one.
     pub timezone: Option<&'a str>,
     /// Nothing of it stays.
     pub rollback: bool,

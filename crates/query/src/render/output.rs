@@ -66,10 +66,6 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
     ) -> Result<Self, QueryError> {
         let outputs = outputs(context, scope)?;
         let grouped = outputs.iter().any(|output| matches!(output.value, Value::Aggregate { .. }));
-        if grouped && !context.aggregates {
-            let detail = "Use of aggregate functions is not allowed";
-            return Err(QueryError::bad("aggregates_disabled", detail));
-        }
         let order = if grouped { group_order(context, scope, &outputs)? } else { Vec::new() };
         let form = if matches!(format, Format::Own(_)) {
             Form::WholeRows

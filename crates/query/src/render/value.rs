@@ -203,6 +203,10 @@ pub(super) fn outputs<'s, 'c, 'q>(
                     }
                 }
             }
+            Item::Count { .. } | Item::Field { aggregate: Some(_), .. } if !context.aggregates => {
+                let detail = "Use of aggregate functions is not allowed";
+                return Err(QueryError::bad("aggregates_disabled", detail));
+            }
             Item::Count { alias, cast } => {
                 let aggregate = Aggregate { function: "count", cast: *cast };
                 let key = alias.as_deref().map_or(Key::Ours("count"), Key::Bound);
@@ -210,7 +214,9 @@ pub(super) fn outputs<'s, 'c, 'q>(
             }
             // As it was written before there were aggregates.
             Item::Field { field, alias, cast, aggregate: None }
-                if field.name == "count" && table.column(context.case, "count").is_none() =>
+                if field.name == "count"
+                    && context.aggregates
+                    && table.column(context.case, "count").is_none() =>
             {
                 let aggregate = Aggregate { function: "count", cast: *cast };
                 let key = alias.as_deref().map_or(Key::Ours("count"), Key::Bound);

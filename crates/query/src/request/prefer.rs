@@ -27,7 +27,7 @@ pub(crate) struct Preferences {
     pub(crate) rollback: Option<bool>,
     /// `max-affected=`; counts with `handling=strict` only.
     pub(crate) max_affected: Option<u64>,
-    /// `timezone=`, as PostgreSQL names it; it may know no such one.
+    /// `timezone=`, as PostgreSQL names it; one that it does not know is refused.
     pub(crate) timezone: Option<String>,
 }
 
@@ -57,7 +57,9 @@ impl Preferences {
                     let (name, value) = other.split_once('=').unwrap_or((other, ""));
                     match (name, value.parse::<u64>()) {
                         ("max-affected", Ok(most)) => set(&mut found.max_affected, most),
-                        ("timezone", _) if is_timezone(value) => set(&mut found.timezone, value.to_owned()),
+                        ("timezone", _) if !value.contains('\0') => {
+                            set(&mut found.timezone, value.to_owned())
+                        }
                         _ => unknown.push(other),
                     }
                 }
@@ -69,8 +71,8 @@ impl Preferences {
         Ok(found)
     }
 
-    /// Some preferences cannot be met, with `handling=strict`.
-    pub(crate) fn refused(unknown: &[&str]) -> QueryError {
+    /// Some preferences are not known, with `handling=strict`.
+    fn refused(unknown: &[&str]) -> QueryError {
         QueryError::bad("bad_preference", "Invalid preferences given with handling=strict")
             .with_details(format!("Invalid preferences: {}", unknown.join(", ")))
             .field("prefer")
@@ -90,12 +92,6 @@ impl Preferences {
         let most = self.most_affected().map(|most| format!("max-affected={most}"));
         handling.into_iter().chain(timezone).chain(tx).chain(most)
     }
-}
-
-/// What a time zone's name can look like: nothing else reaches PostgreSQL.
-fn is_timezone(name: &str) -> bool {
-    let plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'/' | b'_' | b'-' | b'+');
-    (1..=64).contains(&name.len()) && name.bytes().all(plain)
 }
 
 fn set<T>(slot: &mut Option<T>, value: T) {
