@@ -9,8 +9,8 @@ const CATALOG: &str = include_str!("fixtures/catalog.json");
 /// What is in braces after this line, without how it is indented.
 fn after<'a>(types: &'a str, line: &str) -> Vec<&'a str> {
     let (before, rest) = types.split_once(&format!("{line} {{\n")).expect("the line is there");
-    let indent = before.rsplit('\n').next().unwrap();
-    let (inner, _) = rest.split_once(&format!("\n{indent}}}")).unwrap();
+    let indent = before.rsplit('\n').next().expect("a line");
+    let (inner, _) = rest.split_once(&format!("\n{indent}}}")).expect("its end");
     inner.lines().map(str::trim).collect()
 }
 
