@@ -31,7 +31,7 @@ impl Workshop {
         Self::with("node_modules", "package.json.installed")
     }
 
-    /// With the packages of PyPI, likewise.
+    /// With the packages of `PyPI`, likewise.
     ///
     /// # Panics
     /// As [`Workshop::with_node`].

@@ -238,8 +238,12 @@ fn nested(items: &[String], end: &str) -> String {
     if items.is_empty() {
         return String::new();
     }
-    let lines: String = items.iter().map(|item| format!("\n  {}{end}", item.replace('\n', "\n  "))).collect();
-    lines + "\n"
+    let mut lines = String::new();
+    for item in items {
+        let _ = write!(lines, "\n  {}{end}", item.replace('\n', "\n  "));
+    }
+    lines.push('\n');
+    lines
 }
 
 /// A property's name, quoted where it must be.
