@@ -57,17 +57,17 @@ impl Authority {
 
     /// A certificate for a server of that name.
     pub fn certificate(&self, name: &str) -> ServerCertificate {
-        self.sign(CertificateParams::new(vec![name.to_owned()]).expect("a name"))
+        self.sign(&CertificateParams::new(vec![name.to_owned()]).expect("a name"))
     }
 
     /// One whose time is over.
     pub fn expired_certificate(&self, name: &str) -> ServerCertificate {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-        self.sign(params)
+        self.sign(&params)
     }
 
-    fn sign(&self, params: CertificateParams) -> ServerCertificate {
+    fn sign(&self, params: &CertificateParams) -> ServerCertificate {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         ServerCertificate { certificate: certificate.pem(), key: key.serialize_pem() }

@@ -1,6 +1,6 @@
 //! Each mode against each kind of server, for a worker and a data plane.
 
-use tenantry_domain::{inquiry::ServerFindingCode, names::ObjectName, server_tls::ServerTls};
+use tenantry_domain::{names::ObjectName, server_tls::ServerTls};
 use tenantry_postgres::{
     admin::{ForbiddenDatabase, ServerAddress, check_server},
     embedded::EmbeddedPostgres,
@@ -76,6 +76,5 @@ async fn each_mode_accepts_what_it_should_and_says_what_is_wrong() {
         let either = |found| found == late || (late == issuer && found == expired);
         assert!(either(found.0) && either(found.1), "{mode}, expired: {found:?}");
     }
-    assert_eq!(ServerFindingCode::CertificateExpired.as_str(), expired);
     server.stop().await.unwrap();
 }

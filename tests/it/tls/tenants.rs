@@ -78,7 +78,7 @@ async fn a_server_is_registered_with_its_certificate_s_ca_and_used_so_by_worker_
     show(&server, "expired", &authority.expired_certificate("localhost")).await;
     let found = app.api.post("/api/v1/servers/main/check", json!({})).await.expect(200).json();
     assert_eq!(found["problems"][0]["code"], "certificate_expired", "{found}");
-    // The CA is of no use to `require`'s lesser kin, and is forgotten with it.
+    // The CA has no use with `prefer`, and is forgotten.
     let lesser = app.api.patch(path, json!({ "sslMode": "prefer" })).await.expect(200).json();
     assert_eq!((&lesser["sslMode"], &lesser["sslRootCert"]), (&json!("prefer"), &Value::Null));
     app.routes_caught_up().await;
