@@ -242,8 +242,8 @@ mod tests {
         certificate.self_signed(&key).unwrap().pem()
     }
 
-    fn roots(text: &str) -> Option<TrustedRoots> {
-        Some(text.parse().unwrap())
+    fn roots(text: &str) -> TrustedRoots {
+        text.parse().unwrap()
     }
 
     #[test]
@@ -257,9 +257,9 @@ mod tests {
             (SslMode::VerifyFull, false, true, true),
         ] {
             assert_eq!(ServerTls::new(mode, None).is_ok(), without, "{mode} without");
-            assert_eq!(ServerTls::new(mode, roots(&pem)).is_ok(), with_ca, "{mode} with a CA");
+            assert_eq!(ServerTls::new(mode, Some(roots(&pem))).is_ok(), with_ca, "{mode} with a CA");
             assert_eq!(
-                ServerTls::new(mode, roots("system")).is_ok(),
+                ServerTls::new(mode, Some(roots("system"))).is_ok(),
                 with_system,
                 "{mode} with the system's"
             );
@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_again() {
-        let full = ServerTls::new(SslMode::VerifyFull, roots(&pem())).unwrap();
+        let full = ServerTls::new(SslMode::VerifyFull, Some(roots(&pem()))).unwrap();
         for tls in [ServerTls::Disable, ServerTls::Prefer, ServerTls::Require { ca: None }, full] {
             let text = serde_json::to_string(&tls).unwrap();
             assert_eq!(serde_json::from_str::<ServerTls>(&text).unwrap(), tls);

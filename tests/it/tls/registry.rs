@@ -1,6 +1,6 @@
 //! TLS to the registry, by the parameters of its URL.
 
-use std::{io::Write, sync::Arc};
+use std::{io::Write, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret;
 use tempfile::NamedTempFile;
@@ -44,7 +44,7 @@ async fn every_role_reaches_the_registry_over_tls_with_all_of_its_connections() 
         processes.push(RoleProcess::start(BINARY, role, &verified(&ca), &app.kek, &[]).await);
     }
     for process in &mut processes {
-        within(std::time::Duration::from_secs(60), "the role is ready", async || {
+        within(Duration::from_mins(1), "the role is ready", async || {
             process.admin.get("/readyz").await.status == 200
         })
         .await;
@@ -53,7 +53,7 @@ async fn every_role_reaches_the_registry_over_tls_with_all_of_its_connections() 
         JOIN pg_stat_ssl USING (pid)
         WHERE datname = $1 AND application_name LIKE 'tenantry\\_%' GROUP BY 1 ORDER BY 1";
     let database = format!("registry_{}", app.suffix);
-    within(std::time::Duration::from_secs(60), "each role has sessions, with TLS all of them", async || {
+    within(Duration::from_mins(1), "each role has sessions, with TLS all of them", async || {
         let found: Vec<(String, bool, i64)> =
             sqlx::query_as(sessions).bind(&database).fetch_all(&mut admin).await.unwrap();
         found.len() == 3 && found.iter().all(|(_, encrypted, count)| *encrypted && *count > 1)
