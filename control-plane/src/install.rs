@@ -13,6 +13,7 @@ use tenantry_domain::{
     names::ObjectName,
     plan::{Plan, Tier},
     server::{Provider, Server, ServerHealth, ServerName, ServerState},
+    server_tls::ServerTls,
 };
 use tenantry_registry::{
     NewApiKey, NewServer, PushVersionError, RegistryError, ServerCreateError, ServerEdit,
@@ -168,6 +169,7 @@ impl ControlPlane {
             region: "local".into(),
             host: given.host.clone(),
             port: given.port,
+            tls: ServerTls::default(),
             state: ServerState::Active,
             provider: Provider::Static,
             tiers: vec![Tier::Schema, Tier::Database],

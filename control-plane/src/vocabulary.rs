@@ -1,6 +1,6 @@
 //! The values that the domain names, as enums of the OpenAPI document. The domain's own lists are what it shows.
 
-use tenantry_domain::{api_key, app, inquiry, operation, placement, plan, server, tenant};
+use tenantry_domain::{api_key, app, inquiry, operation, placement, plan, server, server_tls, tenant};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
@@ -54,6 +54,8 @@ vocabulary! {
     Provider = all!(server::Provider);
     /// What a finding about a server is about.
     ServerFindingCode = all!(inquiry::ServerFindingCode);
+    /// How connections to a server are protected: libpq's `sslmode`.
+    SslMode = all!(server_tls::SslMode);
     /// What kind of object of a server.
     ServerObjectKind = all!(inquiry::ServerObjectKind);
     /// What a key may do.

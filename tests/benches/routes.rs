@@ -62,6 +62,7 @@ fn routes() -> (Vec<TenantId>, impl Iterator<Item = Route>) {
         id: ServerId::generate(now, &mut rng),
         host: "db-1.internal".into(),
         port: 5432,
+        tls: tenantry_domain::server_tls::ServerTls::Prefer,
         max_connections: 60,
     });
     let database = Arc::new(ObjectName::parse("tenants").expect("a name"));

@@ -51,6 +51,7 @@ mod signup;
 mod start_errors;
 mod steps;
 mod stuck;
+mod tls;
 mod urgent;
 mod version_trials;
 mod versions;

@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection};
-use tenantry_domain::names::ObjectName;
+use tenantry_domain::{names::ObjectName, server_tls::ServerTls};
 use tenantry_postgres::admin::{AdminLimits, ServerAddress, ServerAdmin};
 use tenantry_tests::{TestApp, cli::Cli, server};
 
@@ -73,6 +73,7 @@ async fn a_registry_s_database_is_not_made_one_of_tenants_even_where_nobody_chec
     let address = ServerAddress {
         host: app.server().host(),
         port: app.server().port(),
+        tls: &ServerTls::Prefer,
         user: app.server().user(),
         password: app.server().password(),
         shared_database: &registry,

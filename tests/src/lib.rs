@@ -22,6 +22,7 @@ pub mod raw_sign_up;
 pub mod reconciler;
 pub mod report;
 pub mod server;
+pub mod tls;
 pub mod versions;
 pub mod warm_pool;
 pub mod within;

@@ -80,6 +80,7 @@ impl Servers {
         let address = ServerAddress {
             host: &server.host,
             port: server.port,
+            tls: &server.tls,
             user: &admin_user,
             password: &password,
             shared_database: &shared_database,

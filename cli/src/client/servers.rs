@@ -20,6 +20,7 @@ use change::ServerChangeArgs;
 
 const EXAMPLES: &str = "Examples:
   TENANTRY_SERVER_PASSWORD=... tenantry servers add eu-1 --host 10.0.0.5 --admin-user postgres --capacity 5000
+  tenantry servers update eu-1 --ssl-mode verify-full --ssl-root-cert ca.pem
   tenantry servers update eu-1 --capacity 8000 --max-connections 80
   tenantry servers check eu-1
   tenantry servers cordon eu-1
@@ -46,7 +47,7 @@ pub(super) enum ServersCommand {
     Add(AddArgs),
     /// Change a server: what is not named stays.
     Update(UpdateArgs),
-    /// Try whether a server can hold tenants: connection, rights, version, settings.
+    /// Try whether a server can hold tenants: connection, TLS, rights, version, settings.
     Check(ServerArg),
     /// Compare what a server holds with what the registry knows. Changes nothing.
     Audit(ServerArg),
@@ -125,6 +126,7 @@ const LINES: &[Column] = &[
     ("region", Shown::Text("/region")),
     ("host", Shown::Text("/host")),
     ("port", Shown::Text("/port")),
+    ("TLS", Shown::Text("/sslMode")),
     ("tiers", Shown::Text("/tiers")),
     ("tenants", Shown::Text("/tenants")),
     ("capacity", Shown::Text("/capacity")),

@@ -10,6 +10,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("adminPassword", "--admin-password"),
     ("sharedDatabase", "--shared-database"),
     ("maxConnections", "--max-connections"),
+    ("sslMode", "--ssl-mode"),
+    ("sslRootCert", "--ssl-root-cert"),
     ("maxUsers", "--max-users"),
     ("maxStorage", "--max-storage"),
     ("apiRequestsPerDay", "--requests-per-day"),

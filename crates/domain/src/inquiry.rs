@@ -10,6 +10,7 @@ use crate::{
     ids::{ServerId, TenantId},
     names::ObjectName,
     server::ServerName,
+    server_tls::ServerTls,
 };
 
 /// What is asked.
@@ -64,6 +65,9 @@ pub struct ServerToCheck {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// How connections to it are protected.
+    #[serde(default)]
+    pub tls: ServerTls,
     /// The admin login.
     pub admin_user: String,
     /// Its password.
@@ -212,6 +216,18 @@ pub enum ServerFindingCode {
     HostUnknown,
     /// Nothing that speaks PostgreSQL's protocol answers at host and port.
     Unreachable,
+    /// The server offers no TLS, which is asked for.
+    TlsMissing,
+    /// The server's certificate is for another name.
+    CertificateName,
+    /// The server's certificate is signed by an unknown authority.
+    CertificateIssuer,
+    /// The server's certificate has expired, or is not valid yet.
+    CertificateExpired,
+    /// Encryption cannot be agreed upon.
+    Tls,
+    /// The server asks for the password in a form that gives it away.
+    PasswordExposed,
     /// The server does not know the admin login or its password.
     PasswordRefused,
     /// The server does not let the admin login in.
@@ -233,7 +249,10 @@ pub enum ServerFindingCode {
 }
 
 crate::names_of! { ServerFindingCode {
-    HostUnknown = "host_unknown", Unreachable = "unreachable", PasswordRefused = "password_refused",
+    HostUnknown = "host_unknown", Unreachable = "unreachable", TlsMissing = "tls_missing",
+    CertificateName = "certificate_name", CertificateIssuer = "certificate_issuer",
+    CertificateExpired = "certificate_expired", Tls = "tls", PasswordExposed = "password_exposed",
+    PasswordRefused = "password_refused",
     LoginRefused = "login_refused", Rights = "rights", Version = "version", ReadOnly = "read_only",
     WalLevel = "wal_level", MaxConnections = "max_connections", SharedDatabase = "shared_database",
     RegistryDatabase = "registry_database",
@@ -317,6 +336,7 @@ mod tests {
             id: ServerId::from_uuid(uuid::Uuid::from_u128(1)),
             host: "db".into(),
             port: 5432,
+            tls: ServerTls::Require { ca: None },
             admin_user: "postgres".into(),
             admin_password: Sealed(vec![0, 255, 7]),
             shared_database: ObjectName::parse("tenants").unwrap(),

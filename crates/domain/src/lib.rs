@@ -21,6 +21,7 @@ pub mod plan;
 pub mod purpose;
 pub mod route;
 pub mod server;
+pub mod server_tls;
 pub mod slug;
 pub mod tenant;
 

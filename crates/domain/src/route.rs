@@ -16,6 +16,7 @@ use crate::{
     names::ObjectName,
     placement::Epoch,
     plan::{Features, Limits, PlanName},
+    server_tls::ServerTls,
     tenant::TenantPhase,
 };
 
@@ -83,6 +84,8 @@ pub struct RouteServer {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// How connections to it are protected.
+    pub tls: ServerTls,
     /// Connections that this data plane may open to it.
     pub max_connections: u32,
 }

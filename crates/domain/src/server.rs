@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::ServerId, plan::Tier};
+use crate::{ids::ServerId, plan::Tier, server_tls::ServerTls};
 
 /// Whether a server takes new tenants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -75,6 +75,8 @@ pub struct Server {
     pub host: String,
     /// TCP port.
     pub port: u16,
+    /// How connections to it are protected.
+    pub tls: ServerTls,
     /// Whether it takes new tenants.
     pub state: ServerState,
     /// Who looks after it.
@@ -87,7 +89,7 @@ pub struct Server {
     pub tenants: u32,
     /// Connections that one data plane may open to it.
     pub max_connections: u32,
-    /// Grows when its address or admin login changes: connections of an older revision are not used.
+    /// Grows when its address, its protection or its admin login changes: connections of an older revision are not used.
     pub revision: i64,
     /// Whether workers reach it.
     pub health: ServerHealth,

@@ -24,6 +24,7 @@ mod object;
 mod owner;
 mod owner_transaction;
 mod prepare;
+mod relay;
 mod role;
 mod schema;
 mod size;
@@ -39,15 +40,18 @@ use std::{
     time::Duration,
 };
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use sqlx::{
     AssertSqlSafe, ConnectOptions,
     postgres::{PgConnectOptions, PgQueryResult, PgSslMode},
 };
-use tenantry_domain::names::ObjectName;
+use tenantry_domain::{names::ObjectName, server_tls::ServerTls};
 
 use connections::{AdminConnection, Connections};
+use relay::AdminLogin;
 use watch::Look;
+
+use crate::tls::Tls;
 
 pub use audit::{FoundRole, ServerContents};
 pub use check::{ForbiddenDatabase, check_server};
@@ -155,6 +159,8 @@ pub struct ServerAddress<'a> {
     pub host: &'a str,
     /// TCP port.
     pub port: u16,
+    /// How connections to it are protected.
+    pub tls: &'a ServerTls,
     /// A login that may create roles and databases.
     pub user: &'a str,
     /// Its password.
@@ -168,11 +174,9 @@ impl ServerAdmin {
     pub fn new(address: &ServerAddress<'_>, limits: AdminLimits) -> Self {
         let millis = |duration: Duration| duration.as_millis().to_string();
         let connect = PgConnectOptions::new_without_pgpass()
-            .host(address.host)
-            .port(address.port)
             .username(address.user)
-            .password(address.password.expose_secret())
-            .ssl_mode(PgSslMode::Prefer)
+            // Behind the socket that it connects to there is TLS, and the password.
+            .ssl_mode(PgSslMode::Disable)
             // Most statements name a tenant, and making room in the cache costs a round trip each.
             // Without it sqlx would still leave named statements on the server, so ours are all
             // `persistent(false)` or without parameters.
@@ -187,10 +191,16 @@ impl ServerAdmin {
             ])
             // Statements on roles hold verifiers.
             .disable_statement_logging();
+        let login = AdminLogin {
+            host: address.host.to_owned(),
+            port: address.port,
+            tls: Tls::new(address.tls),
+            password: address.password.clone(),
+        };
         Self {
             server: format!("{}:{}", address.host, address.port),
             shared_database: address.shared_database.clone(),
-            connections: Connections::new(connect, address.shared_database.as_str(), limits),
+            connections: Connections::new(login, connect, address.shared_database.as_str(), limits),
             limits,
             done: Mutex::default(),
             building: tokio::sync::Mutex::default(),

@@ -4,6 +4,7 @@ use secrecy::SecretString;
 use tenantry_domain::{
     app::{App, AppName, Manifest, Migration},
     names::ObjectName,
+    server_tls::ServerTls,
 };
 use tokio::sync::OnceCell;
 
@@ -11,6 +12,7 @@ use crate::{
     admin::{AdminLimits, Fence, Owner, RoleSpec, ServerAddress, ServerAdmin},
     embedded::{EmbeddedConfig, EmbeddedPostgres, SearchPath},
     tenant::{ConnectOptions, LoginTarget, TenantConnection},
+    tls::Tls,
 };
 
 static SERVER: OnceCell<EmbeddedPostgres> = OnceCell::const_new();
@@ -34,6 +36,7 @@ pub(crate) fn admin(server: &EmbeddedPostgres, database: &ObjectName, limits: Ad
     let address = ServerAddress {
         host: server.host(),
         port: server.port(),
+        tls: &ServerTls::Prefer,
         user: server.user(),
         password: server.password(),
         shared_database: database,
@@ -93,6 +96,7 @@ impl Bench {
         LoginTarget {
             host: "127.0.0.1".into(),
             port: self.port,
+            tls: Tls::new(&ServerTls::Prefer),
             database: database.clone(),
             login: self.login.clone(),
             password: self.password.clone(),

@@ -9,6 +9,7 @@ pub mod embedded;
 mod scram;
 mod sql;
 pub mod tenant;
+pub mod tls;
 
 #[cfg(test)]
 mod fixture;

@@ -7,7 +7,10 @@
 use std::{path::Path, time::Instant};
 
 use secrecy::ExposeSecret;
-use tenantry_domain::app::{App, Manifest};
+use tenantry_domain::{
+    app::{App, Manifest},
+    server_tls::ServerTls,
+};
 use tokio_postgres::types::Type;
 
 use crate::{
@@ -15,6 +18,7 @@ use crate::{
     embedded::{EmbeddedConfig, EmbeddedPostgres, SearchPath},
     fixture::{Bench, app, mark, name, notes, owner},
     tenant::{Access, ConnectOptions, LoginTarget, TenantConnection},
+    tls::Tls,
 };
 
 /// The CRM of `migrations/tenant/crm`: three tables, ten indexes, three triggers.
@@ -150,4 +154,55 @@ async fn a_tenant_query_against_a_bare_prepared_statement() {
             ours / spawned
         );
     }
+}
+
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn a_read_and_a_log_in_with_tls_against_without() {
+    const READS: u32 = 5_000;
+    const LOG_INS: u32 = 100;
+    let dir = std::env::temp_dir().join(format!("tenantry-measure-tls-{}", std::process::id()));
+    let config = EmbeddedConfig::throwaway(dir, SearchPath::default());
+    let mut server = EmbeddedPostgres::start(config).await.unwrap();
+    let bench = Bench::on(&server, "tls").await;
+    let shown = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    for (text, file) in [(shown.cert.pem(), "server.crt"), (shown.signing_key.serialize_pem(), "server.key")]
+    {
+        let text = text.replace('\r', "");
+        let lines = format!("SELECT unnest(string_to_array('{text}', E'\\n'))");
+        let write = format!("COPY ({lines}) TO PROGRAM 'umask 077; cat > {file}'");
+        bench.admin.execute(&write).await.unwrap();
+    }
+    bench.admin.execute("ALTER SYSTEM SET ssl = on").await.unwrap();
+    let tenant = bench.tenant("tenant_tls", &notes()).await;
+    let mark = mark(&tenant);
+    let rows = "INSERT INTO notes (word) SELECT 'word ' || n FROM generate_series(1, 1000) n";
+    bench.admin.seed(&bench.database, owner(&tenant, &mark), rows).await.unwrap();
+    bench.admin.close().await;
+    server.restart().await.unwrap();
+
+    let by_id =
+        "SELECT 1::bigint, NULL::bigint, row_to_json(n)::text FROM notes n WHERE id = ($1::text)::bigint";
+    let options = ConnectOptions::default();
+    let (mut log_ins, mut reads) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+    for _ in 0..5 {
+        for (at, tls) in [ServerTls::Disable, ServerTls::Require { ca: None }].iter().enumerate() {
+            let target = LoginTarget { tls: Tls::new(tls), ..bench.target(&bench.database) };
+            let started = Instant::now();
+            for _ in 0..LOG_INS {
+                TenantConnection::connect(&target, &options).await.unwrap();
+            }
+            log_ins[at].push(started.elapsed().as_secs_f64() * 1e6 / f64::from(LOG_INS));
+            let mut connection = TenantConnection::connect(&target, &options).await.unwrap();
+            let started = Instant::now();
+            for n in 0..READS {
+                let id = [Some((n % 1000 + 1).to_string())];
+                connection.query_one_text(&tenant, Access::ReadOnly, by_id, &id).await.unwrap();
+            }
+            reads[at].push(started.elapsed().as_secs_f64() * 1e6 / f64::from(READS));
+        }
+    }
+    let ([plain_in, tls_in], [plain, tls]) = (log_ins.map(median), reads.map(median));
+    println!("log-in {plain_in:.0} us, with TLS {tls_in:.0} us; read {plain:.1} us, with TLS {tls:.1} us");
+    server.stop().await.unwrap();
 }

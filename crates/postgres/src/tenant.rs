@@ -5,11 +5,11 @@ mod answer;
 mod cancel;
 mod connection;
 mod error;
-mod login;
+pub(crate) mod login;
 mod request;
 mod server_error;
 mod statements;
-mod wire;
+pub(crate) mod wire;
 
 pub use answer::QueryRow;
 pub use connection::TenantConnection;

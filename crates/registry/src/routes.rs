@@ -25,7 +25,7 @@ use tenantry_domain::{
 };
 use uuid::Uuid;
 
-use crate::{Registry, RegistryError, error::Stored};
+use crate::{Registry, RegistryError, error::Stored, servers::tls_of};
 
 /// By what a route is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +98,8 @@ struct RouteRow {
     server_id: Option<Uuid>,
     host: Option<String>,
     port: Option<i32>,
+    ssl_mode: Option<String>,
+    ssl_root_cert: Option<String>,
     max_connections: Option<i32>,
 }
 
@@ -153,6 +155,7 @@ impl RouteReader {
                    coalesce(keys.ends, '{}') AS "key_ends!: Vec<Option<DateTime<Utc>>>",
                    epoch AS "epoch?", database AS "database?", schema AS "schema?", login AS "login?",
                    schema_version AS "schema_version?", servers.id AS "server_id?", host AS "host?", port AS "port?",
+                   ssl_mode AS "ssl_mode?", ssl_root_cert,
                    max_connections AS "max_connections?"
                FROM tenants
                JOIN plans ON plans.name = plan
@@ -241,6 +244,7 @@ impl RouteReader {
             row.server_id,
             &row.host,
             row.port,
+            &row.ssl_mode,
             row.max_connections,
         ) {
             (
@@ -252,6 +256,7 @@ impl RouteReader {
                 Some(server_id),
                 Some(host),
                 Some(port),
+                Some(ssl_mode),
                 Some(max_connections),
             ) => Some(RoutePlacement {
                 epoch: Epoch::from_stored(epoch),
@@ -259,6 +264,7 @@ impl RouteReader {
                     id: ServerId::from_uuid(server_id),
                     host: host.clone(),
                     port: u16::try_from(port).stored("servers.port")?,
+                    tls: tls_of(ssl_mode, row.ssl_root_cert.as_deref())?,
                     max_connections: u32::try_from(max_connections).stored("servers.max_connections")?,
                 }),
                 database: self.names.get(ObjectName::parse(database).stored("placements.database")?),

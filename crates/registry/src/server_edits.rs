@@ -4,6 +4,7 @@ use tenantry_domain::{
     ids::ServerId,
     plan::Tier,
     server::{Provider, ServerState},
+    server_tls::ServerTls,
 };
 
 use crate::{Registry, RegistryError, ServerCreateError, error::broken_constraint, servers::integer};
@@ -17,6 +18,8 @@ pub struct ServerEdit {
     pub host: Option<String>,
     /// TCP port.
     pub port: Option<u16>,
+    /// How connections to it are protected.
+    pub tls: Option<ServerTls>,
     /// Whether it takes tenants.
     pub state: Option<ServerState>,
     /// Who makes it.
@@ -43,12 +46,18 @@ impl Registry {
                  state = coalesce($5, state), provider = coalesce($6, provider), tiers = coalesce($7, tiers),
                  capacity = coalesce($8, capacity), max_connections = coalesce($9, max_connections),
                  admin_user = coalesce($10, admin_user), admin_password = coalesce($11, admin_password),
-                 -- Connections of an earlier revision lead to where the server was, as who administered it.
+                 ssl_mode = coalesce($12, ssl_mode),
+                 ssl_root_cert = CASE WHEN $12::text IS NULL THEN ssl_root_cert ELSE $13 END,
+                 -- Connections of an earlier revision lead to where the server was, protected as they were, as who
+                 -- administered it.
                  revision = revision + CASE WHEN coalesce($3, host) = host AND coalesce($4, port) = port
+                     AND ($12::text IS NULL OR ($12 = ssl_mode AND $13::text IS NOT DISTINCT FROM ssl_root_cert))
                      AND $10::text IS NULL AND $11::bytea IS NULL THEN 0 ELSE 1 END,
                  unreachable_since = CASE WHEN coalesce($3, host) = host AND coalesce($4, port) = port
+                     AND ($12::text IS NULL OR ($12 = ssl_mode AND $13::text IS NOT DISTINCT FROM ssl_root_cert))
                      THEN unreachable_since END,
                  unreachable_error = CASE WHEN coalesce($3, host) = host AND coalesce($4, port) = port
+                     AND ($12::text IS NULL OR ($12 = ssl_mode AND $13::text IS NOT DISTINCT FROM ssl_root_cert))
                      THEN unreachable_error END
              WHERE id = $1 AND state <> 'lost'",
             id.as_uuid(),
@@ -62,6 +71,8 @@ impl Registry {
             edit.max_connections.map(integer),
             edit.admin_user,
             edit.admin_password,
+            edit.tls.as_ref().map(|tls| tls.mode().as_str()),
+            edit.tls.as_ref().and_then(ServerTls::root_cert),
         )
         .execute(&self.pool)
         .await;

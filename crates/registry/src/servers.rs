@@ -6,6 +6,7 @@ use tenantry_domain::{
     names::ObjectName,
     plan::Tier,
     server::{Server, ServerHealth, ServerName, Unreachable},
+    server_tls::{ServerTls, TrustedRoots},
 };
 use uuid::Uuid;
 
@@ -81,6 +82,8 @@ struct ServerRow {
     region: String,
     host: String,
     port: i32,
+    ssl_mode: String,
+    ssl_root_cert: Option<String>,
     admin_user: String,
     admin_password: Vec<u8>,
     shared_database: String,
@@ -110,6 +113,7 @@ impl TryFrom<ServerRow> for ServerAccess {
                 region: row.region,
                 host: row.host,
                 port: u16::try_from(row.port).stored("servers.port")?,
+                tls: tls_of(&row.ssl_mode, row.ssl_root_cert.as_deref())?,
                 state: row.state.parse().stored("servers.state")?,
                 provider: row.provider.parse().stored("servers.provider")?,
                 tiers,
@@ -131,6 +135,13 @@ impl TryFrom<ServerRow> for ServerAccess {
             shared_database: ObjectName::parse(&row.shared_database).stored("servers.shared_database")?,
         })
     }
+}
+
+/// The columns as what they mean.
+pub(crate) fn tls_of(mode: &str, root_cert: Option<&str>) -> Result<ServerTls, RegistryError> {
+    let roots: Option<TrustedRoots> =
+        root_cert.map(str::parse).transpose().stored("servers.ssl_root_cert")?;
+    ServerTls::new(mode.parse().stored("servers.ssl_mode")?, roots).stored("servers.ssl_root_cert")
 }
 
 /// A count as PostgreSQL's `integer`, the largest one at most.
@@ -156,8 +167,8 @@ impl Registry {
         let server = &new.server;
         sqlx::query!(
             "INSERT INTO servers (id, name, region, host, port, admin_user, admin_password, shared_database, state,
-                 provider, tiers, capacity, max_connections, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+                 provider, tiers, capacity, max_connections, created_at, ssl_mode, ssl_root_cert)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
             server.id.as_uuid(),
             server.name.as_str(),
             server.region,
@@ -172,6 +183,8 @@ impl Registry {
             integer(server.capacity),
             integer(server.max_connections),
             server.created_at,
+            server.tls.mode().as_str(),
+            server.tls.root_cert(),
         )
         .execute(&self.pool)
         .await
@@ -183,9 +196,9 @@ impl Registry {
     pub async fn server_list(&self) -> Result<Vec<Server>, RegistryError> {
         let rows = sqlx::query_as!(
             ServerRow,
-            "SELECT id, name, region, host, port, admin_user, admin_password, shared_database, state, provider,
-                 tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error, checked_at,
-                 created_at FROM servers ORDER BY name"
+            "SELECT id, name, region, host, port, ssl_mode, ssl_root_cert, admin_user, admin_password, shared_database, state,
+                 provider, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
+                 checked_at, created_at FROM servers ORDER BY name"
         )
         .fetch_all(&self.pool)
         .await?;
@@ -196,9 +209,9 @@ impl Registry {
     pub async fn server_find(&self, name: &ServerName) -> Result<Option<ServerAccess>, RegistryError> {
         let row = sqlx::query_as!(
             ServerRow,
-            "SELECT id, name, region, host, port, admin_user, admin_password, shared_database, state, provider,
-                 tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error, checked_at,
-                 created_at FROM servers WHERE name = $1",
+            "SELECT id, name, region, host, port, ssl_mode, ssl_root_cert, admin_user, admin_password, shared_database, state,
+                 provider, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
+                 checked_at, created_at FROM servers WHERE name = $1",
             name.as_str()
         )
         .fetch_optional(&self.pool)
@@ -210,9 +223,9 @@ impl Registry {
     pub async fn server_get(&self, id: ServerId) -> Result<Option<ServerAccess>, RegistryError> {
         let row = sqlx::query_as!(
             ServerRow,
-            "SELECT id, name, region, host, port, admin_user, admin_password, shared_database, state, provider,
-                 tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error, checked_at,
-                 created_at FROM servers WHERE id = $1",
+            "SELECT id, name, region, host, port, ssl_mode, ssl_root_cert, admin_user, admin_password, shared_database, state,
+                 provider, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
+                 checked_at, created_at FROM servers WHERE id = $1",
             id.as_uuid()
         )
         .fetch_optional(&self.pool)

@@ -14,8 +14,12 @@ use tenantry_domain::{
     ids::{ServerId, TenantId},
     names::ObjectName,
     route::{RoutePlacement, RouteServer},
+    server_tls::ServerTls,
 };
-use tenantry_postgres::tenant::{ConnectError, ConnectOptions, LoginTarget, TenantConnection};
+use tenantry_postgres::{
+    tenant::{ConnectError, ConnectOptions, LoginTarget, TenantConnection},
+    tls::Tls,
+};
 use tenantry_registry::Registry;
 
 use super::{
@@ -54,6 +58,8 @@ struct Inner {
 
 struct ServerPool {
     budget: Budget,
+    /// How it is to be protected, and what was prepared for that.
+    tls: Mutex<Option<(ServerTls, Tls)>>,
     idle: Mutex<IdleSet>,
     idle_count: Gauge,
 }
@@ -144,7 +150,7 @@ impl Pools {
             connection
         } else {
             pool.make_room();
-            self.connect(placement).await?
+            self.connect(placement, pool.tls(&placement.server.tls)).await?
         };
         Ok(Lease { connection, reused, tenant, key, server, pool, pools: self.clone(), permit })
     }
@@ -171,6 +177,7 @@ impl Pools {
                     self.0.settings.max_waiting,
                     self.0.options.statement_timeout + CANCELLED_WITHIN,
                 ),
+                tls: Mutex::default(),
                 idle: Mutex::default(),
                 idle_count: metrics::gauge!(
                     "tenantry_pool_connections", "server" => server.id.to_string(), "state" => "idle"
@@ -192,7 +199,9 @@ impl Pools {
             let mut idle = pool.idle().take(key, tenant)?;
             pool.report();
             let moved = !Arc::ptr_eq(&idle.server, server)
-                && (idle.server.host != server.host || idle.server.port != server.port);
+                && (idle.server.host != server.host
+                    || idle.server.port != server.port
+                    || idle.server.tls != server.tls);
             if !moved && !self.is_too_old(&idle, now) && !idle.connection.is_closed() {
                 return Some(idle.connection);
             }
@@ -205,12 +214,13 @@ impl Pools {
             || idle.connection.age() >= settings.max_age
     }
 
-    async fn connect(&self, placement: &RoutePlacement) -> Result<TenantConnection, PoolError> {
+    async fn connect(&self, placement: &RoutePlacement, tls: Tls) -> Result<TenantConnection, PoolError> {
         let (server, login) = (&placement.server, &placement.login);
         let logins = &self.0.logins;
         let mut target = LoginTarget {
             host: server.host.clone(),
             port: server.port,
+            tls,
             database: ObjectName::clone(&placement.database),
             login: ObjectName::clone(login),
             password: logins.password(server.id, login).await?,
@@ -256,6 +266,19 @@ impl ServerPool {
         }
         self.report();
         drop(closed);
+    }
+
+    /// What connections are made with. Prepared when it is asked for first, and when it has changed.
+    fn tls(&self, wanted: &ServerTls) -> Tls {
+        let mut known = self.tls.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some((tls, prepared)) if tls == wanted => prepared.clone(),
+            _ => {
+                let prepared = Tls::new(wanted);
+                *known = Some((wanted.clone(), prepared.clone()));
+                prepared
+            }
+        }
     }
 
     fn idle(&self) -> MutexGuard<'_, IdleSet> {

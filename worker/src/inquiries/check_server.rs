@@ -18,6 +18,7 @@ pub(super) async fn run(resources: &Resources, server: &ServerToCheck) -> Result
     let address = ServerAddress {
         host: &server.host,
         port: server.port,
+        tls: &server.tls,
         user: &server.admin_user,
         password: &password,
         shared_database: &server.shared_database,

@@ -18,6 +18,16 @@ pub(super) struct ServerChangeArgs {
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
 
+    /// How connections to it are protected: disable, prefer, require, verify-ca or verify-full, as libpq's sslmode.
+    /// [default for a new server: prefer]
+    #[arg(long, value_name = "MODE")]
+    ssl_mode: Option<String>,
+
+    /// A file with the certificate of the CA that signed the server's, as PEM; `system` with verify-full: the public
+    /// CAs that the operating system trusts, there where workers and data planes run.
+    #[arg(long, value_name = "FILE")]
+    ssl_root_cert: Option<PathBuf>,
+
     /// Where it runs, e.g. eu-central. [default for a new server: default]
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
@@ -57,6 +67,8 @@ impl ServerChangeArgs {
         let given = [
             ("host", self.host.clone().into()),
             ("port", self.port.into()),
+            ("sslMode", self.ssl_mode.clone().into()),
+            ("sslRootCert", self.root_cert()?.into()),
             ("region", self.region.clone().into()),
             ("adminUser", self.admin_user.clone().into()),
             ("adminPassword", self.password()?.map(|password| password.expose_secret().to_owned()).into()),
@@ -71,6 +83,18 @@ impl ServerChangeArgs {
     /// How they are to be taken.
     pub(super) fn query(&self) -> Vec<(&'static str, String)> {
         if self.no_check { vec![("check", "false".to_owned())] } else { Vec::new() }
+    }
+
+    fn root_cert(&self) -> anyhow::Result<Option<String>> {
+        match &self.ssl_root_cert {
+            None => Ok(None),
+            Some(system) if system.as_os_str() == "system" => Ok(Some("system".to_owned())),
+            Some(file) => {
+                let text = std::fs::read_to_string(file);
+                text.map(Some)
+                    .with_context(|| format!("the certificate in {} cannot be read", file.display()))
+            }
+        }
     }
 
     fn password(&self) -> anyhow::Result<Option<SecretString>> {
@@ -107,6 +131,15 @@ mod tests {
             json!({"capacity": 9, "tiers": ["database", "schema"]})
         );
         assert_eq!(body(&[]), json!({}));
+    }
+
+    #[test]
+    fn the_certificate_of_a_ca_comes_from_a_file_unless_the_system_s_are_meant() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "-----BEGIN").unwrap();
+        let given = body(&["--ssl-mode=verify-ca", "--ssl-root-cert", file.path().to_str().unwrap()]);
+        assert_eq!(given, json!({"sslMode": "verify-ca", "sslRootCert": "-----BEGIN"}));
+        assert_eq!(body(&["--ssl-root-cert=system"]), json!({"sslRootCert": "system"}));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tenantry_domain::{
     ids::ServerId,
     plan::Tier,
     server::{Provider, Server, ServerHealth, ServerName, ServerState},
+    server_tls::{ServerTls, SslMode},
 };
 use tenantry_registry::ServerCreateError;
 use utoipa::ToSchema;
@@ -42,6 +43,14 @@ pub(crate) struct ServerBody {
     /// TCP port; 5432 when absent.
     #[serde(default = "default_port")]
     port: u16,
+    /// disable, prefer, require, verify-ca or verify-full, as libpq's `sslmode`; prefer when absent. Only verify-ca and
+    /// verify-full protect from somebody between here and the server.
+    #[schema(value_type = Option<vocabulary::SslMode>)]
+    ssl_mode: Option<SslMode>,
+    /// The certificate of the CA that signed the server's, as PEM text; with verify-full also `system`, for the public
+    /// CAs that the operating system trusts. verify-ca and verify-full need it; with require, it is checked as with
+    /// verify-ca.
+    ssl_root_cert: Option<String>,
     /// The login with which workers administer it; never shown.
     #[schema(write_only)]
     pub(super) admin_user: Option<String>,
@@ -146,6 +155,8 @@ impl From<ServerBody> for PatchServerBody {
             region: Some(body.region),
             host: Some(body.host),
             port: Some(body.port),
+            ssl_mode: body.ssl_mode,
+            ssl_root_cert: body.ssl_root_cert,
             admin_user: body.admin_user,
             admin_password: body.admin_password,
             shared_database: body.shared_database,
@@ -160,13 +171,20 @@ impl From<ServerBody> for PatchServerBody {
 
 impl ServerBody {
     /// The server, once nothing was found wrong.
-    pub(super) fn server(self, id: ServerId, name: ServerName, created_at: DateTime<Utc>) -> Server {
+    pub(super) fn server(
+        self,
+        id: ServerId,
+        name: ServerName,
+        tls: ServerTls,
+        created_at: DateTime<Utc>,
+    ) -> Server {
         Server {
             id,
             name,
             region: self.region.trim().to_owned(),
             host: self.host.to_ascii_lowercase(),
             port: self.port,
+            tls,
             state: self.state,
             provider: self.provider,
             tiers: each_once(self.tiers),

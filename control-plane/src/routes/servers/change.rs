@@ -16,7 +16,7 @@ use crate::{
     vault::Vault,
 };
 
-/// Changes what is given of a server, once a worker has checked it where its address or login changes. Its name and
+/// Changes what is given of a server, once a worker has checked it where its address, TLS or login changes. Its name and
 /// shared database may be repeated, not changed.
 pub(super) async fn change(
     registry: &Registry,
@@ -36,14 +36,16 @@ pub(super) async fn change(
     fields.check("sharedDatabase", !moved, "cannot change once the server is registered");
     let alone = body.admin_user.is_some() && body.admin_password.is_none();
     fields.check("adminPassword", !alone, "must come with another adminUser");
+    let tls = body.tls(&before.server.tls, &mut fields);
     fields.finish()?;
     let id = before.server.id;
     let password = body.admin_password.take().map(|password| vault.seal_admin_password(id, &password));
-    let edit = body.edit(password);
+    let edit = body.edit(tls, password);
     if check && leads_elsewhere(&before, &edit) {
         let mut wanted = registered(before);
         wanted.host = edit.host.clone().unwrap_or(wanted.host);
         wanted.port = edit.port.unwrap_or(wanted.port);
+        wanted.tls = edit.tls.clone().unwrap_or(wanted.tls);
         wanted.admin_user = edit.admin_user.clone().unwrap_or(wanted.admin_user);
         wanted.admin_password = edit.admin_password.clone().map_or(wanted.admin_password, Sealed);
         wanted.max_connections = edit.max_connections.unwrap_or(wanted.max_connections);
@@ -56,10 +58,11 @@ pub(super) async fn change(
     Ok(Json(after.server.into()))
 }
 
-/// Whether workers would reach another server, or as somebody else.
+/// Whether workers would reach another server, or otherwise, or as somebody else.
 fn leads_elsewhere(before: &ServerAccess, edit: &ServerEdit) -> bool {
     edit.host.as_ref().is_some_and(|host| *host != before.server.host)
         || edit.port.is_some_and(|port| port != before.server.port)
+        || edit.tls.as_ref().is_some_and(|tls| *tls != before.server.tls)
         || edit.admin_user.as_ref().is_some_and(|user| *user != before.admin_user)
         || edit.admin_password.is_some()
 }

@@ -34,8 +34,9 @@ pub(crate) struct ServerCheckView {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct FindingView {
-    /// Stable, for programs: `host_unknown`, `unreachable`, `password_refused`, `login_refused`, `rights`,
-    /// `version`, `read_only`, `wal_level`, `max_connections`, `shared_database` or `registry_database`.
+    /// Stable, for programs: `host_unknown`, `unreachable`, `tls_missing`, `certificate_name`, `certificate_issuer`,
+    /// `certificate_expired`, `tls`, `password_exposed`, `password_refused`, `login_refused`, `rights`, `version`,
+    /// `read_only`, `wal_level`, `max_connections`, `shared_database` or `registry_database`.
     #[schema(value_type = vocabulary::ServerFindingCode)]
     code: &'static str,
     /// What is so, and what to do.
@@ -61,7 +62,7 @@ impl From<ServerCheck> for ServerCheckView {
 
 /// Check a server
 ///
-/// A worker tries connection, login, rights, version, settings and the shared database. Changes nothing.
+/// A worker tries connection, TLS, login, rights, version, settings and the shared database. Changes nothing.
 #[utoipa::path(
     post, path = "/api/v1/servers/{server}/check", tag = "servers",
     params(
@@ -90,6 +91,7 @@ pub(super) fn registered(access: ServerAccess) -> ServerToCheck {
         id: access.server.id,
         host: access.server.host,
         port: access.server.port,
+        tls: access.server.tls,
         admin_user: access.admin_user,
         admin_password: Sealed(access.admin_password),
         shared_database: access.shared_database,
@@ -115,9 +117,17 @@ pub(super) async fn require_usable(ask: &AskWorker, server: ServerToCheck) -> Re
 fn field_of(code: ServerFindingCode) -> &'static str {
     use ServerFindingCode as Code;
     match code {
-        Code::HostUnknown | Code::Unreachable | Code::Version | Code::ReadOnly | Code::WalLevel => "host",
+        Code::HostUnknown
+        | Code::Unreachable
+        | Code::CertificateName
+        | Code::CertificateExpired
+        | Code::Version
+        | Code::ReadOnly
+        | Code::WalLevel => "host",
+        Code::TlsMissing | Code::Tls => "sslMode",
+        Code::CertificateIssuer => "sslRootCert",
         Code::PasswordRefused => "adminPassword",
-        Code::LoginRefused | Code::Rights => "adminUser",
+        Code::LoginRefused | Code::Rights | Code::PasswordExposed => "adminUser",
         Code::MaxConnections => "maxConnections",
         Code::SharedDatabase | Code::RegistryDatabase => "sharedDatabase",
     }

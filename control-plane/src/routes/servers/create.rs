@@ -8,7 +8,7 @@ use axum::{
     http::{StatusCode, header},
     response::IntoResponse,
 };
-use tenantry_domain::{Clock, ids::ServerId, names::ObjectName};
+use tenantry_domain::{Clock, ids::ServerId, names::ObjectName, server_tls::ServerTls};
 use tenantry_http::Problem;
 use tenantry_registry::{NewServer, Registry};
 
@@ -62,7 +62,9 @@ pub(crate) async fn create_server(
     let admin_user = body.admin_user.clone().ok_or_else(|| Refusal::missing("adminUser"))?;
     let password = body.admin_password.clone().ok_or_else(|| Refusal::missing("adminPassword"))?;
     let mut fields = Fields::default();
-    PatchServerBody::from(body.clone()).check(&mut fields);
+    let given = PatchServerBody::from(body.clone());
+    given.check(&mut fields);
+    let tls = given.tls(&ServerTls::default(), &mut fields).unwrap_or_default();
     let shared = body.shared_database.take().unwrap_or_else(|| SHARED_DATABASE.to_owned());
     let shared_database = fields.take("sharedDatabase", ObjectName::parse(&shared));
     fields.finish()?;
@@ -71,7 +73,7 @@ pub(crate) async fn create_server(
     let now = clock.now();
     let id = ServerId::generate(now, &mut rand::rng());
     let admin_password = vault.seal_admin_password(id, &password);
-    let server = body.server(id, name, now);
+    let server = body.server(id, name, tls, now);
     let new = NewServer { server: server.clone(), admin_user, admin_password, shared_database };
     if check {
         require_usable(&ask, registered(new.clone().into())).await?;

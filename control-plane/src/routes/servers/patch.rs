@@ -6,6 +6,7 @@ use serde::Deserialize;
 use tenantry_domain::{
     plan::Tier,
     server::{Provider, ServerName, ServerState},
+    server_tls::{ServerTls, SslMode},
 };
 use tenantry_http::Problem;
 use tenantry_registry::{Registry, ServerEdit};
@@ -14,7 +15,7 @@ use utoipa::ToSchema;
 use super::{body::each_once, change::change, view::ServerView};
 use crate::{
     auth::{Authorized, scopes::ServersWrite},
-    input::{InPath, JsonBody, QueryParams, ServerRef},
+    input::{Fields, InPath, JsonBody, QueryParams, ServerRef},
     refusal::Refusal,
     use_cases::ask_worker::AskWorker,
     vault::Vault,
@@ -35,6 +36,12 @@ pub(crate) struct PatchServerBody {
     pub(super) host: Option<String>,
     /// TCP port.
     pub(super) port: Option<u16>,
+    /// disable, prefer, require, verify-ca or verify-full, as libpq's `sslmode`.
+    #[schema(value_type = Option<vocabulary::SslMode>)]
+    pub(super) ssl_mode: Option<SslMode>,
+    /// The certificate of the CA that signed the server's, as PEM text; with verify-full also `system`, for the public
+    /// CAs that the operating system trusts. Stays where it is left out and the mode can use it.
+    pub(super) ssl_root_cert: Option<String>,
     /// The login with which workers administer it; never shown. With its password.
     #[schema(write_only)]
     pub(super) admin_user: Option<String>,
@@ -59,12 +66,27 @@ pub(crate) struct PatchServerBody {
 }
 
 impl PatchServerBody {
+    /// How connections are protected after the change, with a note of what is wrong with it; none: as before.
+    pub(super) fn tls(&self, before: &ServerTls, fields: &mut Fields) -> Option<ServerTls> {
+        if self.ssl_mode.is_none() && self.ssl_root_cert.is_none() {
+            return None;
+        }
+        let mode = self.ssl_mode.unwrap_or(before.mode());
+        let given = fields.take_some("sslRootCert", self.ssl_root_cert.as_deref().map(str::parse));
+        if given.is_none() && self.ssl_root_cert.is_some() {
+            return None;
+        }
+        let kept = before.roots().filter(|roots| ServerTls::new(mode, Some(roots.clone())).is_ok());
+        fields.take("sslRootCert", ServerTls::new(mode, given.or(kept)))
+    }
+
     /// The change, once nothing was found wrong, with the sealed password.
-    pub(super) fn edit(self, admin_password: Option<Vec<u8>>) -> ServerEdit {
+    pub(super) fn edit(self, tls: Option<ServerTls>, admin_password: Option<Vec<u8>>) -> ServerEdit {
         ServerEdit {
             region: self.region.map(|region| region.trim().to_owned()),
             host: self.host.map(|host| host.to_ascii_lowercase()),
             port: self.port,
+            tls,
             state: self.state,
             provider: self.provider,
             tiers: self.tiers.map(each_once),
@@ -83,7 +105,7 @@ impl PatchServerBody {
     patch, path = "/api/v1/servers/{server}", tag = "servers",
     params(
         ("server" = String, Path, description = "Id or name", example = "eu-1"),
-        ("check" = Option<bool>, Query, description = "`false`: change address or login as they are, without a check"),
+        ("check" = Option<bool>, Query, description = "`false`: change address, TLS or login as they are, without a check"),
     ),
     request_body = PatchServerBody,
     responses(

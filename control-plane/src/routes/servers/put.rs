@@ -15,12 +15,13 @@ use crate::{
 
 /// Change a server
 ///
-/// Replaces everything but its name and shared database. The admin login stays when it is left out.
+/// Replaces everything but its name and shared database. The admin login, and how connections are
+/// protected, stay where they are left out.
 #[utoipa::path(
     put, path = "/api/v1/servers/{server}", tag = "servers",
     params(
         ("server" = String, Path, description = "Id or name", example = "eu-1"),
-        ("check" = Option<bool>, Query, description = "`false`: change address or login as they are, without a check"),
+        ("check" = Option<bool>, Query, description = "`false`: change address, TLS or login as they are, without a check"),
     ),
     request_body = ServerBody,
     responses(

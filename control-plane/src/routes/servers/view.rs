@@ -26,6 +26,11 @@ pub(crate) struct ServerView {
     /// TCP port.
     #[schema(example = 5432)]
     port: u16,
+    /// disable, prefer, require, verify-ca or verify-full, as libpq's `sslmode`.
+    #[schema(value_type = vocabulary::SslMode)]
+    ssl_mode: &'static str,
+    /// The CA that must have signed the server's certificate, as PEM text, or `system`.
+    ssl_root_cert: Option<String>,
     /// active, cordoned, draining or lost.
     #[schema(value_type = vocabulary::ServerState)]
     state: &'static str,
@@ -78,6 +83,8 @@ impl From<Server> for ServerView {
             region: server.region,
             host: server.host,
             port: server.port,
+            ssl_mode: server.tls.mode().as_str(),
+            ssl_root_cert: server.tls.root_cert().map(str::to_owned),
             state: server.state.as_str(),
             provider: server.provider.as_str(),
             tiers: server.tiers.iter().map(|tier| tier.as_str()).collect(),

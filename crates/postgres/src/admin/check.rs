@@ -16,6 +16,7 @@ use super::{
     AdminError, AdminLimits, MAINTENANCE, OWNER_ROLE, SYSTEM_SCHEMA, ServerAddress, ServerAdmin,
     connections::AdminConnection,
 };
+use crate::{tenant::LinkError, tls::TlsError};
 
 const TASK: &str = "check the server";
 
@@ -127,6 +128,9 @@ impl Check<'_> {
 
     fn login_problem(&self, error: &AdminError) -> (Code, String) {
         let user = self.address.user;
+        if let Some(error) = error.unprotected() {
+            return self.protection_problem(error);
+        }
         let AdminError::Refused { code, message, .. } = error else {
             return (
                 Code::Unreachable,
@@ -159,6 +163,19 @@ impl Check<'_> {
                 (Code::Unreachable, format!("PostgreSQL does not let {user} in: {message} (SQLSTATE {code})"))
             }
         }
+    }
+
+    fn protection_problem(&self, error: &LinkError) -> (Code, String) {
+        let code = match error {
+            LinkError::PasswordExposed(_) => Code::PasswordExposed,
+            LinkError::Tls(TlsError::NotOffered) => Code::TlsMissing,
+            LinkError::Tls(TlsError::WrongName(_)) => Code::CertificateName,
+            LinkError::Tls(TlsError::UnknownIssuer) => Code::CertificateIssuer,
+            LinkError::Tls(TlsError::Expired | TlsError::NotYetValid) => Code::CertificateExpired,
+            _ => Code::Tls,
+        };
+        let (host, port, mode) = (self.address.host, self.address.port, self.address.tls.mode());
+        (code, format!("the server at {host}:{port} is not used with sslMode {mode}: {error}"))
     }
 
     async fn look(&mut self, session: &mut PgConnection) -> Result<(), sqlx::Error> {

@@ -16,7 +16,7 @@ use std::{
 };
 
 use rand::Rng;
-use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection, PgConnection, postgres::PgConnectOptions};
 use tokio::{
     runtime::Handle,
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -26,6 +26,7 @@ use tokio::{
 use super::{
     AdminLimits, MAINTENANCE,
     idle::Idle,
+    relay::{self, AdminLogin},
     watch::{Waiting, Watched},
 };
 
@@ -48,6 +49,7 @@ pub(super) const TENANTS_PER_CLOSING: u32 = 32;
 
 /// See the module.
 pub(super) struct Connections {
+    login: AdminLogin,
     connect: PgConnectOptions,
     shared_database: String,
     idle: Arc<Idle>,
@@ -65,8 +67,14 @@ pub(super) struct Session {
 }
 
 impl Connections {
-    pub(super) fn new(connect: PgConnectOptions, shared_database: &str, limits: AdminLimits) -> Self {
+    pub(super) fn new(
+        login: AdminLogin,
+        connect: PgConnectOptions,
+        shared_database: &str,
+        limits: AdminLimits,
+    ) -> Self {
         Self {
+            login,
             connect,
             shared_database: shared_database.to_owned(),
             idle: Arc::new(Idle::new(limits.idle_timeout)),
@@ -131,7 +139,7 @@ impl Connections {
     async fn connect(&self, database: &str) -> Result<Session, sqlx::Error> {
         let name: Arc<str> = format!("{SESSION_PREFIX}{:016x}", rand::rng().next_u64()).into();
         let connect = self.connect.clone().database(database).application_name(&name);
-        Ok(Session { connection: connect.connect().await?, name })
+        Ok(Session { connection: relay::connect(&self.login, connect).await?, name })
     }
 
     /// Whether the server lets somebody in and answers, on a connection of its own.

@@ -3,7 +3,7 @@
 use tenantry_domain::Invalid;
 
 use super::fence::FENCED;
-use crate::sql;
+use crate::{sql, tenant::LinkError};
 
 /// The code with which our own SQL says that an object belongs to another.
 pub(super) const TAKEN: &str = "TNY01";
@@ -188,6 +188,13 @@ impl AdminError {
     /// Whether the server itself is what is wrong: nobody gets in, or it goes down or comes up.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Self::Unreachable { .. }) || self.code().is_some_and(|code| code.starts_with("57P"))
+    }
+
+    /// Why the connection could not be protected, or the password not be sent.
+    pub(super) fn unprotected(&self) -> Option<&LinkError> {
+        let Self::Unreachable { source, .. } = self else { return None };
+        let sqlx::Error::Tls(error) = &**source else { return None };
+        error.downcast_ref()
     }
 
     /// Whether the server, the database or the admin login has no connection left.

@@ -1,4 +1,4 @@
-use tenantry_domain::app::AppVersion;
+use tenantry_domain::{app::AppVersion, server_tls::ServerTls};
 
 use super::*;
 use crate::fixture::{Bench, admin, app, mark, name, notes, owner, owner_at};
@@ -519,6 +519,7 @@ async fn a_server_that_refuses_a_look_for_want_of_connections_is_there() {
     let address = ServerAddress {
         host: server.host(),
         port: server.port(),
+        tls: &ServerTls::Prefer,
         user: "crowded_admin",
         password: &"pw".into(),
         shared_database: &bench.database,

@@ -9,32 +9,42 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::tls::{Tls, TlsError};
+
 /// The server hangs up when it has passed the request on.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What proves to a server that one of its processes is ours.
-#[derive(Clone, Copy)]
-pub(super) struct CancelKey {
-    process: i32,
+/// What it takes to stop what one of a server's processes does.
+pub(super) struct Canceller {
+    /// Proves to the server, with the number of the process, that the process is ours. So it travels as protected as
+    /// the session is.
     secret: i32,
+    process: i32,
+    server: SocketAddr,
+    host: String,
+    tls: Tls,
 }
 
-impl From<&BackendKeyDataBody> for CancelKey {
-    fn from(body: &BackendKeyDataBody) -> Self {
-        Self { process: body.process_id(), secret: body.secret_key() }
+impl Canceller {
+    pub(super) fn new(key: &BackendKeyDataBody, server: SocketAddr, host: String, tls: Tls) -> Self {
+        Self { secret: key.secret_key(), process: key.process_id(), server, host, tls }
     }
-}
 
-impl CancelKey {
     /// Asks a server to stop what the process does, over a connection of its own. It answers nothing.
-    pub(super) async fn cancel(self, server: SocketAddr) -> io::Result<()> {
+    pub(super) async fn cancel(self) -> Result<(), TlsError> {
         let asking = async {
-            let mut stream = TcpStream::connect(server).await?;
+            let stream = TcpStream::connect(self.server).await.map_err(TlsError::Network)?;
+            let mut stream = self.tls.protect(stream, &self.host).await?;
             let mut request = BytesMut::new();
             frontend::cancel_request(self.process, self.secret, &mut request);
-            stream.write_all(&request).await?;
-            stream.read(&mut [0]).await.map(drop)
+            let sent = async {
+                stream.write_all(&request).await?;
+                stream.flush().await?;
+                stream.read(&mut [0]).await.map(drop)
+            };
+            sent.await.map_err(TlsError::Network)
         };
-        tokio::time::timeout(PATIENCE, asking).await?
+        let timed_out = |_| Err(TlsError::Network(io::ErrorKind::TimedOut.into()));
+        tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(timed_out)
     }
 }

@@ -270,11 +270,10 @@ impl Drop for TenantConnection {
     /// A query that nobody waits for any more is cancelled, not left to run to its end.
     fn drop(&mut self) {
         if self.state == State::Busy
-            && let Some(key) = self.session.cancel_key
+            && let Some(canceller) = self.session.canceller.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            let server = self.session.wire.peer;
-            runtime.spawn(async move { key.cancel(server).await });
+            runtime.spawn(canceller.cancel());
         }
     }
 }

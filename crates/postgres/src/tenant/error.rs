@@ -3,6 +3,7 @@
 use std::{fmt::Display, io};
 
 use super::ServerError;
+use crate::tls::TlsError;
 
 /// Why a connection to a server is of no use (any more).
 #[derive(Debug, thiserror::Error)]
@@ -20,10 +21,28 @@ pub enum LinkError {
     /// The server speaks otherwise than we do.
     #[error("the server cannot be understood: {0}")]
     Protocol(String),
+    /// The connection could not be protected as it has to be.
+    #[error(transparent)]
+    Tls(TlsError),
+    /// The server wants the password in a form that gives it away, and did not get it.
+    #[error(
+        "it asks for the password {0}, which is never sent; in its pg_hba.conf let scram-sha-256 be the method, and \
+         set the password again with password_encryption = 'scram-sha-256'"
+    )]
+    PasswordExposed(&'static str),
+}
+
+impl From<TlsError> for LinkError {
+    fn from(error: TlsError) -> Self {
+        match error {
+            TlsError::Network(error) => Self::Network(error),
+            other => Self::Tls(other),
+        }
+    }
 }
 
 impl LinkError {
-    pub(super) fn protocol(why: impl Display) -> Self {
+    pub(crate) fn protocol(why: impl Display) -> Self {
         Self::Protocol(why.to_string())
     }
 }

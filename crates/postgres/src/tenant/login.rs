@@ -1,14 +1,13 @@
-//! Logging in: the start of a session and the proof of a password. There is no TLS, so there is no
-//! channel to bind SCRAM to.
+//! Logging in: the start of a session and the proof of a password.
+//!
+//! The proof is SCRAM's, bound to the TLS connection where there is one. A server that wants the password itself, or
+//! what serves instead of it, does not get it.
 
 use std::{fmt::Display, time::Duration};
 
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::{
-    authentication::{
-        md5_hash,
-        sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
-    },
+    authentication::sasl::{ChannelBinding, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256},
     message::{
         backend::{AuthenticationSaslBody, Message},
         frontend,
@@ -17,7 +16,8 @@ use postgres_protocol::{
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::names::ObjectName;
 
-use super::{ConnectError, LinkError, ServerError, cancel::CancelKey, wire::Wire};
+use super::{ConnectError, LinkError, ServerError, cancel::Canceller, wire::Wire};
+use crate::tls::Tls;
 
 /// Where the data plane logs in, and as whom.
 #[derive(Debug, Clone)]
@@ -26,6 +26,8 @@ pub struct LoginTarget {
     pub host: String,
     /// Its port.
     pub port: u16,
+    /// How the connection is protected.
+    pub tls: Tls,
     /// The database.
     pub database: ObjectName,
     /// A role without rights that may become tenants.
@@ -58,7 +60,7 @@ impl Default for ConnectOptions {
 /// A session that is ready for a request, and what it takes to cancel one.
 pub(super) struct Session {
     pub(super) wire: Wire,
-    pub(super) cancel_key: Option<CancelKey>,
+    pub(super) canceller: Option<Canceller>,
 }
 
 impl Session {
@@ -74,7 +76,7 @@ impl Session {
 async fn log_in(target: &LoginTarget, options: &ConnectOptions) -> Result<Session, LinkError> {
     // A server that vanished without a word: the statement would have ended by then.
     let patience = options.statement_timeout + Duration::from_secs(10);
-    let mut wire = Wire::open(&target.host, target.port, patience).await?;
+    let mut wire = Wire::open(&target.host, target.port, &target.tls, patience).await?;
     let settings = format!(
         "-c statement_timeout={} -c idle_in_transaction_session_timeout=60000 \
          -c client_min_messages=warning -c jit=off",
@@ -90,32 +92,32 @@ async fn log_in(target: &LoginTarget, options: &ConnectOptions) -> Result<Sessio
     ];
     frontend::startup_message(parameters, &mut wire.outgoing).map_err(LinkError::protocol)?;
     wire.send().await?;
-    authenticate(&mut wire, target).await?;
-    let mut cancel_key = None;
+    authenticate(&mut wire, &target.password).await?;
+    let mut canceller = None;
     loop {
         match wire.next().await? {
-            Message::BackendKeyData(body) => cancel_key = Some(CancelKey::from(&body)),
-            Message::ReadyForQuery(_) => return Ok(Session { wire, cancel_key }),
+            Message::BackendKeyData(body) => {
+                let tls = target.tls.as_agreed(wire.stream());
+                canceller = Some(Canceller::new(&body, wire.peer, target.host.clone(), tls));
+            }
+            Message::ReadyForQuery(_) => return Ok(Session { wire, canceller }),
             other => return Err(instead_of("the end of the log-in", &other)),
         }
     }
 }
 
-async fn authenticate(wire: &mut Wire, target: &LoginTarget) -> Result<(), LinkError> {
-    let password = target.password.expose_secret().as_bytes();
+/// Proves to a server that has been told who logs in that the password is known here.
+pub(crate) async fn authenticate(wire: &mut Wire, password: &SecretString) -> Result<(), LinkError> {
     match wire.next().await? {
         Message::AuthenticationOk => return Ok(()),
-        Message::AuthenticationCleartextPassword => {
-            frontend::password_message(password, &mut wire.outgoing).map_err(LinkError::protocol)?;
+        Message::AuthenticationCleartextPassword => return Err(LinkError::PasswordExposed("in clear text")),
+        // Whoever has the hash that the server keeps can log in by it, and the password can be guessed from it.
+        Message::AuthenticationMd5Password(_) => return Err(LinkError::PasswordExposed("as an MD5 hash")),
+        Message::AuthenticationSasl(body) => {
+            scram(wire, &body, password.expose_secret().as_bytes()).await?;
         }
-        Message::AuthenticationMd5Password(body) => {
-            let hash = md5_hash(target.login.as_str().as_bytes(), password, body.salt());
-            frontend::password_message(hash.as_bytes(), &mut wire.outgoing).map_err(LinkError::protocol)?;
-        }
-        Message::AuthenticationSasl(body) => scram(wire, &body, password).await?,
         other => return Err(instead_of("a known way to authenticate", &other)),
     }
-    wire.send().await?;
     match wire.next().await? {
         Message::AuthenticationOk => Ok(()),
         other => Err(instead_of("a welcome", &other)),
@@ -124,11 +126,24 @@ async fn authenticate(wire: &mut Wire, target: &LoginTarget) -> Result<(), LinkE
 
 /// Each side proves to the other that it knows the password, or what was derived from it.
 async fn scram(wire: &mut Wire, offer: &AuthenticationSaslBody, password: &[u8]) -> Result<(), LinkError> {
-    if !offer.mechanisms().any(|mechanism| Ok(mechanism == SCRAM_SHA_256)).map_err(LinkError::protocol)? {
-        return Err(LinkError::protocol("it offers no SCRAM-SHA-256"));
+    let (mut plain, mut bound) = (false, false);
+    let mut mechanisms = offer.mechanisms();
+    while let Some(mechanism) = mechanisms.next().map_err(LinkError::protocol)? {
+        plain |= mechanism == SCRAM_SHA_256;
+        bound |= mechanism == SCRAM_SHA_256_PLUS;
     }
-    let mut scram = ScramSha256::new(password, ChannelBinding::unsupported());
-    frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut wire.outgoing)
+    let (mechanism, binding) = match wire.stream().channel_binding() {
+        Some(hash) if bound => (SCRAM_SHA_256_PLUS, ChannelBinding::tls_server_end_point(hash)),
+        // Says that it could be bound, so that a server whose offer was cut short on its way here refuses.
+        Some(_) if plain => (SCRAM_SHA_256, ChannelBinding::unrequested()),
+        None if bound && !wire.stream().is_encrypted() => {
+            return Err(LinkError::protocol("it offers to bind SCRAM to TLS where there is none"));
+        }
+        None if plain => (SCRAM_SHA_256, ChannelBinding::unsupported()),
+        _ => return Err(LinkError::protocol("it offers no SCRAM-SHA-256")),
+    };
+    let mut scram = ScramSha256::new(password, binding);
+    frontend::sasl_initial_response(mechanism, scram.message(), &mut wire.outgoing)
         .map_err(LinkError::protocol)?;
     wire.send().await?;
     match wire.next().await? {

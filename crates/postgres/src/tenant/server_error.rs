@@ -21,6 +21,27 @@ pub struct ServerError {
 }
 
 impl ServerError {
+    /// The message that it was, as far as it says what and why.
+    pub(crate) fn message(&self) -> Vec<u8> {
+        let mut fields = Vec::new();
+        let texts = [
+            (b'S', Some("FATAL")),
+            (b'V', Some("FATAL")),
+            (b'C', Some(&*self.code)),
+            (b'M', Some(&*self.message)),
+            (b'D', self.detail.as_deref()),
+            (b'H', self.hint.as_deref()),
+        ];
+        for (kind, text) in texts.into_iter().filter_map(|(kind, text)| Some((kind, text?))) {
+            fields.push(kind);
+            fields.extend_from_slice(text.as_bytes());
+            fields.push(0);
+        }
+        fields.push(0);
+        let length = u32::try_from(fields.len() + 4).unwrap_or(u32::MAX).to_be_bytes();
+        [&b"E"[..], &length, &fields].concat()
+    }
+
     /// Takes what can be read: half an error says more than none.
     pub(super) fn read(body: &ErrorResponseBody) -> Box<Self> {
         let mut error = Box::<Self>::default();

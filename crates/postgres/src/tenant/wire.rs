@@ -1,4 +1,4 @@
-//! Messages over one TCP connection: what is to be sent is gathered and written in one go, and what
+//! Messages over one connection: what is to be sent is gathered and written in one go, and what
 //! comes is cut out of the read buffer without a copy.
 //!
 //! Has no task of its own: who asks for a message reads it.
@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use super::{LinkError, ServerError};
+use crate::tls::{Stream, Tls};
 
 /// What is read at once: some of the 8 KiB that the server sends at once.
 const READ: usize = 16 << 10;
@@ -42,21 +43,26 @@ pub(super) struct LongRow {
     pub(super) length: usize,
 }
 
-pub(super) struct Wire {
-    stream: TcpStream,
+pub(crate) struct Wire {
+    stream: Stream,
     /// Where it is connected to, of all addresses that the name may have.
     pub(super) peer: SocketAddr,
     incoming: BytesMut,
     /// A large message made the buffer large, which its capacity no longer shows once that is cut out.
     grown: bool,
     /// Messages for the next [`Wire::send`].
-    pub(super) outgoing: BytesMut,
+    pub(crate) outgoing: BytesMut,
 }
 
 impl Wire {
-    /// Connects to the first address of a host that answers. A server that does not acknowledge
-    /// what it was sent within `patience` is given up.
-    pub(super) async fn open(host: &str, port: u16, patience: Duration) -> Result<Self, LinkError> {
+    /// Connects to the first address of a host that answers, with TLS as it is to be. A server that does not
+    /// acknowledge what it was sent within `patience` is given up.
+    pub(crate) async fn open(
+        host: &str,
+        port: u16,
+        tls: &Tls,
+        patience: Duration,
+    ) -> Result<Self, LinkError> {
         let stream = dial(host, port).await?;
         stream.set_nodelay(true)?;
         let socket = SockRef::from(&stream);
@@ -66,26 +72,49 @@ impl Wire {
         #[cfg(not(target_os = "linux"))]
         let _ = patience;
         let peer = stream.peer_addr()?;
+        let stream = tls.protect(stream, host).await?;
         Ok(Self { stream, peer, incoming: BytesMut::new(), grown: false, outgoing: BytesMut::new() })
     }
 
     /// Sends what was gathered. The server reads all of a request before it answers at length, so
     /// nobody has to read meanwhile.
-    pub(super) async fn send(&mut self) -> Result<(), LinkError> {
-        let sent = self.stream.write_all(&self.outgoing).await;
+    pub(crate) async fn send(&mut self) -> Result<(), LinkError> {
+        let sent = async {
+            self.stream.write_all(&self.outgoing).await?;
+            self.stream.flush().await
+        };
+        let sent = sent.await;
         self.outgoing.clear();
         sent.map_err(|error| self.farewell().unwrap_or(LinkError::Network(error)))
     }
 
     /// The next message, but for those that may come at any time and change nothing for us.
-    pub(super) async fn next(&mut self) -> Result<Message, LinkError> {
+    pub(crate) async fn next(&mut self) -> Result<Message, LinkError> {
         loop {
             if let Some(message) = self.received()? {
                 return Ok(message);
             }
-            if self.stream.read_buf(&mut self.incoming).await? == 0 {
-                return Err(LinkError::Closed);
-            }
+            self.read().await?;
+        }
+    }
+
+    /// The connection, and what was read and not yet looked at.
+    pub(crate) fn into_parts(self) -> (Stream, BytesMut) {
+        (self.stream, self.incoming)
+    }
+
+    /// How it is protected.
+    pub(super) const fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    async fn read(&mut self) -> Result<(), LinkError> {
+        match self.stream.read_buf(&mut self.incoming).await {
+            Ok(0) => Err(LinkError::Closed),
+            Ok(_) => Ok(()),
+            // Within TLS a farewell is due, without which somebody else may have ended it.
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(LinkError::Closed),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -144,9 +173,7 @@ impl Wire {
         }
         while self.incoming.len() < bytes {
             self.incoming.reserve((bytes - self.incoming.len()).max(READ));
-            if self.stream.read_buf(&mut self.incoming).await? == 0 {
-                return Err(LinkError::Closed);
-            }
+            self.read().await?;
         }
         Ok(())
     }

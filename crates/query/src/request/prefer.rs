@@ -58,7 +58,7 @@ impl Preferences {
                     match (name, value.parse::<u64>()) {
                         ("max-affected", Ok(most)) => set(&mut found.max_affected, most),
                         ("timezone", _) if !value.contains('\0') => {
-                            set(&mut found.timezone, value.to_owned())
+                            set(&mut found.timezone, value.to_owned());
                         }
                         _ => unknown.push(other),
                     }

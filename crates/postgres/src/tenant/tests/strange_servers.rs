@@ -6,7 +6,10 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use tenantry_domain::server_tls::ServerTls;
+
 use super::*;
+use crate::tls::Tls;
 
 const WELCOME: [u8; 4] = [0, 0, 0, 0];
 const SYNC: &[u8] = b"S\0\0\0\x04";
@@ -33,29 +36,12 @@ async fn listen() -> (TcpListener, LoginTarget) {
     let target = LoginTarget {
         host: "localhost".into(),
         port: listener.local_addr().unwrap().port(),
+        tls: Tls::new(&ServerTls::Disable),
         database: name("strange"),
         login: name("login"),
         password: "secret".into(),
     };
     (listener, target)
-}
-
-/// A server that asks for a password in some way, and returns what it got.
-async fn asked(request: Vec<u8>) -> Vec<u8> {
-    let (listener, target) = listen().await;
-    let server = async {
-        let mut stream = begin(listener).await;
-        stream.write_all(&message(b'R', &request)).await.unwrap();
-        assert_eq!(stream.read_u8().await.unwrap(), b'p');
-        let mut got = vec![0; stream.read_u32().await.unwrap() as usize - 4];
-        stream.read_exact(&mut got).await.unwrap();
-        stream.write_all(&[message(b'R', &WELCOME), ready(b'I')].concat()).await.unwrap();
-        got
-    };
-    let (connection, got) =
-        tokio::join!(async { TenantConnection::connect(&target, &ConnectOptions::default()).await }, server);
-    connection.unwrap();
-    got
 }
 
 /// What a connection makes of a server's answer to one request.
@@ -81,12 +67,22 @@ async fn answered(answer: Vec<u8>) -> (Result<Option<String>, TenantQueryError>,
 }
 
 #[tokio::test]
-async fn a_password_is_sent_as_the_server_asks_for_it() {
-    assert_eq!(asked(vec![0, 0, 0, 3]).await, b"secret\0");
-    // "md5" || md5(md5("secret" || "login") || salt)
-    let hash = asked(vec![0, 0, 0, 5, 1, 2, 3, 4]).await;
-    let expected = postgres_protocol::authentication::md5_hash(b"login", b"secret", [1, 2, 3, 4]);
-    assert_eq!(hash, [expected.as_bytes(), b"\0"].concat());
+async fn a_server_that_asks_for_the_password_itself_or_its_md5_hash_does_not_get_it() {
+    for (request, form) in [(vec![0, 0, 0, 3], "in clear text"), (vec![0, 0, 0, 5, 1, 2, 3, 4], "MD5")] {
+        let (listener, target) = listen().await;
+        let server = async {
+            let mut stream = begin(listener).await;
+            stream.write_all(&message(b'R', &request)).await.unwrap();
+            let mut got = Vec::new();
+            stream.read_to_end(&mut got).await.unwrap();
+            got
+        };
+        let options = ConnectOptions::default();
+        let (connection, got) = tokio::join!(TenantConnection::connect(&target, &options), server);
+        let error = connection.unwrap_err();
+        assert!(error.to_string().contains(form) && error.to_string().contains("scram-sha-256"), "{error}");
+        assert_eq!(got, b"");
+    }
 }
 
 #[tokio::test]
