@@ -144,6 +144,7 @@ const ENDPOINTS: &[&str] = &[
     "DELETE /api/v1/tenants/{tenant}/keys/{key}",
     "GET /api/v1/apps",
     "GET /api/v1/apps/{app}",
+    "GET /api/v1/apps/{app}/types",
     "GET /api/v1/keys",
     "GET /api/v1/operations",
     "GET /api/v1/operations/{id}",
