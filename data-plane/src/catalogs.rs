@@ -113,7 +113,8 @@ impl Catalogs {
         };
         let withheld: Vec<String> = withheld(route).map(str::to_owned).collect();
         let catalog = Arc::new(introspection.catalog(&withheld)?);
-        if catalog.tables().next().is_none() && withheld.is_empty() {
+        let is_empty = catalog.tables().next().is_none() && catalog.functions().next().is_none();
+        if is_empty && withheld.is_empty() {
             return Err(CatalogsError::Empty);
         }
         self.keep(

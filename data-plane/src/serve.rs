@@ -299,11 +299,9 @@ impl Runner {
         let access = if transaction.writes { Access::ReadWrite } else { Access::ReadOnly };
         let extras = Extras { timezone: transaction.timezone.as_deref(), rollback: transaction.rollback };
         let ask = async |lease: &mut Lease, extras: Extras<'_>| match access {
-            Access::ReadOnly if extras == Extras::default() => {
-                lease.connection.read_one_text(&placement.schema, sql, params).await
-            }
+            Access::ReadOnly => lease.connection.read_one_text(&placement.schema, extras, sql, params).await,
             // What was written counts only when the transaction has ended.
-            _ => {
+            Access::ReadWrite => {
                 let connection = &mut lease.connection;
                 connection.query_one_text_with(&placement.schema, access, extras, sql, params).await
             }
@@ -318,6 +316,10 @@ impl Runner {
         match answer {
             Ok(row) if row.to_come > most => Err(Failed::Finally(Failure::TooLarge(most))),
             Ok(row) if row.to_come > 0 => Ok((row, Some(lease))),
+            Ok(row) if row.body.as_ref().is_some_and(|body| body.len() > most) => {
+                lease.release();
+                Err(Failed::Finally(Failure::TooLarge(most)))
+            }
             Ok(row) => {
                 lease.release();
                 Ok((row, None))

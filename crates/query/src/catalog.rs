@@ -188,8 +188,9 @@ impl Catalog {
 
     /// The aggregates that make media types of a table's rows.
     pub(crate) fn handlers_of(&self, table: &Table) -> impl Iterator<Item = &Handler> {
-        let at = self.by_name.get(table.name()).copied();
-        self.handlers.iter().filter(move |handler| handler.table.is_none() || handler.table == at)
+        let at = self.by_name.get(table.name()).copied().filter(|_| table.kind() != TableKind::Result);
+        let fits = move |handler: &&Handler| handler.table.is_none() || handler.table == at;
+        self.handlers.iter().filter(move |handler| at.is_some() && fits(handler))
     }
 
     pub(crate) fn table_at(&self, at: usize) -> &Table {

@@ -131,13 +131,19 @@ fn is_one_column(root: &Level<'_>) -> bool {
 }
 
 /// The body as JSON, whatever it was sent as.
-fn json_body<'p>(request: &HttpRequest<'p>, limits: &Limits) -> Result<Cow<'p, [u8]>, QueryError> {
+///
+/// Of CSV at most so many rows.
+fn json_body<'p>(
+    request: &HttpRequest<'p>,
+    most: usize,
+    limits: &Limits,
+) -> Result<Cow<'p, [u8]>, QueryError> {
     if matches!(request.method, Method::Get | Method::Head | Method::Delete) {
         return Ok(Cow::Borrowed(&[]));
     }
     match media::body_format(request.content_type)? {
         BodyFormat::Json => Ok(Cow::Borrowed(request.body)),
-        BodyFormat::Csv => Ok(Cow::Owned(csv::to_json(request.body, limits)?.into_bytes())),
+        BodyFormat::Csv => Ok(Cow::Owned(csv::to_json(request.body, most, limits)?.into_bytes())),
         BodyFormat::Form => Ok(Cow::Owned(form::to_json(request.body, limits)?.into_bytes())),
         BodyFormat::Text | BodyFormat::Bytes | BodyFormat::Xml => Err(media::unsupported()),
     }

@@ -15,7 +15,7 @@ pub(crate) mod select;
 use std::collections::BTreeSet;
 
 pub(crate) use filter::has_operator;
-pub(crate) use params::{Pair, Parsed, names, not_embedded, pairs, parse};
+pub(crate) use params::{Pair, Parsed, names, not_embedded, pairs, parse, split};
 
 use crate::json_case::JsonCase;
 

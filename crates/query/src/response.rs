@@ -19,7 +19,6 @@ pub fn is_answer_too_large(sqlstate: &str, message: &str) -> bool {
 
 /// Whether a database error is the one that a `must_affect_one` statement raises on purpose, and how many rows it would
 /// have written. The error is SQLSTATE 22P02 and aborts the transaction, so a pipelined COMMIT rolls back.
-/// Ask only when [`ResponseShape::must_affect_one`] is set.
 pub fn rows_instead_of_one(sqlstate: &str, message: &str) -> Option<u64> {
     if sqlstate != "22P02" {
         return None;
@@ -51,7 +50,7 @@ pub struct ResponseShape {
     pub offset: u64,
     /// The most rows of the page; none by id and for writes.
     pub limit: Option<u64>,
-    /// The statement fails, recognisable by [`rows_instead_of_one`], unless it has as many rows as this allows.
+    /// The statement fails, and [`Self::refusal`] says so, unless it has as many rows as this allows.
     pub(crate) bound: Bound,
     /// It is the answer of a function, which has no rows of a table.
     pub(crate) called: bool,
@@ -192,9 +191,13 @@ impl ResponseShape {
             return None;
         }
         let encode = |text: &str| percent_encoding::utf8_percent_encode(text, RESERVED).to_string();
-        let pairs: Vec<String> =
-            self.key.iter().zip(&values).map(|(key, value)| format!("{key}=eq.{}", encode(value))).collect();
-        Some(format!("{}?{}", self.table, pairs.join("&")))
+        let pairs: Vec<String> = self
+            .key
+            .iter()
+            .zip(&values)
+            .map(|(key, value)| format!("{}=eq.{}", encode(key), encode(value)))
+            .collect();
+        Some(format!("{}?{}", encode(&self.table), pairs.join("&")))
     }
 
     /// The error for a singular request that met another number of rows.

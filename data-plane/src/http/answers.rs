@@ -299,6 +299,17 @@ fn data_refused(error: TenantQueryError) -> Problem {
     with_words(problem, error)
 }
 
+/// Headers that a function may add to its refusal.
+const MAX_RAISED_HEADERS: usize = 32;
+
+/// Whether an app's function may set a header: none that frames the answer, and none that a browser applies to other
+/// tenants of the same origin or domain (cookies and the like).
+fn is_of_the_app(name: &header::HeaderName) -> bool {
+    let known = [header::LOCATION, header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::CACHE_CONTROL];
+    let own = name.as_str().strip_prefix("x-").is_some_and(|name| !matches!(name, "request-id" | "tenant"));
+    own || known.contains(name)
+}
+
 /// What an app's function raised as a whole answer: `RAISE SQLSTATE 'PGRST'` with JSON in message and detail.
 fn raised(error: &TenantQueryError) -> Option<Problem> {
     #[derive(serde::Deserialize)]
@@ -324,10 +335,8 @@ fn raised(error: &TenantQueryError) -> Option<Problem> {
         .with("message", said.message)
         .with("details", said.details)
         .with("hint", said.hint);
-    for (name, value) in detail.headers {
-        // What frames or describes the answer itself is ours.
-        let name =
-            name.parse::<header::HeaderName>().ok().filter(|name| !name.as_str().starts_with("content-"));
+    for (name, value) in detail.headers.into_iter().take(MAX_RAISED_HEADERS) {
+        let name = name.parse::<header::HeaderName>().ok().filter(is_of_the_app);
         if let (Some(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
             problem = problem.with_header(name, value);
         }

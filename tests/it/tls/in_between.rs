@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenantry_domain::server_tls::ServerTls;
-use tenantry_postgres::tenant::{Access, ConnectError};
+use tenantry_postgres::tenant::{Access, ConnectError, Extras};
 use tenantry_tests::{
     server,
     tls::{Authority, Conduct, Eavesdropper, Interceptor, Offer, SSL_REQUEST},
@@ -92,7 +92,7 @@ async fn a_connection_with_tls_is_reset_read_in_parts_and_cancelled_as_one_witho
 
     let long = "SELECT 1::bigint, NULL::bigint, repeat('x', 5000000)";
     for tenant in [&one, &two] {
-        let row = connection.read_one_text(tenant, long, &[]).await.unwrap();
+        let row = connection.read_one_text(tenant, Extras::default(), long, &[]).await.unwrap();
         assert_eq!(row.to_come, 5_000_000);
         let mut length = 0;
         while let Some(part) = connection.body_part().await.unwrap() {

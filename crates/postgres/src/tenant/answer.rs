@@ -28,6 +28,8 @@ const LONG: usize = 256 << 10;
 /// Which statements are answered: the tenant's, and others around it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Expected {
+    /// The first of them begins a transaction.
+    pub(super) begins: bool,
     /// The one that becomes the tenant, and those that set what it wants.
     pub(super) before: u32,
     pub(super) after: u32,
@@ -67,7 +69,7 @@ impl Answer {
 /// Reads the answer to a request; with `in_parts` only the start of a long one, whose body and end are still to be
 /// read. No other error than of the connection: it cannot be used after one.
 pub(super) async fn read(wire: &mut Wire, expected: Expected) -> Result<Answer, LinkError> {
-    let Expected { before, after, in_parts } = expected;
+    let Expected { begins, before, after, in_parts } = expected;
     let statements = before + 1 + after;
     let mut answer = Answer::default();
     let mut completed = 0;
@@ -97,7 +99,7 @@ pub(super) async fn read(wire: &mut Wire, expected: Expected) -> Result<Answer, 
                     return Err(error.into());
                 }
                 if answer.error.is_none() {
-                    answer.at_opening = completed == 0 && statements > 1;
+                    answer.at_opening = completed == u32::from(begins) && statements > 1;
                     answer.error = Some(error);
                 }
             }

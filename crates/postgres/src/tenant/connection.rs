@@ -119,11 +119,12 @@ impl TenantConnection {
     pub async fn read_one_text(
         &mut self,
         tenant: &ObjectName,
+        extras: Extras<'_>,
         statement: &str,
         params: &[Option<String>],
     ) -> Result<QueryRow, TenantQueryError> {
         let statement = Statement { sql: statement, params };
-        self.query(tenant, Access::ReadOnly, Extras::default(), statement, true).await
+        self.query(tenant, Access::ReadOnly, extras, statement, true).await
     }
 
     /// The next part of a body; none at its end, when the connection can be used again.
@@ -192,14 +193,16 @@ impl TenantConnection {
         let plan = self.statements.plan(tenant, statement.sql);
         let written = written
             .and_then(|()| request::close(self.statements.dropped(), out))
+            .and_then(|()| if extras.rollback { request::begin(out) } else { Ok(()) })
             .and_then(|()| request::open(tenant, access, &mut self.openings, out))
             .and_then(|()| extras.timezone.map_or(Ok(()), |name| request::set_timezone(name, out)))
             .and_then(|()| request::run(statement, &plan, out))
             .and_then(|()| if extras.rollback { request::roll_back(out) } else { Ok(()) });
         let expected = Expected {
-            before: 1 + u32::from(extras.timezone.is_some()),
-            after: u32::from(extras.rollback),
-            in_parts,
+            begins: extras.rollback,
+            before: 1 + u32::from(extras.timezone.is_some()) + u32::from(extras.rollback),
+            after: if extras.rollback { 2 } else { 0 },
+            in_parts: in_parts && !extras.rollback,
         };
         let answer = self.exchange(written, Asked { resets, expected }).await?;
         // The opening comes first: if anything was parsed, it was.

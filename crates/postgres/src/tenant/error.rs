@@ -149,14 +149,13 @@ impl QueryErrorKind {
             // from the names and values in the request. A trigger's RAISE is the app's word on the data.
             "42703" | "42702" | "42883" | "42804" | "42846" | "42P10" | "42P18" | "42725" | "428C9"
             | "P0001" | "25006" => Self::Data,
-            "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Self::Connection,
+            // The server's farewells end the connection, and are known by that; a function may raise them too.
             _ => match code.get(..2) {
                 // 21: a row that an upsert would write twice. 54: a value too long for an index or a text search.
                 // 0A: writing in a function that is said only to read. 0L, 0P, 28, 38, P0: what an app's functions raise.
-                Some("0A" | "0L" | "0P" | "21" | "22" | "23" | "28" | "38" | "44" | "54" | "P0") => {
+                Some("08" | "0A" | "0L" | "0P" | "21" | "22" | "23" | "28" | "38" | "44" | "54" | "P0") => {
                     Self::Data
                 }
-                Some("08") => Self::Connection,
                 // What an app's functions raise.
                 Some(class)
                     if class.starts_with(|c: char| matches!(c, '6'..='9' | 'I'..='Z')) && class != "XX" =>
@@ -250,7 +249,6 @@ mod tests {
             ("3F000", Kind::Gone),
             ("57014", Kind::Timeout),
             ("40P01", Kind::Busy),
-            ("57P01", Kind::Connection),
             ("42704", Kind::Gone),
             ("42601", Kind::Internal),
             ("XX000", Kind::Internal),

@@ -152,9 +152,20 @@ fn put(text: &str, out: &mut BytesMut) -> IsNull {
     IsNull::No
 }
 
-/// Undoes what the transaction did so far.
+/// Begins a transaction that is to be undone.
+pub(super) fn begin(out: &mut BytesMut) -> io::Result<()> {
+    command("BEGIN", out)
+}
+
+/// Checks what is only checked at the end, and undoes the transaction.
 pub(super) fn roll_back(out: &mut BytesMut) -> io::Result<()> {
-    frontend::parse("", "ROLLBACK", [], out)?;
+    command("SET CONSTRAINTS ALL IMMEDIATE", out)?;
+    command("ROLLBACK", out)
+}
+
+/// A statement without parameters and rows.
+fn command(sql: &str, out: &mut BytesMut) -> io::Result<()> {
+    frontend::parse("", sql, [], out)?;
     bind::<()>("", [], |(), _| IsNull::Yes, out)?;
     frontend::execute("", 0, out)
 }

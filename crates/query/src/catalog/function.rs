@@ -43,7 +43,7 @@ impl Argument {
 
     /// Whether a call may leave it out.
     pub fn optional(&self) -> bool {
-        self.optional || self.variadic
+        self.optional
     }
 }
 

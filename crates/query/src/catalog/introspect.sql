@@ -16,6 +16,8 @@ WITH target AS (
     WHERE p.prokind = 'f' AND NOT pg_catalog.starts_with(CAST(p.proname AS text), 'tenantry_')
       AND (t.typtype <> 'p' OR t.typname IN ('void', 'record'))
       AND pg_catalog.has_function_privilege(p.oid, 'EXECUTE')
+      AND NOT EXISTS (SELECT FROM pg_catalog.unnest(CAST(p.proargtypes AS oid[])) AS a(type)
+          JOIN pg_catalog.pg_type y ON y.oid = a.type AND y.typtype = 'p')
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.deptype = 'e' AND d.objid = p.oid
           AND d.classid = CAST('pg_catalog.pg_proc' AS regclass))
 ), named_type AS NOT MATERIALIZED (

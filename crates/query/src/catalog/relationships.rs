@@ -1,5 +1,7 @@
 //! Which tables can be embedded in which, worked out from foreign keys.
 
+use std::collections::HashMap;
+
 use super::{Column, Name, Table};
 
 /// Cardinality of a [`Relationship`] seen from the table that has it.
@@ -95,9 +97,14 @@ pub(super) fn connect(tables: &mut [Table], keys: &[ForeignKey]) {
             to_itself: key.from == key.to,
         });
     }
+    let mut by_table: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (at, key) in keys.iter().enumerate() {
+        by_table.entry(key.from).or_default().push(at);
+    }
     for (at, near) in keys.iter().enumerate() {
-        for (other, far) in keys.iter().enumerate() {
-            if at == other || near.from != far.from || near.from == near.to || far.from == far.to {
+        for &other in &by_table[&near.from] {
+            let far = &keys[other];
+            if at == other || near.from == near.to || far.from == far.to {
                 continue;
             }
             let junction = &tables[near.from];

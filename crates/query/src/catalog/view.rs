@@ -3,28 +3,49 @@
 /// A column of a relation: the relation's oid and the column's number.
 pub(super) type Origin = (u32, i16);
 
-/// The origins of a view's columns, by their order, where they have one. `query` is `pg_rewrite.ev_action` as text.
+/// What a view shows.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// The origins of its columns, by their order, where they have one.
+    pub(super) origins: Vec<Option<Origin>>,
+    /// Its rows are those of one relation, each once at most: it has that one's keys.
+    pub(super) of_one: bool,
+}
+
+/// Reads a view's query, `pg_rewrite.ev_action` as text.
 ///
 /// Nothing of a view that unites several queries: its rows are not one relation's.
-pub(super) fn origins(query: &str) -> Vec<Option<Origin>> {
-    let Some(fields) = fields_of(query) else { return Vec::new() };
-    if fields.iter().any(|(name, value)| *name == "setOperations" && *value != "<>") {
-        return Vec::new();
+pub(super) fn shown(query: &str) -> Shown {
+    let Some(fields) = fields_of(query) else { return Shown::default() };
+    if field(&fields, "setOperations").is_some_and(|operations| operations != "<>") {
+        return Shown::default();
     }
-    let Some((_, list)) = fields.iter().find(|(name, _)| *name == "targetList") else { return Vec::new() };
-    let mut origins = Vec::new();
-    let mut rest = *list;
-    while let Some(start) = rest.find('{') {
-        let entry = &rest[start..];
-        let end = end_of(entry);
-        if let Some(fields) = fields_of(&entry[..end])
-            && field(&fields, "resjunk") == Some("false")
-        {
-            origins.push(column(&fields));
-        }
-        rest = &entry[end..];
-    }
-    origins
+    let Some(targets) = field(&fields, "targetList") else { return Shown::default() };
+    let targets = nodes(targets).filter(|target| field(target, "resjunk") == Some("false"));
+    let origins = targets.map(|target| column(&target)).collect();
+    // Older versions list the view itself twice, for rules: `old` and `new`.
+    let is_of_rules = |range: &[(&str, &str)]| {
+        field(range, "alias")
+            .and_then(|alias| field(&fields_of(alias)?, "aliasname"))
+            .is_some_and(|name| matches!(name, "old" | "new"))
+    };
+    let mut ranges = nodes(field(&fields, "rtable").unwrap_or_default()).filter(|range| !is_of_rules(range));
+    let first = ranges.next();
+    let of_one = first.is_some_and(|range| field(&range, "rtekind") == Some("0"))
+        && ranges.next().is_none()
+        && field(&fields, "hasTargetSRFs") == Some("false");
+    Shown { origins, of_one }
+}
+
+/// The nodes of a list, each as its fields.
+fn nodes(list: &str) -> impl Iterator<Item = Vec<(&str, &str)>> {
+    let mut rest = list;
+    std::iter::from_fn(move || {
+        let node = &rest[rest.find('{')?..];
+        let end = end_of(node);
+        rest = &node[end..];
+        fields_of(&node[..end])
+    })
 }
 
 /// A target's origin, where it is a column.
@@ -105,7 +126,7 @@ fn end_of(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::origins;
+    use super::shown;
 
     #[test]
     fn the_targets_of_the_outermost_query_say_where_columns_come_from() {
@@ -118,14 +139,14 @@ mod tests {
              :resno 2 :resname n :resorigtbl 0 :resorigcol 0 :resjunk false}} {{TARGETENTRY :resno 3 :resname <> \
              :resorigtbl 16385 :resorigcol 2 :resjunk true}}) :setOperations <> :stmt_len 0}})"
         );
-        assert_eq!(origins(&query), [Some((16385, 1)), None]);
+        assert_eq!(shown(&query).origins, [Some((16385, 1)), None]);
     }
 
     #[test]
     fn what_is_no_query_has_none() {
         for text in ["", "(", "{", "{QUERY", "{QUERY :targetList", "<>", "({QUERY :targetList ({TARGETENTRY"]
         {
-            assert!(origins(text).is_empty(), "{text}");
+            assert!(shown(text).origins.is_empty(), "{text}");
         }
     }
 }

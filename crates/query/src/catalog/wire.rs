@@ -55,7 +55,7 @@ struct WireTable {
     query: Option<String>,
     /// What the view's columns are, read from its query.
     #[serde(skip)]
-    origins: Vec<Option<view::Origin>>,
+    shown: view::Shown,
 }
 
 #[derive(Debug, Deserialize)]
@@ -143,7 +143,7 @@ impl Introspection {
         for table in &mut read.tables {
             // Long, and not needed any more.
             if let Some(query) = table.query.take() {
-                table.origins = view::origins(&query);
+                table.shown = view::shown(&query);
             }
         }
         Ok(read)
@@ -182,7 +182,8 @@ impl Introspection {
             }
         }
         let shown: Vec<Shown> = wire.iter().map(|table| shown(&wire, table)).collect();
-        show_keys(&mut tables, &mut keys, &shown);
+        let of_one: Vec<bool> = wire.iter().map(|table| table.shown.of_one).collect();
+        show_keys(&mut tables, &mut keys, &shown, &of_one);
         relationships::connect(&mut tables, &keys);
 
         let mut functions = Vec::new();
@@ -212,7 +213,8 @@ type Shown = Vec<Option<(usize, usize)>>;
 
 /// Through other views, to the tables.
 fn shown(wire: &[&WireTable], view: &WireTable) -> Shown {
-    view.origins
+    view.shown
+        .origins
         .iter()
         .map(|origin| {
             let mut origin = (*origin)?;
@@ -220,22 +222,25 @@ fn shown(wire: &[&WireTable], view: &WireTable) -> Shown {
             for _ in 0..wire.len() {
                 let (at, table) = wire.iter().enumerate().find(|(_, table)| table.oid == origin.0)?;
                 let column = table.columns.iter().position(|column| column.number == origin.1)?;
-                if table.origins.is_empty() {
+                if table.shown.origins.is_empty() {
                     return Some((at, column));
                 }
-                origin = (*table.origins.get(column)?)?;
+                origin = (*table.shown.origins.get(column)?)?;
             }
             None
         })
         .collect()
 }
 
+/// Keys of tables and views together; what views show of more is not embedded.
+const MAX_KEYS: usize = 20_000;
+
 /// Gives views the keys of the tables that they show, as far as they show all columns of them.
-fn show_keys(tables: &mut [Table], keys: &mut Vec<ForeignKey>, shown: &[Shown]) {
+fn show_keys(tables: &mut [Table], keys: &mut Vec<ForeignKey>, shown: &[Shown], of_one: &[bool]) {
     let place = |view: usize, table: usize, column: usize| {
         shown[view].iter().position(|shown| *shown == Some((table, column)))
     };
-    for view in 0..tables.len() {
+    for view in (0..tables.len()).filter(|view| of_one[*view]) {
         let mut sources: Vec<usize> = shown[view].iter().flatten().map(|(table, _)| *table).collect();
         sources.sort_unstable();
         sources.dedup();
@@ -267,7 +272,7 @@ fn show_keys(tables: &mut [Table], keys: &mut Vec<ForeignKey>, shown: &[Shown]) 
         let (froms, tos) = (show(from, here), show(to, there));
         for (from_at, here) in &froms {
             for (to_at, there) in &tos {
-                if (*from_at, *to_at) != (from, to) {
+                if (*from_at, *to_at) != (from, to) && keys.len() < MAX_KEYS {
                     keys.push(ForeignKey {
                         constraint: keys[at].constraint.clone(),
                         from: *from_at,
@@ -289,6 +294,10 @@ fn row_of(function: &WireFunction, tables: &HashMap<String, usize>) -> Option<us
 }
 
 fn function_of_row(function: &WireFunction, tables: &HashMap<String, usize>) -> relationships::OfRow {
+    // What may write is no column of a read.
+    if function.volatility == "v" {
+        return relationships::OfRow::Unusable;
+    }
     let name = Name::new(&function.name);
     match function.table.as_ref().and_then(|table| tables.get(table)) {
         Some(&target) => {

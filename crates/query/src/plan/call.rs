@@ -45,13 +45,23 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
         if is_read { by_query(asked, name, &found)? } else { by_body(asked, name, &found)? };
     let mut writer = Writer::new(schema);
     match &given {
-        Given::Texts(texts) => call::called(&mut writer, function, &Arguments::Texts(texts)),
+        Given::Texts(texts) => call::called(&mut writer, asked.context, function, &Arguments::Texts(texts)),
         Given::Body(text) => {
             let argument = function.body_argument().expect("it was chosen for having one");
-            call::called(&mut writer, function, &Arguments::Body { text: text.clone(), argument });
+            call::called(
+                &mut writer,
+                asked.context,
+                function,
+                &Arguments::Body { text: text.clone(), argument },
+            );
         }
         Given::Object { text, members } => {
-            call::called(&mut writer, function, &Arguments::Object { text, members: members.clone() });
+            call::called(
+                &mut writer,
+                asked.context,
+                function,
+                &Arguments::Object { text, members: members.clone() },
+            );
         }
     }
     let table = match &function.returns {
@@ -116,7 +126,7 @@ enum Given<'a> {
 
 type Chosen<'a> = (&'a Function, Given<'a>, Vec<Pair<'a>>);
 
-/// GET: parameters that are no filters are arguments. Answers the others too.
+/// GET: parameters that are no filters are arguments; the others are left.
 fn by_query<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Result<Chosen<'a>, QueryError> {
     let case = asked.options.case;
     let mut given: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -129,27 +139,56 @@ fn by_query<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Res
             || (has_operator(value) && (is_column() || !is_argument()));
         if filter {
             filters.push((Cow::Borrowed(key), Cow::Borrowed(value)));
-        } else if let Some((_, values)) = given.iter_mut().find(|(known, _)| known == key) {
-            values.push(value);
         } else {
-            given.push((key, vec![value]));
+            add_argument(&mut given, key, value)?;
         }
     }
     let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
     let function = choose(asked, name, found, &names)?.ok_or_else(|| unknown(name, &names, found, false))?;
-    Ok((function, Given::Texts(texts(function, case, given)), filters))
+    let texts = texts(function, case, given);
+    refuse_twice(texts.iter().map(|(argument, _)| *argument))?;
+    Ok((function, Given::Texts(texts), filters))
 }
 
 /// The texts of each name, in the order of their first.
-fn grouped<'p>(pairs: &'p [Pair<'_>]) -> Vec<(&'p str, Vec<&'p str>)> {
+fn grouped<'p>(pairs: &'p [Pair<'_>]) -> Result<Vec<(&'p str, Vec<&'p str>)>, QueryError> {
     let mut given: Vec<(&str, Vec<&str>)> = Vec::new();
     for (key, value) in pairs {
-        match given.iter_mut().find(|(known, _)| known == key) {
-            Some((_, values)) => values.push(value),
-            None => given.push((key, vec![value])),
-        }
+        add_argument(&mut given, key, value)?;
     }
-    given
+    Ok(given)
+}
+
+/// PostgreSQL's functions take no more.
+const MAX_ARGUMENTS: usize = 100;
+
+fn add_argument<'p>(
+    given: &mut Vec<(&'p str, Vec<&'p str>)>,
+    key: &'p str,
+    value: &'p str,
+) -> Result<(), QueryError> {
+    if let Some((_, values)) = given.iter_mut().find(|(known, _)| *known == key) {
+        values.push(value);
+    } else if given.len() == MAX_ARGUMENTS {
+        let detail = format!("a function has at most {MAX_ARGUMENTS} arguments; send fewer");
+        return Err(QueryError::bad("too_complex", detail));
+    } else {
+        given.push((key, vec![value]));
+    }
+    Ok(())
+}
+
+/// An argument that is given in two spellings, or listed twice.
+fn refuse_twice<'a>(arguments: impl Iterator<Item = &'a Argument>) -> Result<(), QueryError> {
+    let mut seen: Vec<&Argument> = Vec::new();
+    for argument in arguments {
+        if seen.iter().any(|known| std::ptr::eq(*known, argument)) {
+            let detail = format!("'{}' is given twice; give it once", argument.name());
+            return Err(QueryError::bad("bad_body", detail).field(argument.name()));
+        }
+        seen.push(argument);
+    }
+    Ok(())
 }
 
 fn texts<'a>(
@@ -193,16 +232,18 @@ fn by_body<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Resu
         BodyFormat::Form => {
             let form = std::str::from_utf8(request.body)
                 .map_err(|_| QueryError::bad("bad_body", "the form is not UTF-8"))?;
-            let pairs = request::pairs(form, limits)?;
-            let given = grouped(&pairs);
+            let pairs = request::split(form)?;
+            let given = grouped(&pairs)?;
             let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
             let function =
                 choose(asked, name, found, &names)?.ok_or_else(|| unknown(name, &names, found, true))?;
-            return Ok((function, Given::Texts(texts(function, case, given)), filters));
+            let texts = texts(function, case, given);
+            refuse_twice(texts.iter().map(|(argument, _)| *argument))?;
+            return Ok((function, Given::Texts(texts), filters));
         }
         BodyFormat::Json | BodyFormat::Csv => {}
     }
-    let bytes = json_body(request, limits)?;
+    let bytes = json_body(request, 1, limits)?;
     let empty = bytes.iter().all(u8::is_ascii_whitespace);
     let json = std::str::from_utf8(if empty { b"{}" } else { &bytes })
         .map_err(|_| QueryError::bad("bad_json", "the body is not UTF-8"))?
@@ -213,7 +254,8 @@ fn by_body<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Resu
     if let (Some(keys), Some(object)) = (listed.as_ref().or(keys.as_ref()), object) {
         let names: Vec<&str> = keys.iter().map(String::as_str).collect();
         if let Some(function) = choose(asked, name, found, &names)? {
-            let members = names.iter().filter_map(|name| argument_of(function, case, name)).collect();
+            let members: Vec<_> = names.iter().filter_map(|name| argument_of(function, case, name)).collect();
+            refuse_twice(members.iter().map(|(argument, _)| *argument))?;
             return Ok((function, Given::Object { text: object, members }, filters));
         }
     }
@@ -237,8 +279,12 @@ fn first_object(json: &str, limits: &Limits) -> Result<(Option<String>, Option<V
             let keys = first.map(|set| set.keys.iter().map(|key| key.clone().into_owned()).collect());
             Ok((first.and_then(|set| set.rows.first()).map(|row| (*row).to_owned()), keys))
         }
-        Err(error) if error.code == "bad_body" => Ok((None, None)),
-        Err(error) => Err(error),
+        Err(error) if error.code == "bad_json" || error.code == "nul_byte" => Err(error),
+        // Too much or too different for rows: perhaps one value.
+        Err(_) => {
+            Body::check(json.as_bytes())?;
+            Ok((None, None))
+        }
     }
 }
 
@@ -332,7 +378,7 @@ fn signature(function: &Function) -> String {
 
 fn unknown(name: &str, given: &[&str], found: &[&Function], by_body: bool) -> QueryError {
     let name = excerpt(name);
-    let given: Vec<&str> = given.iter().map(|name| excerpt(name)).collect();
+    let given: Vec<&str> = given.iter().take(20).map(|name| excerpt(name)).collect();
     let (call, with) = if given.is_empty() {
         (format!("public.{name}"), "without parameters".to_owned())
     } else {

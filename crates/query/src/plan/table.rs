@@ -47,7 +47,7 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
         asked,
         format: &format,
         parsed: &parsed,
-        body: json_body(request, limits)?,
+        body: json_body(request, limits.max_body_rows + 1, limits)?,
         writer: Writer::new(schema),
         hexadecimal: false,
     };

@@ -25,14 +25,17 @@ pub(crate) enum Arguments<'a> {
 const VALUE: &str = "\"pgrst_scalar\"";
 
 /// `WITH called AS (...)`. Once, however often its rows are needed.
-pub(crate) fn called(w: &mut Writer, function: &Function, arguments: &Arguments<'_>) {
+pub(crate) fn called(w: &mut Writer, context: Context<'_>, function: &Function, arguments: &Arguments<'_>) {
     // One that only reads may be planned together with what is asked of its rows.
     let volatile = function.volatility == Volatility::Volatile;
     w.raw(if volatile { "WITH called AS MATERIALIZED (SELECT " } else { "WITH called AS (SELECT " });
     match function.returns {
         Returns::Nothing => w.raw("1"),
         Returns::Value(_) => w.raw("f.").raw(VALUE),
-        Returns::Table(_) => w.raw("f.*, f AS ").raw(KEPT_ROW),
+        Returns::Table(at) => {
+            let table = context.catalog.table_at(at);
+            w.raw("f.*, CAST(ROW(f.*) AS ").table(table).raw(") AS ").raw(KEPT_ROW)
+        }
         Returns::Columns(_) => w.raw("f.*"),
     };
     w.raw(" FROM ");
@@ -122,8 +125,8 @@ pub(crate) fn values(w: &mut Writer, context: Context<'_>, function: &Function, 
                 w.raw(VALUE).raw(r") AS text), 2), -1), E'\\\\', E'\\'), E'\n'), '')")
             }
             _ if bytes => {
-                w.raw("CAST(pg_catalog.string_agg(CAST(p.").raw(VALUE);
-                w.raw(" AS bytea), CAST('' AS bytea)) AS text)")
+                w.raw(r"E'\\x' || pg_catalog.encode(pg_catalog.string_agg(CAST(p.").raw(VALUE);
+                w.raw(" AS bytea), CAST('' AS bytea)), 'hex')")
             }
             _ => w.raw("coalesce(pg_catalog.string_agg(CAST(p.").raw(VALUE).raw(" AS text), ''), '')"),
         };

@@ -297,7 +297,22 @@ pub(super) fn order_by(
     let column = table.column(case, name).ok_or_else(|| QueryError::unknown_column(table.name(), name))?;
     w.raw("(SELECT ");
     value(w, embedded.scope.alias, column, &term.field.path, true);
-    w.replay(&embedded.scope.from_where).raw(")");
+    w.replay(&embedded.scope.from_where).raw(if embedded.is_cut() { " LIMIT 1)" } else { ")" });
+    Ok(())
+}
+
+/// `ORDER BY` what the request says, and the primary key.
+pub(super) fn order_to_the_key(
+    w: &mut Writer,
+    case: JsonCase,
+    scope: &Scope<'_, '_>,
+) -> Result<(), QueryError> {
+    order(w, case, scope, &scope.level.order)?;
+    let mut word = if scope.level.order.is_empty() { " ORDER BY " } else { ", " };
+    for column in scope.table.primary_key() {
+        w.raw(word).column(scope.alias, &column.name);
+        word = ", ";
+    }
     Ok(())
 }
 

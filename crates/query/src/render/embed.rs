@@ -22,6 +22,14 @@ pub(crate) struct Embedded<'c, 'q> {
     pub(crate) scope: Scope<'c, 'q>,
 }
 
+impl Embedded<'_, '_> {
+    /// An embedding to one row whose rows nobody promises to be one: a function's, or those of a view that joins.
+    pub(super) fn is_cut(&self) -> bool {
+        let is_view = matches!(self.scope.table.kind(), TableKind::View | TableKind::MaterializedView);
+        self.relationship.to_one() && (self.relationship.computed || is_view)
+    }
+}
+
 pub(super) fn prepare<'c, 'q>(
     w: &mut Writer,
     context: Context<'c>,

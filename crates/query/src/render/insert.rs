@@ -291,7 +291,7 @@ pub(super) fn listed<'c>(
 }
 
 /// How the body spells the keys of the columns that it has, by the columns' names.
-fn spellings<'c>(
+pub(super) fn spellings<'c>(
     context: Context<'_>,
     table: &'c Table,
     keys: &[Cow<'_, str>],

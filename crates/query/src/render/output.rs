@@ -102,6 +102,9 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
                 self.row(w, false);
                 w.raw("), '[]')");
             }
+            Shape::Single if self.multiplies => {
+                w.raw("pg_catalog.string_agg(").page_alias(self.alias).raw(".r, '')");
+            }
             Shape::Single => {
                 w.raw("pg_catalog.string_agg(CAST(");
                 self.row(w, true);
@@ -130,8 +133,11 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
                 w.raw(KEPT_ROW).raw(") AS text)");
             }
             Format::Bytes if self.is_of_bytes() => {
-                w.raw("CAST(pg_catalog.string_agg(").page_alias(self.alias).raw(".").nth(0);
-                w.raw(", CAST('' AS bytea)) AS text)");
+                w.raw(r"E'\\x' || pg_catalog.encode(pg_catalog.string_agg(")
+                    .page_alias(self.alias)
+                    .raw(".")
+                    .nth(0);
+                w.raw(", CAST('' AS bytea)), 'hex')");
             }
             _ => {
                 w.raw("coalesce(pg_catalog.string_agg(CAST(").page_alias(self.alias).raw(".").nth(0);
@@ -185,19 +191,26 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         shape: Shape,
         rows: impl FnOnce(&mut Writer) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
-        let is_json = !matches!(self.form, Form::Columns | Form::WholeRows);
-        if !self.multiplies || shape != Shape::Array || !is_json {
+        if !self.multiplies || shape == Shape::ToOne || self.form == Form::WholeRows {
             rows(w)?;
             w.raw(") AS ").page_alias(self.alias);
             return Ok(());
         }
         // Row by row, so that the server does not hold more than it may answer.
-        w.raw("SELECT ").page_alias(self.alias).raw(".r, pg_catalog.sum(pg_catalog.octet_length(");
-        w.page_alias(self.alias).raw(".r)) OVER (ROWS UNBOUNDED PRECEDING) AS s FROM (SELECT CAST(");
-        self.row(w, true);
-        w.raw(" AS text) AS r FROM (");
-        rows(w)?;
-        w.raw(") AS ").page_alias(self.alias).raw(") AS ").page_alias(self.alias);
+        w.raw("SELECT ").page_alias(self.alias).raw(".*, pg_catalog.sum(pg_catalog.octet_length(");
+        if self.form == Form::Columns {
+            w.raw("CAST(")
+                .page_alias(self.alias)
+                .raw(" AS text))) OVER (ROWS UNBOUNDED PRECEDING) AS s FROM (");
+            rows(w)?;
+        } else {
+            w.page_alias(self.alias).raw(".r)) OVER (ROWS UNBOUNDED PRECEDING) AS s FROM (SELECT CAST(");
+            self.row(w, true);
+            w.raw(" AS text) AS r FROM (");
+            rows(w)?;
+            w.raw(") AS ").page_alias(self.alias);
+        }
+        w.raw(") AS ").page_alias(self.alias);
         w.raw(") AS ").page_alias(self.alias).raw(" WHERE CASE WHEN ").page_alias(self.alias);
         w.raw(".s > ").bind_cast(context.limits.max_answer_bytes.to_string(), "bigint");
         w.raw(" THEN CAST('").raw(TOO_LARGE_MARK).raw("' || ").page_alias(self.alias);

@@ -131,7 +131,10 @@ pub(crate) fn read<'c>(
         return Ok(Made { bytes: false });
     }
     let shape = if read.single { Shape::Single } else { Shape::Array };
-    if read.format.is_json() {
+    if matches!(read.source, Source::Called) {
+        // It may have written: too long an answer must undo that.
+        page.text_within(w, context, shape, read.format);
+    } else if read.format.is_json() {
         w.raw("CAST(");
         page.json(w, shape);
         w.raw(" AS text)");

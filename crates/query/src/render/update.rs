@@ -8,7 +8,7 @@ use super::{
     written::{self, Answer},
 };
 use crate::{
-    catalog::{Column, Table},
+    catalog::Table,
     error::QueryError,
     request::{body::Body, select::Level},
 };
@@ -60,15 +60,10 @@ pub(crate) fn update(
     };
     let alias = w.alias();
     w.raw("WITH written AS (UPDATE ").table(table).raw(" AS ").table_alias(alias);
-    let there = insert::columns_of(context, table, change.keys);
-    let is_there = |column: &Column| match &there {
-        Ok(there) => there.iter().any(|(known, _)| known.name == column.name),
-        // Keys that are no columns are ignored where columns are listed.
-        Err(_) => change.keys.iter().any(|key| *key == column.name()),
-    };
+    let there = insert::spellings(context, table, change.keys);
     for (at, (column, key)) in columns.iter().enumerate() {
         w.raw(if at == 0 { " SET " } else { ", " }).name(&column.name);
-        if change.missing_default && !is_there(column) {
+        if change.missing_default && !there.contains_key(column.name()) {
             w.raw(" = DEFAULT");
         } else {
             w.raw(" = ");

@@ -84,10 +84,7 @@ fn embedded(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -
 fn window(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) {
     let scope = &embedded.scope;
     if embedded.relationship.to_one() {
-        // A function that promises one row may answer more.
-        if embedded.relationship.computed {
-            w.raw(" LIMIT 1");
-        }
+        w.raw(if embedded.is_cut() { " LIMIT 1" } else { "" });
     } else {
         let limit =
             scope.level.limit.map_or(context.limits.max_rows, |limit| limit.min(context.limits.max_rows));
@@ -130,14 +127,15 @@ impl<'s, 'c, 'q> Value<'s, 'c, 'q> {
                 w.raw("(SELECT ");
                 inner.write(w, context)?;
                 w.replay(&outer.scope.from_where);
-                w.raw(if outer.relationship.computed { " LIMIT 1)" } else { ")" });
+                w.raw(if outer.is_cut() { " LIMIT 1)" } else { ")" });
             }
             Self::Spread(outer, inner) => {
                 w.raw("(SELECT coalesce(pg_catalog.json_agg(").page_alias(outer.scope.alias);
                 w.raw(".v), '[]') FROM (SELECT ");
                 inner.write(w, context)?;
                 w.raw(" AS v").replay(&outer.scope.from_where);
-                condition::order(w, context.case, &outer.scope, &outer.scope.level.order)?;
+                // Each value has a subquery of its own: by the key their rows come in one order.
+                condition::order_to_the_key(w, context.case, &outer.scope)?;
                 window(w, context, outer);
                 w.raw(") AS ").page_alias(outer.scope.alias).raw(")");
             }

@@ -42,8 +42,9 @@ pub(super) fn returning(w: &mut Writer, table: &Table, alias: Alias, answer: Ans
             w.raw(if at > 0 { ", " } else { "" }).column(alias, &column.name);
         }
         let is_computed = table.relationships.iter().any(|relationship| relationship.computed);
-        if is_computed || !table.computed_columns().is_empty() {
-            w.raw(", ").table_alias(alias).raw(" AS ").raw(KEPT_ROW);
+        let whole = matches!(answer.format, Format::Own(_));
+        if whole || is_computed || !table.computed_columns().is_empty() {
+            w.raw(", ").whole_row(alias, table).raw(" AS ").raw(KEPT_ROW);
         }
     }
     if answer.count_inserted {
@@ -63,8 +64,10 @@ pub(super) fn answer(
     let scope = Scope::root(w, context, table, level, &Source::Written)?;
     let page = Page::new(context, &scope, answer.format)?;
     w.raw("SELECT ");
-    // Inner embeddings filter what is returned, not what was written.
-    let written = if answer.body == Body::Rows && scope.embeds.iter().any(|embedded| embedded.embed.inner) {
+    // Inner embeddings filter what is returned, and aggregates sum it up: neither changes what was written.
+    let written = if answer.body == Body::Rows
+        && (page.grouped || scope.embeds.iter().any(|embedded| embedded.embed.inner))
+    {
         "(SELECT pg_catalog.count(*) FROM written)"
     } else {
         "pg_catalog.count(*)"

@@ -15,7 +15,7 @@ pub(crate) enum Format {
     Text,
     /// The bytes of one column's values.
     Bytes,
-    /// What a function answers that returns a domain called like this media type.
+    /// What a function or an aggregate of the app's makes, which returns a domain called like this media type.
     Own(String),
 }
 

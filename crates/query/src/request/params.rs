@@ -32,8 +32,12 @@ pub(crate) fn pairs<'a>(query: &'a str, limits: &Limits) -> Result<Vec<Pair<'a>>
         let detail = format!("the query string is longer than {} bytes; send less", limits.max_query_bytes);
         return Err(QueryError::new(414, "query_too_long", detail));
     }
-    query
-        .split('&')
+    split(query)
+}
+
+/// Keys and values of a query string or a form, decoded.
+pub(crate) fn split(text: &str) -> Result<Vec<Pair<'_>>, QueryError> {
+    text.split('&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));

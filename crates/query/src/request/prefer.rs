@@ -1,6 +1,6 @@
 //! `Prefer`: what the client would like, and what of it was applied.
 
-use crate::error::QueryError;
+use crate::error::{QueryError, excerpt};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Return {
@@ -74,7 +74,7 @@ impl Preferences {
     /// Some preferences are not known, with `handling=strict`.
     fn refused(unknown: &[&str]) -> QueryError {
         QueryError::bad("bad_preference", "Invalid preferences given with handling=strict")
-            .with_details(format!("Invalid preferences: {}", unknown.join(", ")))
+            .with_details(format!("Invalid preferences: {}", excerpt(&unknown.join(", "))))
             .field("prefer")
     }
 
