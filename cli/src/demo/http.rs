@@ -48,7 +48,8 @@ impl Answer {
 
     /// The stable code of a problem document.
     pub(super) fn code(&self) -> &str {
-        self.body["code"].as_str().unwrap_or_default()
+        let kind = self.body["type"].as_str().unwrap_or_default();
+        kind.rsplit(':').next().unwrap_or_default()
     }
 }
 

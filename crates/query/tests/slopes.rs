@@ -14,6 +14,9 @@ struct Input {
     prefer: String,
     accept: String,
     body: String,
+    content_type: Option<&'static str>,
+    /// It is for a function.
+    function: Option<&'static str>,
 }
 
 fn repeated(count: usize, between: &str, one: impl Fn(usize) -> String) -> String {
@@ -26,6 +29,18 @@ fn body(body: String) -> Input {
 
 fn query(query: String) -> Input {
     Input { query, ..Input::default() }
+}
+
+fn csv(body: String) -> Input {
+    Input { body, content_type: Some("text/csv"), ..Input::default() }
+}
+
+fn form(body: String) -> Input {
+    Input { body, content_type: Some("application/x-www-form-urlencoded"), ..Input::default() }
+}
+
+fn call(input: Input) -> Input {
+    Input { function: Some("find"), ..input }
 }
 
 type Grow = fn(usize) -> Input;
@@ -74,6 +89,17 @@ const INPUTS: &[(&str, Grow)] = &[
     ("escapes", |n| query(format!("full_name=eq.{}", "%61".repeat(n)))),
     ("steps of a path", |n| query(format!("select=meta{}", "->a".repeat(n)))),
     ("preferences", |n| Input { prefer: repeated(n, ",", |i| format!("p{i}")), ..Input::default() }),
+    ("rows of CSV", |n| csv(format!("full_name\n{}", repeated(n, "\n", |i| i.to_string())))),
+    ("names of CSV", |n| csv(repeated(n, ",", |i| format!("c{i}")))),
+    ("a long name of CSV, in many rows", |n| {
+        csv(format!("{}\n{}", "a".repeat(n), repeated(n, "\n", |_| "1".into())))
+    }),
+    ("fields of a form", |n| form(repeated(n, "&", |i| format!("f{i}=1")))),
+    ("arguments of a call", |n| call(query(repeated(n, "&", |i| format!("a{i}=1"))))),
+    ("arguments in a form", |n| call(form(repeated(n, "&", |i| format!("a{i}=1"))))),
+    ("arguments in a body", |n| call(body(format!("{{{}}}", repeated(n, ",", |i| format!("\"a{i}\":1")))))),
+    ("values of one argument", |n| call(form(repeated(n, "&", |i| format!("labels={i}"))))),
+    ("rows of CSV for a call", |n| call(csv(format!("term\n{}", repeated(n, "\n", |i| i.to_string()))))),
     ("media types", |n| Input { accept: repeated(n, ",", |i| format!("a/{i};q=0.1")), ..Input::default() }),
 ];
 
@@ -82,13 +108,16 @@ fn cost(catalog: &Catalog, input: &Input) -> Duration {
     let prefer = [&*input.prefer];
     let request = HttpRequest {
         method: if input.body.is_empty() { Method::Get } else { Method::Post },
-        target: Target::Table { name: "contacts", id: None },
+        target: match input.function {
+            Some(function) => Target::Function(function),
+            None => Target::Table { name: "contacts", id: None },
+        },
         profile: None,
         query: Some(&input.query),
         prefer: &prefer,
         range: None,
         accept: Some(&input.accept),
-        content_type: None,
+        content_type: input.content_type,
         body: input.body.as_bytes(),
     };
     let tries = (0..5).map(|_| {

@@ -1,6 +1,6 @@
 //! `count()`, `sum()`, `avg()`, `min()` and `max()`, grouped by what else is selected.
 
-use super::{Case, get, head};
+use super::{Case, delete, get, head};
 
 pub(super) const CASES: &[Case] = &[
     get("/books?select=count()").is(200, r#"[{"count":6}]"#),
@@ -75,4 +75,7 @@ pub(super) const CASES: &[Case] = &[
     get("/books?select=title.sum()").fails(404, "42883"),
     get("/books?select=nowhere.sum()").fails(400, "42703"),
     get("/books?select=author_id,count()&order=pages").fails(400, "42803"),
+    // What is summed up does not hide how much was written.
+    delete("/notes?a=not.is.null&select=count()").prefer("return=representation, handling=strict, max-affected=1").fails(400, "PGRST124"),
+    get("/notes?select=count()").is(200, r#"[{"count":2}]"#),
 ];

@@ -1,6 +1,6 @@
 //! `Accept` and `Content-Type`.
 
-use super::{Case, get, head, patch, post};
+use super::{Case, delete, get, head, patch, post};
 
 const JSON: &str = "application/json; charset=utf-8";
 const CSV: &str = "text/csv; charset=utf-8";
@@ -63,4 +63,7 @@ pub(super) const CASES: &[Case] = &[
     post("/publishers", r#"{"id":62,"name":"x"}"#).sent_as("application/json; charset=utf-8").empty(201),
     post("/publishers", r#"{"id":63,"name":"x"}"#).sent_as("application/json; $$ odd=parameters $$").empty(201),
     post("/publishers", r#"{"id":64,"name":"x"}"#).sent_as("Application/JSON").empty(201),
+    // What a write returned, too.
+    post("/books?select=*", r#"{"id":70,"title":"Seventy"}"#).accept("text/tab-separated-values").returning().text(201, "70\tSeventy\n"),
+    delete("/books?id=eq.70").accept("text/tab-separated-values").returning().text(200, "70\tSeventy\n"),
 ];

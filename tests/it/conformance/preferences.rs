@@ -71,4 +71,8 @@ pub(super) const CASES: &[Case] = &[
     post("/rpc/write_entry", r#"{"entry":"x"}"#).prefer("handling=strict, max-affected=1").fails(400, "PGRST128")
         .message("\"Function must return SETOF or TABLE when max-affected preference is used with handling=strict\""),
     get("/journal?select=entry&order=id").is(200, r#"[{"entry":"a"},{"entry":"b"}]"#),
+    // What is checked at the end is checked before it is undone.
+    post("/promises", r#"{"id":1,"book_id":99}"#).prefer("tx=rollback").fails(409, "23503"),
+    post("/promises", r#"{"id":1,"book_id":1}"#).prefer("tx=rollback").empty(201),
+    get("/promises").is(200, "[]"),
 ];

@@ -94,4 +94,8 @@ pub(super) const CASES: &[Case] = &[
     delete("/rpc/add").fails(405, "PGRST101").message("\"Cannot use the DELETE method on RPC\""),
     patch("/rpc/add", "{}").fails(405, "PGRST101").message("\"Cannot use the PATCH method on RPC\""),
     put("/rpc/add", "{}").fails(405, "PGRST101").message("\"Cannot use the PUT method on RPC\""),
+    // Given twice.
+    post("/rpc/add?columns=a,a,b", r#"{"a":1,"b":2}"#).status(400),
+    // One value, however different its parts are.
+    post("/rpc/echo_json", r#"[{"a":1},{"b":1},{"c":1},{"d":1},{"e":1},{"f":1},{"g":1},{"h":1},{"i":1},{"j":1},{"k":1},{"l":1},{"m":1},{"n":1},{"o":1},{"p":1},{"q":1}]"#).status(200),
 ];

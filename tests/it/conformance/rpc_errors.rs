@@ -41,4 +41,10 @@ pub(super) const CASES: &[Case] = &[
     get("/rpc/divide?a=4&b=2").is(200, "2"),
     get("/rpc/add?a=2147483647&b=1").fails(400, "22003").message("\"integer out of range\""),
     post("/rpc/add", r#"{"a":2147483647,"b":1}"#).fails(400, "22003"),
+    // An answer of one's own; what frames it, and cookies, are not the app's.
+    post("/rpc/whole_answer", "{}").fails(418, "123").message("\"Not so\"").details("\"As said\"").hint("\"Otherwise\"").has("x-reason", "tea")
+        .lacks("set-cookie").lacks("transfer-encoding"),
+    // It does not end the connection.
+    get("/rpc/raise_state?state=08006").fails(400, "08006"),
+    get("/rpc/raise_state?state=57P01").fails(500, "57P01"),
 ];

@@ -277,3 +277,11 @@ BEGIN
     RETURN coalesce(NEW, OLD);
 END $$;
 CREATE TRIGGER untouchable BEFORE UPDATE OR DELETE ON codes FOR EACH ROW EXECUTE FUNCTION refuse_untouchable();
+
+-- Checked at the end of a transaction.
+CREATE TABLE promises (id int PRIMARY KEY, book_id int REFERENCES books DEFERRABLE INITIALLY DEFERRED);
+CREATE FUNCTION whole_answer() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE SQLSTATE 'PGRST' USING MESSAGE = '{"code": "123", "message": "Not so", "details": "As said", "hint": "Otherwise"}',
+        DETAIL = '{"status": 418, "headers": {"X-Reason": "tea", "Transfer-Encoding": "chunked", "Set-Cookie": "a=b"}}';
+END $$;

@@ -46,6 +46,8 @@ pub(super) struct Answer {
     pub(super) error: Option<Box<ServerError>>,
     /// It was not the tenant's statement that failed, but the one that becomes the tenant.
     at_opening: bool,
+    /// A transaction that was begun has failed, and is still to be ended.
+    pub(super) is_open: bool,
     /// The first row of the tenant's statement.
     pub(super) row: Option<io::Result<QueryRow>>,
 }
@@ -104,8 +106,9 @@ pub(super) async fn read(wire: &mut Wire, expected: Expected) -> Result<Answer, 
                 }
             }
             Message::ReadyForQuery(ready) => {
+                answer.is_open = begins && ready.status() == b'E';
                 // A transaction that is still open is still the tenant's.
-                if ready.status() != b'I' {
+                if ready.status() != b'I' && !answer.is_open {
                     return Err(LinkError::protocol("it left a transaction open"));
                 }
                 if completed != statements && answer.error.is_none() {

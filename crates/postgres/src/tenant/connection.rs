@@ -226,7 +226,14 @@ impl TenantConnection {
             {
                 return Ok(Err(error));
             }
-            answer::read(wire, asked.expected).await.map(Ok)
+            let answer = answer::read(wire, asked.expected).await?;
+            if answer.is_open {
+                // What came after the error was skipped, the end of the transaction too.
+                request::roll_back_failed(&mut wire.outgoing)?;
+                wire.send().await?;
+                answer::read(wire, Expected::default()).await?;
+            }
+            Ok::<_, LinkError>(Ok(answer))
         };
         let Ok(answer) = tokio::time::timeout(self.patience, answer).await else {
             // Closed, and cancelled, when it is dropped.

@@ -163,6 +163,13 @@ pub(super) fn roll_back(out: &mut BytesMut) -> io::Result<()> {
     command("ROLLBACK", out)
 }
 
+/// Ends a transaction that has failed, in a request of its own.
+pub(super) fn roll_back_failed(out: &mut BytesMut) -> io::Result<()> {
+    command("ROLLBACK", out)?;
+    frontend::sync(out);
+    Ok(())
+}
+
 /// A statement without parameters and rows.
 fn command(sql: &str, out: &mut BytesMut) -> io::Result<()> {
     frontend::parse("", sql, [], out)?;
