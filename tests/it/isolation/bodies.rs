@@ -58,8 +58,8 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     }),
     ("no object", Refused("bad_body"), |p| contact(p, r#""VICTIM.contacts""#)),
     ("two objects", Refused("bad_json"), |p| contact(p, r#"{"email":"x"}{"email":"y"}"#)),
-    ("rows as CSV", NO_TYPE, |p| typed(p, "text/csv", "email\nx\n")),
-    ("a form with the tenant", NO_TYPE, |p| {
+    ("rows as CSV", Served, |p| typed(p, "text/csv", "email\nx\n")),
+    ("a form with the tenant", Refused("unknown_column"), |p| {
         typed(p, "application/x-www-form-urlencoded", "email=x&tenant_id=ID")
     }),
     ("SQL", NO_TYPE, |p| typed(p, "application/sql", "SELECT * FROM VICTIM.contacts")),

@@ -68,7 +68,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     ("select: a path into a text", Served, |p| with(p, "select", "email->>company")),
     ("select: nothing but commas", BAD_SELECT, |p| with(p, "select", ",,,")),
     ("select: NUL", Refused("nul_byte"), |p| p.own("/api/contacts?select=email%00")),
-    ("select: an aggregate", BAD_SELECT, |p| with(p, "select", "company.max()")),
+    ("select: an aggregate", Served, |p| with(p, "select", "company.max()")),
     // order
     ("order: a subquery", BAD_ORDER, |p| with(p, "order", "(SELECT company FROM VICTIM.contacts)")),
     ("order: a statement behind", NO_COLUMN, |p| with(p, "order", "email;DELETE FROM contacts")),
@@ -77,7 +77,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     }),
     ("order: a comment", BAD_ORDER, |p| with(p, "order", "email.desc--")),
     ("order: a column of the victim's", BAD_ORDER, |p| with(p, "order", "VICTIM.contacts.company")),
-    ("order: an embedding of the victim's", BAD_ORDER, |p| with(p, "order", "VICTIM(company)")),
+    ("order: an embedding of the victim's", Refused("not_embedded"), |p| with(p, "order", "VICTIM(company)")),
     ("order: a position", NO_COLUMN, |p| with(p, "order", "1")),
     ("order: a system column", NO_COLUMN, |p| with(p, "order", "ctid.desc")),
     ("order: a quote", NO_COLUMN, |p| with(p, "order", "email' DESC")),
