@@ -210,13 +210,7 @@ impl Runner {
         catalog: &Catalog,
         request: &HttpRequest<'_>,
     ) -> Result<Planned, Failure> {
-        let manifest = &route.app.manifest;
-        let options = Options {
-            case: json_case(route),
-            aggregates: manifest.aggregates,
-            unfiltered_writes: manifest.unfiltered_writes,
-            functions: manifest.functions.as_ref(),
-        };
+        let options = options(route);
         let plan = || plan(catalog, &options, placement.schema.as_str(), request, &self.limits);
         let planned = if request.body.len() <= LARGE_BODY {
             plan()
@@ -340,11 +334,17 @@ impl Runner {
     }
 }
 
-/// How JSON names the columns of the tenant's app.
-pub(crate) fn json_case(route: &CachedRoute) -> tenantry_query::JsonCase {
-    match route.app.manifest.json_case {
-        JsonCase::Snake => tenantry_query::JsonCase::Snake,
-        JsonCase::Camel => tenantry_query::JsonCase::Camel,
+/// What the tenant's app decides about its language.
+pub(crate) fn options(route: &CachedRoute) -> Options<'_> {
+    let manifest = &route.app.manifest;
+    Options {
+        case: match manifest.json_case {
+            JsonCase::Snake => tenantry_query::JsonCase::Snake,
+            JsonCase::Camel => tenantry_query::JsonCase::Camel,
+        },
+        aggregates: manifest.aggregates,
+        unfiltered_writes: manifest.unfiltered_writes,
+        functions: manifest.functions.as_ref(),
     }
 }
 

@@ -24,6 +24,4 @@ pub use error::QueryError;
 pub use json_case::JsonCase;
 pub use plan::{Planned, Statement, Transaction, plan};
 pub use request::{HttpRequest, Limits, Method, Options, Target};
-pub use response::{
-    MUST_AFFECT_ONE_MARK, ResponseHead, ResponseShape, is_answer_too_large, rows_instead_of_one,
-};
+pub use response::{ResponseHead, ResponseShape, is_answer_too_large, rows_instead_of_one};

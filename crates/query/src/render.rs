@@ -7,6 +7,7 @@ pub(crate) mod embed;
 mod group;
 pub(crate) mod insert;
 pub(crate) mod output;
+mod plain;
 pub(crate) mod read;
 pub(crate) mod scope;
 pub(crate) mod update;

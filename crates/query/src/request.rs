@@ -15,7 +15,7 @@ pub(crate) mod select;
 use std::collections::BTreeSet;
 
 pub(crate) use filter::has_operator;
-pub(crate) use params::{Pair, Parsed, names, not_embedded, pairs, parse, split};
+pub(crate) use params::{Pair, Parsed, names, not_embedded, pairs, parse};
 
 use crate::json_case::JsonCase;
 
@@ -34,6 +34,20 @@ pub enum Method {
     Put,
     /// Deletes.
     Delete,
+}
+
+impl Method {
+    /// As HTTP writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Patch => "PATCH",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 /// What came over HTTP. Header values as they are, several of one name joined by the caller only for `prefer`.
@@ -107,6 +121,13 @@ pub struct Options<'a> {
     pub unfiltered_writes: bool,
     /// The functions that can be called; none: all.
     pub functions: Option<&'a BTreeSet<String>>,
+}
+
+impl Options<'_> {
+    /// Whether a function of that name can be called.
+    pub fn exposes(&self, function: &str) -> bool {
+        self.functions.is_none_or(|functions| functions.contains(function))
+    }
 }
 
 impl Default for Options<'_> {

@@ -6,8 +6,8 @@ use crate::{
     request::{Method, media::Format},
 };
 
-/// Stands at the start of the value that PostgreSQL quotes when a singular write touched other than one row.
-pub const MUST_AFFECT_ONE_MARK: &str = "tenantry_must_affect_one:";
+/// Stands at the start of the value that PostgreSQL quotes when a statement has a number of rows that its bound forbids.
+pub(crate) const MUST_AFFECT_ONE_MARK: &str = "tenantry_must_affect_one:";
 
 /// Stands at the start of the value that PostgreSQL quotes when an answer grows too large.
 pub(crate) const TOO_LARGE_MARK: &str = "tenantry_answer_too_large:";
@@ -17,8 +17,8 @@ pub fn is_answer_too_large(sqlstate: &str, message: &str) -> bool {
     sqlstate == "22P02" && message.contains(TOO_LARGE_MARK)
 }
 
-/// Whether a database error is the one that a `must_affect_one` statement raises on purpose, and how many rows it would
-/// have written. The error is SQLSTATE 22P02 and aborts the transaction, so a pipelined COMMIT rolls back.
+/// Whether a database error is the one that a statement with a bound on its rows raises on purpose, and how many rows
+/// it had. The error is SQLSTATE 22P02 and aborts the transaction, so a pipelined COMMIT rolls back.
 pub fn rows_instead_of_one(sqlstate: &str, message: &str) -> Option<u64> {
     if sqlstate != "22P02" {
         return None;

@@ -1,6 +1,6 @@
 //! `GET /api/`: the tenant's own tables and functions as an OpenAPI document.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
     extract::State,
@@ -9,7 +9,7 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 use tenantry_http::Problem;
-use tenantry_query::{Argument, Catalog, Column, Function, JsonCase, Table, TypeName, Volatility};
+use tenantry_query::{Argument, Catalog, Column, Function, JsonCase, Options, Table, TypeName, Volatility};
 
 use super::{admitted::Admitted, answers};
 use crate::state::Plane;
@@ -42,26 +42,15 @@ pub(super) async fn document_get(
         Err(failure) => return answers::failed(failure).for_postgrest().into_response(),
     };
     let app = &admitted.route.app;
-    let case = crate::serve::json_case(&admitted.route);
-    let document = document(
-        &catalog,
-        case,
-        app.name.as_str(),
-        &app.manifest.description,
-        app.manifest.functions.as_ref(),
-    );
+    let options = crate::serve::options(&admitted.route);
+    let document = document(&catalog, &options, app.name.as_str(), &app.manifest.description);
     plane.outcomes.ok();
     let media = HeaderValue::from_static("application/openapi+json; charset=utf-8");
     ([(header::CONTENT_TYPE, media)], document.to_string()).into_response()
 }
 
-fn document(
-    catalog: &Catalog,
-    case: JsonCase,
-    app: &str,
-    description: &str,
-    exposed: Option<&BTreeSet<String>>,
-) -> Value {
+fn document(catalog: &Catalog, options: &Options<'_>, app: &str, description: &str) -> Value {
+    let case = options.case;
     let mut paths = Map::new();
     let mut schemas = Map::new();
     for table in catalog.tables() {
@@ -69,7 +58,7 @@ fn document(
         schemas.insert(table.name().to_owned(), row(table, case));
     }
     for function in catalog.functions() {
-        if exposed.is_none_or(|exposed| exposed.contains(function.name())) {
+        if options.exposes(function.name()) {
             paths.insert(format!("/rpc/{}", function.name()), of_function(function));
         }
     }

@@ -62,12 +62,3 @@ pub(super) async fn function_call(
 ) -> Response {
     resource(state, admitted, request).await
 }
-
-/// Any other method on a function.
-pub(super) async fn function_refused(
-    state: State<Arc<Plane>>,
-    admitted: Admitted,
-    request: Request,
-) -> Response {
-    resource(state, admitted, request).await
-}

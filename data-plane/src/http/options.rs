@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use tenantry_http::Problem;
-use tenantry_query::{Catalog, JsonCase, Table, Volatility};
+use tenantry_query::{Catalog, Method, Options, Table, Volatility};
 
 use super::{admitted::Admitted, answers, path::Named};
 use crate::state::Plane;
@@ -19,15 +19,7 @@ pub(super) async fn options(State(plane): State<Arc<Plane>>, admitted: Admitted)
         Ok(catalog) => catalog,
         Err(failure) => return answers::failed(failure).for_postgrest().into_response(),
     };
-    let case = crate::serve::json_case(&admitted.route);
-    let hidden = |name: &str| {
-        admitted.route.app.manifest.functions.as_ref().is_some_and(|exposed| !exposed.contains(name))
-    };
-    let allowed = match &admitted.path.named {
-        Named::Function(name) if hidden(name) => None,
-        named => allowed(&catalog, case, named),
-    };
-    match allowed {
+    match allowed(&catalog, &crate::serve::options(&admitted.route), &admitted.path.named) {
         Some(allowed) => {
             let allow = HeaderValue::try_from(allowed).expect("methods are plain text");
             (StatusCode::OK, [(header::ALLOW, allow)]).into_response()
@@ -36,12 +28,15 @@ pub(super) async fn options(State(plane): State<Arc<Plane>>, admitted: Admitted)
     }
 }
 
-fn allowed(catalog: &Catalog, case: JsonCase, named: &Named) -> Option<String> {
+fn allowed(catalog: &Catalog, options: &Options<'_>, named: &Named) -> Option<String> {
     let methods = match named {
         Named::Root => vec!["OPTIONS", "GET", "HEAD"],
-        Named::Table { name, id } => of_table(catalog.table_for(case, name)?, id.is_some()),
+        Named::Table { name, id } => of_table(catalog.table_for(options.case, name)?, id.is_some()),
         Named::Function(name) => {
             let function = catalog.functions().find(|function| function.name() == name)?;
+            if !options.exposes(name) {
+                return None;
+            }
             match function.volatility() {
                 Volatility::Volatile => vec!["OPTIONS", "POST"],
                 Volatility::Stable | Volatility::Immutable => vec!["OPTIONS", "GET", "HEAD", "POST"],
@@ -52,16 +47,16 @@ fn allowed(catalog: &Catalog, case: JsonCase, named: &Named) -> Option<String> {
 }
 
 fn of_table(table: &Table, one_row: bool) -> Vec<&'static str> {
-    let with = |allowed, method| if allowed { Some(method) } else { None };
     let keyed = table.primary_key().next().is_some();
-    let methods = [
-        Some("OPTIONS"),
-        Some("GET"),
-        Some("HEAD"),
-        with(table.insertable() && !one_row, "POST"),
-        with(table.insertable() && table.updatable() && keyed, "PUT"),
-        with(table.updatable(), "PATCH"),
-        with(table.deletable(), "DELETE"),
-    ];
-    methods.into_iter().flatten().collect()
+    let takes = |method: &Method| {
+        let has_place = match method {
+            Method::Post => !one_row,
+            Method::Put => keyed,
+            _ => true,
+        };
+        has_place && table.takes(*method)
+    };
+    let methods = [Method::Get, Method::Head, Method::Post, Method::Put, Method::Patch, Method::Delete];
+    let methods = methods.into_iter().filter(takes).map(Method::as_str);
+    ["OPTIONS"].into_iter().chain(methods).collect()
 }

@@ -48,6 +48,7 @@ macro_rules! endpoint {
         }
     };
 }
+
 endpoint!(
     rows_get,
     "list_rows",
@@ -61,6 +62,7 @@ endpoint!(
         (status = "4XX", description = "Refused", body = Problem)
     )
 );
+
 endpoint!(
     rows_insert,
     "insert_rows",
@@ -75,6 +77,7 @@ endpoint!(
         (status = "4XX", description = "Refused", body = Problem)
     )
 );
+
 endpoint!(
     rows_update,
     "update_rows",
@@ -89,6 +92,7 @@ endpoint!(
         (status = "4XX", description = "Refused", body = Problem)
     )
 );
+
 endpoint!(
     rows_replace,
     "put_row",
@@ -104,6 +108,7 @@ endpoint!(
         (status = "4XX", description = "Refused", body = Problem)
     )
 );
+
 endpoint!(
     rows_delete,
     "delete_rows",
@@ -117,6 +122,7 @@ endpoint!(
         (status = "4XX", description = "Refused", body = Problem)
     )
 );
+
 endpoint!(
     row_get,
     "get_row_by_key",
@@ -129,6 +135,7 @@ endpoint!(
         (status = "4XX", description = "Refused", body = Problem)
     )
 );
+
 endpoint!(
     row_update,
     "update_row_by_key",
@@ -143,6 +150,7 @@ endpoint!(
         (status = "4XX", description = "Refused", body = Problem)
     )
 );
+
 endpoint!(
     row_replace,
     "put_row_by_key",
@@ -158,6 +166,7 @@ endpoint!(
         (status = "4XX", description = "Refused", body = Problem)
     )
 );
+
 endpoint!(
     row_delete,
     "delete_row_by_key",

@@ -66,10 +66,7 @@ fn documented() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
 
 /// Methods that no function takes, to be told so.
 fn refused_methods() -> MethodRouter<Arc<Plane>> {
-    patch(function::function_refused)
-        .put(function::function_refused)
-        .delete(function::function_refused)
-        .options(options::options)
+    patch(resource::resource).put(resource::resource).delete(resource::resource).options(options::options)
 }
 
 /// The same endpoints with the tenant in the path.

@@ -94,6 +94,20 @@ impl Target {
         let url = format!("http://{}{path}", self.address);
         client.get(url).header("host", &self.host).bearer_auth(&self.key)
     }
+
+    /// Connections that sent this and read nothing, until it is stopped.
+    async fn hold(&self, count: usize, sent: &str, stop: &AtomicBool) {
+        let mut connections = Vec::new();
+        for _ in 0..count {
+            if let Ok(mut connection) = TcpStream::connect(self.address).await {
+                let _ = connection.write_all(sent.as_bytes()).await;
+                connections.push(connection);
+            }
+        }
+        while !stop.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
 }
 
 /// In milliseconds, of reads that come at a steady pace.
@@ -139,33 +153,13 @@ impl Attack {
                 };
                 join_all((0..40).map(send)).await;
             }
-            Self::HalfSent => {
-                let mut connections = Vec::new();
-                for _ in 0..3000 {
-                    if let Ok(mut connection) = TcpStream::connect(target.address).await {
-                        let _ = connection.write_all(b"GET /api/contacts HTTP/1.1\r\nhost: ").await;
-                        connections.push(connection);
-                    }
-                }
-                while !stop.load(Ordering::Relaxed) {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
-            }
+            Self::HalfSent => target.hold(3000, "GET /api/contacts HTTP/1.1\r\nhost: ", stop).await,
             Self::SlowReaders => {
                 let head = format!(
                     "GET /api/contacts?select=email,company HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\r\n",
                     target.host, target.key
                 );
-                let mut connections = Vec::new();
-                for _ in 0..50 {
-                    if let Ok(mut connection) = TcpStream::connect(target.address).await {
-                        let _ = connection.write_all(head.as_bytes()).await;
-                        connections.push(connection);
-                    }
-                }
-                while !stop.load(Ordering::Relaxed) {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                }
+                target.hold(50, &head, stop).await;
             }
             Self::Embeddings => {
                 let send = async |_| {

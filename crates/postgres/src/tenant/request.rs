@@ -89,14 +89,10 @@ pub(super) fn close(names: &[Arc<str>], out: &mut BytesMut) -> io::Result<()> {
 /// If any of that fails, the statement is not there, and so the next transaction fails as a whole.
 pub(super) fn reset(openings: &mut Openings, access: Access, out: &mut BytesMut) -> io::Result<()> {
     *openings = Openings::new();
-    frontend::parse("", "DISCARD ALL", [], out)?;
-    bind::<()>("", [], |(), _| IsNull::Yes, out)?;
-    frontend::execute("", 0, out)?;
+    command("DISCARD ALL", out)?;
     // DISCARD leaves it. Nobody may know the numbers that another draws.
     let seed = rand::random_range(-1.0..1.0_f64);
-    frontend::parse("", &format!("SELECT pg_catalog.setseed({seed})"), [], out)?;
-    bind::<()>("", [], |(), _| IsNull::Yes, out)?;
-    frontend::execute("", 0, out)?;
+    command(&format!("SELECT pg_catalog.setseed({seed})"), out)?;
     frontend::parse(&openings.name(access), access.opening(), [TEXT; 2], out)?;
     *openings.prepared(access) = true;
     frontend::sync(out);
@@ -170,7 +166,7 @@ pub(super) fn roll_back_failed(out: &mut BytesMut) -> io::Result<()> {
     Ok(())
 }
 
-/// A statement without parameters and rows.
+/// A statement without parameters, of which no rows are read.
 fn command(sql: &str, out: &mut BytesMut) -> io::Result<()> {
     frontend::parse("", sql, [], out)?;
     bind::<()>("", [], |(), _| IsNull::Yes, out)?;

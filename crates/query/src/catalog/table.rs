@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Name, Relationship, TypeName};
-use crate::json_case::JsonCase;
+use crate::{json_case::JsonCase, request::Method};
 
 /// A column, or a function of the row that is used like one.
 #[derive(Debug)]
@@ -132,6 +132,17 @@ impl Table {
     /// Whether rows can be deleted.
     pub fn deletable(&self) -> bool {
         self.deletable
+    }
+
+    /// Whether its rows can be read, or written in this way.
+    pub fn takes(&self, method: Method) -> bool {
+        match method {
+            Method::Get | Method::Head => true,
+            Method::Post => self.insertable,
+            Method::Put => self.insertable && self.updatable,
+            Method::Patch => self.updatable,
+            Method::Delete => self.deletable,
+        }
     }
 
     /// The columns in the table's order.

@@ -16,7 +16,7 @@ use crate::{
     request::{
         self, Limits, Method, Pair,
         body::Body,
-        has_operator,
+        form, has_operator,
         media::{self, BodyFormat, Format},
         select::{Item, Level},
     },
@@ -26,49 +26,23 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
     let (request, case) = (asked.request, asked.options.case);
     let is_read = matches!(request.method, Method::Get | Method::Head);
     if !is_read && request.method != Method::Post {
-        let method = match request.method {
-            Method::Patch => "PATCH",
-            Method::Put => "PUT",
-            _ => "DELETE",
-        };
-        let detail = format!("Cannot use the {method} method on RPC");
+        let detail = format!("Cannot use the {} method on RPC", request.method.as_str());
         return Err(
             QueryError::new(405, "function_method", detail).with_hint("call it with GET, HEAD or POST")
         );
     }
-    let exposed = |function: &&Function| {
-        asked.options.functions.is_none_or(|functions| functions.contains(function.name()))
+    let mut found = asked.context.catalog.functions_for(case, name);
+    found.retain(|function| asked.options.exposes(function.name()));
+    let ((function, arguments), filters) = if is_read {
+        by_query(asked, name, &found)?
+    } else {
+        // `columns` says which members of the body are arguments.
+        let filters = asked.pairs.iter().filter(|(key, _)| key != "columns");
+        (by_body(asked, name, &found)?, filters.map(borrowed).collect())
     };
-    let found: Vec<&Function> =
-        asked.context.catalog.functions_for(case, name).into_iter().filter(exposed).collect();
-    let (function, given, filters) =
-        if is_read { by_query(asked, name, &found)? } else { by_body(asked, name, &found)? };
     let mut writer = Writer::new(schema);
-    match &given {
-        Given::Texts(texts) => call::called(&mut writer, asked.context, function, &Arguments::Texts(texts)),
-        Given::Body(text) => {
-            let argument = function.body_argument().expect("it was chosen for having one");
-            call::called(
-                &mut writer,
-                asked.context,
-                function,
-                &Arguments::Body { text: text.clone(), argument },
-            );
-        }
-        Given::Object { text, members } => {
-            call::called(
-                &mut writer,
-                asked.context,
-                function,
-                &Arguments::Object { text, members: members.clone() },
-            );
-        }
-    }
-    let table = match &function.returns {
-        Returns::Table(at) => Some(asked.context.catalog.table_at(*at)),
-        Returns::Columns(table) => Some(&**table),
-        Returns::Value(_) | Returns::Nothing => None,
-    };
+    call::called(&mut writer, asked.context, function, arguments);
+    let table = table_of(asked, function);
     let usual = function.returned_value().and_then(|ty| ty.media_type());
     let usual = usual.map(|media| if media == "*/*" { "application/octet-stream" } else { media });
     // Of a call by POST every parameter is a filter.
@@ -113,69 +87,75 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
     asked.planned(writer, response, is_write)
 }
 
-/// What a function is given, by whatever way it came.
-enum Given<'a> {
-    /// Several of one that takes any number.
-    Texts(Vec<(&'a Argument, Vec<String>)>),
-    Object {
-        text: String,
-        members: Vec<(&'a Argument, &'a Name)>,
-    },
-    Body(String),
+/// The table whose columns its rows have.
+fn table_of<'a>(asked: &Asked<'a>, function: &'a Function) -> Option<&'a Table> {
+    match &function.returns {
+        Returns::Table(at) => Some(asked.context.catalog.table_at(*at)),
+        Returns::Columns(table) => Some(table),
+        Returns::Value(_) | Returns::Nothing => None,
+    }
 }
 
-type Chosen<'a> = (&'a Function, Given<'a>, Vec<Pair<'a>>);
+fn borrowed<'a>((key, value): &'a Pair<'_>) -> Pair<'a> {
+    (Cow::Borrowed(key), Cow::Borrowed(value))
+}
+
+/// The function that is meant, and what it is called with.
+type Chosen<'a> = (&'a Function, Arguments<'a>);
 
 /// GET: parameters that are no filters are arguments; the others are left.
-fn by_query<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Result<Chosen<'a>, QueryError> {
+fn by_query<'a>(
+    asked: &'a Asked<'_>,
+    name: &str,
+    found: &[&'a Function],
+) -> Result<(Chosen<'a>, Vec<Pair<'a>>), QueryError> {
     let case = asked.options.case;
-    let mut given: Vec<(&str, Vec<&str>)> = Vec::new();
-    let mut filters: Vec<Pair<'a>> = Vec::new();
-    for (key, value) in asked.pairs {
+    let is_filter = |(key, value): &&Pair<'_>| {
         let is_argument = || found.iter().any(|function| argument_of(function, case, key).is_some());
-        let is_column = || found.iter().any(|function| has_column(asked, function, key));
-        let filter = is_of_the_language(key)
+        let has_column = |table: &Table| table.column(case, key).is_some();
+        let is_column = || found.iter().any(|function| table_of(asked, function).is_some_and(has_column));
+        is_of_the_language(key)
             || (matches!(&**key, "tenant" | "tenant_id" | "tenantId") && !is_argument())
-            || (has_operator(value) && (is_column() || !is_argument()));
-        if filter {
-            filters.push((Cow::Borrowed(key), Cow::Borrowed(value)));
-        } else {
-            add_argument(&mut given, key, value)?;
-        }
-    }
-    let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
-    let function = choose(asked, name, found, &names)?.ok_or_else(|| unknown(name, &names, found, false))?;
-    let texts = texts(function, case, given);
-    refuse_twice(texts.iter().map(|(argument, _)| *argument))?;
-    Ok((function, Given::Texts(texts), filters))
-}
-
-/// The texts of each name, in the order of their first.
-fn grouped<'p>(pairs: &'p [Pair<'_>]) -> Result<Vec<(&'p str, Vec<&'p str>)>, QueryError> {
-    let mut given: Vec<(&str, Vec<&str>)> = Vec::new();
-    for (key, value) in pairs {
-        add_argument(&mut given, key, value)?;
-    }
-    Ok(given)
+            || (has_operator(value) && (is_column() || !is_argument()))
+    };
+    let (filters, arguments): (Vec<_>, Vec<_>) = asked.pairs.iter().partition(is_filter);
+    let chosen = by_texts(asked, name, found, &arguments, false)?;
+    Ok((chosen, filters.into_iter().map(borrowed).collect()))
 }
 
 /// PostgreSQL's functions take no more.
 const MAX_ARGUMENTS: usize = 100;
 
-fn add_argument<'p>(
-    given: &mut Vec<(&'p str, Vec<&'p str>)>,
-    key: &'p str,
-    value: &'p str,
-) -> Result<(), QueryError> {
-    if let Some((_, values)) = given.iter_mut().find(|(known, _)| *known == key) {
-        values.push(value);
-    } else if given.len() == MAX_ARGUMENTS {
-        let detail = format!("a function has at most {MAX_ARGUMENTS} arguments; send fewer");
-        return Err(QueryError::bad("too_complex", detail));
-    } else {
-        given.push((key, vec![value]));
+/// The function that takes texts of these names.
+fn by_texts<'a>(
+    asked: &Asked<'_>,
+    name: &str,
+    found: &[&'a Function],
+    pairs: &[&Pair<'_>],
+    by_body: bool,
+) -> Result<Chosen<'a>, QueryError> {
+    // The texts of each name, in the order of their first.
+    let mut given: Vec<(&str, Vec<String>)> = Vec::new();
+    for (key, value) in pairs {
+        if let Some((_, values)) = given.iter_mut().find(|(known, _)| known == key) {
+            values.push(value.to_string());
+        } else if given.len() == MAX_ARGUMENTS {
+            let detail = format!("a function has at most {MAX_ARGUMENTS} arguments; send fewer");
+            return Err(QueryError::bad("too_complex", detail));
+        } else {
+            given.push((key, vec![value.to_string()]));
+        }
     }
-    Ok(())
+    let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
+    let function =
+        choose(asked, name, found, &names)?.ok_or_else(|| unknown(name, &names, found, by_body))?;
+    let texts = given.into_iter().filter_map(|(name, values)| {
+        let (argument, _) = argument_of(function, asked.options.case, name)?;
+        Some((argument, values))
+    });
+    let texts: Vec<_> = texts.collect();
+    refuse_twice(texts.iter().map(|(argument, _)| *argument))?;
+    Ok((function, Arguments::Texts(texts)))
 }
 
 /// An argument that is given in two spellings, or listed twice.
@@ -191,79 +171,62 @@ fn refuse_twice<'a>(arguments: impl Iterator<Item = &'a Argument>) -> Result<(),
     Ok(())
 }
 
-fn texts<'a>(
-    function: &'a Function,
-    case: JsonCase,
-    given: Vec<(&str, Vec<&str>)>,
-) -> Vec<(&'a Argument, Vec<String>)> {
-    let texts = given.into_iter().filter_map(|(name, values)| {
-        let (argument, _) = argument_of(function, case, name)?;
-        Some((argument, values.into_iter().map(str::to_owned).collect()))
-    });
-    texts.collect()
+/// POST: the members of the body are arguments, or the body is the one argument.
+fn by_body<'a>(asked: &Asked<'_>, name: &str, found: &[&'a Function]) -> Result<Chosen<'a>, QueryError> {
+    let body = asked.request.body;
+    let ty = match media::body_format(asked.request.content_type)? {
+        BodyFormat::Json | BodyFormat::Csv => return by_json(asked, name, found),
+        BodyFormat::Form => {
+            let pairs = form::pairs(body)?.collect::<Result<Vec<_>, _>>()?;
+            return by_texts(asked, name, found, &pairs.iter().collect::<Vec<_>>(), true);
+        }
+        BodyFormat::Text => "text",
+        BodyFormat::Xml => "xml",
+        BodyFormat::Bytes => "bytea",
+    };
+    let (function, argument) = takes_body(found, &[ty]).ok_or_else(|| unknown(name, &[], found, true))?;
+    let text = if ty == "bytea" { hexadecimal(body) } else { text(body)?.to_owned() };
+    Ok((function, Arguments::Body { text, argument }))
 }
 
-/// POST: the members of the body are arguments, or the body is the one argument.
-fn by_body<'a>(asked: &'a Asked<'_>, name: &str, found: &[&'a Function]) -> Result<Chosen<'a>, QueryError> {
-    let (request, case, limits) = (asked.request, asked.options.case, asked.context.limits);
-    let filters = asked.pairs.iter().filter(|(key, _)| key != "columns");
-    let filters = filters.map(|(key, value)| (Cow::Borrowed(&**key), Cow::Borrowed(&**value))).collect();
-    let format = media::body_format(request.content_type)?;
-    let takes_body = |types: &[&str]| {
-        found.iter().copied().find(|function| {
-            function.body_argument().is_some_and(|argument| types.contains(&argument.ty.name()))
-        })
-    };
-    let raw = |types: &[&str]| takes_body(types).ok_or_else(|| unknown(name, &[], found, true));
-    let text = || {
-        let text = std::str::from_utf8(request.body)
-            .map_err(|_| QueryError::bad("bad_body", "the body is not UTF-8"))?;
-        if text.contains('\0') {
-            return Err(QueryError::bad("nul_byte", "the body holds a NUL byte; remove it"));
-        }
-        Ok(text.to_owned())
-    };
-    match format {
-        BodyFormat::Text => return Ok((raw(&["text"])?, Given::Body(text()?), filters)),
-        BodyFormat::Xml => return Ok((raw(&["xml"])?, Given::Body(text()?), filters)),
-        BodyFormat::Bytes => {
-            return Ok((raw(&["bytea"])?, Given::Body(hexadecimal(request.body)), filters));
-        }
-        BodyFormat::Form => {
-            let form = std::str::from_utf8(request.body)
-                .map_err(|_| QueryError::bad("bad_body", "the form is not UTF-8"))?;
-            let pairs = request::split(form)?;
-            let given = grouped(&pairs)?;
-            let names: Vec<&str> = given.iter().map(|(name, _)| *name).collect();
-            let function =
-                choose(asked, name, found, &names)?.ok_or_else(|| unknown(name, &names, found, true))?;
-            let texts = texts(function, case, given);
-            refuse_twice(texts.iter().map(|(argument, _)| *argument))?;
-            return Ok((function, Given::Texts(texts), filters));
-        }
-        BodyFormat::Json | BodyFormat::Csv => {}
+/// A function whose one argument a body of one of these types is.
+fn takes_body<'a>(found: &[&'a Function], types: &[&str]) -> Option<(&'a Function, &'a Argument)> {
+    found.iter().find_map(|function| {
+        let argument = function.body_argument().filter(|argument| types.contains(&argument.ty.name()))?;
+        Some((*function, argument))
+    })
+}
+
+fn text(body: &[u8]) -> Result<&str, QueryError> {
+    let text = std::str::from_utf8(body).map_err(|_| QueryError::bad("bad_body", "the body is not UTF-8"))?;
+    if text.contains('\0') {
+        return Err(QueryError::bad("nul_byte", "the body holds a NUL byte; remove it"));
     }
-    let bytes = json_body(request, 1, limits)?;
+    Ok(text)
+}
+
+fn by_json<'a>(asked: &Asked<'_>, name: &str, found: &[&'a Function]) -> Result<Chosen<'a>, QueryError> {
+    let limits = asked.context.limits;
+    let bytes = json_body(asked.request, 1, limits)?;
     let empty = bytes.iter().all(u8::is_ascii_whitespace);
     let json = std::str::from_utf8(if empty { b"{}" } else { &bytes })
-        .map_err(|_| QueryError::bad("bad_json", "the body is not UTF-8"))?
-        .to_owned();
-    // Of an array of objects the first is what a call is made with.
-    let (object, keys) = first_object(&json, limits)?;
+        .map_err(|_| QueryError::bad("bad_json", "the body is not UTF-8"))?;
+    let (object, keys) = first_object(json, limits)?;
     let listed = listed(asked)?;
-    if let (Some(keys), Some(object)) = (listed.as_ref().or(keys.as_ref()), object) {
+    if let (Some(keys), Some(text)) = (listed.as_ref().or(keys.as_ref()), object) {
         let names: Vec<&str> = keys.iter().map(String::as_str).collect();
         if let Some(function) = choose(asked, name, found, &names)? {
-            let members: Vec<_> = names.iter().filter_map(|name| argument_of(function, case, name)).collect();
+            let member = |name: &&str| argument_of(function, asked.options.case, name);
+            let members: Vec<_> = names.iter().filter_map(member).collect();
             refuse_twice(members.iter().map(|(argument, _)| *argument))?;
-            return Ok((function, Given::Object { text: object, members }, filters));
+            return Ok((function, Arguments::Object { text, members }));
         }
     }
-    let Some(function) = takes_body(&["json", "jsonb"]) else {
+    let (function, argument) = takes_body(found, &["json", "jsonb"]).ok_or_else(|| {
         let names: Vec<&str> = keys.iter().flatten().map(String::as_str).collect();
-        return Err(unknown(name, &names, found, true));
-    };
-    Ok((function, Given::Body(json), filters))
+        unknown(name, &names, found, true)
+    })?;
+    Ok((function, Arguments::Body { text: json.to_owned(), argument }))
 }
 
 /// The first object of a body, and its keys: of an array of objects the first is what a call is made with. None of a
@@ -323,15 +286,6 @@ fn argument_of<'a>(function: &'a Function, case: JsonCase, name: &str) -> Option
         }
         (case == JsonCase::Camel && argument.camel.plain() == name).then_some((argument, &argument.camel))
     })
-}
-
-fn has_column(asked: &Asked<'_>, function: &Function, name: &str) -> bool {
-    let table: &Table = match &function.returns {
-        Returns::Table(at) => asked.context.catalog.table_at(*at),
-        Returns::Columns(table) => table,
-        Returns::Value(_) | Returns::Nothing => return false,
-    };
-    table.column(asked.options.case, name).is_some()
 }
 
 /// The one function that takes these arguments; none: there is none.

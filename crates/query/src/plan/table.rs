@@ -49,34 +49,32 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
         parsed: &parsed,
         body: json_body(request, limits.max_body_rows + 1, limits)?,
         writer: Writer::new(schema),
-        hexadecimal: false,
     };
-    let mut response = match request.method {
+    let response = match request.method {
         Method::Get | Method::Head => planning.read()?,
         Method::Post => planning.insert()?,
         Method::Put => planning.put()?,
         Method::Patch => planning.update()?,
         Method::Delete => planning.delete()?,
     };
-    response.hexadecimal = planning.hexadecimal;
     asked.planned(planning.writer, response, !matches!(request.method, Method::Get | Method::Head))
 }
 
 fn allowed(table: &Table, request: &HttpRequest<'_>) -> Result<(), QueryError> {
-    let (allowed, what) = match request.method {
-        Method::Get | Method::Head => (true, ""),
-        Method::Post if request.target.id().is_some() => {
-            let detail = "POST goes to the table, not to a row; use PATCH or PUT on a row";
-            return Err(QueryError::new(405, "method_not_allowed", detail));
-        }
-        Method::Post => (table.insertable(), "insert into"),
-        Method::Put => (table.insertable() && table.updatable(), "insert into and update"),
-        Method::Patch => (table.updatable(), "update"),
-        Method::Delete => (table.deletable(), "delete from"),
-    };
-    if allowed {
+    if request.method == Method::Post && request.target.id().is_some() {
+        let detail = "POST goes to the table, not to a row; use PATCH or PUT on a row";
+        return Err(QueryError::new(405, "method_not_allowed", detail));
+    }
+    if table.takes(request.method) {
         return Ok(());
     }
+    let what = match request.method {
+        Method::Get | Method::Head => "read",
+        Method::Post => "insert into",
+        Method::Put => "insert into and update",
+        Method::Patch => "update",
+        Method::Delete => "delete from",
+    };
     Err(QueryError::new(
         405,
         "method_not_allowed",
@@ -92,7 +90,6 @@ struct Planning<'p> {
     parsed: &'p Parsed<'p>,
     body: Cow<'p, [u8]>,
     writer: Writer,
-    hexadecimal: bool,
 }
 
 impl<'p> Planning<'p> {
@@ -127,8 +124,9 @@ impl<'p> Planning<'p> {
             format: self.format,
             bound: Bound::Any,
         };
-        self.hexadecimal = read::read(&mut self.writer, self.context, self.table, root, &read)?.bytes;
+        let made = read::read(&mut self.writer, self.context, self.table, root, &read)?;
         let mut shape = self.shape(self.preferences().count.filter(|_| count));
+        shape.hexadecimal = made.bytes;
         shape.returns_body = body;
         shape.offset = window.offset;
         shape.limit = window.limit.filter(|_| !by_id);
@@ -268,7 +266,10 @@ impl<'p> Planning<'p> {
                 format: self.format,
                 bound: Bound::Any,
             };
-            self.hexadecimal = read::read(&mut self.writer, self.context, self.table, root, &read)?.bytes;
+            let made = read::read(&mut self.writer, self.context, self.table, root, &read)?;
+            let mut shape = self.write_shape(answer);
+            shape.hexadecimal = made.bytes;
+            return Ok(shape);
         } else if must_affect_one {
             return Err(ResponseShape::not_singular(0));
         } else {

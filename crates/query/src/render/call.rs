@@ -3,6 +3,7 @@
 use super::{
     Context,
     output::within_limit,
+    plain,
     read::{Bound, Made},
     writer::{KEPT_ROW, Writer},
 };
@@ -14,9 +15,9 @@ use crate::{
 /// What a function is called with.
 pub(crate) enum Arguments<'a> {
     /// From the query string; several texts of one that takes any number.
-    Texts(&'a [(&'a Argument, Vec<String>)]),
+    Texts(Vec<(&'a Argument, Vec<String>)>),
     /// From the members of a JSON object, with the spelling of each.
-    Object { text: &'a str, members: Vec<(&'a Argument, &'a Name)> },
+    Object { text: String, members: Vec<(&'a Argument, &'a Name)> },
     /// The body is the one argument.
     Body { text: String, argument: &'a Argument },
 }
@@ -25,7 +26,12 @@ pub(crate) enum Arguments<'a> {
 const VALUE: &str = "\"pgrst_scalar\"";
 
 /// `WITH called AS (...)`. Once, however often its rows are needed.
-pub(crate) fn called(w: &mut Writer, context: Context<'_>, function: &Function, arguments: &Arguments<'_>) {
+pub(crate) fn called(
+    w: &mut Writer,
+    context: Context<'_>,
+    function: &Function,
+    mut arguments: Arguments<'_>,
+) {
     // One that only reads may be planned together with what is asked of its rows.
     let volatile = function.volatility == Volatility::Volatile;
     w.raw(if volatile { "WITH called AS MATERIALIZED (SELECT " } else { "WITH called AS (SELECT " });
@@ -39,10 +45,10 @@ pub(crate) fn called(w: &mut Writer, context: Context<'_>, function: &Function, 
         Returns::Columns(_) => w.raw("f.*"),
     };
     w.raw(" FROM ");
-    if let Arguments::Object { text, members } = arguments
+    if let Arguments::Object { text, members } = &mut arguments
         && !members.is_empty()
     {
-        w.raw("pg_catalog.json_to_record(").bind_cast(*text, "json").raw(") AS r(");
+        w.raw("pg_catalog.json_to_record(").bind_cast(std::mem::take(text), "json").raw(") AS r(");
         for (at, (argument, name)) in members.iter().enumerate() {
             w.raw(if at > 0 { ", " } else { "" }).name(name).raw(" ").type_name(&argument.ty);
         }
@@ -51,25 +57,26 @@ pub(crate) fn called(w: &mut Writer, context: Context<'_>, function: &Function, 
     w.function(&function.name).raw("(");
     match arguments {
         Arguments::Texts(texts) => {
-            for (at, (argument, values)) in texts.iter().enumerate() {
+            for (at, (argument, mut values)) in texts.into_iter().enumerate() {
                 named(w, at, argument);
-                let value = match values.as_slice() {
-                    [one] if !argument.variadic || one.starts_with('{') => one.clone(),
-                    several if argument.variadic => super::condition::array_literal(several),
+                let is_array = matches!(values.as_slice(), [one] if one.starts_with('{'));
+                let value = if argument.variadic && !is_array {
+                    super::condition::array_literal(&values)
+                } else {
                     // Of several the last counts.
-                    several => several.last().cloned().unwrap_or_default(),
+                    values.pop().unwrap_or_default()
                 };
                 w.bind_as(value, &argument.ty);
             }
         }
         Arguments::Object { members, .. } => {
-            for (at, (argument, name)) in members.iter().enumerate() {
+            for (at, (argument, name)) in members.into_iter().enumerate() {
                 named(w, at, argument);
                 w.raw("r.").name(name);
             }
         }
         Arguments::Body { text, argument } => {
-            w.bind_as(text.clone(), &argument.ty);
+            w.bind_as(text, &argument.ty);
         }
     }
     w.raw(") AS f");
@@ -110,26 +117,28 @@ pub(crate) fn values(w: &mut Writer, context: Context<'_>, function: &Function, 
         return Made { bytes: false };
     };
     let bytes = ty.bytes && matches!(values.format, Format::Bytes | Format::Own(_));
-    let text = |w: &mut Writer| {
-        match values.format {
-            _ if !values.body => w.raw("CAST(NULL AS text)"),
-            Format::Json { .. } | Format::Object { .. } if function.set => {
-                w.raw("CAST(coalesce(pg_catalog.json_agg(p.").raw(VALUE).raw("), '[]') AS text)")
-            }
-            Format::Json { .. } | Format::Object { .. } => w
-                .raw("coalesce(pg_catalog.string_agg(CAST(pg_catalog.to_json(p.")
-                .raw(VALUE)
-                .raw(") AS text), ''), 'null')"),
-            Format::Csv => {
-                w.raw(r"E'pgrst_scalar\n' || coalesce(pg_catalog.string_agg(pg_catalog.replace(pg_catalog.left(pg_catalog.substr(CAST(ROW(p.");
-                w.raw(VALUE).raw(r") AS text), 2), -1), E'\\\\', E'\\'), E'\n'), '')")
-            }
-            _ if bytes => {
-                w.raw(r"E'\\x' || pg_catalog.encode(pg_catalog.string_agg(CAST(p.").raw(VALUE);
-                w.raw(" AS bytea), CAST('' AS bytea)), 'hex')")
-            }
-            _ => w.raw("coalesce(pg_catalog.string_agg(CAST(p.").raw(VALUE).raw(" AS text), ''), '')"),
-        };
+    let value = |w: &mut Writer| {
+        w.raw("p.").raw(VALUE);
+    };
+    let text = |w: &mut Writer| match values.format {
+        _ if !values.body => {
+            w.raw("CAST(NULL AS text)");
+        }
+        Format::Json { .. } | Format::Object { .. } if function.set => {
+            w.raw("CAST(coalesce(pg_catalog.json_agg(p.").raw(VALUE).raw("), '[]') AS text)");
+        }
+        Format::Json { .. } | Format::Object { .. } => {
+            w.raw("coalesce(pg_catalog.string_agg(CAST(pg_catalog.to_json(p.").raw(VALUE);
+            w.raw(") AS text), ''), 'null')");
+        }
+        Format::Csv => {
+            w.raw(r"E'pgrst_scalar\n' || ");
+            plain::csv_lines(w, value);
+        }
+        _ if bytes => plain::bytes(w, |w| {
+            w.raw("CAST(p.").raw(VALUE).raw(" AS bytea)");
+        }),
+        _ => plain::texts(w, value),
     };
     within_limit(w, context, text);
     w.raw(" AS body FROM (SELECT * FROM called");

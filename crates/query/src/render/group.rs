@@ -5,13 +5,7 @@ use super::{
     scope::Scope,
     value::{Output, Value},
 };
-use crate::{
-    error::QueryError,
-    request::{
-        order::OrderTerm,
-        select::{Operand, Step},
-    },
-};
+use crate::{error::QueryError, request::order::OrderTerm};
 
 /// What a term of the order is among the columns of a group.
 pub(super) struct GroupOrder<'q> {
@@ -19,6 +13,7 @@ pub(super) struct GroupOrder<'q> {
     /// The output that it names; none: a column of its own.
     pub(super) output: Option<usize>,
 }
+
 /// By what groups are ordered.
 pub(super) fn group_order<'c, 'q>(
     context: Context<'c>,
@@ -38,7 +33,7 @@ pub(super) fn group_order<'c, 'q>(
             .ok_or_else(|| QueryError::unknown_column(scope.table.name(), name))?;
         let output = outputs.iter().position(|output| match &output.value {
             Value::Field { column: own, path, cast: None, alias } => {
-                *alias == scope.alias && own.name == column.name && same_path(path, &term.field.path)
+                *alias == scope.alias && own.name == column.name && **path == *term.field.path
             }
             _ => false,
         });
@@ -52,12 +47,4 @@ pub(super) fn group_order<'c, 'q>(
         order.push(GroupOrder { term, output });
     }
     Ok(order)
-}
-
-fn same_path(a: &[Step<'_>], b: &[Step<'_>]) -> bool {
-    let operand = |step: &Step<'_>| match &step.operand {
-        Operand::Key(key) => key.to_string(),
-        Operand::Index(index) => index.to_string(),
-    };
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.as_text == b.as_text && operand(a) == operand(b))
 }

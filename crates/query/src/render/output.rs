@@ -3,6 +3,7 @@
 use super::{
     Context, condition,
     group::{GroupOrder, group_order},
+    plain,
     scope::Scope,
     value::{Key, Output, Value, outputs},
     writer::{Alias, KEPT_ROW, Writer},
@@ -43,7 +44,7 @@ pub(crate) enum Shape {
 }
 
 /// A scope's rows as JSON, in two halves because SQL says first what becomes of the rows: [`Page::json`] `FROM (`
-/// [`Page::select`], the scope's `FROM`, [`Page::group`], order and window, [`Page::end`] `) AS` page alias.
+/// [`Page::select`], the scope's `FROM`, [`Page::group_and_order`], the window, [`Page::end`] `) AS` page alias.
 pub(crate) struct Page<'s, 'c, 'q> {
     scope: &'s Scope<'c, 'q>,
     alias: Alias,
@@ -57,6 +58,7 @@ pub(crate) struct Page<'s, 'c, 'q> {
     /// Of groups: by which of their columns they are ordered, those of related rows included.
     order: Vec<GroupOrder<'q>>,
 }
+
 impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
     /// Looks every name up.
     pub(crate) fn new(
@@ -114,36 +116,39 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         }
     }
 
-    /// The rows in a format that is not JSON, as text.
-    pub(crate) fn plain(&self, w: &mut Writer, context: Context<'_>, format: &Format) {
+    /// The rows as text, in any format.
+    pub(crate) fn text(&self, w: &mut Writer, context: Context<'_>, shape: Shape, format: &Format) {
+        let first = |w: &mut Writer| {
+            w.page_alias(self.alias).raw(".").nth(0);
+        };
         match format {
+            _ if format.is_json() => {
+                w.raw("CAST(");
+                self.json(w, shape);
+                w.raw(" AS text)");
+            }
             Format::Csv => {
                 let names: Vec<String> =
                     self.outputs.iter().map(|output| csv::field(output.key.text())).collect();
-                w.bind(format!("{}\n", names.join(",")));
-                // A row's text is CSV in parentheses, except that it doubles backslashes.
-                w.raw(r" || coalesce(pg_catalog.string_agg(pg_catalog.replace(pg_catalog.left(pg_catalog.substr(CAST(ROW(");
-                for at in 0..self.outputs.len() {
-                    w.raw(if at > 0 { ", " } else { "" }).page_alias(self.alias).raw(".").nth(at);
-                }
-                w.raw(r") AS text), 2), -1), E'\\\\', E'\\'), E'\n'), '')");
+                w.bind(format!("{}\n", names.join(","))).raw(" || ");
+                plain::csv_lines(w, |w| {
+                    for at in 0..self.outputs.len() {
+                        w.raw(if at > 0 { ", " } else { "" }).page_alias(self.alias).raw(".").nth(at);
+                    }
+                });
             }
             Format::Own(media) if let Some(handler) = self.handler(context, media) => {
                 w.raw("CAST(").function(&handler.aggregate).raw("(").page_alias(self.alias).raw(".");
                 w.raw(KEPT_ROW).raw(") AS text)");
             }
-            Format::Bytes if self.is_of_bytes() => {
-                w.raw(r"E'\\x' || pg_catalog.encode(pg_catalog.string_agg(")
-                    .page_alias(self.alias)
-                    .raw(".")
-                    .nth(0);
-                w.raw(", CAST('' AS bytea)), 'hex')");
-            }
-            _ => {
-                w.raw("coalesce(pg_catalog.string_agg(CAST(").page_alias(self.alias).raw(".").nth(0);
-                w.raw(" AS text), ''), '')");
-            }
+            Format::Bytes if self.is_of_bytes() => plain::bytes(w, first),
+            _ => plain::texts(w, first),
         }
+    }
+
+    /// [`Page::text`], or an error that undoes the write where it is longer than an answer may be.
+    pub(crate) fn text_within(&self, w: &mut Writer, context: Context<'_>, shape: Shape, format: &Format) {
+        within_limit(w, context, |w| self.text(w, context, shape, format));
     }
 
     /// The aggregate that makes this media type of the rows.
@@ -160,26 +165,12 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         }
     }
 
-    /// Whether [`Page::plain`] writes bytes as PostgreSQL does, in hexadecimal digits.
+    /// Whether [`Page::text`] writes bytes as PostgreSQL does, in hexadecimal digits.
     fn is_of_bytes(&self) -> bool {
         matches!(
             self.outputs.first().map(|output| &output.value),
             Some(Value::Field { column, path: [], cast: None, .. }) if column.ty.bytes || column.base.bytes
         )
-    }
-
-    /// [`Page::json`] as text, or an error that undoes the write where it is longer than an answer may be.
-    pub(crate) fn text_within(&self, w: &mut Writer, context: Context<'_>, shape: Shape, format: &Format) {
-        let text = |w: &mut Writer| {
-            if format.is_json() {
-                w.raw("CAST(");
-                self.json(w, shape);
-                w.raw(" AS text)");
-            } else {
-                self.plain(w, context, format);
-            }
-        };
-        within_limit(w, context, text);
     }
 
     /// What stands after `FROM (`, with the alias that [`Page::json`] speaks of. `rows` writes [`Page::select`] and
@@ -308,14 +299,9 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
     }
 
     /// `GROUP BY` where there are groups, and `ORDER BY`; after the scope's `FROM` and `WHERE`.
-    pub(crate) fn group_and_order(
-        &self,
-        w: &mut Writer,
-        context: Context<'_>,
-        scope: &Scope<'_, '_>,
-    ) -> Result<(), QueryError> {
+    pub(crate) fn group_and_order(&self, w: &mut Writer, context: Context<'_>) -> Result<(), QueryError> {
         if !self.grouped {
-            return condition::order(w, context.case, scope, &scope.level.order);
+            return condition::order(w, context.case, self.scope, &self.scope.level.order);
         }
         self.group(w);
         let mut hidden = self.outputs.len();
@@ -347,6 +333,7 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
         }
     }
 }
+
 /// Whether a row of the scope holds an array of other rows, itself or in one that it embeds.
 fn multiplies(scope: &Scope<'_, '_>) -> bool {
     scope.embeds.iter().any(|embedded| !embedded.relationship.to_one() || multiplies(&embedded.scope))

@@ -24,9 +24,8 @@ pub(crate) struct Read<'a> {
 }
 
 /// How many rows may be affected or answered; with others the statement fails and undoes what it did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bound {
-    #[default]
     Any,
     One,
     Most(u64),
@@ -111,7 +110,7 @@ pub(crate) fn read<'c>(
         }
         w.replay(&scope.from_where);
         if !by_id {
-            page.group_and_order(w, context, &scope)?;
+            page.group_and_order(w, context)?;
         }
         if let Some(limit) = limit {
             w.raw(" LIMIT CAST(").placeholder(limit).raw(" AS bigint)");
@@ -134,12 +133,8 @@ pub(crate) fn read<'c>(
     if matches!(read.source, Source::Called) {
         // It may have written: too long an answer must undo that.
         page.text_within(w, context, shape, read.format);
-    } else if read.format.is_json() {
-        w.raw("CAST(");
-        page.json(w, shape);
-        w.raw(" AS text)");
     } else {
-        page.plain(w, context, read.format);
+        page.text(w, context, shape, read.format);
     }
     w.raw(" AS body FROM (");
     page.rows(w, context, shape, rows)?;

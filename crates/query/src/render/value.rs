@@ -57,6 +57,7 @@ pub(super) enum Value<'s, 'c, 'q> {
     /// A value of another table's row, or an array of those of its rows.
     Spread(&'s Embedded<'c, 'q>, Box<Value<'s, 'c, 'q>>),
 }
+
 /// The whole embedded value, in parentheses.
 fn embedded(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -> Result<(), QueryError> {
     let scope = &embedded.scope;
@@ -71,7 +72,7 @@ fn embedded(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) -
     page.rows(w, context, shape, |w| {
         page.select(w, context)?;
         w.replay(&scope.from_where);
-        page.group_and_order(w, context, scope)?;
+        page.group_and_order(w, context)?;
         window(w, context, embedded);
         page.end(w);
         Ok(())
@@ -94,6 +95,7 @@ fn window(w: &mut Writer, context: Context<'_>, embedded: &Embedded<'_, '_>) {
         w.raw(" OFFSET ").bind_cast(offset.to_string(), "bigint");
     }
 }
+
 impl<'s, 'c, 'q> Value<'s, 'c, 'q> {
     pub(super) fn write(&self, w: &mut Writer, context: Context<'_>) -> Result<(), QueryError> {
         match self {
@@ -206,9 +208,7 @@ pub(super) fn outputs<'s, 'c, 'q>(
                 return Err(QueryError::bad("aggregates_disabled", detail));
             }
             Item::Count { alias, cast } => {
-                let aggregate = Aggregate { function: "count", cast: *cast };
-                let key = alias.as_deref().map_or(Key::Ours("count"), Key::Bound);
-                outputs.push(Output { key, value: Value::Aggregate { aggregate, of: None } });
+                outputs.push(count(alias.as_deref(), *cast));
             }
             // As it was written before there were aggregates.
             Item::Field { field, alias, cast, aggregate: None }
@@ -216,9 +216,7 @@ pub(super) fn outputs<'s, 'c, 'q>(
                     && context.aggregates
                     && table.column(context.case, "count").is_none() =>
             {
-                let aggregate = Aggregate { function: "count", cast: *cast };
-                let key = alias.as_deref().map_or(Key::Ours("count"), Key::Bound);
-                outputs.push(Output { key, value: Value::Aggregate { aggregate, of: None } });
+                outputs.push(count(alias.as_deref(), *cast));
             }
             Item::Field { field, alias, cast, aggregate } => {
                 let at = table.column_index(context.case, &field.name);
@@ -269,6 +267,15 @@ pub(super) fn outputs<'s, 'c, 'q>(
         }
     }
     Ok(outputs)
+}
+
+/// How many rows a group has.
+fn count<'s, 'c, 'q>(alias: Option<&'q str>, cast: Option<&'static str>) -> Output<'s, 'c, 'q> {
+    let aggregate = Aggregate { function: "count", cast };
+    Output {
+        key: alias.map_or(Key::Ours(aggregate.function), Key::Bound),
+        value: Value::Aggregate { aggregate, of: None },
+    }
 }
 
 /// How a domain's values are written in JSON.

@@ -105,7 +105,7 @@ pub(super) fn answer(
     page.rows(w, context, shape, |w| {
         page.select(w, context)?;
         w.replay(&scope.from_where);
-        page.group_and_order(w, context, &scope)?;
+        page.group_and_order(w, context)?;
         page.end(w);
         Ok(())
     })

@@ -32,22 +32,19 @@ pub(crate) fn pairs<'a>(query: &'a str, limits: &Limits) -> Result<Vec<Pair<'a>>
         let detail = format!("the query string is longer than {} bytes; send less", limits.max_query_bytes);
         return Err(QueryError::new(414, "query_too_long", detail));
     }
-    split(query)
+    split(query).collect()
 }
 
 /// Keys and values of a query string or a form, decoded.
-pub(crate) fn split(text: &str) -> Result<Vec<Pair<'_>>, QueryError> {
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok((decode(key)?, decode(value)?))
-        })
-        .collect()
+pub(super) fn split(text: &str) -> impl Iterator<Item = Result<Pair<'_>, QueryError>> {
+    text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((decode(key)?, decode(value)?))
+    })
 }
 
 /// Percent-decoding that refuses what it cannot decode, and NUL, which PostgreSQL cannot hold.
-pub(crate) fn decode(text: &str) -> Result<Cow<'_, str>, QueryError> {
+fn decode(text: &str) -> Result<Cow<'_, str>, QueryError> {
     let bad = || QueryError::bad("bad_encoding", format!("'{}' is not percent-encoded UTF-8", excerpt(text)));
     let bytes = text.as_bytes();
     let mut at = 0;

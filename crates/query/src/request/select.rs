@@ -70,14 +70,14 @@ pub(crate) struct Field<'a> {
     pub(crate) path: Vec<Step<'a>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Step<'a> {
     /// `->>` and not `->`.
     pub(crate) as_text: bool,
     pub(crate) operand: Operand<'a>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Operand<'a> {
     Key(Cow<'a, str>),
     Index(i32),
