@@ -160,6 +160,7 @@ CREATE VIEW book_list AS SELECT id, title, author_id, pages FROM books;
 CREATE VIEW classics AS SELECT id, title AS name, author_id AS writer FROM books WHERE 'classic' = ANY (tags);
 CREATE VIEW book_authors AS
     SELECT b.id, b.title, a.id AS author_id, a.name AS author FROM books b JOIN authors a ON a.id = b.author_id;
+CREATE VIEW joined_again AS SELECT * FROM book_authors;
 CREATE VIEW author_stats AS
     SELECT author_id, count(*)::int AS books, sum(pages)::int AS pages FROM books WHERE author_id IS NOT NULL GROUP BY author_id;
 CREATE VIEW edition_list AS SELECT book_id, no, year FROM editions;

@@ -32,5 +32,6 @@ pub(super) const CASES: &[Case] = &[
     options("/genre_counts").empty(200).has("allow", "OPTIONS,GET,HEAD"),
     // A view that joins has no key of either table; an embedding to one of its rows shows one.
     get("/book_authors/1").status(400),
+    get("/joined_again/1").status(400),
     get("/book_list/1?select=id").is(200, r#"{"id":1}"#),
 ];

@@ -182,8 +182,8 @@ impl Introspection {
             }
         }
         let shown: Vec<Shown> = wire.iter().map(|table| shown(&wire, table)).collect();
-        let of_one: Vec<bool> = wire.iter().map(|table| table.shown.of_one).collect();
-        show_keys(&mut tables, &mut keys, &shown, &of_one);
+        let rows_of: Vec<Option<usize>> = wire.iter().map(|table| rows_of(&wire, table)).collect();
+        show_keys(&mut tables, &mut keys, &shown, &rows_of);
         relationships::connect(&mut tables, &keys);
 
         let mut functions = Vec::new();
@@ -232,30 +232,36 @@ fn shown(wire: &[&WireTable], view: &WireTable) -> Shown {
         .collect()
 }
 
+/// The table whose rows a view's are, each once at most, through other views.
+fn rows_of(wire: &[&WireTable], view: &WireTable) -> Option<usize> {
+    let mut view = view;
+    for _ in 0..wire.len() {
+        let (relation, _) = view.shown.origins.iter().flatten().next().filter(|_| view.shown.of_one)?;
+        let at = wire.iter().position(|table| table.oid == *relation)?;
+        view = wire[at];
+        if view.shown.origins.is_empty() {
+            return Some(at);
+        }
+    }
+    None
+}
+
 /// Keys of tables and views together; what views show of more is not embedded.
 const MAX_KEYS: usize = 20_000;
 
 /// Gives views the keys of the tables that they show, as far as they show all columns of them.
-fn show_keys(tables: &mut [Table], keys: &mut Vec<ForeignKey>, shown: &[Shown], of_one: &[bool]) {
+fn show_keys(tables: &mut [Table], keys: &mut Vec<ForeignKey>, shown: &[Shown], rows_of: &[Option<usize>]) {
     let place = |view: usize, table: usize, column: usize| {
         shown[view].iter().position(|shown| *shown == Some((table, column)))
     };
-    for view in (0..tables.len()).filter(|view| of_one[*view]) {
-        let mut sources: Vec<usize> = shown[view].iter().flatten().map(|(table, _)| *table).collect();
-        sources.sort_unstable();
-        sources.dedup();
-        for source in sources {
-            let mapped = |key: &Vec<usize>| -> Option<Vec<usize>> {
-                key.iter().map(|column| place(view, source, *column)).collect()
-            };
-            let primary = mapped(&tables[source].primary_key).filter(|key| !key.is_empty());
-            let uniques: Vec<_> = tables[source].uniques.iter().filter_map(mapped).collect();
-            // Of several tables', the rows of a view are those of the first that has its key there.
-            if let Some(primary) = primary.filter(|_| tables[view].primary_key.is_empty()) {
-                tables[view].primary_key = primary;
-            }
-            tables[view].uniques.extend(uniques);
-        }
+    for (view, table) in rows_of.iter().enumerate() {
+        let Some(table) = *table else { continue };
+        let mapped = |key: &Vec<usize>| -> Option<Vec<usize>> {
+            key.iter().map(|column| place(view, table, *column)).collect()
+        };
+        let primary = mapped(&tables[table].primary_key).unwrap_or_default();
+        let uniques = tables[table].uniques.iter().filter_map(mapped).collect();
+        (tables[view].primary_key, tables[view].uniques) = (primary, uniques);
     }
     let of_tables = keys.len();
     for at in 0..of_tables {
