@@ -27,6 +27,8 @@ pub(super) const CASES: &[Case] = &[
     get("/books?select=id,...authors(name)&id=eq.1").accept("text/csv").text(200, "id,name\n1,Ursula"),
     head("/publishers").accept("text/csv").empty(200).has("content-type", CSV),
     post("/notes", r#"{"a":"x,y","b":"q\"q"}"#).accept("text/csv").returning().text(201, "a,b\n\"x,y\",\"q\"\"q\"").has("content-type", CSV),
+    patch("/samples?id=eq.1&select=raw", r#"{"raw":"\\x6f6c64"}"#).accept("application/octet-stream").returning().text(200, "old"),
+    patch("/samples?id=eq.1&select=raw", "{}").accept("application/octet-stream").returning().text(200, ""),
     patch("/notes?a=eq.1&select=b", r#"{"b":"two\nlines"}"#).accept("text/csv").returning().text(200, "b\n\"two\nlines\""),
     get("/rpc/books_by?author=1&select=id").accept("text/csv").text(200, "id\n1\n2"),
     get("/rpc/small_primes").accept("text/csv").status(200).has("content-type", CSV),

@@ -9,7 +9,7 @@ use crate::{
     render::{
         Context, delete,
         insert::{self, Insert},
-        read::{self, Bound, Read},
+        read::{self, Bound, Made, Read},
         scope::{self, Source},
         update,
         writer::Writer,
@@ -161,8 +161,8 @@ impl<'p> Planning<'p> {
             bound: self.bound(self.singular()),
             count_inserted: resolution == Some(Resolution::MergeDuplicates) && self.has_xmax(),
         };
-        if body.sets.is_empty() && !self.singular() {
-            written::nothing(&mut self.writer, answer);
+        let made = if body.sets.is_empty() && !self.singular() {
+            written::nothing(&mut self.writer, answer)
         } else if body.sets.is_empty() {
             return Err(ResponseShape::not_singular(0));
         } else {
@@ -174,9 +174,9 @@ impl<'p> Planning<'p> {
                 on_conflict: self.parsed.on_conflict.as_deref(),
                 key: Vec::new(),
             };
-            insert::insert(&mut self.writer, self.context, self.table, &self.parsed.root, &insert, answer)?;
-        }
-        let mut shape = self.write_shape(answer);
+            insert::insert(&mut self.writer, self.context, self.table, &self.parsed.root, &insert, answer)?
+        };
+        let mut shape = self.write_shape(answer, &made);
         shape.merges = resolution == Some(Resolution::MergeDuplicates);
         let resolved = match resolution {
             Some(Resolution::MergeDuplicates) => Some("resolution=merge-duplicates"),
@@ -206,8 +206,9 @@ impl<'p> Planning<'p> {
             on_conflict: None,
             key,
         };
-        insert::insert(&mut self.writer, self.context, self.table, &self.parsed.root, &insert, answer)?;
-        Ok(self.write_shape(answer))
+        let made =
+            insert::insert(&mut self.writer, self.context, self.table, &self.parsed.root, &insert, answer)?;
+        Ok(self.write_shape(answer, &made))
     }
 
     /// PUT writes the row that the URL names: by path, or by an `eq` on every column of the primary key.
@@ -253,8 +254,8 @@ impl<'p> Planning<'p> {
         let (root, id) = (&self.parsed.root, self.id());
         let must_affect_one = self.singular() && id.is_none();
         let answer = self.answer(must_affect_one, false);
-        if !change.is_empty() {
-            update::update(&mut self.writer, self.context, self.table, root, &change, id, answer)?;
+        let made = if !change.is_empty() {
+            update::update(&mut self.writer, self.context, self.table, root, &change, id, answer)?
         } else if self.id().is_some() {
             // Nothing to change: the row as it is, or 404.
             let read = Read {
@@ -266,16 +267,13 @@ impl<'p> Planning<'p> {
                 format: self.format,
                 bound: Bound::Any,
             };
-            let made = read::read(&mut self.writer, self.context, self.table, root, &read)?;
-            let mut shape = self.write_shape(answer);
-            shape.hexadecimal = made.bytes;
-            return Ok(shape);
+            read::read(&mut self.writer, self.context, self.table, root, &read)?
         } else if must_affect_one {
             return Err(ResponseShape::not_singular(0));
         } else {
-            written::nothing(&mut self.writer, answer);
-        }
-        Ok(self.write_shape(answer))
+            written::nothing(&mut self.writer, answer)
+        };
+        Ok(self.write_shape(answer, &made))
     }
 
     fn delete(&mut self) -> Result<ResponseShape, QueryError> {
@@ -283,8 +281,8 @@ impl<'p> Planning<'p> {
         self.refuse_window("a delete")?;
         let answer = self.answer(self.singular() && self.id().is_none(), false);
         let (root, id) = (&self.parsed.root, self.id());
-        delete::delete(&mut self.writer, self.context, self.table, root, id, answer)?;
-        Ok(self.write_shape(answer))
+        let made = delete::delete(&mut self.writer, self.context, self.table, root, id, answer)?;
+        Ok(self.write_shape(answer, &made))
     }
 
     fn bound(&self, must_affect_one: bool) -> Bound {
@@ -335,10 +333,11 @@ impl<'p> Planning<'p> {
         Ok(())
     }
 
-    fn write_shape(&self, answer: Answer<'_>) -> ResponseShape {
+    fn write_shape(&self, answer: Answer<'_>, made: &Made) -> ResponseShape {
         let preferences = self.preferences();
         let mut shape = self.shape(preferences.count);
         shape.returns_body = answer.body == written::Body::Rows;
+        shape.hexadecimal = made.bytes;
         shape.has_location = answer.body == written::Body::Key;
         shape.bound = answer.bound;
         let missing = preferences

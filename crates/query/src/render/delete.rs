@@ -1,7 +1,9 @@
 //! DELETE.
 
 use super::{
-    Context, scope,
+    Context,
+    read::Made,
+    scope,
     writer::Writer,
     written::{self, Answer},
 };
@@ -14,7 +16,7 @@ pub(crate) fn delete(
     level: &Level<'_>,
     id: Option<&str>,
     answer: Answer<'_>,
-) -> Result<(), QueryError> {
+) -> Result<Made, QueryError> {
     let alias = w.alias();
     w.raw("WITH written AS (DELETE FROM ").table(table).raw(" AS ").table_alias(alias);
     scope::where_of_write(w, context, table, alias, id, &level.filters)?;

@@ -4,6 +4,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use super::{
     Context,
+    read::Made,
     writer::Writer,
     written::{self, Answer},
 };
@@ -35,7 +36,7 @@ pub(crate) fn insert(
     level: &Level<'_>,
     insert: &Insert<'_>,
     answer: Answer<'_>,
-) -> Result<(), QueryError> {
+) -> Result<Made, QueryError> {
     let body = insert.body;
     let any_keys = body.sets.first().map_or(&[][..], |set| &set.keys);
     let listed = insert.columns.map(|columns| listed(context, table, columns, any_keys)).transpose()?;

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::{
-    Context, insert, scope,
+    Context, insert,
+    read::Made,
+    scope,
     writer::Writer,
     written::{self, Answer},
 };
@@ -53,7 +55,7 @@ pub(crate) fn update(
     change: &Change<'_>,
     id: Option<&str>,
     answer: Answer<'_>,
-) -> Result<(), QueryError> {
+) -> Result<Made, QueryError> {
     let columns = match change.columns {
         Some(columns) => insert::listed(context, table, columns, change.keys)?,
         None => insert::columns_of(context, table, change.keys)?,

@@ -3,7 +3,7 @@
 use super::{
     Context,
     output::{Page, Shape},
-    read::Bound,
+    read::{Bound, Made},
     scope::{Scope, Source},
     writer::{Alias, KEPT_ROW, Writer},
 };
@@ -60,7 +60,7 @@ pub(super) fn answer(
     table: &Table,
     level: &Level<'_>,
     answer: Answer<'_>,
-) -> Result<(), QueryError> {
+) -> Result<Made, QueryError> {
     let scope = Scope::root(w, context, table, level, &Source::Written)?;
     let page = Page::new(context, &scope, answer.format)?;
     w.raw("SELECT ");
@@ -99,7 +99,7 @@ pub(super) fn answer(
     w.raw(" AS body FROM ");
     if answer.body != Body::Rows {
         w.raw("written AS ").table_alias(scope.alias);
-        return Ok(());
+        return Ok(Made { bytes: false });
     }
     w.raw("(");
     page.rows(w, context, shape, |w| {
@@ -108,13 +108,19 @@ pub(super) fn answer(
         page.group_and_order(w, context)?;
         page.end(w);
         Ok(())
-    })
+    })?;
+    Ok(Made { bytes: page.makes_bytes(context, answer.format) })
 }
 
 /// The answer of a write with nothing to write.
-pub(crate) fn nothing(w: &mut Writer, answer: Answer<'_>) {
+pub(crate) fn nothing(w: &mut Writer, answer: Answer<'_>) -> Made {
     w.raw("SELECT CAST(0 AS bigint) AS page_count, CAST(");
     w.raw(if answer.count_inserted { "0" } else { "NULL" }).raw(" AS bigint) AS total_count, CAST(");
-    w.raw(if answer.body == Body::Rows { "'[]'" } else { "NULL" });
+    w.raw(match answer.body {
+        Body::Rows if answer.format.is_json() => "'[]'",
+        Body::Rows => "''",
+        _ => "NULL",
+    });
     w.raw(" AS text) AS body");
+    Made { bytes: false }
 }
