@@ -27,7 +27,7 @@ use tokio::{
 use crate::{
     admit::{PhaseRefused, check_phase},
     catalogs::{Catalogs, CatalogsError},
-    pool::{Lease, PoolError, Pools},
+    pool::{Claim, Lease, PoolError, Pools},
     routes::{CachedRoute, RouteCache},
 };
 
@@ -186,7 +186,7 @@ impl Runner {
         }
         let lease = match lease {
             Some(lease) => lease,
-            None => self.pools.get(placement, route.tenant_id).await.map_err(connect_failed)?,
+            None => self.pools.get(placement, claim(route)).await.map_err(connect_failed)?,
         };
         let (row, lease) = self.execute(route, placement, lease, &planned).await?;
         let shape = planned.response;
@@ -248,12 +248,12 @@ impl Runner {
         placement: &RoutePlacement,
         kept: &mut Option<Lease>,
     ) -> Result<Arc<Catalog>, Failed> {
-        let mut lease = self.pools.get(placement, route.tenant_id).await.map_err(connect_failed)?;
+        let mut lease = self.pools.get(placement, claim(route)).await.map_err(connect_failed)?;
         let mut read = self.catalogs.read(route, placement.schema_version, &mut lease.connection).await;
         if matches!(&read, Err(CatalogsError::Query(error)) if is_sent_again(error, &lease, Access::ReadOnly))
         {
             drop(lease);
-            lease = self.pools.get_new(placement, route.tenant_id).await.map_err(connect_failed)?;
+            lease = self.pools.get_new(placement, claim(route)).await.map_err(connect_failed)?;
             read = self.catalogs.read(route, placement.schema_version, &mut lease.connection).await;
         }
         match read {
@@ -303,7 +303,7 @@ impl Runner {
         let mut answer = ask(&mut lease, extras).await;
         if answer.as_ref().is_err_and(|error| is_sent_again(error, &lease, access)) {
             drop(lease);
-            lease = self.pools.get_new(placement, route.tenant_id).await.map_err(connect_failed)?;
+            lease = self.pools.get_new(placement, claim(route)).await.map_err(connect_failed)?;
             answer = ask(&mut lease, extras).await;
         }
         let most = self.limits.max_answer_bytes;
@@ -332,6 +332,10 @@ impl Runner {
             }
         }
     }
+}
+
+fn claim(route: &CachedRoute) -> Claim {
+    Claim { tenant: route.tenant_id, weight: route.weight }
 }
 
 /// What the tenant's app decides about its language.

@@ -85,6 +85,7 @@ fn routes() -> (Vec<TenantId>, impl Iterator<Item = Route>) {
             phase: TenantPhase::Active,
             plan: plan.name.clone(),
             limits: plan.limits,
+            weight: plan.database.weight,
             features: Arc::clone(&features),
             app: Arc::clone(&app),
             placement: Some(RoutePlacement {

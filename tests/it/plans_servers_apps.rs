@@ -1,9 +1,10 @@
 //! What operators look after: plans, servers, apps, and the lists of all there is.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
-use tenantry_tests::TestApp;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tenantry_tests::{TestApp, within::within};
 
 fn names(list: &Value, field: &str) -> Vec<String> {
     list["items"].as_array().unwrap().iter().map(|item| item[field].as_str().unwrap().to_owned()).collect()
@@ -29,6 +30,10 @@ fn starter() -> Value {
         "name": "starter", "tier": "schema", "limits": { "maxUsers": 10, "maxStorage": 1_073_741_824, "apiRequestsPerDay": 100 },
         "features": { "biometric_auth": false, "custom_branding": true }, "defaultConfig": { "session.timeout": 600 },
         "retentionDays": 7,
+        "database": {
+            "weight": 2, "maxConnections": 5, "statementTimeoutSeconds": 60, "lockTimeoutSeconds": null,
+            "idleInTransactionTimeoutSeconds": 300,
+        },
     })
 }
 
@@ -48,6 +53,10 @@ async fn a_plan_is_made_read_replaced_and_deleted() {
     let expected = json!({
         "name": "starter", "tier": "database", "features": {}, "defaultConfig": {}, "retentionDays": 30,
         "limits": { "maxUsers": null, "maxStorage": null, "apiRequestsPerDay": null },
+        "database": {
+            "weight": 1, "maxConnections": null, "statementTimeoutSeconds": null, "lockTimeoutSeconds": null,
+            "idleInTransactionTimeoutSeconds": null,
+        },
     });
     assert_eq!(replaced, expected);
     assert_eq!(app.api.get("/api/v1/plans/starter").await.json(), expected);
@@ -83,6 +92,55 @@ async fn a_changed_plan_holds_for_its_tenants_at_once() {
     app.api.put("/api/v1/plans/starter", body).await.expect(200);
     app.routes_caught_up().await;
     tenant.data.get("/api/biometric_templates").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_s_own_sessions_are_held_to_its_plan_and_to_what_it_says_later() {
+    let app = TestApp::start().await;
+    app.api.post("/api/v1/plans", starter()).await.expect(201);
+    let tenant = app.sign_up("acme", "starter", "crm").await;
+    let path = format!("/api/v1/tenants/{}/connection?reveal=true", tenant.slug);
+    let connection = app.api.get(&path).await.expect(200).json();
+    let text = |name: &str| connection[name].as_str().unwrap().to_owned();
+    let url = format!(
+        "postgres://{}:{}@{}:{}/{}",
+        text("role"),
+        text("password"),
+        text("host"),
+        connection["port"],
+        text("database")
+    );
+    let setting = async |name: &str| -> String {
+        let mut session = PgConnection::connect(&url).await.unwrap();
+        let shown =
+            sqlx::query_scalar(AssertSqlSafe(format!("SHOW {name}"))).fetch_one(&mut session).await.unwrap();
+        session.close().await.unwrap();
+        shown
+    };
+    assert_eq!(setting("statement_timeout").await, "1min");
+    assert_eq!(setting("idle_in_transaction_session_timeout").await, "5min");
+    assert_eq!(setting("lock_timeout").await, "0");
+
+    let change = json!({ "database": { "statementTimeoutSeconds": null, "lockTimeoutSeconds": 3, "maxConnections": 1 } });
+    app.api.patch("/api/v1/plans/starter", change).await.expect(200);
+    within(Duration::from_secs(30), "the plan holds", async || setting("lock_timeout").await == "3s").await;
+    assert_eq!(setting("statement_timeout").await, "0");
+    assert_eq!(setting("idle_in_transaction_session_timeout").await, "5min");
+    let _only = PgConnection::connect(&url).await.unwrap();
+    assert!(PgConnection::connect(&url).await.is_err(), "it may have one session");
+    // The data plane's are not the tenant's own.
+    tenant.data.get("/api/contacts").await.expect(200);
+
+    for (wrong, field) in [
+        (json!({ "weight": 0 }), "database.weight"),
+        (json!({ "weight": 256 }), "database.weight"),
+        (json!({ "lockTimeoutSeconds": 0 }), "database.lockTimeoutSeconds"),
+        (json!({ "statementTimeoutSeconds": 2_147_484 }), "database.statementTimeoutSeconds"),
+        (json!({ "maxConnections": 262_144 }), "database.maxConnections"),
+    ] {
+        let refused = app.api.patch("/api/v1/plans/starter", json!({ "database": wrong })).await;
+        assert_eq!(refused.expect(400).fields(), [field]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -263,6 +263,24 @@ async fn reconcilers(major: u32, admin: Admin) {
     tenantry_worker::reconcilers::fill_warm_databases::run(worker.resources()).await.unwrap();
     let tenant = app.sign_up("newer", "premium", "crm").await;
     tenant.data.get("/api/more").await.expect(200);
+
+    let change = json!({ "database": { "lockTimeoutSeconds": 3 } });
+    app.api.patch("/api/v1/plans/premium", change).await.expect(200);
+    tenantry_worker::reconcilers::limit_roles::run(worker.resources()).await.unwrap();
+    let mut own = own_session(&app, &tenant).await;
+    let timeout: String = sqlx::query_scalar("SHOW lock_timeout").fetch_one(&mut own).await.unwrap();
+    assert_eq!(timeout, "3s");
+    // Reserved connections are there from 16 on; who may grant their use is a superuser, or was granted it so.
+    if major >= 16 && admin == Admin::Superuser {
+        let granted: bool = sqlx::query_scalar(
+            "SELECT bool_and(pg_has_role(rolname, 'pg_use_reserved_connections', 'USAGE'))
+             FROM pg_roles WHERE rolname ~ '^tenantry_data_.*_[0-9a-f]{8}$'",
+        )
+        .fetch_one(&mut own)
+        .await
+        .unwrap();
+        assert!(granted, "the data plane's logins may use reserved connections");
+    }
 }
 
 /// The data plane hears of a change a moment after its end was announced.

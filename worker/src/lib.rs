@@ -10,7 +10,6 @@
 
 mod apps;
 pub mod engine;
-mod filled_servers;
 mod inquiries;
 mod lane_metrics;
 pub mod operations;
@@ -19,6 +18,7 @@ mod queue;
 mod recent_failures;
 pub mod reconcilers;
 mod resources;
+mod seen;
 mod servers;
 mod settings;
 mod slots;

@@ -19,9 +19,10 @@ use crate::{
     Settings,
     apps::Apps,
     dns::TxtResolver,
-    filled_servers::FilledServers,
     password::password,
     recent_failures::RecentFailures,
+    reconcilers::{fill_warm_databases::Filled, limit_roles::Shares},
+    seen::Seen,
     servers::{Server, Servers},
     slots::Slots,
     step_error::StepError,
@@ -49,7 +50,9 @@ pub struct Resources {
     /// What could not be kept warm lately: templates and tenants of an app on a server.
     pub failed_pools: RecentFailures<FailedPool>,
     /// What servers' warm databases were filled with last.
-    pub filled: FilledServers,
+    pub filled: Seen<Filled>,
+    /// What plans said when servers' roles were held to it last.
+    pub limited: Seen<Shares>,
     /// Apps, kept while they do not change.
     pub apps: Apps,
 }
@@ -67,7 +70,8 @@ impl Resources {
             slots: Slots::new(settings.concurrency),
             apps: Apps::new(registry.clone()),
             failed_pools: RecentFailures::default(),
-            filled: FilledServers::default(),
+            filled: Seen::default(),
+            limited: Seen::default(),
             resolver,
             registry,
             kek,

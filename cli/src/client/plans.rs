@@ -81,6 +81,26 @@ pub(super) struct PlanChangeArgs {
     #[arg(long, value_name = "COUNT", value_parser = ceiling::<u64>)]
     requests_per_day: Option<Ceiling>,
 
+    /// Its share of a server's connections against other tenants that wait for one: 1 to 255.
+    #[arg(long, value_name = "WEIGHT")]
+    weight: Option<std::num::NonZeroU8>,
+
+    /// Sessions of a tenant's own on its server at a time, or `unlimited`: as many as the workers' setting says.
+    #[arg(long, value_name = "COUNT", value_parser = ceiling::<u32>)]
+    max_connections: Option<Ceiling>,
+
+    /// Seconds until a statement of a tenant's own session is cancelled, or `unlimited`.
+    #[arg(long, value_name = "SECONDS", value_parser = ceiling::<u32>)]
+    statement_timeout: Option<Ceiling>,
+
+    /// Seconds that a statement of a tenant's own session waits for a lock, or `unlimited`.
+    #[arg(long, value_name = "SECONDS", value_parser = ceiling::<u32>)]
+    lock_timeout: Option<Ceiling>,
+
+    /// Seconds until a tenant's own session that leaves a transaction open is ended, or `unlimited`.
+    #[arg(long, value_name = "SECONDS", value_parser = ceiling::<u32>)]
+    idle_in_transaction_timeout: Option<Ceiling>,
+
     /// Switch a feature on or off; may be given several times.
     #[arg(long = "feature", value_name = "KEY[=true|false]")]
     features: Vec<Switch>,
@@ -127,7 +147,7 @@ impl PlanChangeArgs {
     /// The members that the flags change. Limits, features and default configuration are whole: the API
     /// replaces each as one.
     fn change(&self, plan: &Value) -> anyhow::Result<Value> {
-        let nested = ["limits", "features", "defaultConfig"];
+        let nested = ["limits", "database", "features", "defaultConfig"];
         let base = nested.into_iter().filter_map(|name| Some((name.to_owned(), plan.get(name)?.clone())));
         let mut change = self.over(base.collect())?;
         change.retain(|name, value| plan.get(name) != Some(value));
@@ -148,9 +168,15 @@ impl PlanChangeArgs {
             ("maxStorage", &self.max_storage),
             ("apiRequestsPerDay", &self.requests_per_day),
         ];
-        let limits =
-            ceilings.into_iter().filter_map(|(name, given)| Some((name.to_owned(), given.clone()?.0)));
-        extend(&mut plan, "limits", limits.collect())?;
+        let sessions = [
+            ("maxConnections", &self.max_connections),
+            ("statementTimeoutSeconds", &self.statement_timeout),
+            ("lockTimeoutSeconds", &self.lock_timeout),
+            ("idleInTransactionTimeoutSeconds", &self.idle_in_transaction_timeout),
+        ];
+        let weight = self.weight.map(|weight| ("weight".to_owned(), weight.get().into()));
+        extend(&mut plan, "limits", given(&ceilings).collect())?;
+        extend(&mut plan, "database", weight.into_iter().chain(given(&sessions)).collect())?;
         extend(&mut plan, "features", switches(&self.features))?;
         extend(&mut plan, "defaultConfig", settings(&self.default_config))?;
         Ok(plan)
@@ -164,14 +190,26 @@ impl PlanChangeArgs {
             max_users,
             max_storage,
             requests_per_day,
+            weight,
+            max_connections,
+            statement_timeout,
+            lock_timeout,
+            idle_in_transaction_timeout,
             features,
             default_config,
             retention_days,
         } = self;
-        let ceilings = [max_users, max_storage, requests_per_day].into_iter().any(Option::is_some);
-        let rest = file.is_some() || tier.is_some() || retention_days.is_some();
+        let limits = [max_users, max_storage, requests_per_day];
+        let sessions = [max_connections, statement_timeout, lock_timeout, idle_in_transaction_timeout];
+        let ceilings = limits.into_iter().chain(sessions).any(Option::is_some);
+        let rest = file.is_some() || tier.is_some() || weight.is_some() || retention_days.is_some();
         ceilings || rest || !features.is_empty() || !default_config.is_empty()
     }
+}
+
+/// The members whose flags are there.
+fn given<'a>(ceilings: &'a [(&str, &'a Option<Ceiling>)]) -> impl Iterator<Item = (String, Value)> + 'a {
+    ceilings.iter().filter_map(|(name, given)| Some(((*name).to_owned(), (*given).clone()?.0)))
 }
 
 fn extend(plan: &mut Map<String, Value>, member: &str, more: Map<String, Value>) -> anyhow::Result<()> {
@@ -211,6 +249,11 @@ const LINES: &[Column] = &[
     ("max. users", Shown::Limit("/limits/maxUsers")),
     ("max. storage", Shown::Size("/limits/maxStorage")),
     ("requests a day", Shown::Limit("/limits/apiRequestsPerDay")),
+    ("weight", Shown::Text("/database/weight")),
+    ("max. connections", Shown::Limit("/database/maxConnections")),
+    ("statement timeout", Shown::Limit("/database/statementTimeoutSeconds")),
+    ("lock timeout", Shown::Limit("/database/lockTimeoutSeconds")),
+    ("idle in transaction timeout", Shown::Limit("/database/idleInTransactionTimeoutSeconds")),
     ("features", Shown::Text("/features")),
     ("retention days", Shown::Text("/retentionDays")),
     ("default config", Shown::Text("/defaultConfig")),

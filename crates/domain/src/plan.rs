@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::database_share::DatabaseShare;
+
 /// How a tenant's data is isolated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -72,6 +74,8 @@ pub struct Plan {
     pub tier: Tier,
     /// Ceilings.
     pub limits: Limits,
+    /// What a tenant may take of its database server.
+    pub database: DatabaseShare,
     /// Features that its tenants have unless switched off for one.
     pub features: Features,
     /// Default configuration by key, e.g. `session.timeout`.
@@ -112,6 +116,7 @@ impl Plan {
             name: PlanName::parse(name).expect("the built-in names are valid"),
             tier,
             limits,
+            database: DatabaseShare::default(),
             features,
             default_config,
             retention_days,

@@ -3,7 +3,7 @@
 //! A data plane keeps 100,000 of these. What many tenants share (server, app, plan) is shared
 //! behind `Arc`s, so that a route costs a few hundred bytes.
 
-use std::sync::Arc;
+use std::{num::NonZeroU8, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
@@ -39,6 +39,8 @@ pub struct Route {
     pub plan: PlanName,
     /// The ceilings that hold for it.
     pub limits: Limits,
+    /// What its share of a server's connections is against other tenants'.
+    pub weight: NonZeroU8,
     /// The features that hold for it. Shared where the tenant has no switches of its own.
     pub features: Arc<Features>,
     /// The app whose tables it has.

@@ -9,7 +9,7 @@ use tenantry_domain::{
 use tokio::sync::OnceCell;
 
 use crate::{
-    admin::{AdminLimits, Fence, Owner, RoleSpec, ServerAddress, ServerAdmin},
+    admin::{AdminLimits, Fence, Owner, RoleLimits, RoleSpec, ServerAddress, ServerAdmin},
     embedded::{EmbeddedConfig, EmbeddedPostgres, SearchPath},
     tenant::{ConnectOptions, LoginTarget, TenantConnection},
     tls::Tls,
@@ -89,7 +89,7 @@ impl Bench {
 
     /// A role that this test's login may become.
     pub(crate) fn role<'a>(&'a self, secret: &'a SecretString) -> RoleSpec<'a> {
-        RoleSpec { secret, login: &self.login, connection_limit: None, may_log_in: true }
+        RoleSpec { secret, login: &self.login, limits: RoleLimits::default(), may_log_in: true }
     }
 
     pub(crate) fn target(&self, database: &ObjectName) -> LoginTarget {

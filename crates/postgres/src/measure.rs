@@ -14,7 +14,7 @@ use tenantry_domain::{
 use tokio_postgres::types::Type;
 
 use crate::{
-    admin::Warmed,
+    admin::{RoleLimits, Warmed},
     embedded::{EmbeddedConfig, EmbeddedPostgres, SearchPath},
     fixture::{Bench, app, mark, name, notes, owner},
     tenant::{Access, ConnectOptions, LoginTarget, TenantConnection},
@@ -74,7 +74,11 @@ async fn provisioning_against_raw_ddl() {
         let Warmed::Ready(warm, _) = warmed else { panic!("{warmed:?}") };
         let tenant = name(&format!("tenant_named_{round}"));
         let started = Instant::now();
-        bench.admin.name_warm_tenant(owner(&tenant, &mark), &warm, "measure").await.unwrap();
+        bench
+            .admin
+            .name_warm_tenant(owner(&tenant, &mark), &RoleLimits::default(), &warm, "measure")
+            .await
+            .unwrap();
         named.push(started.elapsed().as_secs_f64() * 1e3);
     }
     let scram = Instant::now();

@@ -6,7 +6,7 @@ use tenantry_domain::{
     ids::{ServerId, TenantId},
     names::ObjectName,
     placement::{Epoch, Placement},
-    plan::Tier,
+    plan::{PlanName, Tier},
 };
 use uuid::Uuid;
 
@@ -15,6 +15,17 @@ use crate::{
     error::{Stored, broken_constraint},
     operation_leases::FencedError,
 };
+
+/// A tenant's role on a server.
+#[derive(Debug, Clone)]
+pub struct TenantRole {
+    /// The tenant.
+    pub tenant_id: TenantId,
+    /// The role's name.
+    pub name: ObjectName,
+    /// The tenant's plan.
+    pub plan: PlanName,
+}
 
 /// What a tenant's first placement needs to be chosen.
 #[derive(Debug, Clone)]
@@ -102,6 +113,35 @@ pub(crate) fn read(
 }
 
 impl Registry {
+    /// The roles of tenants that a server serves, by tenant, after one of them.
+    pub async fn roles_on(
+        &self,
+        server: ServerId,
+        after: Option<TenantId>,
+        limit: i64,
+    ) -> Result<Vec<TenantRole>, RegistryError> {
+        let rows = sqlx::query!(
+            "SELECT tenant_id, schema, plan FROM placements JOIN tenants ON tenants.id = tenant_id
+             WHERE server_id = $1 AND placements.state IN ('serving', 'cutover')
+                 AND ($2::uuid IS NULL OR tenant_id > $2)
+             ORDER BY tenant_id LIMIT $3",
+            server.as_uuid(),
+            after.map(TenantId::as_uuid),
+            limit,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(TenantRole {
+                    tenant_id: TenantId::from_uuid(row.tenant_id),
+                    name: ObjectName::parse(&row.schema).stored("placements.schema")?,
+                    plan: PlanName::parse(&row.plan).stored("tenants.plan")?,
+                })
+            })
+            .collect()
+    }
+
     /// Chooses the server with most room among those that can be reached, or the given one, and records the
     /// tenant's placement there. Durable before it returns: what is made on the server next must never be
     /// forgotten.

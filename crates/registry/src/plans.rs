@@ -26,6 +26,7 @@ pub(crate) struct PlanRow {
     pub(crate) name: String,
     pub(crate) tier: String,
     pub(crate) limits: serde_json::Value,
+    pub(crate) database: serde_json::Value,
     pub(crate) features: serde_json::Value,
     pub(crate) default_config: serde_json::Value,
     pub(crate) retention_days: i16,
@@ -39,6 +40,7 @@ impl TryFrom<PlanRow> for Plan {
             name: PlanName::parse(&row.name).stored("plans.name")?,
             tier: row.tier.parse().stored("plans.tier")?,
             limits: serde_json::from_value(row.limits).stored("plans.limits")?,
+            database: serde_json::from_value(row.database).stored("plans.database_share")?,
             features: serde_json::from_value(row.features).stored("plans.features")?,
             default_config: serde_json::from_value(row.default_config).stored("plans.default_config")?,
             retention_days: u16::try_from(row.retention_days).stored("plans.retention_days")?,
@@ -51,7 +53,7 @@ impl Registry {
     pub async fn plan_list(&self) -> Result<Vec<Plan>, RegistryError> {
         let rows = sqlx::query_as!(
             PlanRow,
-            "SELECT name, tier, limits, features, default_config, retention_days FROM plans ORDER BY name"
+            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days FROM plans ORDER BY name"
         )
         .fetch_all(&self.pool)
         .await?;
@@ -62,7 +64,7 @@ impl Registry {
     pub async fn plan_get(&self, name: &PlanName) -> Result<Option<Plan>, RegistryError> {
         let row = sqlx::query_as!(
             PlanRow,
-            "SELECT name, tier, limits, features, default_config, retention_days FROM plans WHERE name = $1",
+            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days FROM plans WHERE name = $1",
             name.as_str()
         )
         .fetch_optional(&self.pool)
@@ -73,8 +75,8 @@ impl Registry {
     /// Creates a plan; false if there is one of that name.
     pub async fn plan_create(&self, plan: &Plan, now: DateTime<Utc>) -> Result<bool, RegistryError> {
         let done = sqlx::query!(
-            "INSERT INTO plans (name, tier, limits, features, default_config, retention_days, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO plans (name, tier, limits, features, default_config, retention_days, updated_at, database_share)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING",
             plan.name.as_str(),
             plan.tier.as_str(),
             to_json(&plan.limits),
@@ -82,6 +84,7 @@ impl Registry {
             to_json(&plan.default_config),
             plan.retention_days.cast_signed(),
             now,
+            to_json(&plan.database),
         )
         .execute(&self.pool)
         .await?;
@@ -103,7 +106,7 @@ impl Registry {
         let mut tx = self.pool.begin().await.map_err(failed)?;
         let row = sqlx::query_as!(
             PlanRow,
-            "SELECT name, tier, limits, features, default_config, retention_days FROM plans
+            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days FROM plans
              WHERE name = $1 FOR UPDATE",
             name.as_str()
         )
@@ -121,7 +124,7 @@ impl Registry {
         let plan = change(Plan::try_from(row)?, in_use)?;
         sqlx::query!(
             "UPDATE plans SET tier = $2, limits = $3, features = $4, default_config = $5, retention_days = $6,
-                 updated_at = $7
+                 updated_at = $7, database_share = $8
              WHERE name = $1",
             name.as_str(),
             plan.tier.as_str(),
@@ -130,6 +133,7 @@ impl Registry {
             to_json(&plan.default_config),
             plan.retention_days.cast_signed(),
             now,
+            to_json(&plan.database),
         )
         .execute(&mut *tx)
         .await

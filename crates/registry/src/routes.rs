@@ -16,6 +16,7 @@ use tenantry_domain::{
     Slug,
     api_key::{KeyHash, Scope},
     app::{AppName, AppVersion, Manifest},
+    database_share::DatabaseShare,
     domain_name::DomainName,
     ids::{ServerId, TenantId},
     names::ObjectName,
@@ -81,6 +82,7 @@ struct RouteRow {
     status: String,
     plan: String,
     plan_limits: Value,
+    plan_database: Value,
     plan_features: Value,
     limits: Value,
     features: Value,
@@ -147,7 +149,7 @@ impl RouteReader {
         let rows = sqlx::query_as!(
             RouteRow,
             r#"SELECT tenants.id, slug, subdomain, tenants.name, status, plan,
-                   plans.limits AS plan_limits, plans.features AS plan_features,
+                   plans.limits AS plan_limits, database_share AS plan_database, plans.features AS plan_features,
                    tenants.limits, tenants.features, app, manifest,
                    ARRAY(SELECT domains.name FROM domains
                          WHERE domains.tenant_id = tenants.id AND verified_at IS NOT NULL) AS "domains!",
@@ -211,6 +213,7 @@ impl RouteReader {
     fn route(&self, row: &RouteRow) -> Result<Route, RegistryError> {
         let label = |text: &str| Slug::parse(text);
         let plan_limits = Limits::deserialize(&row.plan_limits).stored("plans.limits")?;
+        let share = DatabaseShare::deserialize(&row.plan_database).stored("plans.database_share")?;
         let own_limits = LimitOverrides::deserialize(&row.limits).stored("tenants.limits")?;
         let mut features = Features::deserialize(&row.plan_features).stored("plans.features")?;
         let own = Features::deserialize(&row.features).stored("tenants.features")?;
@@ -283,6 +286,7 @@ impl RouteReader {
             phase: row.status.parse().stored("tenants.status")?,
             plan: PlanName::parse(&row.plan).stored("tenants.plan")?,
             limits: own_limits.over(plan_limits),
+            weight: share.weight,
             features: self.features.get(features),
             app: self.apps.get(app),
             placement,

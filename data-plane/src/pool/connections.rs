@@ -23,7 +23,7 @@ use tenantry_postgres::{
 use tenantry_registry::Registry;
 
 use super::{
-    budget::{Budget, Permit},
+    budget::{Budget, Claim, Permit},
     login::{LoginError, Logins},
 };
 use crate::settings::PoolSettings;
@@ -120,28 +120,20 @@ impl Pools {
     }
 
     /// A connection that may become the tenant.
-    pub(crate) async fn get(&self, placement: &RoutePlacement, tenant: TenantId) -> Result<Lease, PoolError> {
-        self.lease(placement, tenant, true).await
+    pub(crate) async fn get(&self, placement: &RoutePlacement, claim: Claim) -> Result<Lease, PoolError> {
+        self.lease(placement, claim, true).await
     }
 
     /// A new connection, where a kept one turned out to be dead.
-    pub(crate) async fn get_new(
-        &self,
-        placement: &RoutePlacement,
-        tenant: TenantId,
-    ) -> Result<Lease, PoolError> {
-        self.lease(placement, tenant, false).await
+    pub(crate) async fn get_new(&self, placement: &RoutePlacement, claim: Claim) -> Result<Lease, PoolError> {
+        self.lease(placement, claim, false).await
     }
 
-    async fn lease(
-        &self,
-        placement: &RoutePlacement,
-        tenant: TenantId,
-        reuse: bool,
-    ) -> Result<Lease, PoolError> {
+    async fn lease(&self, placement: &RoutePlacement, claim: Claim, reuse: bool) -> Result<Lease, PoolError> {
+        let tenant = claim.tenant;
         let pool = self.server(&placement.server);
         let patience = self.0.settings.wait_timeout;
-        let permit = pool.budget.acquire(tenant, patience).await.map_err(|_| PoolError::Exhausted)?;
+        let permit = pool.budget.acquire(claim, patience).await.map_err(|_| PoolError::Exhausted)?;
         let key = Key { database: Arc::clone(&placement.database), login: Arc::clone(&placement.login) };
         let server = Arc::clone(&placement.server);
         let kept = if reuse { self.take_idle(&pool, &key, &server, tenant) } else { None };

@@ -5,4 +5,5 @@ mod budget;
 mod connections;
 mod login;
 
+pub(crate) use budget::Claim;
 pub(crate) use connections::{Lease, PoolError, Pools};

@@ -426,7 +426,7 @@ impl Store {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, num::NonZeroU8};
 
     use tenantry_domain::{
         Slug,
@@ -450,6 +450,7 @@ pub(crate) mod tests {
             phase: TenantPhase::Active,
             plan: PlanName::parse("basic").unwrap(),
             limits: Limits::default(),
+            weight: NonZeroU8::MIN,
             features: Arc::new(BTreeMap::new()),
             app: Arc::new(RouteApp { name: AppName::parse("crm").unwrap(), manifest: Manifest::default() }),
             placement: None,

@@ -11,7 +11,7 @@ use tenantry_domain::{
     purpose::Purpose,
     tenant::TenantPhase,
 };
-use tenantry_postgres::admin::{RoleSpec, verifier};
+use tenantry_postgres::admin::{RoleLimits, RoleSpec, verifier};
 use tenantry_registry::{Changes, PlaceError, PlaceRequest, Placed, StatusChange, WarmKind, WarmTenant};
 
 use super::steps::ignore_foreign;
@@ -212,7 +212,7 @@ async fn make_schema(work: &Work<Provision>) -> StepResult {
     let owner = work.owner(&placement);
     if let Some(warm) = work.state().warm {
         let label = &work.resources.settings.label;
-        if server.call(server.admin.name_warm_tenant(owner, &warm, label)).await? {
+        if server.call(server.admin.name_warm_tenant(owner, &role_limits(work), &warm, label)).await? {
             work.note_schema_version(&placement, app.version());
             return Ok(Done::Now);
         }
@@ -226,14 +226,14 @@ async fn make_schema(work: &Work<Provision>) -> StepResult {
     Ok(Done::Now)
 }
 
+/// What the tenant's own sessions are held to.
+fn role_limits(work: &Work<Provision>) -> RoleLimits {
+    RoleLimits::of(&work.subject.plan.database, work.resources.settings.tenant_connections)
+}
+
 /// What the tenant's role is to be.
 fn role<'a>(work: &Work<Provision>, placement: &'a Placement, secret: &'a SecretString) -> RoleSpec<'a> {
-    RoleSpec {
-        secret,
-        login: &placement.login,
-        connection_limit: Some(work.resources.settings.tenant_connections),
-        may_log_in: true,
-    }
+    RoleSpec { secret, login: &placement.login, limits: role_limits(work), may_log_in: true }
 }
 
 async fn drop_schema(work: &Work<Provision>) -> Result<(), StepError> {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, Utc};
 use tenantry_domain::{
     app::App,
     plan::Tier,
@@ -15,7 +16,7 @@ use tenantry_domain::{
 use tenantry_postgres::admin::Template;
 
 use super::{Reconciled, note_failed_pool, on_each, reachable_servers};
-use crate::{Resources, filled_servers::Filled, step_error::StepError};
+use crate::{Resources, step_error::StepError};
 
 /// After this an app whose template could not be made is tried again, if nobody promoted a version before.
 const PAUSE: Duration = Duration::from_mins(5);
@@ -23,6 +24,17 @@ const PAUSE: Duration = Duration::from_mins(5);
 /// After this a server is asked again although nothing is known to have changed: a copy may have been dropped by
 /// hand, or taken by a sign-up that was undone.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
+
+/// What the registry said when a server's warm databases were seen to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// Of the server.
+    revision: i64,
+    /// The templates that it should have.
+    current: Vec<Template>,
+    /// When its newest tenant of the tier was placed.
+    newest: Option<DateTime<Utc>>,
+}
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tenantry_domain::{app::App, plan::Tier, purpose::Purpose, server::Server};
-use tenantry_postgres::admin::{RoleSpec, Warmed};
+use tenantry_postgres::admin::{RoleLimits, RoleSpec, Warmed};
 use tenantry_registry::{WarmKind, WarmTenant};
 
 use secrecy::ExposeSecret;
@@ -140,7 +140,8 @@ async fn add(
     let role = RoleSpec {
         secret: &secret,
         login: &login,
-        connection_limit: Some(settings.tenant_connections),
+        // A tenant that takes it brings its plan's.
+        limits: RoleLimits::default(),
         may_log_in: false,
     };
     match access.call(access.admin.add_warm_tenant(app, &settings.label, &role)).await? {

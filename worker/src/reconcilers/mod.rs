@@ -14,6 +14,7 @@ pub mod forget_fences;
 pub mod forget_idempotency;
 pub mod forget_jobs;
 pub mod forget_operations;
+pub mod limit_roles;
 pub mod purge_due;
 pub mod requeue_stranded;
 pub mod sample_usage;
@@ -62,6 +63,7 @@ const ALL: &[Reconciler] = reconcilers![
     fill_warm_databases every 5 s,
     verify_domains every 5 s,
     purge_due every 10 s,
+    limit_roles every 10 s,
     forget_jobs every 30 s,
     sample_usage every 60 s,
     compact_usage every 60 s,

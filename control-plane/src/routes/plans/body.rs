@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tenantry_domain::plan::{Plan, PlanName, Tier};
+use tenantry_domain::{
+    database_share::DatabaseShare,
+    plan::{Plan, PlanName, Tier},
+};
 use utoipa::ToSchema;
 
-use super::view::LimitsView;
+use super::view::{DatabaseShareView, LimitsView};
 use crate::{
     input::{Fields, body::object},
     refusal::Refusal,
@@ -36,6 +39,9 @@ pub(crate) struct PlanBody {
     /// Ceilings; what is absent is unlimited.
     #[serde(default, deserialize_with = "object")]
     limits: LimitsView,
+    /// What a tenant may take of its database server.
+    #[serde(default, deserialize_with = "object")]
+    database: DatabaseShareView,
     /// Features by name.
     #[serde(default)]
     features: BTreeMap<String, bool>,
@@ -70,11 +76,26 @@ pub(super) fn check(
     fields.check("retentionDays", fits, "must be from 0 to 3650");
 }
 
+/// Notes what PostgreSQL would not take.
+pub(super) fn check_share(fields: &mut Fields, share: &DatabaseShare) {
+    let fits = share.max_connections.is_none_or(|most| most <= DatabaseShare::MAX_CONNECTIONS);
+    fields.check("database.maxConnections", fits, "must be from 0 to 262143");
+    for (name, seconds) in [
+        ("statementTimeoutSeconds", share.statement_timeout_seconds),
+        ("lockTimeoutSeconds", share.lock_timeout_seconds),
+        ("idleInTransactionTimeoutSeconds", share.idle_in_transaction_timeout_seconds),
+    ] {
+        let fits = seconds.is_none_or(|seconds| seconds.get() <= DatabaseShare::MAX_TIMEOUT_SECONDS);
+        fields.check(&format!("database.{name}"), fits, "must be from 1 to 2147483");
+    }
+}
+
 impl PlanBody {
     /// The plan; `named` is the name in the path, if it has one.
     pub(super) fn read(self, named: Option<PlanName>) -> Result<Plan, Refusal> {
         let mut fields = Fields::default();
         check(&mut fields, Some(&self.features), Some(&self.default_config), Some(self.retention_days));
+        check_share(&mut fields, &self.database.into());
         let differs = matches!((&self.name, &named), (Some(own), Some(named)) if own != named);
         fields.check("name", !differs, "must be the one in the path, or left out");
         let name = named.or(self.name);
@@ -83,6 +104,7 @@ impl PlanBody {
             name: name.ok_or_else(|| Refusal::missing("name"))?,
             tier: self.tier,
             limits: self.limits.into(),
+            database: self.database.into(),
             features: self.features,
             default_config: self.default_config,
             retention_days: self.retention_days,

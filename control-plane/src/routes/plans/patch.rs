@@ -1,12 +1,17 @@
 //! `PATCH /api/v1/plans/{plan}`
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU8, NonZeroU32},
+    sync::Arc,
+};
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use serde_json::Value;
 use tenantry_domain::{
     Clock,
+    database_share::DatabaseShare,
     plan::{Limits, Plan, PlanName, Tier},
 };
 use tenantry_http::Problem;
@@ -33,6 +38,9 @@ pub(crate) struct PatchPlanBody {
     /// The ceilings that change; null lifts one.
     #[serde(default, deserialize_with = "object")]
     limits: PatchLimits,
+    /// What changes of what a tenant may take of its database server.
+    #[serde(default, deserialize_with = "object")]
+    database: PatchDatabaseShare,
     /// Replaces its features.
     features: Option<BTreeMap<String, bool>>,
     /// Replaces its default configuration.
@@ -60,9 +68,49 @@ pub(crate) struct PatchLimits {
     api_requests_per_day: Ceiling<u64>,
 }
 
+/// Left out stays, null is no limit from now on.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct PatchDatabaseShare {
+    /// Its share of a server's connections against other tenants that wait for one.
+    #[schema(value_type = Option<u8>, minimum = 1, maximum = 255)]
+    weight: Option<NonZeroU8>,
+    /// Sessions of its own at a time.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, maximum = 262_143)]
+    max_connections: Ceiling<u32>,
+    /// Seconds until a statement is cancelled.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483)]
+    statement_timeout_seconds: Ceiling<NonZeroU32>,
+    /// Seconds that a statement waits for a lock.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483)]
+    lock_timeout_seconds: Ceiling<NonZeroU32>,
+    /// Seconds until a session that leaves a transaction open is ended.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483)]
+    idle_in_transaction_timeout_seconds: Ceiling<NonZeroU32>,
+}
+
+impl PatchDatabaseShare {
+    fn over(&self, share: DatabaseShare) -> DatabaseShare {
+        DatabaseShare {
+            weight: self.weight.unwrap_or(share.weight),
+            max_connections: self.max_connections.over(share.max_connections),
+            statement_timeout_seconds: self.statement_timeout_seconds.over(share.statement_timeout_seconds),
+            lock_timeout_seconds: self.lock_timeout_seconds.over(share.lock_timeout_seconds),
+            idle_in_transaction_timeout_seconds: self
+                .idle_in_transaction_timeout_seconds
+                .over(share.idle_in_transaction_timeout_seconds),
+        }
+    }
+}
+
 impl PatchPlanBody {
     fn check(&self) -> Result<(), Refusal> {
         let mut fields = Fields::default();
+        body::check_share(&mut fields, &self.database.over(DatabaseShare::default()));
         body::check(&mut fields, self.features.as_ref(), self.default_config.as_ref(), self.retention_days);
         fields.finish()
     }
@@ -76,6 +124,7 @@ impl PatchPlanBody {
                 max_storage_bytes: self.limits.max_storage.over(plan.limits.max_storage_bytes),
                 api_requests_per_day: self.limits.api_requests_per_day.over(plan.limits.api_requests_per_day),
             },
+            database: self.database.over(plan.database),
             features: self.features.unwrap_or(plan.features),
             default_config: self.default_config.unwrap_or(plan.default_config),
             retention_days: self.retention_days.unwrap_or(plan.retention_days),
@@ -85,8 +134,8 @@ impl PatchPlanBody {
 
 /// Change a plan
 ///
-/// Only what is given. Limits and features hold for its tenants at once; its tier cannot change while
-/// tenants have it.
+/// Only what is given. Limits, features and weight hold for its tenants at once, what its tenants' own sessions are
+/// held to from their next session a moment later; its tier cannot change while tenants have it.
 #[utoipa::path(
     patch, path = "/api/v1/plans/{plan}", tag = "plans",
     params(("plan" = String, Path, description = "Its name", example = "premium")),

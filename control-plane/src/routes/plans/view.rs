@@ -1,10 +1,16 @@
 //! A plan as clients see it.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU8, NonZeroU32},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tenantry_domain::plan::{Limits, Plan};
+use tenantry_domain::{
+    database_share::DatabaseShare,
+    plan::{Limits, Plan},
+};
 use utoipa::ToSchema;
 
 use crate::vocabulary;
@@ -21,6 +27,8 @@ pub(crate) struct PlanView {
     tier: &'static str,
     /// Ceilings.
     limits: LimitsView,
+    /// What a tenant may take of its database server.
+    database: DatabaseShareView,
     /// Features that its tenants have unless switched off for one.
     features: BTreeMap<String, bool>,
     /// Default configuration by key.
@@ -44,6 +52,59 @@ pub(crate) struct LimitsView {
     /// Requests to the data plane per day.
     #[schema(example = 10000)]
     api_requests_per_day: Option<u64>,
+}
+
+/// What a tenant may take of its database server. All but the weight is for sessions of its own (psql, back ends);
+/// the timeouts are what such a session begins with. Null or absent is no limit, of connections the worker's
+/// `--tenant-connections`.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct DatabaseShareView {
+    /// Its share of a server's connections against other tenants that wait for one: with 2 it is as two tenants.
+    #[schema(value_type = u8, minimum = 1, maximum = 255, example = 1)]
+    weight: NonZeroU8,
+    /// Sessions at a time.
+    #[schema(maximum = 262_143, example = 10)]
+    pub(super) max_connections: Option<u32>,
+    /// Seconds until a statement is cancelled.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483, example = 60)]
+    pub(super) statement_timeout_seconds: Option<NonZeroU32>,
+    /// Seconds that a statement waits for a lock.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483, example = 10)]
+    pub(super) lock_timeout_seconds: Option<NonZeroU32>,
+    /// Seconds until a session that leaves a transaction open is ended.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483, example = 300)]
+    pub(super) idle_in_transaction_timeout_seconds: Option<NonZeroU32>,
+}
+
+impl Default for DatabaseShareView {
+    fn default() -> Self {
+        DatabaseShare::default().into()
+    }
+}
+
+impl From<DatabaseShare> for DatabaseShareView {
+    fn from(share: DatabaseShare) -> Self {
+        Self {
+            weight: share.weight,
+            max_connections: share.max_connections,
+            statement_timeout_seconds: share.statement_timeout_seconds,
+            lock_timeout_seconds: share.lock_timeout_seconds,
+            idle_in_transaction_timeout_seconds: share.idle_in_transaction_timeout_seconds,
+        }
+    }
+}
+
+impl From<DatabaseShareView> for DatabaseShare {
+    fn from(share: DatabaseShareView) -> Self {
+        Self {
+            weight: share.weight,
+            max_connections: share.max_connections,
+            statement_timeout_seconds: share.statement_timeout_seconds,
+            lock_timeout_seconds: share.lock_timeout_seconds,
+            idle_in_transaction_timeout_seconds: share.idle_in_transaction_timeout_seconds,
+        }
+    }
 }
 
 impl From<Limits> for LimitsView {
@@ -72,6 +133,7 @@ impl From<Plan> for PlanView {
             name: plan.name.to_string(),
             tier: plan.tier.as_str(),
             limits: plan.limits.into(),
+            database: plan.database.into(),
             features: plan.features,
             default_config: plan.default_config,
             retention_days: plan.retention_days,

@@ -4,7 +4,9 @@
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
-use super::{AdminError, Done, NO_PANIC, SYSTEM_SCHEMA, ServerAdmin, fence, owner::Owner};
+use super::{
+    AdminError, Done, NO_PANIC, SYSTEM_SCHEMA, ServerAdmin, fence, owner::Owner, role_limits::RoleLimits,
+};
 use crate::{scram, sql};
 
 /// What a tenant's role is to be.
@@ -14,8 +16,8 @@ pub struct RoleSpec<'a> {
     pub secret: &'a SecretString,
     /// The data plane's login that may become it.
     pub login: &'a ObjectName,
-    /// Sessions of the tenant's own at a time; none: any. The data plane's do not count.
-    pub connection_limit: Option<u32>,
+    /// What sessions of its own are held to.
+    pub limits: RoleLimits,
     /// Whether it may log in itself.
     pub may_log_in: bool,
 }
@@ -29,7 +31,8 @@ impl ServerAdmin {
 
     /// Makes or updates a login of the data plane: it has no rights itself and inherits none.
     ///
-    /// `secret` is the password or its SCRAM verifier.
+    /// `secret` is the password or its SCRAM verifier. From PostgreSQL 16 on it may use the connections that
+    /// `reserved_connections` keeps from tenants' own sessions, where the admin may grant that.
     pub async fn ensure_login(&self, login: &ObjectName, secret: &SecretString) -> Result<(), AdminError> {
         let done = Done::Login(login.clone(), sql::fingerprint(&[secret.expose_secret()]).into());
         if self.is_done(&done) {
@@ -46,6 +49,13 @@ impl ServerAdmin {
                     CREATE ROLE {quoted} LOGIN NOINHERIT PASSWORD {verifier};
                 ELSE
                     ALTER ROLE {quoted} LOGIN NOINHERIT PASSWORD {verifier};
+                END IF;
+                IF current_setting('server_version_num')::int >= 160000
+                    AND NOT pg_has_role({name}, 'pg_use_reserved_connections', 'USAGE') THEN
+                    BEGIN
+                        EXECUTE 'GRANT pg_use_reserved_connections TO {quoted} WITH INHERIT TRUE';
+                    EXCEPTION WHEN insufficient_privilege THEN NULL;
+                    END;
                 END IF;"
             ),
         );
@@ -137,7 +147,7 @@ impl ServerAdmin {
 /// Makes a tenant's role, or brings it to its specification; a suspended one stays suspended. Statements of a
 /// block that has declared `found_mark`.
 pub(super) fn ensure_role(owner: Owner<'_>, spec: &RoleSpec<'_>, verifier: &SecretString) -> String {
-    let limit = spec.connection_limit.map_or(-1, i64::from);
+    let limit = spec.limits.connection_limit();
     let (name, quoted) = (sql::literal(owner.name.as_str()), owner.name.quoted());
     let (login_name, login) = (sql::literal(spec.login.as_str()), spec.login.quoted());
     format!(
@@ -146,8 +156,10 @@ pub(super) fn ensure_role(owner: Owner<'_>, spec: &RoleSpec<'_>, verifier: &Secr
             CREATE ROLE {quoted} {may} CONNECTION LIMIT {limit} PASSWORD {verifier};
             COMMENT ON ROLE {quoted} IS {mark};
             ALTER ROLE {quoted} SET search_path = {quoted}, {EXTENSIONS_SCHEMA};
+            {set}
         ELSE
             ALTER ROLE {quoted} CONNECTION LIMIT {limit} PASSWORD {verifier};
+            {reset}
         END IF;
         IF NOT EXISTS (SELECT FROM pg_auth_members
                 WHERE roleid = {name}::regrole AND member = {login_name}::regrole) THEN
@@ -156,6 +168,8 @@ pub(super) fn ensure_role(owner: Owner<'_>, spec: &RoleSpec<'_>, verifier: &Secr
                 THEN ' WITH INHERIT FALSE, SET TRUE' ELSE '' END;
         END IF;",
         look = owner.check_role(),
+        set = spec.limits.set(owner.name, true),
+        reset = spec.limits.set(owner.name, false),
         may = if spec.may_log_in { "LOGIN" } else { "NOLOGIN" },
         mark = sql::literal(owner.mark),
         verifier = sql::literal(verifier.expose_secret()),

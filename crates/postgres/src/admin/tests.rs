@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use tenantry_domain::{app::AppVersion, server_tls::ServerTls};
 
 use super::*;
@@ -94,7 +96,13 @@ async fn a_tenant_reads_and_writes_rows_and_nothing_else() {
     assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_ok());
 
     let verifier = bench.admin.role_verifier(&tenant).await.unwrap().unwrap();
-    let (role, mark) = (RoleSpec { connection_limit: Some(3), ..bench.role(&verifier) }, mark(&tenant));
+    let (role, mark) = (
+        RoleSpec {
+            limits: RoleLimits { connections: Some(3), ..RoleLimits::default() },
+            ..bench.role(&verifier)
+        },
+        mark(&tenant),
+    );
     bench.admin.create_schema(owner(&tenant, &mark), &role, &notes()).await.unwrap();
     assert!(bench.log_in("tenant_rights", "pw", &bench.database).await.is_ok());
 }
@@ -593,6 +601,7 @@ async fn a_late_twin_is_fenced_out_of_every_effect() {
         admin.create_database(owner, &role, &app, "fence").await.unwrap();
         admin.adopt_schema(owner, &bench.login, &app).await.unwrap();
     }
+    let limits = RoleLimits::default();
     let refusals = [
         admin.create_schema(late, &role, &app).await.map(drop),
         admin.migrate(&bench.database, late, &app, None).await.map(drop),
@@ -600,7 +609,7 @@ async fn a_late_twin_is_fenced_out_of_every_effect() {
         admin.set_role_login(late, false).await,
         admin.drop_schema(late).await,
         admin.drop_role(late).await,
-        admin.name_warm_tenant(late, &name("tenantry_warm_t_0"), "fence").await.map(drop),
+        admin.name_warm_tenant(late, &limits, &name("tenantry_warm_t_0"), "fence").await.map(drop),
         admin.create_database(own_late, &role, &app, "fence").await.map(drop),
         admin.adopt_schema(own_late, &bench.login, &app).await.map(drop),
         admin.drop_database(own_late).await,
@@ -720,17 +729,43 @@ async fn a_warm_tenant_is_named_once_and_works_as_one_that_was_made() {
     assert!(bench.log_in(warm.as_str(), "pw", &bench.database).await.is_err(), "nobody has it yet");
     let tenant = name("tenant_naming");
     let mark = mark(&tenant);
-    assert!(admin.name_warm_tenant(owner(&tenant, &mark), &warm, "naming").await.unwrap());
+    let limits =
+        RoleLimits { connections: Some(2), statement_timeout: NonZeroU32::new(60), ..RoleLimits::default() };
+    assert!(admin.name_warm_tenant(owner(&tenant, &mark), &limits, &warm, "naming").await.unwrap());
     let client = bench.log_in("tenant_naming", "pw", &bench.database).await.unwrap();
     client
         .batch_execute("INSERT INTO notes (word) VALUES ('mine'); INSERT INTO tags (note) VALUES (1)")
         .await
         .unwrap();
     assert!(client.batch_execute("SELECT * FROM tenantry_migrations").await.is_err());
+    let setting = async |client: &tokio_postgres::Client, name: &str| -> String {
+        client.query_one(&format!("SHOW {name}"), &[]).await.unwrap().get(0)
+    };
+    assert_eq!(setting(&client, "statement_timeout").await, "1min");
+    let second = bench.log_in("tenant_naming", "pw", &bench.database).await.unwrap();
+    assert!(bench.log_in("tenant_naming", "pw", &bench.database).await.is_err(), "it may have two sessions");
+    drop(second);
+
+    // Another plan, and again: what is as it should be is left alone.
+    let others = LimitedRole {
+        name: name("tenant_naming"),
+        mark: "tenantry:other".into(),
+        limits: RoleLimits::default(),
+    };
+    assert_eq!(admin.limit_roles(std::slice::from_ref(&others)).await.unwrap(), 0, "it is not theirs");
+    let later =
+        RoleLimits { connections: Some(5), lock_timeout: NonZeroU32::new(3), ..RoleLimits::default() };
+    let role = LimitedRole { name: tenant.clone(), mark: mark.clone(), limits: later };
+    assert_eq!(admin.limit_roles(std::slice::from_ref(&role)).await.unwrap(), 1);
+    assert_eq!(admin.limit_roles(std::slice::from_ref(&role)).await.unwrap(), 0);
+    let client = bench.log_in("tenant_naming", "pw", &bench.database).await.unwrap();
+    assert_eq!(setting(&client, "statement_timeout").await, "0");
+    assert_eq!(setting(&client, "lock_timeout").await, "3s");
     let report = admin.migrate(&bench.database, owner(&tenant, &mark), &notes(), None).await.unwrap();
     assert!(report.applied.is_empty());
     let other = name("tenant_naming_other");
-    let taken = admin.name_warm_tenant(owner(&other, "tenantry:other"), &warm, "naming").await.unwrap();
+    let taken =
+        admin.name_warm_tenant(owner(&other, "tenantry:other"), &limits, &warm, "naming").await.unwrap();
     assert!(!taken, "it has a name already");
     assert!(admin.warm_tenants("naming").await.unwrap().is_empty());
 }
@@ -747,9 +782,12 @@ async fn a_warm_tenant_does_not_take_the_place_of_what_an_earlier_try_has_made()
     let early = "early".into();
     admin.create_schema(own, &bench.role(&early), &notes()).await.unwrap();
     // Its role has another password, and perhaps another login.
-    assert!(!admin.name_warm_tenant(own, &warm, "begun").await.unwrap());
+    assert!(!admin.name_warm_tenant(own, &RoleLimits::default(), &warm, "begun").await.unwrap());
     admin.drop_schema(own).await.unwrap();
-    assert!(!admin.name_warm_tenant(own, &warm, "begun").await.unwrap(), "there is a role still");
+    assert!(
+        !admin.name_warm_tenant(own, &RoleLimits::default(), &warm, "begun").await.unwrap(),
+        "there is a role still"
+    );
     let late = "late".into();
     admin.create_schema(own, &bench.role(&late), &notes()).await.unwrap();
     assert!(bench.log_in("tenant_begun", "early", &bench.database).await.is_err());
@@ -777,7 +815,12 @@ async fn a_warm_tenant_that_is_being_dropped_is_not_named() {
     sqlx::raw_sql("ROLLBACK").execute(&mut *busy).await.unwrap();
     let tenant = name("tenant_dropping");
     let mark = mark(&tenant);
-    assert!(!admin.name_warm_tenant(owner(&tenant, &mark), &warm, "dropping").await.unwrap());
+    assert!(
+        !admin
+            .name_warm_tenant(owner(&tenant, &mark), &RoleLimits::default(), &warm, "dropping")
+            .await
+            .unwrap()
+    );
     assert_eq!(
         admin.warm_tenants("dropping").await.unwrap(),
         std::slice::from_ref(&warm),

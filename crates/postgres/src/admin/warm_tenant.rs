@@ -7,7 +7,7 @@ use tenantry_domain::{
     names::{EXTENSIONS_SCHEMA, ObjectName},
 };
 
-use super::{AdminError, Done, RoleSpec, ServerAdmin, fence, owner::Owner, schema, template};
+use super::{AdminError, Done, RoleLimits, RoleSpec, ServerAdmin, fence, owner::Owner, schema, template};
 use crate::sql;
 
 /// What the names of all warm tenants' roles and schemas begin with.
@@ -84,6 +84,7 @@ impl ServerAdmin {
     pub async fn name_warm_tenant(
         &self,
         owner: Owner<'_>,
+        limits: &RoleLimits,
         warm: &ObjectName,
         label: &str,
     ) -> Result<bool, AdminError> {
@@ -104,10 +105,13 @@ impl ServerAdmin {
             ALTER ROLE {from} RENAME TO {to};
             COMMENT ON ROLE {to} IS {mark};
             ALTER ROLE {to} SET search_path = {to}, {EXTENSIONS_SCHEMA};
-            ALTER ROLE {to} LOGIN;",
+            {set}
+            ALTER ROLE {to} LOGIN CONNECTION LIMIT {limit};",
             check_role = owner.check_role(),
             check_schema = owner.check_schema(),
             name = sql::literal(warm.as_str()),
+            set = limits.set(owner.name, true),
+            limit = limits.connection_limit(),
         );
         let block = fence::block(owner.fence, "found_mark text;", &body);
         match self.run("name the tenant", block).await {

@@ -1,0 +1,59 @@
+//! Holds tenants' own sessions to what their plans say now. A new tenant's role is made so.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use tenantry_domain::{database_share::DatabaseShare, plan::PlanName, server::Server};
+use tenantry_postgres::admin::{LimitedRole, RoleLimits};
+
+use super::{Reconciled, on_each, reachable_servers};
+use crate::Resources;
+
+/// What plans say of their tenants' own sessions.
+pub type Shares = BTreeMap<PlanName, DatabaseShare>;
+
+/// Tenants per round trip to the registry.
+const PAGE: i64 = 1_000;
+
+/// When a server is looked at although no plan has changed: a tenant may have been made by the plan of before.
+const LOOK_AGAIN: Duration = Duration::from_hours(1);
+
+/// Runs it once.
+pub async fn run(resources: &Resources) -> Reconciled {
+    let plans = resources.registry.plan_list().await?;
+    let shares: Shares = plans.into_iter().map(|plan| (plan.name, plan.database)).collect();
+    let servers = reachable_servers(resources).await?;
+    on_each(resources, &servers, "own sessions are not held to plans", |server| {
+        limit_on(resources, server, &shares)
+    })
+    .await
+}
+
+async fn limit_on(resources: &Resources, server: &Server, shares: &Shares) -> Reconciled {
+    if resources.limited.is_known(server.id, shares, LOOK_AGAIN) {
+        return Ok(0);
+    }
+    let began = Instant::now();
+    let access = resources.servers.get(server.id, server.revision).await?;
+    let mut limited = 0;
+    let mut after = None;
+    loop {
+        let page = resources.registry.roles_on(server.id, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.tenant_id);
+        let limits = |share| RoleLimits::of(share, resources.settings.tenant_connections);
+        let roles: Vec<LimitedRole> = page
+            .into_iter()
+            // Of a plan made just now: the next round knows it.
+            .filter_map(|role| {
+                let limits = limits(shares.get(&role.plan)?);
+                Some(LimitedRole { name: role.name, mark: Resources::owner_mark(role.tenant_id), limits })
+            })
+            .collect();
+        limited += access.call(access.admin.limit_roles(&roles)).await?;
+    }
+    resources.limited.note(server.id, shares.clone(), began);
+    Ok(limited)
+}
