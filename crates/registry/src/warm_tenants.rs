@@ -60,18 +60,24 @@ impl Registry {
                        AND servers.state = 'active' AND servers.tenants < capacity AND unreachable_since IS NULL
                        AND $5 = ANY (servers.tiers)
                    LIMIT 1
+               ), retired AS MATERIALIZED (
+                   SELECT ARRAY(
+                       SELECT unnest(before.retired_logins) FROM fence
+                       JOIN tenants AS own ON own.id = fence.tenant_id
+                       JOIN tenants AS before ON before.slug = own.slug) AS logins
                ), free AS MATERIALIZED (
-                   SELECT warm_tenants.server_id, warm_tenants.name
-                   FROM warm_tenants JOIN servers ON servers.id = server_id, fence
-                   WHERE app = $3 AND fingerprint = $4 AND tier = $5 AND operation_id IS NULL
-                       AND NOT EXISTS (SELECT FROM own)
-                       AND servers.state = 'active' AND servers.tenants < capacity AND unreachable_since IS NULL
-                       AND $5 = ANY (servers.tiers)
-                       AND login <> ALL (
-                           SELECT unnest(before.retired_logins) FROM tenants AS before
-                           JOIN tenants AS own ON own.slug = before.slug WHERE own.id = fence.tenant_id)
-                   ORDER BY servers.tenants::float8 / capacity, warm_tenants.created_at
-                   LIMIT 1 FOR UPDATE OF warm_tenants SKIP LOCKED
+                   -- Server by server, and of each only the oldest is looked at.
+                   SELECT oldest.server_id, oldest.name FROM fence, (
+                       SELECT id FROM servers
+                       WHERE state = 'active' AND tenants < capacity AND unreachable_since IS NULL
+                           AND $5 = ANY (tiers) AND NOT EXISTS (SELECT FROM own)
+                       ORDER BY tenants::float8 / capacity) AS server
+                   CROSS JOIN LATERAL (
+                       SELECT server_id, name FROM warm_tenants
+                       WHERE server_id = server.id AND app = $3 AND fingerprint = $4 AND tier = $5
+                           AND operation_id IS NULL AND login <> ALL ((SELECT logins FROM retired)::text[])
+                       ORDER BY created_at LIMIT 1 FOR UPDATE SKIP LOCKED) AS oldest
+                   LIMIT 1
                ), taken AS (
                    UPDATE warm_tenants SET operation_id = fence.id
                    FROM fence, (TABLE own UNION ALL TABLE free) AS chosen
