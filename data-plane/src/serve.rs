@@ -292,13 +292,18 @@ impl Runner {
         let transaction = &planned.transaction;
         let access = if transaction.writes { Access::ReadWrite } else { Access::ReadOnly };
         let extras = Extras { timezone: transaction.timezone.as_deref(), rollback: transaction.rollback };
-        let ask = async |lease: &mut Lease, extras: Extras<'_>| match access {
-            Access::ReadOnly => lease.connection.read_one_text(&placement.schema, extras, sql, params).await,
-            // What was written counts only when the transaction has ended.
-            Access::ReadWrite => {
-                let connection = &mut lease.connection;
-                connection.query_one_text_with(&placement.schema, access, extras, sql, params).await
-            }
+        let ask = async |lease: &mut Lease, extras: Extras<'_>| {
+            lease.statement_begins();
+            let (connection, schema) = (&mut lease.connection, &placement.schema);
+            let answer = match access {
+                Access::ReadOnly => connection.read_one_text(schema, extras, sql, params).await,
+                // What was written counts only when the transaction has ended.
+                Access::ReadWrite => {
+                    connection.query_one_text_with(schema, access, extras, sql, params).await
+                }
+            };
+            lease.statement_ends();
+            answer
         };
         let mut answer = ask(&mut lease, extras).await;
         if answer.as_ref().is_err_and(|error| is_sent_again(error, &lease, access)) {

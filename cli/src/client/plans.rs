@@ -1,6 +1,9 @@
 //! `tenantry plans`: what tenants buy.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroU8,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand};
@@ -81,12 +84,12 @@ pub(super) struct PlanChangeArgs {
     #[arg(long, value_name = "COUNT", value_parser = ceiling::<u64>)]
     requests_per_day: Option<Ceiling>,
 
-    /// Its share of a server's connections against other tenants that wait for one: 1 to 255.
+    /// A tenant with weight 2 gets twice the connections of one with weight 1 when both wait; 1 to 255.
     #[arg(long, value_name = "WEIGHT")]
-    weight: Option<std::num::NonZeroU8>,
+    weight: Option<NonZeroU8>,
 
-    /// Sessions of a tenant's own on its server at a time, or `unlimited`: as many as the workers' setting says.
-    #[arg(long, value_name = "COUNT", value_parser = ceiling::<u32>)]
+    /// Sessions of a tenant's own on its server at a time, or `default`: as many as the workers' setting says.
+    #[arg(long, value_name = "COUNT", value_parser = or_default)]
     max_connections: Option<Ceiling>,
 
     /// Seconds until a statement of a tenant's own session is cancelled, or `unlimited`.
@@ -130,6 +133,16 @@ fn ceiling<T: std::str::FromStr<Err: std::fmt::Display> + Into<Value>>(
     }
 }
 
+fn or_default(text: &str) -> Result<Ceiling, String> {
+    match text {
+        "default" => Ok(Ceiling(Value::Null)),
+        _ => text
+            .parse()
+            .map(|count: u32| Ceiling(count.into()))
+            .map_err(|error| format!("{error}; or `default`")),
+    }
+}
+
 fn storage(text: &str) -> Result<Ceiling, String> {
     if text == "unlimited" {
         Ok(Ceiling(Value::Null))
@@ -144,10 +157,9 @@ impl PlanChangeArgs {
         self.over(self.file.as_deref().map_or_else(|| Ok(Map::new()), read)?)
     }
 
-    /// The members that the flags change. Limits, features and default configuration are whole: the API
-    /// replaces each as one.
+    /// The members that the flags change. Features and default configuration are whole: the API replaces each as one.
     fn change(&self, plan: &Value) -> anyhow::Result<Value> {
-        let nested = ["limits", "database", "features", "defaultConfig"];
+        let nested = ["features", "defaultConfig"];
         let base = nested.into_iter().filter_map(|name| Some((name.to_owned(), plan.get(name)?.clone())));
         let mut change = self.over(base.collect())?;
         change.retain(|name, value| plan.get(name) != Some(value));
@@ -250,10 +262,10 @@ const LINES: &[Column] = &[
     ("max. storage", Shown::Size("/limits/maxStorage")),
     ("requests a day", Shown::Limit("/limits/apiRequestsPerDay")),
     ("weight", Shown::Text("/database/weight")),
-    ("max. connections", Shown::Limit("/database/maxConnections")),
-    ("statement timeout", Shown::Limit("/database/statementTimeoutSeconds")),
-    ("lock timeout", Shown::Limit("/database/lockTimeoutSeconds")),
-    ("idle in transaction timeout", Shown::Limit("/database/idleInTransactionTimeoutSeconds")),
+    ("max. connections", Shown::Text("/database/maxConnections")),
+    ("statement timeout (s)", Shown::Limit("/database/statementTimeoutSeconds")),
+    ("lock timeout (s)", Shown::Limit("/database/lockTimeoutSeconds")),
+    ("idle in transaction (s)", Shown::Limit("/database/idleInTransactionTimeoutSeconds")),
     ("features", Shown::Text("/features")),
     ("retention days", Shown::Text("/retentionDays")),
     ("default config", Shown::Text("/defaultConfig")),
@@ -307,16 +319,25 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changes_is_sent_and_that_whole() {
+    fn only_what_changes_is_sent() {
         let plan = json!({
             "name": "p", "tier": "schema", "limits": {"maxUsers": 5, "maxStorage": 6, "apiRequestsPerDay": 7},
             "features": {"x": true}, "defaultConfig": {"a": 1}, "retentionDays": 30, "createdAt": "later",
         });
-        let args = args(&["p", "--max-users=unlimited", "--max-storage=1KiB", "--default-config=a=2"]);
+        let args = args(&[
+            "p",
+            "--max-users=unlimited",
+            "--max-storage=1KiB",
+            "--default-config=a=2",
+            "--weight=2",
+            "--max-connections=default",
+            "--lock-timeout=3",
+        ]);
         assert_eq!(
             args.change(&plan).unwrap(),
             json!({
-                "limits": {"maxUsers": null, "maxStorage": 1024, "apiRequestsPerDay": 7},
+                "limits": {"maxUsers": null, "maxStorage": 1024},
+                "database": {"weight": 2, "maxConnections": null, "lockTimeoutSeconds": 3},
                 "defaultConfig": {"a": 2},
             })
         );

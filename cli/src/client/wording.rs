@@ -15,6 +15,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("maxUsers", "--max-users"),
     ("maxStorage", "--max-storage"),
     ("apiRequestsPerDay", "--requests-per-day"),
+    ("weight", "--weight"),
     ("statementTimeoutSeconds", "--statement-timeout"),
     ("lockTimeoutSeconds", "--lock-timeout"),
     ("idleInTransactionTimeoutSeconds", "--idle-in-transaction-timeout"),
@@ -56,7 +57,7 @@ const PHRASES: &[(&str, &str)] = &[
 
 /// A field of a request as the flag that sets it: `limits.maxUsers` is `--max-users`.
 pub(crate) fn flag(field: &str) -> Cow<'_, str> {
-    let inner = field.strip_prefix("limits.").unwrap_or(field);
+    let inner = ["limits.", "database."].iter().find_map(|group| field.strip_prefix(group)).unwrap_or(field);
     let (head, rest) = inner.split_once('.').unwrap_or((inner, ""));
     match FLAGS.iter().find(|(name, _)| *name == head) {
         Some((_, flag)) if rest.is_empty() => Cow::Borrowed(flag),
@@ -104,6 +105,8 @@ mod tests {
     fn a_field_is_named_by_its_flag() {
         assert_eq!(flag("adminUser"), "--admin-user");
         assert_eq!(flag("limits.apiRequestsPerDay"), "--requests-per-day");
+        assert_eq!(flag("database.lockTimeoutSeconds"), "--lock-timeout");
+        assert_eq!(flag("database.weight"), "--weight");
         assert_eq!(flag("defaultConfig.session.timeout"), "--default-config session.timeout");
         assert_eq!(flag("name"), "name");
     }

@@ -53,8 +53,8 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_WARM_TENANTS", default_value_t = 8, value_name = "COUNT")]
     warm_tenants: usize,
 
-    /// Connections of its own that a tenant made from now on may have at a time. Those of data planes do not
-    /// count.
+    /// Connections of its own that a tenant may have at a time where its plan does not say (`plans update
+    /// --max-connections`). Those of data planes do not count.
     #[arg(long, env = "TENANTRY_TENANT_CONNECTIONS", default_value_t = 20, value_name = "COUNT")]
     tenant_connections: u32,
 

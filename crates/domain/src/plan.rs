@@ -116,7 +116,7 @@ impl Plan {
             name: PlanName::parse(name).expect("the built-in names are valid"),
             tier,
             limits,
-            database: DatabaseShare::default(),
+            database: DatabaseShare::of_tier(tier),
             features,
             default_config,
             retention_days,

@@ -114,7 +114,7 @@ pub(crate) fn read(
 
 impl Registry {
     /// The roles of tenants that a server serves, by tenant, after one of them.
-    pub async fn roles_on(
+    pub async fn placement_roles(
         &self,
         server: ServerId,
         after: Option<TenantId>,

@@ -1,12 +1,12 @@
 //! One hard cap per server, and a fair share of it per tenant.
 //!
-//! A quarter of a server's connections is for tenants that have none in use. Whatever becomes free goes to the one of
-//! those waiting that has fewest in use for its weight, in order of arrival among equals. So a tenant with none waits
-//! for one statement of anybody's to end, however many others there are and whatever they send.
+//! A quarter of a server's connections is for tenants that have none in use. Whatever becomes free goes to the tenant
+//! that has fewest in use for its weight; among equals, to the one whose turn was longest ago. So a tenant with none
+//! waits until as many permits have come back as other tenants waited before it, whatever these send.
 //!
-//! Connections do not tell how busy the server is: a few long statements keep all its cores from everybody's short
-//! ones. So a tenant that keeps connections ten times as long as another that is being served has a tenth of them at
-//! most, times its weight. With nobody to wait for it, it has as many as anybody.
+//! Connections do not tell how busy a server is: a few long statements keep all its cores from everybody's short
+//! ones. So while a tenant with short statements is being served, those whose statements take ten times as long have half
+//! of the connections together, and each a tenth, times its weight; the rest of theirs waits.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -15,25 +15,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-use metrics::Gauge;
+use metrics::{Counter, Gauge};
 use tenantry_domain::ids::{ServerId, TenantId};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
-/// Whoever keeps connections for less is never slow.
+/// A tenant whose statements take less is never slow.
 const SLOW_FROM: Duration = Duration::from_millis(10);
 
-/// How many times as long as the quickest a slow tenant keeps a connection.
-const SLOW_TIMES: u32 = 10;
+/// A slow tenant's statements take so many times as long as those of the quickest.
+const SLOW_TIMES: f64 = 10.0;
 
-/// Of how many connections a slow tenant may have one, while another is served.
+/// A slow tenant may have one connection in this many, while a quick one is served.
 const PER_SLOW: usize = 10;
 
-/// Who had a connection so lately is being served.
+/// Slow tenants together may have one connection in this many, while a quick one is served.
+const PER_ALL_SLOW: usize = 2;
+
+/// A tenant that had a connection so lately is being served.
 const LATELY: Duration = Duration::from_secs(1);
+
+/// A statement of so long ago counts half.
+const HALF_LIFE: Duration = Duration::from_secs(5);
+
+/// A tenant that had no connection for so long is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 
 /// Nothing became free in time, or too many wait already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Exhausted;
+
+/// Who asks for a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claim {
+    pub(crate) tenant: TenantId,
+    /// What its share is against others', by its plan.
+    pub(crate) weight: NonZeroU8,
+}
 
 /// The connections of one server, as permits.
 #[derive(Clone)]
@@ -44,122 +61,232 @@ struct Shared {
     longest_hold: Duration,
     in_use: Gauge,
     waiting: Gauge,
+    held_back: Counter,
 }
 
 struct State {
     cap: usize,
     max_waiting: usize,
     in_use: usize,
-    /// Of those that have connections in use, or were slow lately.
-    shares: HashMap<TenantId, Share>,
+    /// Of those, by tenants that were slow when they got them.
+    in_use_by_slow: usize,
+    waiting: usize,
+    /// Grows with each permit that is given.
+    turn: u64,
+    tenants: HashMap<TenantId, Usage>,
+    /// Those that wait, in the order in which they began to.
+    queued: Vec<TenantId>,
     quickest: Option<Quickest>,
-    queue: VecDeque<Waiter>,
+    /// When tenants were forgotten last.
+    tidied: Instant,
 }
 
-#[derive(Default)]
-struct Share {
+/// What a tenant has, and had lately.
+struct Usage {
+    weight: NonZeroU8,
     in_use: usize,
-    /// How long it keeps a connection: a mean of the last ones, of which the latest count most. None: not known.
-    hold: Option<Duration>,
-}
-
-/// Who keeps connections for the shortest time, of those that had one lately.
-struct Quickest {
-    tenant: TenantId,
-    hold: Duration,
+    queue: VecDeque<oneshot::Sender<Permit>>,
+    /// When it got a permit last.
+    turn: u64,
+    statements: Statements,
+    /// When its last statement ended.
     at: Instant,
 }
 
-/// Who asks for a connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Claim {
-    pub(crate) tenant: TenantId,
-    /// What its share is against others', by its plan.
-    pub(crate) weight: NonZeroU8,
+/// How long statements take: a mean weighted by that time, so that many short ones do not hide a long one.
+#[derive(Debug, Default, Clone, Copy)]
+struct Statements {
+    seconds: f64,
+    squares: f64,
 }
 
-struct Waiter {
-    claim: Claim,
-    ready: oneshot::Sender<Permit>,
+/// Whose statements take the shortest time, of the tenants that had one lately.
+struct Quickest {
+    tenant: TenantId,
+    mean: f64,
+    at: Instant,
+}
+
+/// Whether a tenant may have one more.
+enum Verdict {
+    /// Yes; and whether it is slow.
+    Given { slow: bool },
+    /// Enough are in use.
+    Full,
+    /// It is slow, and has enough while a quick one is served.
+    HeldBack,
 }
 
 /// The right to have one connection in use. Dropping it passes it on.
 pub(super) struct Permit {
     tenant: TenantId,
-    since: Instant,
+    slow: bool,
+    statement: Statement,
     /// None once it was taken back.
     budget: Option<Budget>,
 }
 
+/// What a permit is used for.
+enum Statement {
+    None,
+    Begun(Instant),
+    Took(Duration),
+}
+
+impl Statements {
+    fn add(&mut self, took: Duration, since_last: Duration) {
+        let kept = (-since_last.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
+        let took = took.as_secs_f64();
+        self.seconds = self.seconds * kept + took;
+        self.squares = self.squares * kept + took * took;
+    }
+
+    /// Seconds; 0 where there were none.
+    fn mean(&self) -> f64 {
+        if self.seconds > 0.0 { self.squares / self.seconds } else { 0.0 }
+    }
+}
+
 impl State {
-    fn held_by(&self, tenant: TenantId) -> usize {
-        self.shares.get(&tenant).map_or(0, |share| share.in_use)
+    fn usage(&mut self, claim: Claim, now: Instant) -> &mut Usage {
+        let usage = self.tenants.entry(claim.tenant).or_insert_with(|| Usage {
+            weight: claim.weight,
+            in_use: 0,
+            queue: VecDeque::new(),
+            turn: 0,
+            statements: Statements::default(),
+            at: now,
+        });
+        usage.weight = claim.weight;
+        usage
     }
 
-    /// Those who wait have been passed over already: whatever they may take is in use.
-    fn may_take(&self, claim: Claim, now: Instant) -> bool {
-        let held = self.held_by(claim.tenant);
-        if held == 0 {
-            return self.in_use < self.cap;
+    fn verdict(&self, tenant: TenantId, usage: &Usage, now: Instant) -> Verdict {
+        let reserved = if usage.in_use == 0 { 0 } else { self.cap / 4 };
+        if self.in_use + reserved >= self.cap {
+            return Verdict::Full;
         }
-        let weight = usize::from(claim.weight.get());
-        let is_enough = || held >= (self.cap * weight / PER_SLOW).max(1);
-        self.in_use + self.cap / 4 < self.cap && !(is_enough() && self.is_slow(claim.tenant, now))
+        let slow = self.is_slow(tenant, usage, now);
+        let own = (self.cap * usize::from(usage.weight.get()) / PER_SLOW).max(1);
+        let of_all = (self.cap / PER_ALL_SLOW).max(1);
+        if slow && (usage.in_use >= own || self.in_use_by_slow >= of_all) {
+            return Verdict::HeldBack;
+        }
+        Verdict::Given { slow }
     }
 
-    fn is_slow(&self, tenant: TenantId, now: Instant) -> bool {
-        let hold = self.shares.get(&tenant).and_then(|share| share.hold).unwrap_or_default();
+    fn is_slow(&self, tenant: TenantId, usage: &Usage, now: Instant) -> bool {
+        let mean = usage.statements.mean();
         self.quickest.as_ref().is_some_and(|quickest| {
-            hold > SLOW_FROM
+            mean > SLOW_FROM.as_secs_f64()
                 && quickest.tenant != tenant
-                && hold > quickest.hold * SLOW_TIMES
+                && mean > quickest.mean * SLOW_TIMES
                 && now.saturating_duration_since(quickest.at) < LATELY
         })
     }
 
-    fn take(&mut self, tenant: TenantId) {
+    fn take(&mut self, tenant: TenantId, slow: bool) {
+        self.turn += 1;
         self.in_use += 1;
-        self.shares.entry(tenant).or_default().in_use += 1;
+        self.in_use_by_slow += usize::from(slow);
+        if let Some(usage) = self.tenants.get_mut(&tenant) {
+            usage.in_use += 1;
+            usage.turn = self.turn;
+        }
     }
 
-    fn give_back(&mut self, tenant: TenantId, held_for: Duration, now: Instant) {
+    fn give_back(&mut self, tenant: TenantId, slow: bool) {
         self.in_use -= 1;
-        let Some(share) = self.shares.get_mut(&tenant) else { return };
-        share.in_use -= 1;
-        let hold = share.hold.map_or(held_for, |mean| (mean * 7 + held_for) / 8);
-        share.hold = Some(hold);
-        if share.in_use == 0 && hold <= SLOW_FROM {
-            self.shares.remove(&tenant);
+        self.in_use_by_slow -= usize::from(slow);
+        if let Some(usage) = self.tenants.get_mut(&tenant) {
+            usage.in_use -= 1;
         }
-        if self.shares.len() > FORGET_FROM.max(2 * self.cap) {
-            self.shares.retain(|_, share| share.in_use > 0);
-        }
+    }
+
+    /// Notes how long a statement of a tenant took.
+    fn note(&mut self, tenant: TenantId, took: Duration, now: Instant) {
+        let Some(usage) = self.tenants.get_mut(&tenant) else { return };
+        usage.statements.add(took, now.saturating_duration_since(usage.at));
+        usage.at = now;
+        let mean = usage.statements.mean();
         let is_quickest = self.quickest.as_ref().is_none_or(|quickest| {
             quickest.tenant == tenant
-                || hold < quickest.hold
+                || mean < quickest.mean
                 || now.saturating_duration_since(quickest.at) >= LATELY
         });
         if is_quickest {
-            self.quickest = Some(Quickest { tenant, hold, at: now });
+            self.quickest = Some(Quickest { tenant, mean, at: now });
         }
     }
 
-    /// Who is next, if anybody may have what is free.
-    fn next(&mut self, now: Instant) -> Option<Waiter> {
-        if self.in_use >= self.cap {
-            return None;
+    /// Who is next, if anybody may have what is free; and whether that one is slow.
+    fn next(&mut self, now: Instant) -> Option<(TenantId, bool, oneshot::Sender<Permit>)> {
+        while self.in_use < self.cap {
+            let waiting = self.queued.iter().enumerate().filter_map(|(at, tenant)| {
+                let usage = self.tenants.get(tenant)?;
+                let Verdict::Given { slow } = self.verdict(*tenant, usage, now) else { return None };
+                // By millionths, for fractions of a weight.
+                let share = usage.in_use * 1_000_000 / usize::from(usage.weight.get());
+                Some(((share, usage.turn), at, *tenant, slow))
+            });
+            let (_, at, tenant, slow) = waiting.min_by_key(|(key, ..)| *key)?;
+            let queue = &mut self.tenants.get_mut(&tenant)?.queue;
+            let ready = queue.pop_front();
+            if queue.is_empty() {
+                self.queued.remove(at);
+            }
+            self.waiting -= usize::from(ready.is_some());
+            // Some have left meanwhile.
+            if let Some(ready) = ready.filter(|ready| !ready.is_closed()) {
+                return Some((tenant, slow, ready));
+            }
         }
-        self.queue.retain(|waiter| !waiter.ready.is_closed());
-        // Fewest for the weight, without fractions.
-        let by_share = |claim: &Claim| self.held_by(claim.tenant) * 255 / usize::from(claim.weight.get());
-        let waiting = self.queue.iter().enumerate().filter(|(_, waiter)| self.may_take(waiter.claim, now));
-        let (at, _) = waiting.min_by_key(|(_, waiter)| by_share(&waiter.claim))?;
-        self.queue.remove(at)
+        None
+    }
+
+    fn wait(&mut self, tenant: TenantId) -> Result<oneshot::Receiver<Permit>, Exhausted> {
+        if self.waiting >= self.max_waiting {
+            self.forget_who_left();
+        }
+        let (max, waiting) = (self.max_waiting, self.waiting);
+        let Some(usage) = self.tenants.get_mut(&tenant) else { return Err(Exhausted) };
+        let own = usage.queue.len();
+        // Others cannot keep a tenant from waiting at all.
+        if own > 0 && (waiting >= max || own >= max.div_ceil(2)) {
+            return Err(Exhausted);
+        }
+        let (ready, permit) = oneshot::channel();
+        usage.queue.push_back(ready);
+        if own == 0 {
+            self.queued.push(tenant);
+        }
+        self.waiting += 1;
+        Ok(permit)
+    }
+
+    fn forget_who_left(&mut self) {
+        let Self { queued, tenants, waiting, .. } = self;
+        queued.retain(|tenant| {
+            let Some(usage) = tenants.get_mut(tenant) else { return false };
+            let before = usage.queue.len();
+            usage.queue.retain(|ready| !ready.is_closed());
+            *waiting -= before - usage.queue.len();
+            !usage.queue.is_empty()
+        });
+    }
+
+    fn tidy(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.tidied) < FORGOTTEN_AFTER / 3 {
+            return;
+        }
+        self.tidied = now;
+        self.tenants.retain(|_, usage| {
+            usage.in_use > 0
+                || !usage.queue.is_empty()
+                || now.saturating_duration_since(usage.at) < FORGOTTEN_AFTER
+        });
     }
 }
-
-/// So many tenants that were slow once are remembered.
-const FORGET_FROM: usize = 1000;
 
 impl Budget {
     /// `longest_hold`: by then a permit has come back, so that a tenant without any waits at least as long.
@@ -169,15 +296,20 @@ impl Budget {
             cap: cap.max(1),
             max_waiting,
             in_use: 0,
-            shares: HashMap::new(),
+            in_use_by_slow: 0,
+            waiting: 0,
+            turn: 0,
+            tenants: HashMap::new(),
+            queued: Vec::new(),
             quickest: None,
-            queue: VecDeque::new(),
+            tidied: Instant::now(),
         };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             longest_hold,
             in_use: gauge("in_use"),
             waiting: metrics::gauge!("tenantry_pool_waiting", "server" => server.to_string()),
+            held_back: metrics::counter!("tenantry_pool_held_back_total", "server" => server.to_string()),
         }))
     }
 
@@ -196,47 +328,53 @@ impl Budget {
     }
 
     /// Waits for a permit.
-    pub(super) async fn acquire(&self, claim: Claim, timeout: Duration) -> Result<Permit, Exhausted> {
+    pub(super) async fn acquire(&self, claim: Claim, patience: Duration) -> Result<Permit, Exhausted> {
         let tenant = claim.tenant;
-        let (waiting, timeout) = {
-            let now = Instant::now();
+        let now = Instant::now();
+        let (mut permit, patience) = {
             let mut state = self.state();
-            if state.may_take(claim, now) {
-                state.take(tenant);
-                self.report(&state);
-                return Ok(self.permit(tenant, now));
+            state.tidy(now);
+            state.usage(claim, now);
+            let usage = &state.tenants[&tenant];
+            let (has_none, verdict) = (usage.in_use == 0, state.verdict(tenant, usage, now));
+            match verdict {
+                // Whoever waits may be before it.
+                Verdict::Given { slow } if state.queued.is_empty() => {
+                    state.take(tenant, slow);
+                    self.report(&state);
+                    return Ok(self.permit(tenant, slow));
+                }
+                Verdict::HeldBack => self.0.held_back.increment(1),
+                Verdict::Given { .. } | Verdict::Full => {}
             }
-            state.queue.retain(|waiter| !waiter.ready.is_closed());
-            let own = state.queue.iter().filter(|waiter| waiter.claim.tenant == tenant).count();
-            let is_full = state.queue.len() >= state.max_waiting || own >= state.max_waiting.div_ceil(2);
-            // Others cannot keep a tenant from waiting at all.
-            if is_full && own > 0 {
-                return Err(Exhausted);
-            }
-            let (ready, waiting) = oneshot::channel();
-            state.queue.push_back(Waiter { claim, ready });
-            self.report(&state);
-            let has_none = state.held_by(tenant) == 0;
-            (waiting, if has_none { timeout.max(self.0.longest_hold) } else { timeout })
+            let permit = state.wait(tenant)?;
+            self.pass_on(&mut state, now);
+            let waits_for_all = has_none || matches!(verdict, Verdict::HeldBack);
+            (permit, if waits_for_all { patience.max(self.0.longest_hold) } else { patience })
         };
-        tokio::time::timeout(timeout, waiting).await.ok().and_then(Result::ok).ok_or(Exhausted)
+        let deadline = now + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match timeout(left.min(LATELY), &mut permit).await {
+                Ok(given) => return given.map_err(|_| Exhausted),
+                Err(_) if left <= LATELY => return Err(Exhausted),
+                // Who was held back may not be any more, without anything that came back.
+                Err(_) => self.pass_on(&mut self.state(), Instant::now()),
+            }
+        }
     }
 
-    fn permit(&self, tenant: TenantId, since: Instant) -> Permit {
-        Permit { tenant, since, budget: Some(self.clone()) }
+    fn permit(&self, tenant: TenantId, slow: bool) -> Permit {
+        Permit { tenant, slow, statement: Statement::None, budget: Some(self.clone()) }
     }
 
     fn pass_on(&self, state: &mut State, now: Instant) {
-        while let Some(waiter) = state.next(now) {
-            let tenant = waiter.claim.tenant;
-            state.take(tenant);
-            if let Err(mut unwanted) = waiter.ready.send(self.permit(tenant, now)) {
+        while let Some((tenant, slow, ready)) = state.next(now) {
+            state.take(tenant, slow);
+            if let Err(mut unwanted) = ready.send(self.permit(tenant, slow)) {
                 // Whoever waited has gone. Taken back by hand: dropping it would lock the state again.
                 unwanted.budget = None;
-                state.in_use -= 1;
-                if let Some(share) = state.shares.get_mut(&tenant) {
-                    share.in_use -= 1;
-                }
+                state.give_back(tenant, slow);
             }
         }
         self.report(state);
@@ -245,7 +383,7 @@ impl Budget {
     #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
     fn report(&self, state: &State) {
         self.0.in_use.set(state.in_use as f64);
-        self.0.waiting.set(state.queue.len() as f64);
+        self.0.waiting.set(state.waiting as f64);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -253,14 +391,35 @@ impl Budget {
     }
 }
 
+impl Permit {
+    /// The tenant's statement is sent: until it is answered, the server works for the tenant.
+    pub(super) fn statement_begins(&mut self) {
+        self.statement = Statement::Begun(Instant::now());
+    }
+
+    /// It is answered. Who takes the answer slowly keeps the connection, and not the server's cores.
+    pub(super) fn statement_ends(&mut self) {
+        if let Statement::Begun(at) = self.statement {
+            self.statement = Statement::Took(at.elapsed());
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
-        if let Some(budget) = self.budget.take() {
-            let now = Instant::now();
-            let mut state = budget.state();
-            state.give_back(self.tenant, now.saturating_duration_since(self.since), now);
-            budget.pass_on(&mut state, now);
+        let Some(budget) = self.budget.take() else { return };
+        let now = Instant::now();
+        let took = match self.statement {
+            Statement::None => None,
+            Statement::Begun(at) => Some(now.saturating_duration_since(at)),
+            Statement::Took(took) => Some(took),
+        };
+        let mut state = budget.state();
+        state.give_back(self.tenant, self.slow);
+        if let Some(took) = took {
+            state.note(self.tenant, took, now);
         }
+        budget.pass_on(&mut state, now);
     }
 }
 
@@ -338,10 +497,8 @@ mod tests {
         assert!((&mut third).now_or_never().is_none());
         drop(held);
         // All have none by now; each gets one in its turn.
-        for waiter in waiting {
-            drop(waiter.await);
-        }
-        assert!(third.await.is_ok());
+        let all = waiting.into_iter().chain([third]).map(async |waiter| drop(waiter.await.unwrap()));
+        futures::future::join_all(all).await;
     }
 
     #[tokio::test]
@@ -382,36 +539,84 @@ mod tests {
         assert!(waiting.await.is_ok());
     }
 
-    /// Permits that were taken so long ago, given back.
-    fn kept(budget: &Budget, by: Claim, count: usize, hold: Duration) {
+    /// Statements that took so long.
+    fn ran(budget: &Budget, by: Claim, count: usize, took: Duration) {
         for _ in 0..count {
-            let mut permit = now(budget, by).unwrap();
-            permit.since = Instant::now().checked_sub(hold).unwrap();
+            now(budget, by).unwrap().statement = Statement::Took(took);
         }
     }
 
+    fn all_it_gets(budget: &Budget, claim: Claim) -> Vec<Permit> {
+        std::iter::from_fn(|| now(budget, claim)).collect()
+    }
+
     #[tokio::test]
-    async fn a_tenant_with_long_statements_has_few_at_a_time_while_another_is_served() {
+    async fn tenants_with_long_statements_have_few_at_a_time_while_another_is_served() {
         let budget = budget(20, 100);
-        let at_most = |claim| std::iter::from_fn(|| now(&budget, claim)).collect::<Vec<_>>();
         let (slow, bought_more, quick) = (tenant(1), of_weight(2, 3), tenant(3));
         for claim in [slow, bought_more] {
-            kept(&budget, claim, 10, Duration::from_millis(200));
+            ran(&budget, claim, 10, Duration::from_millis(200));
         }
-        assert_eq!(at_most(slow).len(), 15, "nobody is quicker");
-        kept(&budget, quick, 1, Duration::from_millis(1));
-        let of_slow = at_most(slow);
+        assert_eq!(all_it_gets(&budget, slow).len(), 15, "nobody is quicker");
+        ran(&budget, quick, 1, Duration::from_millis(1));
+        let of_slow = all_it_gets(&budget, slow);
         assert_eq!(of_slow.len(), 2);
-        assert_eq!(at_most(bought_more).len(), 6);
-        // Its further ones wait for its own, while there are others free.
+        let of_bought_more = all_it_gets(&budget, bought_more);
+        assert_eq!(of_bought_more.len(), 6);
+        let others = [4, 5, 6].map(|number| {
+            ran(&budget, tenant(number), 1, Duration::from_millis(100));
+            all_it_gets(&budget, tenant(number))
+        });
+        assert_eq!(others.iter().map(Vec::len).sum::<usize>(), 2, "half of the connections for all of them");
+        drop(others);
+        // More of its own waits, although connections are free.
         let mut waiting = Box::pin(budget.acquire(slow, LONG));
         assert!((&mut waiting).now_or_never().is_none());
         assert!(now(&budget, quick).is_some());
         drop(of_slow);
         assert!(waiting.await.is_ok());
-        // A few short ones, and it is slow no more.
-        kept(&budget, slow, 60, Duration::ZERO);
-        assert_eq!(at_most(slow).len(), 15);
+    }
+
+    #[tokio::test]
+    async fn short_statements_do_not_hide_long_ones_and_what_nobody_used_is_none() {
+        let budget = budget(20, 100);
+        let (slow, quick) = (tenant(1), tenant(2));
+        ran(&budget, slow, 5, Duration::from_millis(200));
+        ran(&budget, slow, 100, Duration::from_millis(1));
+        ran(&budget, quick, 1, Duration::from_millis(2));
+        drop(now(&budget, tenant(3)));
+        assert_eq!(all_it_gets(&budget, slow).len(), 2);
+        ran(&budget, tenant(4), 1, Duration::from_millis(15));
+        assert_eq!(all_it_gets(&budget, tenant(4)).len(), 15, "seven times as long is not slow");
+    }
+
+    #[tokio::test]
+    async fn who_is_held_back_goes_on_when_the_quick_one_has_gone() {
+        let budget = budget(20, 100);
+        let (slow, quick) = (tenant(1), tenant(2));
+        ran(&budget, slow, 5, Duration::from_millis(200));
+        ran(&budget, quick, 1, Duration::from_millis(1));
+        let held = all_it_gets(&budget, slow);
+        let mut waiting = Box::pin(budget.acquire(slow, LONG));
+        assert!((&mut waiting).now_or_never().is_none());
+        budget.state().quickest.as_mut().unwrap().at -= LATELY;
+        assert!(waiting.await.is_ok());
+        assert_eq!(held.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_tenant_with_none_waits_for_one_of_each_of_the_others() {
+        let budget = budget(20, 200);
+        let mut held: Vec<_> = (1..=20).filter_map(|n| now(&budget, tenant(n))).collect();
+        let mut greedy: Vec<_> =
+            (0..100).map(|n| Box::pin(budget.acquire(tenant(1 + n % 20), LONG))).collect();
+        for waiting in &mut greedy {
+            assert!(waiting.now_or_never().is_none());
+        }
+        let mut modest = Box::pin(budget.acquire(tenant(21), LONG));
+        assert!((&mut modest).now_or_never().is_none());
+        held.pop();
+        assert!(modest.await.is_ok(), "it never had a turn");
     }
 
     #[tokio::test]

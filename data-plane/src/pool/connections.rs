@@ -326,6 +326,16 @@ impl IdleSet {
 }
 
 impl Lease {
+    /// See [`Permit::statement_begins`].
+    pub(crate) fn statement_begins(&mut self) {
+        self.permit.statement_begins();
+    }
+
+    /// See [`Permit::statement_ends`].
+    pub(crate) fn statement_ends(&mut self) {
+        self.permit.statement_ends();
+    }
+
     /// Keeps the connection for the next, unless it has served its time.
     pub(crate) fn release(mut self) {
         let settings = &self.pools.0.settings;

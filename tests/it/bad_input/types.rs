@@ -42,6 +42,7 @@ const PLAN_FIELDS: Fields = &[
     ("name", Text, true),
     ("tier", Text, false),
     ("limits", Object, false),
+    ("database", Object, false),
     ("features", Object, false),
     ("defaultConfig", Object, false),
     ("retentionDays", Count, false),

@@ -140,8 +140,8 @@ async fn add(
     let role = RoleSpec {
         secret: &secret,
         login: &login,
-        // A tenant that takes it brings its plan's.
-        limits: RoleLimits::default(),
+        // A tenant that takes it brings its plan's; a worker of an earlier release brings none.
+        limits: RoleLimits { connections: Some(settings.tenant_connections), ..RoleLimits::default() },
         may_log_in: false,
     };
     match access.call(access.admin.add_warm_tenant(app, &settings.label, &role)).await? {

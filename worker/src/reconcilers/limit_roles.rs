@@ -9,7 +9,7 @@ use tenantry_domain::{database_share::DatabaseShare, plan::PlanName, server::Ser
 use tenantry_postgres::admin::{LimitedRole, RoleLimits};
 
 use super::{Reconciled, on_each, reachable_servers};
-use crate::Resources;
+use crate::{Resources, step_error::StepError};
 
 /// What plans say of their tenants' own sessions.
 pub type Shares = BTreeMap<PlanName, DatabaseShare>;
@@ -18,7 +18,7 @@ pub type Shares = BTreeMap<PlanName, DatabaseShare>;
 const PAGE: i64 = 1_000;
 
 /// When a server is looked at although no plan has changed: a tenant may have been made by the plan of before.
-const LOOK_AGAIN: Duration = Duration::from_hours(1);
+const LOOK_AGAIN: Duration = Duration::from_mins(5);
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
@@ -37,23 +37,34 @@ async fn limit_on(resources: &Resources, server: &Server, shares: &Shares) -> Re
     }
     let began = Instant::now();
     let access = resources.servers.get(server.id, server.revision).await?;
-    let mut limited = 0;
+    let (mut limited, mut failed) = (0, None);
     let mut after = None;
     loop {
-        let page = resources.registry.roles_on(server.id, after, PAGE).await?;
+        let page = resources.registry.placement_roles(server.id, after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = Some(last.tenant_id);
-        let limits = |share| RoleLimits::of(share, resources.settings.tenant_connections);
-        let roles: Vec<LimitedRole> = page
-            .into_iter()
+        let roles = page.into_iter().filter_map(|role| {
             // Of a plan made just now: the next round knows it.
-            .filter_map(|role| {
-                let limits = limits(shares.get(&role.plan)?);
-                Some(LimitedRole { name: role.name, mark: Resources::owner_mark(role.tenant_id), limits })
-            })
-            .collect();
-        limited += access.call(access.admin.limit_roles(&roles)).await?;
+            let share = shares.get(&role.plan)?;
+            let limits = RoleLimits::of(share, resources.settings.tenant_connections);
+            Some(LimitedRole { name: role.name, mark: Resources::owner_mark(role.tenant_id), limits })
+        });
+        let others = access.call(access.admin.roles_of_other_limits(roles.collect())).await?;
+        for role in others {
+            match access.call(access.admin.limit_role(&role)).await {
+                Ok(()) => limited += 1,
+                Err(error @ StepError::ServerAway { .. }) => return Err(error),
+                // One that cannot be changed now does not keep the others.
+                Err(error) => failed = Some((role.name, error)),
+            }
+        }
     }
-    resources.limited.note(server.id, shares.clone(), began);
+    match failed {
+        None => resources.limited.note(server.id, shares.clone(), began),
+        Some((role, error)) => tracing::warn!(
+            server.name = %server.name, %role, %error,
+            "role {role} on server {} is not held to its plan yet: {error}", server.name
+        ),
+    }
     Ok(limited)
 }

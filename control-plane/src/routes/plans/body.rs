@@ -79,14 +79,16 @@ pub(super) fn check(
 /// Notes what PostgreSQL would not take.
 pub(super) fn check_share(fields: &mut Fields, share: &DatabaseShare) {
     let fits = share.max_connections.is_none_or(|most| most <= DatabaseShare::MAX_CONNECTIONS);
-    fields.check("database.maxConnections", fits, "must be from 0 to 262143");
+    let must = format!("must be from 0 to {}", DatabaseShare::MAX_CONNECTIONS);
+    fields.check("database.maxConnections", fits, &must);
+    let must = format!("must be from 1 to {}", DatabaseShare::MAX_TIMEOUT_SECONDS);
     for (name, seconds) in [
         ("statementTimeoutSeconds", share.statement_timeout_seconds),
         ("lockTimeoutSeconds", share.lock_timeout_seconds),
         ("idleInTransactionTimeoutSeconds", share.idle_in_transaction_timeout_seconds),
     ] {
         let fits = seconds.is_none_or(|seconds| seconds.get() <= DatabaseShare::MAX_TIMEOUT_SECONDS);
-        fields.check(&format!("database.{name}"), fits, "must be from 1 to 2147483");
+        fields.check(&format!("database.{name}"), fits, &must);
     }
 }
 

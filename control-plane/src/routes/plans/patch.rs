@@ -72,10 +72,11 @@ pub(crate) struct PatchLimits {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PatchDatabaseShare {
-    /// Its share of a server's connections against other tenants that wait for one.
+    /// A tenant with weight 2 gets twice the connections of one with weight 1 when both wait; null is 1.
+    #[serde(default)]
     #[schema(value_type = Option<u8>, minimum = 1, maximum = 255)]
-    weight: Option<NonZeroU8>,
-    /// Sessions of its own at a time.
+    weight: Ceiling<NonZeroU8>,
+    /// Sessions of its own at a time; with 0 it cannot log in itself.
     #[serde(default)]
     #[schema(value_type = Option<u32>, maximum = 262_143)]
     max_connections: Ceiling<u32>,
@@ -96,7 +97,7 @@ pub(crate) struct PatchDatabaseShare {
 impl PatchDatabaseShare {
     fn over(&self, share: DatabaseShare) -> DatabaseShare {
         DatabaseShare {
-            weight: self.weight.unwrap_or(share.weight),
+            weight: self.weight.over(Some(share.weight)).unwrap_or(NonZeroU8::MIN),
             max_connections: self.max_connections.over(share.max_connections),
             statement_timeout_seconds: self.statement_timeout_seconds.over(share.statement_timeout_seconds),
             lock_timeout_seconds: self.lock_timeout_seconds.over(share.lock_timeout_seconds),
@@ -134,8 +135,8 @@ impl PatchPlanBody {
 
 /// Change a plan
 ///
-/// Only what is given. Limits, features and weight hold for its tenants at once, what its tenants' own sessions are
-/// held to from their next session a moment later; its tier cannot change while tenants have it.
+/// Only what is given. Limits, features and weight apply to its tenants at once; limits on their own sessions apply to
+/// sessions that begin some seconds later. Its tier cannot change while tenants have it.
 #[utoipa::path(
     patch, path = "/api/v1/plans/{plan}", tag = "plans",
     params(("plan" = String, Path, description = "Its name", example = "premium")),

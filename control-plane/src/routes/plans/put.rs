@@ -17,7 +17,8 @@ use crate::{
 
 /// Replace a plan
 ///
-/// Limits and features hold for its tenants at once. Its tier cannot change while tenants have it: their
+/// Limits, features and weight apply to its tenants at once; limits on their own sessions apply to sessions that begin
+/// some seconds later. Its tier cannot change while tenants have it: their
 /// data would be elsewhere than the plan says.
 #[utoipa::path(
     put, path = "/api/v1/plans/{plan}", tag = "plans",

@@ -55,26 +55,26 @@ pub(crate) struct LimitsView {
 }
 
 /// What a tenant may take of its database server. All but the weight is for sessions of its own (psql, back ends);
-/// the timeouts are what such a session begins with. Null or absent is no limit, of connections the worker's
-/// `--tenant-connections`.
+/// the timeouts are what such a session begins with. Null or absent means no limit; for connections it means the
+/// worker's `--tenant-connections`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct DatabaseShareView {
-    /// Its share of a server's connections against other tenants that wait for one: with 2 it is as two tenants.
+    /// A tenant with weight 2 gets twice the connections of one with weight 1 when both wait.
     #[schema(value_type = u8, minimum = 1, maximum = 255, example = 1)]
     weight: NonZeroU8,
-    /// Sessions at a time.
+    /// Sessions at a time; with 0 it cannot log in itself.
     #[schema(maximum = 262_143, example = 10)]
-    pub(super) max_connections: Option<u32>,
+    max_connections: Option<u32>,
     /// Seconds until a statement is cancelled.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483, example = 60)]
-    pub(super) statement_timeout_seconds: Option<NonZeroU32>,
+    statement_timeout_seconds: Option<NonZeroU32>,
     /// Seconds that a statement waits for a lock.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483, example = 10)]
-    pub(super) lock_timeout_seconds: Option<NonZeroU32>,
+    lock_timeout_seconds: Option<NonZeroU32>,
     /// Seconds until a session that leaves a transaction open is ended.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483, example = 300)]
-    pub(super) idle_in_transaction_timeout_seconds: Option<NonZeroU32>,
+    idle_in_transaction_timeout_seconds: Option<NonZeroU32>,
 }
 
 impl Default for DatabaseShareView {

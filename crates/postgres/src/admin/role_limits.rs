@@ -1,13 +1,10 @@
 //! What a tenant's role may do by itself: how many sessions at a time, and with which timeouts they begin.
 
-use std::num::NonZeroU32;
+use std::{collections::HashSet, num::NonZeroU32};
 
 use tenantry_domain::{database_share::DatabaseShare, names::ObjectName};
 
 use super::{AdminError, ServerAdmin, fence, owner::Owner};
-
-/// Roles per statement.
-const BATCH: usize = 200;
 
 /// What sessions of the tenant's own are held to. Those of the data plane, which become the role, are not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,52 +74,50 @@ impl RoleLimits {
 }
 
 impl ServerAdmin {
-    /// Holds tenants' roles to these limits, where they are held to others; how many were. What is no role, or not
-    /// the owner's, is left alone.
+    /// Of these roles, those that are held to other limits. What is no role, or not the owner's, is left out.
+    pub async fn roles_of_other_limits(
+        &self,
+        roles: Vec<LimitedRole>,
+    ) -> Result<Vec<LimitedRole>, AdminError> {
+        let task = "compare the limits of the tenants' own sessions";
+        let column = |value: fn(&LimitedRole) -> String| roles.iter().map(value).collect::<Vec<_>>();
+        let mut connection = self.connection(task).await?;
+        let places: Vec<i64> = sqlx::query_scalar(
+            "SELECT place
+             FROM unnest($1::text[], $2::text[], $3::int[], $4::text[]) WITH ORDINALITY
+                 AS wanted (name, mark, limits, config, place)
+             JOIN pg_roles ON rolname = wanted.name AND shobj_description(oid, 'pg_authid') = wanted.mark
+             WHERE rolconnlimit <> limits OR config <> array_to_string(ARRAY(
+                 SELECT setting FROM unnest(rolconfig) AS setting
+                 WHERE split_part(setting, '=', 1) = ANY ($5) ORDER BY setting), ',')",
+        )
+        .persistent(false)
+        .bind(column(|role| role.name.as_str().to_owned()))
+        .bind(column(|role| role.mark.clone()))
+        .bind(roles.iter().map(|role| role.limits.connection_limit()).collect::<Vec<_>>())
+        .bind(column(|role| role.limits.config()))
+        .bind(RoleLimits::default().settings().map(|(name, _)| name))
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(|e| self.failed(task, e))?;
+        let others: HashSet<i64> = places.into_iter().collect();
+        Ok((1..).zip(roles).filter(|(place, _)| others.contains(place)).map(|(_, role)| role).collect())
+    }
+
+    /// Holds a tenant's role to its limits, if it is there. In a transaction of its own, which ends the tenant's session
+    /// where that keeps the role locked.
     ///
-    /// Without a fence: a late twin gives a role the limits of an earlier plan, until the plan changes again.
-    pub async fn limit_roles(&self, roles: &[LimitedRole]) -> Result<u64, AdminError> {
-        let task = "hold the tenants' own sessions to their plan";
-        let mut limited = 0;
-        for batch in roles.chunks(BATCH) {
-            let column = |value: fn(&LimitedRole) -> String| batch.iter().map(value).collect::<Vec<_>>();
-            let mut connection = self.connection(task).await?;
-            let others: Vec<String> = sqlx::query_scalar(
-                "SELECT rolname::text
-                 FROM unnest($1::text[], $2::text[], $3::int[], $4::text[]) AS wanted (name, mark, limits, config)
-                 JOIN pg_roles ON rolname = wanted.name AND shobj_description(oid, 'pg_authid') = wanted.mark
-                 WHERE rolconnlimit <> limits OR config <> array_to_string(ARRAY(
-                     SELECT setting FROM unnest(rolconfig) AS setting
-                     WHERE split_part(setting, '=', 1) = ANY ($5) ORDER BY setting), ',')",
-            )
-            .persistent(false)
-            .bind(column(|role| role.name.as_str().to_owned()))
-            .bind(column(|role| role.mark.clone()))
-            .bind(batch.iter().map(|role| role.limits.connection_limit()).collect::<Vec<_>>())
-            .bind(column(|role| role.limits.config()))
-            .bind(RoleLimits::default().settings().map(|(name, _)| name))
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(|e| self.failed(task, e))?;
-            drop(connection);
-            let change = |role: &LimitedRole| {
-                format!(
-                    "{look} IF found_mark IS NOT NULL THEN ALTER ROLE {quoted} CONNECTION LIMIT {limit}; {set} END IF; ",
-                    look = Owner { name: &role.name, mark: &role.mark, fence: None }.check_role(),
-                    quoted = role.name.quoted(),
-                    limit = role.limits.connection_limit(),
-                    set = role.limits.set(&role.name, false),
-                )
-            };
-            let held_to_others =
-                batch.iter().filter(|role| others.iter().any(|other| other == role.name.as_str()));
-            let changes: Vec<String> = held_to_others.map(change).collect();
-            if !changes.is_empty() {
-                self.run(task, fence::block(None, "found_mark text;", &changes.concat())).await?;
-                limited += changes.len() as u64;
-            }
-        }
-        Ok(limited)
+    /// Without a fence: a late twin gives the role the limits of an earlier plan, until roles are compared again.
+    pub async fn limit_role(&self, role: &LimitedRole) -> Result<(), AdminError> {
+        let change = format!(
+            "{look} IF found_mark IS NOT NULL THEN ALTER ROLE {quoted} CONNECTION LIMIT {limit}; {set} END IF;",
+            look = Owner { name: &role.name, mark: &role.mark, fence: None }.check_role(),
+            quoted = role.name.quoted(),
+            limit = role.limits.connection_limit(),
+            set = role.limits.set(&role.name, false),
+        );
+        let block = fence::block(None, "found_mark text;", &change);
+        self.run_past_tenants("hold the tenant's own sessions to its plan", block).await.map(drop)
     }
 }
 

@@ -746,18 +746,16 @@ async fn a_warm_tenant_is_named_once_and_works_as_one_that_was_made() {
     assert!(bench.log_in("tenant_naming", "pw", &bench.database).await.is_err(), "it may have two sessions");
     drop(second);
 
-    // Another plan, and again: what is as it should be is left alone.
-    let others = LimitedRole {
-        name: name("tenant_naming"),
-        mark: "tenantry:other".into(),
-        limits: RoleLimits::default(),
-    };
-    assert_eq!(admin.limit_roles(std::slice::from_ref(&others)).await.unwrap(), 0, "it is not theirs");
+    // Another plan, while the tenant keeps its role locked.
     let later =
         RoleLimits { connections: Some(5), lock_timeout: NonZeroU32::new(3), ..RoleLimits::default() };
     let role = LimitedRole { name: tenant.clone(), mark: mark.clone(), limits: later };
-    assert_eq!(admin.limit_roles(std::slice::from_ref(&role)).await.unwrap(), 1);
-    assert_eq!(admin.limit_roles(std::slice::from_ref(&role)).await.unwrap(), 0);
+    let theirs = LimitedRole { mark: "tenantry:other".into(), ..role.clone() };
+    let others = admin.roles_of_other_limits(vec![theirs, role.clone()]).await.unwrap();
+    assert_eq!(others.iter().map(|role| &role.mark).collect::<Vec<_>>(), [&mark]);
+    client.batch_execute("BEGIN; ALTER ROLE CURRENT_USER SET work_mem = '4MB'").await.unwrap();
+    admin.limit_role(&role).await.unwrap();
+    assert!(admin.roles_of_other_limits(vec![role]).await.unwrap().is_empty());
     let client = bench.log_in("tenant_naming", "pw", &bench.database).await.unwrap();
     assert_eq!(setting(&client, "statement_timeout").await, "0");
     assert_eq!(setting(&client, "lock_timeout").await, "3s");

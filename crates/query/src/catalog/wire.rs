@@ -232,7 +232,7 @@ fn shown(wire: &[&WireTable], view: &WireTable) -> Shown {
         .collect()
 }
 
-/// The table whose rows a view's are, each once at most, through other views.
+/// The table each row of which a view shows at most once, looked up through other views.
 fn rows_of(wire: &[&WireTable], view: &WireTable) -> Option<usize> {
     let mut view = view;
     for _ in 0..wire.len() {
@@ -260,8 +260,10 @@ fn show_keys(tables: &mut [Table], keys: &mut Vec<ForeignKey>, shown: &[Shown], 
             key.iter().map(|column| place(view, table, *column)).collect()
         };
         let primary = mapped(&tables[table].primary_key).unwrap_or_default();
-        let uniques = tables[table].uniques.iter().filter_map(mapped).collect();
-        (tables[view].primary_key, tables[view].uniques) = (primary, uniques);
+        let uniques: Vec<_> = tables[table].uniques.iter().filter_map(mapped).collect();
+        tables[view].primary_key = primary;
+        // A materialized view has indexes of its own too.
+        tables[view].uniques.extend(uniques);
     }
     let of_tables = keys.len();
     for at in 0..of_tables {
