@@ -5,8 +5,9 @@
 //! waits until as many permits have come back as other tenants waited before it, whatever these send.
 //!
 //! Connections do not tell how busy a server is: a few long statements keep all its cores from everybody's short
-//! ones. So while a tenant with short statements is being served, those whose statements take ten times as long have half
-//! of the connections together, and each a tenth, times its weight; the rest of theirs waits.
+//! ones. So while a tenant with short statements is being served, those whose statements take ten times as long run one
+//! each at least, a tenth of the connections at most, times the weight, and half of them together; the rest waits. A tenant
+//! of which nothing is known yet has a tenth too.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -76,7 +77,7 @@ struct State {
     tenants: HashMap<TenantId, Usage>,
     /// Those that wait, in the order in which they began to.
     queued: Vec<TenantId>,
-    quickest: Option<Quickest>,
+    quickest: Quickest,
     /// When tenants were forgotten last.
     tidied: Instant,
 }
@@ -102,9 +103,12 @@ struct Statements {
 
 /// Whose statements take the shortest time, of the tenants that had one lately.
 struct Quickest {
-    tenant: TenantId,
-    mean: f64,
-    at: Instant,
+    /// When `these` began.
+    since: Instant,
+    /// The two quickest since then, for nobody is measured by itself.
+    these: [Option<(TenantId, f64)>; 2],
+    /// Those of the time as long before that.
+    before: [Option<(TenantId, f64)>; 2],
 }
 
 /// Whether a tenant may have one more.
@@ -120,17 +124,12 @@ enum Verdict {
 /// The right to have one connection in use. Dropping it passes it on.
 pub(super) struct Permit {
     tenant: TenantId,
+    /// It counts as a slow tenant's.
     slow: bool,
-    statement: Statement,
+    /// When the statement began that is not answered yet.
+    statement: Option<Instant>,
     /// None once it was taken back.
     budget: Option<Budget>,
-}
-
-/// What a permit is used for.
-enum Statement {
-    None,
-    Begun(Instant),
-    Took(Duration),
 }
 
 impl Statements {
@@ -147,13 +146,51 @@ impl Statements {
     }
 }
 
+impl Quickest {
+    fn turn_over(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(self.since);
+        if since >= LATELY {
+            let these = std::mem::take(&mut self.these);
+            self.before = if since < LATELY * 2 { these } else { [None; 2] };
+            self.since = now;
+        }
+    }
+
+    fn note(&mut self, tenant: TenantId, mean: f64, now: Instant) {
+        self.turn_over(now);
+        let own = self.these.iter().position(|known| known.is_some_and(|(known, _)| known == tenant));
+        let [first, second] = &mut self.these;
+        match own {
+            Some(0) => *first = Some((tenant, mean)),
+            _ if second.is_none_or(|(_, known)| mean < known) || own.is_some() => {
+                *second = Some((tenant, mean));
+            }
+            _ => return,
+        }
+        let seconds = |known: &Option<(TenantId, f64)>| known.map_or(f64::INFINITY, |(_, mean)| mean);
+        if seconds(second) < seconds(first) {
+            std::mem::swap(first, second);
+        }
+    }
+
+    /// Seconds that the statements of the quickest other tenant take; none: no other is being served.
+    fn besides(&self, tenant: TenantId, now: Instant) -> Option<f64> {
+        let since = now.saturating_duration_since(self.since);
+        let these = self.these.iter().filter(|_| since < LATELY * 2);
+        let known = these.chain(self.before.iter().filter(|_| since < LATELY)).flatten();
+        known.filter(|(known, _)| *known != tenant).map(|(_, mean)| *mean).min_by(f64::total_cmp)
+    }
+}
+
 impl State {
     fn usage(&mut self, claim: Claim, now: Instant) -> &mut Usage {
+        // Not before those that wait already.
+        let turn = self.turn;
         let usage = self.tenants.entry(claim.tenant).or_insert_with(|| Usage {
             weight: claim.weight,
             in_use: 0,
             queue: VecDeque::new(),
-            turn: 0,
+            turn,
             statements: Statements::default(),
             at: now,
         });
@@ -166,23 +203,17 @@ impl State {
         if self.in_use + reserved >= self.cap {
             return Verdict::Full;
         }
-        let slow = self.is_slow(tenant, usage, now);
+        let Some(quickest) = self.quickest.besides(tenant, now) else {
+            return Verdict::Given { slow: false };
+        };
+        let mean = usage.statements.mean();
+        let (slow, unknown) = (mean > SLOW_FROM.as_secs_f64() && mean > quickest * SLOW_TIMES, mean == 0.0);
         let own = (self.cap * usize::from(usage.weight.get()) / PER_SLOW).max(1);
-        let of_all = (self.cap / PER_ALL_SLOW).max(1);
-        if slow && (usage.in_use >= own || self.in_use_by_slow >= of_all) {
+        let is_enough = slow && self.in_use_by_slow >= self.cap / PER_ALL_SLOW;
+        if usage.in_use > 0 && ((slow || unknown) && usage.in_use >= own || is_enough) {
             return Verdict::HeldBack;
         }
         Verdict::Given { slow }
-    }
-
-    fn is_slow(&self, tenant: TenantId, usage: &Usage, now: Instant) -> bool {
-        let mean = usage.statements.mean();
-        self.quickest.as_ref().is_some_and(|quickest| {
-            mean > SLOW_FROM.as_secs_f64()
-                && quickest.tenant != tenant
-                && mean > quickest.mean * SLOW_TIMES
-                && now.saturating_duration_since(quickest.at) < LATELY
-        })
     }
 
     fn take(&mut self, tenant: TenantId, slow: bool) {
@@ -208,15 +239,7 @@ impl State {
         let Some(usage) = self.tenants.get_mut(&tenant) else { return };
         usage.statements.add(took, now.saturating_duration_since(usage.at));
         usage.at = now;
-        let mean = usage.statements.mean();
-        let is_quickest = self.quickest.as_ref().is_none_or(|quickest| {
-            quickest.tenant == tenant
-                || mean < quickest.mean
-                || now.saturating_duration_since(quickest.at) >= LATELY
-        });
-        if is_quickest {
-            self.quickest = Some(Quickest { tenant, mean, at: now });
-        }
+        self.quickest.note(tenant, usage.statements.mean(), now);
     }
 
     /// Who is next, if anybody may have what is free; and whether that one is slow.
@@ -231,13 +254,14 @@ impl State {
             });
             let (_, at, tenant, slow) = waiting.min_by_key(|(key, ..)| *key)?;
             let queue = &mut self.tenants.get_mut(&tenant)?.queue;
-            let ready = queue.pop_front();
+            let before = queue.len();
+            // Some have left meanwhile.
+            let ready = std::iter::from_fn(|| queue.pop_front()).find(|ready| !ready.is_closed());
+            self.waiting -= before - queue.len();
             if queue.is_empty() {
                 self.queued.remove(at);
             }
-            self.waiting -= usize::from(ready.is_some());
-            // Some have left meanwhile.
-            if let Some(ready) = ready.filter(|ready| !ready.is_closed()) {
+            if let Some(ready) = ready {
                 return Some((tenant, slow, ready));
             }
         }
@@ -245,16 +269,17 @@ impl State {
     }
 
     fn wait(&mut self, tenant: TenantId) -> Result<oneshot::Receiver<Permit>, Exhausted> {
-        if self.waiting >= self.max_waiting {
+        let own = |state: &Self| state.tenants.get(&tenant).map_or(0, |usage| usage.queue.len());
+        let max = self.max_waiting;
+        if self.waiting >= max || own(self) >= max.div_ceil(2) {
             self.forget_who_left();
         }
-        let (max, waiting) = (self.max_waiting, self.waiting);
-        let Some(usage) = self.tenants.get_mut(&tenant) else { return Err(Exhausted) };
-        let own = usage.queue.len();
-        // Others cannot keep a tenant from waiting at all.
-        if own > 0 && (waiting >= max || own >= max.div_ceil(2)) {
+        // Others cannot keep a tenant from waiting at all, nor from its part of a full queue.
+        let (own, parts) = (own(self), self.queued.len() + 1);
+        if own >= max.div_ceil(2) || (self.waiting >= max && own * parts >= max) {
             return Err(Exhausted);
         }
+        let Some(usage) = self.tenants.get_mut(&tenant) else { return Err(Exhausted) };
         let (ready, permit) = oneshot::channel();
         usage.queue.push_back(ready);
         if own == 0 {
@@ -301,7 +326,7 @@ impl Budget {
             turn: 0,
             tenants: HashMap::new(),
             queued: Vec::new(),
-            quickest: None,
+            quickest: Quickest { since: Instant::now(), these: [None; 2], before: [None; 2] },
             tidied: Instant::now(),
         };
         Self(Arc::new(Shared {
@@ -338,8 +363,8 @@ impl Budget {
             let usage = &state.tenants[&tenant];
             let (has_none, verdict) = (usage.in_use == 0, state.verdict(tenant, usage, now));
             match verdict {
-                // Whoever waits may be before it.
-                Verdict::Given { slow } if state.queued.is_empty() => {
+                // Whoever else waits may not have it: what came back was offered to all.
+                Verdict::Given { slow } if usage.queue.is_empty() && (!slow || state.queued.is_empty()) => {
                     state.take(tenant, slow);
                     self.report(&state);
                     return Ok(self.permit(tenant, slow));
@@ -365,7 +390,7 @@ impl Budget {
     }
 
     fn permit(&self, tenant: TenantId, slow: bool) -> Permit {
-        Permit { tenant, slow, statement: Statement::None, budget: Some(self.clone()) }
+        Permit { tenant, slow, statement: None, budget: Some(self.clone()) }
     }
 
     fn pass_on(&self, state: &mut State, now: Instant) {
@@ -392,15 +417,20 @@ impl Budget {
 }
 
 impl Permit {
-    /// The tenant's statement is sent: until it is answered, the server works for the tenant.
+    /// A statement of the tenant is sent: until it is answered, the server works for the tenant.
     pub(super) fn statement_begins(&mut self) {
-        self.statement = Statement::Begun(Instant::now());
+        self.statement = Some(Instant::now());
     }
 
     /// It is answered. Who takes the answer slowly keeps the connection, and not the server's cores.
     pub(super) fn statement_ends(&mut self) {
-        if let Statement::Begun(at) = self.statement {
-            self.statement = Statement::Took(at.elapsed());
+        let (Some(begun), Some(budget)) = (self.statement.take(), &self.budget) else { return };
+        let now = Instant::now();
+        let mut state = budget.state();
+        state.note(self.tenant, now.saturating_duration_since(begun), now);
+        if std::mem::take(&mut self.slow) {
+            state.in_use_by_slow -= 1;
+            budget.pass_on(&mut state, now);
         }
     }
 }
@@ -409,15 +439,13 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let Some(budget) = self.budget.take() else { return };
         let now = Instant::now();
-        let took = match self.statement {
-            Statement::None => None,
-            Statement::Begun(at) => Some(now.saturating_duration_since(at)),
-            Statement::Took(took) => Some(took),
-        };
         let mut state = budget.state();
         state.give_back(self.tenant, self.slow);
-        if let Some(took) = took {
-            state.note(self.tenant, took, now);
+        if let (Some(begun), Some(usage)) = (self.statement, state.tenants.get_mut(&self.tenant)) {
+            // Given up before it was answered: how quick it would have been nobody knows.
+            let took = now.saturating_duration_since(begun);
+            usage.statements.add(took, now.saturating_duration_since(usage.at));
+            usage.at = now;
         }
         budget.pass_on(&mut state, now);
     }
@@ -542,7 +570,9 @@ mod tests {
     /// Statements that took so long.
     fn ran(budget: &Budget, by: Claim, count: usize, took: Duration) {
         for _ in 0..count {
-            now(budget, by).unwrap().statement = Statement::Took(took);
+            let mut permit = now(budget, by).unwrap();
+            permit.statement = Instant::now().checked_sub(took);
+            permit.statement_ends();
         }
     }
 
@@ -567,8 +597,7 @@ mod tests {
             ran(&budget, tenant(number), 1, Duration::from_millis(100));
             all_it_gets(&budget, tenant(number))
         });
-        assert_eq!(others.iter().map(Vec::len).sum::<usize>(), 2, "half of the connections for all of them");
-        drop(others);
+        assert_eq!(others.map(|given| given.len()), [2, 1, 1], "half for all of them, and one each");
         // More of its own waits, although connections are free.
         let mut waiting = Box::pin(budget.acquire(slow, LONG));
         assert!((&mut waiting).now_or_never().is_none());
@@ -599,7 +628,7 @@ mod tests {
         let held = all_it_gets(&budget, slow);
         let mut waiting = Box::pin(budget.acquire(slow, LONG));
         assert!((&mut waiting).now_or_never().is_none());
-        budget.state().quickest.as_mut().unwrap().at -= LATELY;
+        budget.state().quickest.since -= 2 * LATELY;
         assert!(waiting.await.is_ok());
         assert_eq!(held.len(), 2);
     }
@@ -615,8 +644,11 @@ mod tests {
         }
         let mut modest = Box::pin(budget.acquire(tenant(21), LONG));
         assert!((&mut modest).now_or_never().is_none());
+        // The tenant whose it was waited before.
         held.pop();
-        assert!(modest.await.is_ok(), "it never had a turn");
+        assert!((&mut modest).now_or_never().is_none());
+        drop(greedy.remove(19).await);
+        assert!(modest.await.is_ok(), "and has had its turn now");
     }
 
     #[tokio::test]

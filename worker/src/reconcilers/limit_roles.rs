@@ -17,7 +17,8 @@ pub type Shares = BTreeMap<PlanName, DatabaseShare>;
 /// Tenants per round trip to the registry.
 const PAGE: i64 = 1_000;
 
-/// When a server is looked at although no plan has changed: a tenant may have been made by the plan of before.
+/// When a server is looked at although no plan has changed: a tenant may have been made by the plan of before, and a
+/// role may have been locked.
 const LOOK_AGAIN: Duration = Duration::from_mins(5);
 
 /// Runs it once.
@@ -59,12 +60,13 @@ async fn limit_on(resources: &Resources, server: &Server, shares: &Shares) -> Re
             }
         }
     }
-    match failed {
-        None => resources.limited.note(server.id, shares.clone(), began),
-        Some((role, error)) => tracing::warn!(
+    if let Some((role, error)) = failed {
+        // A tenant that changes its own role all the time must not have all of them compared all the time.
+        tracing::warn!(
             server.name = %server.name, %role, %error,
             "role {role} on server {} is not held to its plan yet: {error}", server.name
-        ),
+        );
     }
+    resources.limited.note(server.id, shares.clone(), began);
     Ok(limited)
 }
