@@ -50,6 +50,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "Connections that were closed because there were too many, or because they were too slow",
     ),
     (Gauge, "tenantry_pool_waiting", "Requests that wait for a connection to a tenant server"),
+    (
+        Counter,
+        "tenantry_pool_held_back_total",
+        "Requests of tenants with long statements that waited while another tenant was served",
+    ),
     (Counter, "tenantry_route_changes_total", "Changes of routes that the registry has announced"),
     (Counter, "tenantry_route_feed_connections_total", "Times that the feed of changes was connected"),
     (Counter, "tenantry_route_lookups_total", "Look-ups of routes, by outcome"),
