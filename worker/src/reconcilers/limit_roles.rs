@@ -37,7 +37,6 @@ async fn limit_on(resources: &Resources, server: &Server, shares: &Shares) -> Re
         return Ok(0);
     }
     let began = Instant::now();
-    let access = resources.servers.get(server.id, server.revision).await?;
     let (mut limited, mut failed) = (0, None);
     let mut after = None;
     loop {
@@ -50,6 +49,8 @@ async fn limit_on(resources: &Resources, server: &Server, shares: &Shares) -> Re
             let limits = RoleLimits::of(share, resources.settings.tenant_connections);
             Some(LimitedRole { name: role.name, mark: Resources::owner_mark(role.tenant_id), limits })
         });
+        // Not before: a server is prepared when it is asked for first, and this one may have no tenant.
+        let access = resources.servers.get(server.id, server.revision).await?;
         let others = access.call(access.admin.roles_of_other_limits(roles.collect())).await?;
         for role in others {
             match access.call(access.admin.limit_role(&role)).await {
