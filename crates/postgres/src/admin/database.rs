@@ -143,9 +143,10 @@ impl ServerAdmin {
             return Ok(());
         }
         let (name, quoted) = (sql::literal(database.as_str()), database.quoted());
-        // `FORCE` needs the rights of all whose sessions it ends.
+        // `FORCE` needs the rights of all whose sessions it ends. What an interrupted `DROP DATABASE` has left (since
+        // 15.4) can be dropped only; nobody is in it.
         let close = format!(
-            "IF EXISTS (SELECT FROM pg_database WHERE datname = {name}) THEN
+            "IF EXISTS (SELECT FROM pg_database WHERE datname = {name} AND datconnlimit <> -2) THEN
                 ALTER DATABASE {quoted} ALLOW_CONNECTIONS false;
                 COMMIT;
                 {}
@@ -178,11 +179,28 @@ impl ServerAdmin {
         database: &ObjectName,
         task: &'static str,
     ) -> Result<bool, AdminError> {
+        self.is_database("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", database, task).await
+    }
+
+    /// Whether it is there, and not what an interrupted `DROP DATABASE` has left.
+    pub(super) async fn database_is_usable(
+        &self,
+        database: &ObjectName,
+        task: &'static str,
+    ) -> Result<bool, AdminError> {
+        let usable = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1 AND datconnlimit <> -2)";
+        self.is_database(usable, database, task).await
+    }
+
+    async fn is_database(
+        &self,
+        query: &'static str,
+        database: &ObjectName,
+        task: &'static str,
+    ) -> Result<bool, AdminError> {
         let mut connection = self.connection(task).await?;
-        let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)")
-            .persistent(false)
-            .bind(database.as_str())
-            .fetch_one(&mut *connection);
+        let exists =
+            sqlx::query_scalar(query).persistent(false).bind(database.as_str()).fetch_one(&mut *connection);
         exists.await.map_err(|e| self.failed(task, e))
     }
 

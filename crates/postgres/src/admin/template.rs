@@ -69,7 +69,7 @@ impl ServerAdmin {
     pub async fn ensure_template(&self, app: &App, label: &str) -> Result<Template, AdminError> {
         self.prepare().await?;
         let template = Template::of(app, label)?;
-        if self.database_exists(&template.database, TASK).await? {
+        if self.database_is_usable(&template.database, TASK).await? {
             return Ok(template);
         }
         // Before a connection: those who wait must not keep the one who builds from having one.
@@ -82,11 +82,13 @@ impl ServerAdmin {
             .execute(&mut *guard)
             .await
             .map_err(|e| self.failed(TASK, e))?;
-        if self.database_exists(&template.database, TASK).await? {
+        if self.database_is_usable(&template.database, TASK).await? {
             return Ok(template);
         }
         let unfinished = template.unfinished()?;
         self.build_template(app, &unfinished, &template.mark).await?;
+        // One whose drop was interrupted.
+        self.remove_database(&template.database, TASK).await?;
         self.seal_template(&unfinished, &template).await?;
         Ok(template)
     }

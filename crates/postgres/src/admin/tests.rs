@@ -322,10 +322,20 @@ async fn templates_of_older_versions_are_dropped_with_their_warm_copies() {
     for statement in [format!("CREATE DATABASE {}", unfinished.quoted()), comment] {
         admin.run("test", statement).await.unwrap();
     }
+    // Whoever began to drop it was interrupted.
+    let invalid = format!(
+        "UPDATE pg_database SET datconnlimit = -2 WHERE datname = {}",
+        crate::sql::literal(unfinished.as_str())
+    );
+    admin.run("test", invalid).await.unwrap();
     assert_eq!(admin.drop_outdated_templates("outdated", std::slice::from_ref(&current)).await.unwrap(), 1);
     let left = admin.tenant_objects(&bench.database, &format!("%{}%", current.hash)).await.unwrap();
     assert_eq!(left.databases.len(), 2, "the newest template and its copy stay");
-    assert_eq!(admin.drop_outdated_templates("outdated", &[]).await.unwrap(), 2);
+    let invalid = "UPDATE pg_database SET datconnlimit = -2 WHERE datname = ".to_owned();
+    admin.run("test", invalid + &crate::sql::literal(current.database.as_str())).await.unwrap();
+    assert_eq!(admin.ensure_template(&new, "outdated").await.unwrap().database, current.database);
+    admin.fill_warm_pool(&current, 2).await.unwrap();
+    assert_eq!(admin.drop_outdated_templates("outdated", &[]).await.unwrap(), 3);
 }
 
 #[tokio::test]

@@ -45,7 +45,9 @@ impl ServerAdmin {
 
     /// A template's copies that nobody has, in any order, so that two who take one seldom take the same.
     pub(super) async fn warm(&self, template: &Template) -> Result<Vec<ObjectName>, AdminError> {
-        let copies = "SELECT datname::text FROM pg_database WHERE starts_with(datname, $1) ORDER BY random()";
+        // Not one whose drop was interrupted.
+        let copies = "SELECT datname::text FROM pg_database
+            WHERE starts_with(datname, $1) AND datconnlimit <> -2 ORDER BY random()";
         self.database_names(copies, &prefix(template)).await
     }
 
