@@ -28,16 +28,7 @@ async fn a_suspended_tenant_s_own_database_login_is_closed_too() {
     let app = TestApp::start().await;
     let tenant = app.sign_up("acme", "premium", "crm").await;
     let path = format!("/api/v1/tenants/{}", tenant.slug);
-    let c = app.api.get(&format!("{path}/connection?reveal=true")).await.expect(200).json();
-    let text = |name: &str| c[name].as_str().unwrap().to_owned();
-    let url = format!(
-        "postgres://{}:{}@{}:{}/{}",
-        text("role"),
-        text("password"),
-        text("host"),
-        c["port"],
-        text("database")
-    );
+    let url = app.own_url(&tenant.slug).await;
     let mut own = sqlx::PgConnection::connect(&url).await.unwrap();
     sqlx::raw_sql("SELECT * FROM contacts").execute(&mut own).await.unwrap();
     sqlx::raw_sql("CREATE TABLE mine (id int)").execute(&mut own).await.unwrap_err();

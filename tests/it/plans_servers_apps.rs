@@ -99,17 +99,7 @@ async fn a_tenant_s_own_sessions_are_held_to_its_plan_and_to_what_it_says_later(
     let app = TestApp::start().await;
     app.api.post("/api/v1/plans", starter()).await.expect(201);
     let tenant = app.sign_up("acme", "starter", "crm").await;
-    let path = format!("/api/v1/tenants/{}/connection?reveal=true", tenant.slug);
-    let connection = app.api.get(&path).await.expect(200).json();
-    let text = |name: &str| connection[name].as_str().unwrap().to_owned();
-    let url = format!(
-        "postgres://{}:{}@{}:{}/{}",
-        text("role"),
-        text("password"),
-        text("host"),
-        connection["port"],
-        text("database")
-    );
+    let url = app.own_url(&tenant.slug).await;
     let setting = async |name: &str| -> String {
         let mut session = PgConnection::connect(&url).await.unwrap();
         let shown =

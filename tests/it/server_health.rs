@@ -89,12 +89,7 @@ async fn survive(outage: Outage) {
     for tenant in &during {
         assert_eq!(placed_on(&app, &tenant.slug).await, "main", "{outage:?}");
         // The role has the password of its second placement.
-        let path = format!("/api/v1/tenants/{}/connection?reveal=true", tenant.slug);
-        let connection = app.api.get(&path).await.expect(200).json();
-        let text = |name: &str| connection[name].as_str().unwrap().to_owned();
-        let (role, password, host, database) =
-            (text("role"), text("password"), text("host"), text("database"));
-        let url = format!("postgres://{role}:{password}@{host}:{}/{database}", connection["port"]);
+        let url = app.own_url(&tenant.slug).await;
         sqlx::PgConnection::connect(&url).await.unwrap();
     }
     assert!(!is_reachable(&app, "alpha").await);

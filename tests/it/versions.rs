@@ -77,7 +77,7 @@ async fn whole_life(major: u32, admin: Admin) {
         let path = format!("/api/v1/tenants/{}", tenant.slug);
         app.api.post_and_wait(&format!("{path}/suspend"), json!({})).await.expect(200);
         until(&tenant, 403).await;
-        refused(&own_url(&app, &tenant).await, "28000").await;
+        refused(&app.own_url(&tenant.slug).await, "28000").await;
         app.api.post_and_wait(&format!("{path}/resume"), json!({})).await.expect(200);
         until(&tenant, 200).await;
         own_session(&app, &tenant).await;
@@ -131,8 +131,8 @@ async fn cannot_cross(app: &TestApp, tenant: &Signup, other: &Signup) {
     let stolen = other.data.with_key(tenant.key.clone()).get("/api/contacts").await;
     assert!(stolen.status.is_client_error(), "{stolen:?}");
 
-    let url = own_url(app, tenant).await;
-    let other_role = connection(app, other).await["role"].as_str().unwrap().to_owned();
+    let url = app.own_url(&tenant.slug).await;
+    let other_role = app.connection(&other.slug).await["role"].as_str().unwrap().to_owned();
     for (statement, code) in [
         (format!("SELECT * FROM {other_role}.contacts"), None),
         (format!("SET ROLE {other_role}"), Some("42501")),
@@ -153,7 +153,7 @@ async fn cannot_cross(app: &TestApp, tenant: &Signup, other: &Signup) {
         let allowed = code.map_or(vec!["42501", "42P01", "3F000"], |code| vec![code]);
         assert!(allowed.contains(&&*found), "{statement}: {error}");
     }
-    let database = connection(app, other).await["database"].as_str().unwrap().to_owned();
+    let database = app.connection(&other.slug).await["database"].as_str().unwrap().to_owned();
     if database != app.shared_database() {
         let (server, _) = url.rsplit_once('/').unwrap();
         refused(&format!("{server}/{database}"), "42501").await;
@@ -289,27 +289,8 @@ async fn until(tenant: &Signup, status: u16) {
     within(Duration::from_secs(5), &format!("{} is answered with {status}", tenant.slug), is_so).await;
 }
 
-async fn connection(app: &TestApp, tenant: &Signup) -> serde_json::Value {
-    let path = format!("/api/v1/tenants/{}/connection?reveal=true", tenant.slug);
-    app.api.get(&path).await.expect(200).json()
-}
-
-/// The URL of a tenant's own login.
-async fn own_url(app: &TestApp, tenant: &Signup) -> String {
-    let c = connection(app, tenant).await;
-    let text = |name: &str| c[name].as_str().unwrap().to_owned();
-    format!(
-        "postgres://{}:{}@{}:{}/{}",
-        text("role"),
-        text("password"),
-        text("host"),
-        c["port"],
-        text("database")
-    )
-}
-
 async fn own_session(app: &TestApp, tenant: &Signup) -> PgConnection {
-    PgConnection::connect(&own_url(app, tenant).await).await.unwrap()
+    PgConnection::connect(&app.own_url(&tenant.slug).await).await.unwrap()
 }
 
 /// Asserts that PostgreSQL refuses to connect, with this SQLSTATE.

@@ -562,6 +562,19 @@ impl TestApp {
         begun["operation"]["id"].as_str().expect("an id").to_owned()
     }
 
+    /// Where a tenant's data is, password included, as the API shows it.
+    pub async fn connection(&self, tenant: &str) -> Value {
+        self.api.get(&format!("/api/v1/tenants/{tenant}/connection?reveal=true")).await.expect(200).json()
+    }
+
+    /// The URL by which a tenant logs in itself.
+    pub async fn own_url(&self, tenant: &str) -> String {
+        let view = self.connection(tenant).await;
+        let text = |name: &str| view[name].as_str().expect("a text").to_owned();
+        let (role, password, host) = (text("role"), text("password"), text("host"));
+        format!("postgres://{role}:{password}@{host}:{}/{}", view["port"], text("database"))
+    }
+
     /// An operation as the API shows it.
     pub async fn operation(&self, id: &str) -> Value {
         self.api.get(&format!("/api/v1/operations/{id}")).await.expect(200).json()

@@ -124,23 +124,22 @@ struct Ceiling(Value);
 fn ceiling<T: std::str::FromStr<Err: std::fmt::Display> + Into<Value>>(
     text: &str,
 ) -> Result<Ceiling, String> {
-    match text {
-        "unlimited" => Ok(Ceiling(Value::Null)),
-        _ => text
-            .parse()
-            .map(|count: T| Ceiling(count.into()))
-            .map_err(|error| format!("{error}; or `unlimited`")),
-    }
+    number_or::<T>("unlimited", text)
 }
 
 fn or_default(text: &str) -> Result<Ceiling, String> {
-    match text {
-        "default" => Ok(Ceiling(Value::Null)),
-        _ => text
-            .parse()
-            .map(|count: u32| Ceiling(count.into()))
-            .map_err(|error| format!("{error}; or `default`")),
+    number_or::<u32>("default", text)
+}
+
+/// A number, or the word for `null`.
+fn number_or<T: std::str::FromStr<Err: std::fmt::Display> + Into<Value>>(
+    word: &str,
+    text: &str,
+) -> Result<Ceiling, String> {
+    if text == word {
+        return Ok(Ceiling(Value::Null));
     }
+    text.parse().map(|number: T| Ceiling(number.into())).map_err(|error| format!("{error}; or `{word}`"))
 }
 
 fn storage(text: &str) -> Result<Ceiling, String> {

@@ -20,6 +20,8 @@ use metrics::{Counter, Gauge};
 use tenantry_domain::ids::{ServerId, TenantId};
 use tokio::{sync::oneshot, time::timeout};
 
+use super::statements::{LATELY, Quickest, Statements};
+
 /// A tenant whose statements take less is never slow.
 const SLOW_FROM: Duration = Duration::from_millis(10);
 
@@ -31,12 +33,6 @@ const PER_SLOW: usize = 10;
 
 /// Slow tenants together may have one connection in this many, while a quick one is served.
 const PER_ALL_SLOW: usize = 2;
-
-/// A tenant that had a connection so lately is being served.
-const LATELY: Duration = Duration::from_secs(1);
-
-/// A statement of so long ago counts half.
-const HALF_LIFE: Duration = Duration::from_secs(5);
 
 /// A tenant that had no connection for so long is forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
@@ -90,25 +86,6 @@ struct Usage {
     /// When it got a permit last.
     turn: u64,
     statements: Statements,
-    /// When its last statement ended.
-    at: Instant,
-}
-
-/// How long statements take: a mean weighted by that time, so that many short ones do not hide a long one.
-#[derive(Debug, Default, Clone, Copy)]
-struct Statements {
-    seconds: f64,
-    squares: f64,
-}
-
-/// Whose statements take the shortest time, of the tenants that had one lately.
-struct Quickest {
-    /// When `these` began.
-    since: Instant,
-    /// The two quickest since then, for nobody is measured by itself.
-    these: [Option<(TenantId, f64)>; 2],
-    /// Those of the time as long before that.
-    before: [Option<(TenantId, f64)>; 2],
 }
 
 /// Whether a tenant may have one more.
@@ -132,58 +109,9 @@ pub(super) struct Permit {
     budget: Option<Budget>,
 }
 
-impl Statements {
-    fn add(&mut self, took: Duration, since_last: Duration) {
-        let kept = (-since_last.as_secs_f64() / HALF_LIFE.as_secs_f64()).exp2();
-        let took = took.as_secs_f64();
-        self.seconds = self.seconds * kept + took;
-        self.squares = self.squares * kept + took * took;
-    }
-
-    /// Seconds; 0 where there were none.
-    fn mean(&self) -> f64 {
-        if self.seconds > 0.0 { self.squares / self.seconds } else { 0.0 }
-    }
-}
-
-impl Quickest {
-    fn turn_over(&mut self, now: Instant) {
-        let since = now.saturating_duration_since(self.since);
-        if since >= LATELY {
-            let these = std::mem::take(&mut self.these);
-            self.before = if since < LATELY * 2 { these } else { [None; 2] };
-            self.since = now;
-        }
-    }
-
-    fn note(&mut self, tenant: TenantId, mean: f64, now: Instant) {
-        self.turn_over(now);
-        let own = self.these.iter().position(|known| known.is_some_and(|(known, _)| known == tenant));
-        let [first, second] = &mut self.these;
-        match own {
-            Some(0) => *first = Some((tenant, mean)),
-            _ if second.is_none_or(|(_, known)| mean < known) || own.is_some() => {
-                *second = Some((tenant, mean));
-            }
-            _ => return,
-        }
-        let seconds = |known: &Option<(TenantId, f64)>| known.map_or(f64::INFINITY, |(_, mean)| mean);
-        if seconds(second) < seconds(first) {
-            std::mem::swap(first, second);
-        }
-    }
-
-    /// Seconds that the statements of the quickest other tenant take; none: no other is being served.
-    fn besides(&self, tenant: TenantId, now: Instant) -> Option<f64> {
-        let since = now.saturating_duration_since(self.since);
-        let these = self.these.iter().filter(|_| since < LATELY * 2);
-        let known = these.chain(self.before.iter().filter(|_| since < LATELY)).flatten();
-        known.filter(|(known, _)| *known != tenant).map(|(_, mean)| *mean).min_by(f64::total_cmp)
-    }
-}
-
 impl State {
-    fn usage(&mut self, claim: Claim, now: Instant) -> &mut Usage {
+    /// Notes that a tenant asks for a connection.
+    fn meet(&mut self, claim: Claim, now: Instant) {
         // Not before those that wait already.
         let turn = self.turn;
         let usage = self.tenants.entry(claim.tenant).or_insert_with(|| Usage {
@@ -191,11 +119,9 @@ impl State {
             in_use: 0,
             queue: VecDeque::new(),
             turn,
-            statements: Statements::default(),
-            at: now,
+            statements: Statements::new(now),
         });
         usage.weight = claim.weight;
-        usage
     }
 
     fn verdict(&self, tenant: TenantId, usage: &Usage, now: Instant) -> Verdict {
@@ -237,8 +163,7 @@ impl State {
     /// Notes how long a statement of a tenant took.
     fn note(&mut self, tenant: TenantId, took: Duration, now: Instant) {
         let Some(usage) = self.tenants.get_mut(&tenant) else { return };
-        usage.statements.add(took, now.saturating_duration_since(usage.at));
-        usage.at = now;
+        usage.statements.add(took, now);
         self.quickest.note(tenant, usage.statements.mean(), now);
     }
 
@@ -308,7 +233,7 @@ impl State {
         self.tenants.retain(|_, usage| {
             usage.in_use > 0
                 || !usage.queue.is_empty()
-                || now.saturating_duration_since(usage.at) < FORGOTTEN_AFTER
+                || now.saturating_duration_since(usage.statements.last) < FORGOTTEN_AFTER
         });
     }
 }
@@ -317,6 +242,7 @@ impl Budget {
     /// `longest_hold`: by then a permit has come back, so that a tenant without any waits at least as long.
     pub(super) fn new(server: ServerId, cap: usize, max_waiting: usize, longest_hold: Duration) -> Self {
         let gauge = |state: &'static str| metrics::gauge!("tenantry_pool_connections", "server" => server.to_string(), "state" => state);
+        let now = Instant::now();
         let state = State {
             cap: cap.max(1),
             max_waiting,
@@ -326,8 +252,8 @@ impl Budget {
             turn: 0,
             tenants: HashMap::new(),
             queued: Vec::new(),
-            quickest: Quickest { since: Instant::now(), these: [None; 2], before: [None; 2] },
-            tidied: Instant::now(),
+            quickest: Quickest::new(now),
+            tidied: now,
         };
         Self(Arc::new(Shared {
             state: Mutex::new(state),
@@ -359,7 +285,7 @@ impl Budget {
         let (mut permit, patience) = {
             let mut state = self.state();
             state.tidy(now);
-            state.usage(claim, now);
+            state.meet(claim, now);
             let usage = &state.tenants[&tenant];
             let (has_none, verdict) = (usage.in_use == 0, state.verdict(tenant, usage, now));
             match verdict {
@@ -443,9 +369,7 @@ impl Drop for Permit {
         state.give_back(self.tenant, self.slow);
         if let (Some(begun), Some(usage)) = (self.statement, state.tenants.get_mut(&self.tenant)) {
             // Given up before it was answered: how quick it would have been nobody knows.
-            let took = now.saturating_duration_since(begun);
-            usage.statements.add(took, now.saturating_duration_since(usage.at));
-            usage.at = now;
+            usage.statements.add(now.saturating_duration_since(begun), now);
         }
         budget.pass_on(&mut state, now);
     }

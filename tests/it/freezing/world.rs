@@ -139,17 +139,7 @@ impl Live {
         if write.status != if served { 201 } else { 403 } {
             losses.push(format!("another row: {write:?}"));
         }
-        let connection = app.api.get(&format!("/api/v1/tenants/{}/connection?reveal=true", self.slug)).await;
-        let c = connection.expect(200).json();
-        let text = |name: &str| c[name].as_str().unwrap().to_owned();
-        let url = format!(
-            "postgres://{}:{}@{}:{}/{}",
-            text("role"),
-            text("password"),
-            text("host"),
-            c["port"],
-            text("database")
-        );
+        let url = app.own_url(&self.slug).await;
         let logged_in = PgConnection::connect(&url).await;
         if logged_in.is_ok() != served {
             losses.push(format!("its role, {}: {:?}", self.status, logged_in.err()));
