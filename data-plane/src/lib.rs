@@ -10,6 +10,7 @@ mod branding;
 mod catalogs;
 mod http;
 mod outcomes;
+mod parts;
 mod pool;
 mod resolve;
 mod routes;

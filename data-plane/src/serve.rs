@@ -27,6 +27,7 @@ use tokio::{
 use crate::{
     admit::{PhaseRefused, check_phase},
     catalogs::{Catalogs, CatalogsError},
+    parts::Parts,
     pool::{Claim, Lease, PoolError, Pools},
     routes::{CachedRoute, RouteCache},
 };
@@ -43,28 +44,7 @@ pub(crate) enum AnswerBody {
     None,
     Whole(Bytes),
     /// A long one, to be passed on as it comes.
-    Parts(Box<Parts>),
-}
-
-/// A body that is still on its connection.
-pub(crate) struct Parts {
-    lease: Option<Lease>,
-    /// Its bytes.
-    pub(crate) len: usize,
-}
-
-impl Parts {
-    /// The next part; none at the end, when the connection is kept for the next.
-    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, TenantQueryError> {
-        let Some(lease) = &mut self.lease else { return Ok(None) };
-        let part = lease.connection.body_part().await?;
-        if part.is_none()
-            && let Some(lease) = self.lease.take()
-        {
-            lease.release();
-        }
-        Ok(part)
-    }
+    Parts(Parts),
 }
 
 /// Why there is no answer.
@@ -195,7 +175,7 @@ impl Runner {
             Failed::Finally(Failure::Range(error, range.flatten()))
         })?;
         let body = match (lease, row.body) {
-            (Some(lease), _) => AnswerBody::Parts(Box::new(Parts { lease: Some(lease), len: row.to_come })),
+            (Some(lease), _) => AnswerBody::Parts(Parts::new(lease, row.to_come)),
             (None, Some(body)) => AnswerBody::Whole(body),
             (None, None) => AnswerBody::None,
         };

@@ -2,22 +2,21 @@
 
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
-use tenantry_postgres::tenant::TenantQueryError;
 
-use crate::serve::Parts;
+use crate::parts::{Broken, Parts};
 
 /// What PostgreSQL writes in front of the digits.
 const PREFIX: usize = "\\x".len();
 
 /// A body that is read from the tenant's server as the client takes it; its length, and that there is one.
-pub(super) fn body(parts: Box<Parts>, hexadecimal: bool) -> (bool, usize, Body) {
+pub(super) fn body(parts: Parts, hexadecimal: bool) -> (bool, usize, Body) {
     let len = if hexadecimal { parts.len.saturating_sub(PREFIX) / 2 } else { parts.len };
     let digits = hexadecimal.then(Digits::default);
     let stream = futures::stream::try_unfold((parts, digits), async |(mut parts, mut digits)| {
         let part = parts.next().await.inspect_err(|error| {
             tracing::warn!(%error, "an answer ends in its middle: {error}");
         })?;
-        let Some(part) = part else { return Ok::<_, TenantQueryError>(None) };
+        let Some(part) = part else { return Ok::<_, Broken>(None) };
         let part = match &mut digits {
             Some(digits) => digits.decode(&part),
             None => part,

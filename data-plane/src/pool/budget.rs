@@ -278,6 +278,14 @@ impl Budget {
         (state.in_use, state.cap)
     }
 
+    /// All permits are in use, and a tenant that has none waits.
+    pub(super) fn is_waited_for(&self) -> bool {
+        let state = self.state();
+        let waits = |usage: &Usage| usage.in_use == 0 && usage.queue.iter().any(|ready| !ready.is_closed());
+        state.in_use >= state.cap
+            && state.queued.iter().any(|tenant| state.tenants.get(tenant).is_some_and(waits))
+    }
+
     /// Waits for a permit.
     pub(super) async fn acquire(&self, claim: Claim, patience: Duration) -> Result<Permit, Exhausted> {
         let tenant = claim.tenant;

@@ -90,6 +90,7 @@ pub(crate) struct Lease {
     pub(crate) connection: TenantConnection,
     /// It was used before, so that the server may have closed it meanwhile.
     pub(crate) reused: bool,
+    since: Instant,
     tenant: TenantId,
     key: Key,
     server: Arc<RouteServer>,
@@ -144,7 +145,8 @@ impl Pools {
             pool.make_room();
             self.connect(placement, pool.tls(&placement.server.tls)).await?
         };
-        Ok(Lease { connection, reused, tenant, key, server, pool, pools: self.clone(), permit })
+        let since = Instant::now();
+        Ok(Lease { connection, reused, since, tenant, key, server, pool, pools: self.clone(), permit })
     }
 
     fn server(&self, server: &RouteServer) -> Arc<ServerPool> {
@@ -334,6 +336,11 @@ impl Lease {
     /// See [`Permit::statement_ends`].
     pub(crate) fn statement_ends(&mut self) {
         self.permit.statement_ends();
+    }
+
+    /// It is in use for longer than a statement may take, while a tenant that has none waits for one.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.since.elapsed() >= self.pools.0.options.statement_timeout && self.pool.budget.is_waited_for()
     }
 
     /// Keeps the connection for the next, unless it has served its time.

@@ -9,7 +9,7 @@ use std::{
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tenantry_http::ConnectionLimits;
-use tenantry_tests::{TestApp, server};
+use tenantry_tests::{Signup, TestApp, server};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -142,10 +142,9 @@ async fn a_body_that_comes_too_slowly_is_refused() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_takes_none_of_its_answer_is_dropped() {
-    let app = start().await;
-    let tenant = app.sign_up("acme", "basic", "crm").await;
+/// A tenant with 15 MB of contacts.
+async fn with_much_to_read(app: &TestApp, slug: &str) -> Signup {
+    let tenant = app.sign_up(slug, "basic", "crm").await;
     let schema = format!("tenant_{}", tenant.slug.replace('-', "_"));
     let fill = format!(
         "INSERT INTO {schema}.contacts (email, company)
@@ -153,17 +152,61 @@ async fn a_client_that_takes_none_of_its_answer_is_dropped() {
     );
     let mut admin = server::admin(app.server(), app.shared_database()).await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(fill)).execute(&mut admin).await.unwrap();
+    tenant
+}
+
+/// Asks for all of them; the start of the answer is there, and nothing of it was taken.
+async fn ask_for_much(app: &TestApp, tenant: &Signup) -> TcpStream {
     let mut stream = connect(2, app.data.address()).await.unwrap();
     let request = format!(
-        "GET /api/contacts HTTP/1.1\r\nhost: {}.localhost\r\nauthorization: Bearer {}\r\n\r\n",
+        "GET /api/contacts HTTP/1.1\r\nhost: {}.localhost\r\nconnection: close\r\n\
+         authorization: Bearer {}\r\n\r\n",
         tenant.slug,
         tenant.key.expose_secret()
     );
     stream.write_all(request.as_bytes()).await.unwrap();
+    stream.readable().await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_takes_none_of_its_answer_is_dropped() {
+    let app = start().await;
+    let tenant = with_much_to_read(&app, "acme").await;
+    let mut stream = ask_for_much(&app, &tenant).await;
     // Longer than the server's patience, of which nothing can be seen from outside.
     tokio::time::sleep(Duration::from_secs(4)).await;
     let received = read_out(&mut stream).await;
     assert!(received.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&received[..200]));
     assert!(received.len() < 15_000_000, "all {} bytes were kept for it", received.len());
     tenant.data.post("/api/contacts", json!({ "email": "served@example.com" })).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_take_their_answers_slowly_keep_no_connection_from_a_tenant_that_waits() {
+    let app = TestApp::build().with_apps(&["crm"]);
+    let app = app.data_plane(|data| {
+        data.pool.connections_per_server = 4;
+        data.statement_timeout = Duration::from_secs(2);
+    });
+    let app = app.start().await;
+    let waiting = app.sign_up("waiting", "basic", "crm").await;
+    waiting.data.get("/api/contacts").await.expect(200);
+    let mut readers = Vec::new();
+    for slug in ["one", "two", "three", "four"] {
+        let tenant = with_much_to_read(&app, slug).await;
+        readers.push(ask_for_much(&app, &tenant).await);
+    }
+    // Nobody else wants it yet, so the first goes on at its own speed.
+    let mut slowly = vec![0; 1_000];
+    readers[0].read_exact(&mut slowly).await.unwrap();
+    let started = Instant::now();
+    waiting.data.get("/api/contacts").await.expect(200);
+    let waited = started.elapsed();
+    assert!(waited < Duration::from_secs(4), "waited for {waited:?}");
+    let mut broken = 0;
+    for reader in &mut readers {
+        broken += usize::from(read_out(reader).await.len() < 15_000_000);
+    }
+    assert_eq!(broken, 1, "one is enough for one who waits");
 }

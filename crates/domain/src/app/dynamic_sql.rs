@@ -46,6 +46,31 @@ pub(super) fn has_dynamic_sql(sql: &str) -> bool {
             return true;
         }
     }
+    may_hide_words(sql)
+}
+
+/// Whether words may be written otherwise than they read: `U&"\0065xecute"`, `E'\x65xecute'`, `'exe'` and `'cute'` on
+/// two lines, which are one literal.
+fn may_hide_words(sql: &str) -> bool {
+    let mut before = ' ';
+    let mut chars = sql.chars().peekable();
+    while let Some(c) = chars.next() {
+        let next = chars.peek().copied().unwrap_or_default();
+        let found = match c {
+            '&' => before.eq_ignore_ascii_case(&'u') && matches!(next, '"' | '\''),
+            '\\' => next.is_ascii_digit() || matches!(next, 'x' | 'u' | 'U'),
+            '\'' => {
+                let rest = chars.clone().take_while(|c| c.is_whitespace());
+                let (blank, line) = rest.fold((0, false), |(n, line), c| (n + 1, line || c == '\n'));
+                line && chars.clone().nth(blank) == Some('\'')
+            }
+            _ => false,
+        };
+        if found {
+            return true;
+        }
+        before = c;
+    }
     false
 }
 
@@ -62,6 +87,9 @@ mod tests {
             "SELECT pg_catalog.set_config(a, b, true)",
             "CREATE FUNCTION f() RETURNS void LANGUAGE plpython3u AS 'pass'",
             "CREATE FUNCTION f() RETURNS void AS $$ SET LOCAL ROLE x $$ LANGUAGE sql",
+            r#"SELECT U&"set\005fconfig"(a, b, true)"#,
+            r"CREATE FUNCTION f(t text) RETURNS void LANGUAGE plpgsql AS E'BEGIN \x65xecute t; END'",
+            "CREATE FUNCTION f(t text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXEC'\n  'UTE t; END'",
         ] {
             assert!(has_dynamic_sql(sql), "{sql}");
         }
@@ -75,6 +103,7 @@ mod tests {
             "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.a := now(); RETURN NEW; END $$",
             "UPDATE a SET b = 1 WHERE executed",
             "CREATE FUNCTION f() RETURNS int LANGUAGE 'sql' AS 'SELECT 1'",
+            "INSERT INTO a VALUES ('b'),\n('c'),\n(E'd\\n'); SELECT 1 & b",
         ] {
             assert!(!has_dynamic_sql(sql), "{sql}");
         }
