@@ -13,7 +13,10 @@ use crate::{
     catalogue::Catalogue,
     operation_watch::OperationWatch,
     signup_gate::SignupGate,
-    use_cases::{ask_worker::AskWorker, create_tenant::CreateTenant, start_operation::StartOperation},
+    use_cases::{
+        ask_worker::AskWorker, create_tenant::CreateTenant, move_tenant::MoveTenant,
+        start_operation::StartOperation,
+    },
     vault::Vault,
 };
 
@@ -65,6 +68,16 @@ impl FromRef<ApiState> for CreateTenant {
             watch: state.watch.clone(),
             catalogue: state.catalogue.clone(),
             settings: Arc::clone(&state.settings),
+        }
+    }
+}
+
+impl FromRef<ApiState> for MoveTenant {
+    fn from_ref(state: &ApiState) -> Self {
+        Self {
+            registry: state.registry.clone(),
+            catalogue: state.catalogue.clone(),
+            start: StartOperation::from_ref(state),
         }
     }
 }

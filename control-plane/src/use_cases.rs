@@ -5,6 +5,7 @@ pub(crate) mod await_operation;
 pub(crate) mod check_server;
 pub(crate) mod create_tenant;
 pub(crate) mod make_way;
+pub(crate) mod move_tenant;
 pub(crate) mod start_operation;
 pub(crate) mod try_version;
 

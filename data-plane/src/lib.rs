@@ -83,6 +83,8 @@ impl DataPlane {
                 catalogs: Catalogs::default(),
                 limits,
                 large_bodies: Arc::new(Semaphore::new(turns_for_large_bodies())),
+                held: Arc::new(Semaphore::new(settings.max_held)),
+                hold: settings.hold,
             },
             branding: Brandings::new(routes.clone()),
             routes,

@@ -5,7 +5,7 @@
     reason = "a failure is made once per request; a box would be one more allocation"
 )]
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tenantry_domain::{
@@ -22,6 +22,7 @@ use tenantry_query::{
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
     sync::Semaphore,
+    time::timeout,
 };
 
 use crate::{
@@ -68,6 +69,8 @@ pub(crate) enum Failure {
     },
     /// No placement that is known serves the tenant.
     Unavailable,
+    /// The tenant is being moved, and the request would write: it was held for as long as may be, or too many are.
+    Moving,
     /// The answer would be larger than this many bytes.
     TooLarge(usize),
     /// It is our fault, and logged.
@@ -80,6 +83,8 @@ enum Failed {
     Finally(Failure),
     /// The placement does not serve the tenant (any more). What to say if there is no newer one.
     StalePlacement(Failure),
+    /// The placement is about to be another, and takes no writes meanwhile.
+    Held,
 }
 
 /// A placement, as far as it matters whether another one is newer.
@@ -96,6 +101,10 @@ pub(crate) struct Runner {
     pub(crate) limits: Limits,
     /// Turns to plan a request with a large body.
     pub(crate) large_bodies: Arc<Semaphore>,
+    /// Places for requests that wait for the end of a move.
+    pub(crate) held: Arc<Semaphore>,
+    /// How long they wait.
+    pub(crate) hold: Duration,
 }
 
 /// Bytes of a body that are read in a fraction of a millisecond.
@@ -109,7 +118,8 @@ pub(crate) fn turns_for_large_bodies() -> usize {
 
 impl Runner {
     /// Runs a request where the route says; and once more where a newer route says, if the placement turns
-    /// out to be an old one.
+    /// out to be an old one. While the tenant is being moved, one that writes waits for its next placement: nothing
+    /// of it was done where it was refused.
     ///
     /// `may_write` is what the key may do: a request whose method does not say that it writes may call a function that
     /// does.
@@ -119,19 +129,39 @@ impl Runner {
         request: &HttpRequest<'_>,
         may_write: bool,
     ) -> Result<Answer, Failure> {
-        let failure = match self.run(route, request, may_write).await {
+        let failed = match self.run(route, request, may_write).await {
             Ok(answer) => return Ok(answer),
-            Err(Failed::Finally(failure)) => return Err(failure),
-            Err(Failed::StalePlacement(failure)) => failure,
+            Err(failed) => failed,
         };
-        let Some(newer) = self.routes.recheck(route).await else { return Err(failure) };
-        check_phase(newer.phase).map_err(Failure::Phase)?;
-        if version_of(newer.placement.as_ref()) <= version_of(route.placement.as_ref()) {
-            return Err(failure);
-        }
+        let newer = match failed {
+            Failed::Finally(failure) => return Err(failure),
+            Failed::Held => self.next_placement(route).await?,
+            // Its reads are closed already, and the next placement not yet open.
+            Failed::StalePlacement(_) if is_in_cutover(route) => self.next_placement(route).await?,
+            Failed::StalePlacement(failure) => {
+                let Some(newer) = self.routes.recheck(route).await else { return Err(failure) };
+                check_phase(newer.phase).map_err(Failure::Phase)?;
+                match version_of(newer.placement.as_ref()).cmp(&version_of(route.placement.as_ref())) {
+                    Ordering::Greater => newer,
+                    _ if is_in_cutover(&newer) => self.next_placement(&newer).await?,
+                    _ => return Err(failure),
+                }
+            }
+        };
+        // Moved twice meanwhile, it is a client's turn to try again.
         self.run(&newer, request, may_write).await.map_err(|failed| match failed {
             Failed::Finally(failure) | Failed::StalePlacement(failure) => failure,
+            Failed::Held => Failure::Moving,
         })
+    }
+
+    /// Waits until the tenant is served from another placement, or from this one again.
+    async fn next_placement(&self, route: &CachedRoute) -> Result<CachedRoute, Failure> {
+        let _place = self.held.try_acquire().map_err(|_| Failure::Moving)?;
+        let newer = timeout(self.hold, self.routes.until(route, |newer| !is_in_cutover(newer))).await;
+        let newer = newer.map_err(|_| Failure::Moving)?.ok_or(Failure::Unavailable)?;
+        check_phase(newer.phase).map_err(Failure::Phase)?;
+        Ok(newer)
     }
 
     async fn run(
@@ -158,11 +188,16 @@ impl Runner {
                 return Err(Failed::Finally(failure));
             }
         };
-        if planned.transaction.writes && !may_write {
+        let refused = match planned.transaction.writes {
+            true if !may_write => Some(Failed::Finally(Failure::ReadOnlyKey)),
+            true if placement.in_cutover => Some(Failed::Held),
+            _ => None,
+        };
+        if let Some(refused) = refused {
             if let Some(lease) = lease {
                 lease.release();
             }
-            return Err(Failed::Finally(Failure::ReadOnlyKey));
+            return Err(refused);
         }
         let lease = match lease {
             Some(lease) => lease,
@@ -209,6 +244,7 @@ impl Runner {
     pub(crate) async fn catalog(&self, route: &CachedRoute) -> Result<Arc<Catalog>, Failure> {
         let finally = |failed| match failed {
             Failed::Finally(failure) | Failed::StalePlacement(failure) => failure,
+            Failed::Held => Failure::Moving,
         };
         let Some(placement) = &route.placement else { return Err(Failure::Unavailable) };
         if let Some(catalog) = self.catalogs.get(route, placement.schema_version) {
@@ -319,6 +355,10 @@ impl Runner {
     }
 }
 
+fn is_in_cutover(route: &CachedRoute) -> bool {
+    route.placement.as_ref().is_some_and(|placement| placement.in_cutover)
+}
+
 fn claim(route: &CachedRoute) -> Claim {
     Claim { tenant: route.tenant_id, weight: route.weight }
 }
@@ -363,6 +403,7 @@ fn connect_failed(error: PoolError) -> Failed {
 
 fn statement_failed(error: TenantQueryError, access: Access) -> Failed {
     match error.kind {
+        QueryErrorKind::Moving => Failed::Held,
         QueryErrorKind::Gone => {
             tracing::warn!(
                 sqlstate = error.code.as_deref(),

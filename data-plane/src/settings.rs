@@ -28,6 +28,11 @@ pub struct Settings {
     pub pool: PoolSettings,
     /// How long one statement may run.
     pub statement_timeout: Duration,
+    /// How long a request that writes waits while its tenant is being moved. Longer than a worker's lease, after which
+    /// another takes over a move whose worker died.
+    pub hold: Duration,
+    /// How many such requests wait at a time.
+    pub max_held: usize,
     /// Rows in one answer, whatever the client asks for.
     pub max_rows: u64,
     /// How often usage goes to the registry.
@@ -50,6 +55,8 @@ impl Default for Settings {
             max_routes: 250_000,
             pool: PoolSettings::default(),
             statement_timeout: Duration::from_secs(15),
+            hold: Duration::from_secs(30),
+            max_held: 2000,
             max_rows: 1000,
             usage_interval: Duration::from_secs(10),
             access_log: AccessLog::Off,

@@ -89,6 +89,7 @@ fn routes() -> (Vec<TenantId>, impl Iterator<Item = Route>) {
             features: Arc::clone(&features),
             app: Arc::clone(&app),
             placement: Some(RoutePlacement {
+                in_cutover: false,
                 epoch: Epoch::FIRST,
                 server: Arc::clone(&server),
                 database: Arc::clone(&database),

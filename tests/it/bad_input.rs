@@ -178,6 +178,8 @@ const ENDPOINTS: &[&str] = &[
     "POST /api/v1/tenants/{tenant}/domains",
     "POST /api/v1/tenants/{tenant}/domains/{domain}/verify",
     "POST /api/v1/tenants/{tenant}/keys",
+    "POST /api/v1/tenants/{tenant}/migrate",
+    "POST /api/v1/tenants/{tenant}/move",
     "POST /api/v1/tenants/{tenant}/restore",
     "POST /api/v1/tenants/{tenant}/resume",
     "POST /api/v1/tenants/{tenant}/suspend",

@@ -36,6 +36,7 @@ fn course(kind: OperationKind) -> (&'static [Ask], &'static str) {
         OperationKind::Deactivate => (&[Ask::Delete("")], "deactivated"),
         OperationKind::Restore => (&[Ask::Delete(""), Ask::Post("restore")], "active"),
         OperationKind::Purge => (&[Ask::Delete("?purge=now")], "purged"),
+        OperationKind::Move => (&[Ask::Move], "active"),
         OperationKind::RemoveLostServer => unreachable!("is on a server"),
     }
 }
@@ -44,6 +45,8 @@ fn course(kind: OperationKind) -> (&'static [Ask], &'static str) {
 #[derive(Clone, Copy)]
 enum Ask {
     Post(&'static str),
+    /// To the other tier of the two.
+    Move,
     Delete(&'static str),
 }
 
@@ -51,6 +54,11 @@ async fn ask(app: &TestApp, slug: &str, ask: Ask) -> String {
     let path = format!("/api/v1/tenants/{slug}");
     let answer = match ask {
         Ask::Post(action) => app.api.post(&format!("{path}/{action}"), json!({})).await,
+        Ask::Move => {
+            let tier = app.api.get(&path).await.expect(200).json()["placement"]["tier"].clone();
+            let other = if tier == "schema" { "database" } else { "schema" };
+            app.api.post(&format!("{path}/move"), json!({ "tier": other })).await
+        }
         Ask::Delete(query) => app.api.delete(&format!("{path}{query}")).await,
     };
     answer.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned()
@@ -125,11 +133,20 @@ async fn a_worker_killed_at_any_step_of_purge_is_succeeded_by_another() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_at_any_step_of_a_move_is_succeeded_by_another() {
+    kill_everywhere(OperationKind::Move, "basic").await;
+    kill_everywhere(OperationKind::Move, "premium").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_at_any_step_of_suspend_resume_deactivate_or_restore_is_succeeded_by_another() {
     for kind in OperationKind::ALL {
         match kind {
             // Tested above, and below.
-            OperationKind::Provision | OperationKind::Purge | OperationKind::RemoveLostServer => {}
+            OperationKind::Provision
+            | OperationKind::Purge
+            | OperationKind::Move
+            | OperationKind::RemoveLostServer => {}
             kind => kill_everywhere(*kind, "basic").await,
         }
     }

@@ -25,6 +25,7 @@ mod keys;
 mod lanes;
 mod lifecycle;
 mod lost_server;
+mod moves;
 mod observability;
 mod operations;
 mod placements;

@@ -20,7 +20,7 @@ use tenantry_worker::{
 fn operations() -> Vec<(&'static str, Outline)> {
     let plans = |tier: Option<Tier>, kind: OperationKind| match tier {
         Some(Tier::Database) => vec!["premium"],
-        None if kind == OperationKind::Purge => vec!["basic", "premium"],
+        None if matches!(kind, OperationKind::Purge | OperationKind::Move) => vec!["basic", "premium"],
         _ => vec!["basic"],
     };
     outlines()
@@ -56,6 +56,10 @@ async fn run(app: &TestApp, kind: OperationKind, plan: &str, name: &str) -> (Str
             app.api.post(&format!("{path}/restore"), json!({})).await
         }
         OperationKind::Purge => app.api.delete(&format!("{path}?purge=now")).await,
+        OperationKind::Move => {
+            let tier = if plan == "basic" { "database" } else { "schema" };
+            app.api.post(&format!("{path}/move"), json!({ "tier": tier })).await
+        }
         OperationKind::Provision | OperationKind::RemoveLostServer => unreachable!("handled elsewhere"),
     };
     let id = answer.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned();
@@ -71,6 +75,7 @@ fn statuses(kind: OperationKind) -> (&'static str, &'static str) {
         OperationKind::Deactivate => ("active", "deactivated"),
         OperationKind::Restore => ("deactivated", "active"),
         OperationKind::Purge => ("active", "purged"),
+        OperationKind::Move => ("active", "active"),
         OperationKind::RemoveLostServer => unreachable!("has no tenant of its own"),
     }
 }

@@ -42,6 +42,11 @@ macro_rules! on_each {
             }
 
             #[tokio::test(flavor = "multi_thread")]
+            async fn a_tenant_goes_up_a_tier_and_down_again() {
+                super::moved($major, $admin).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
             async fn what_runs_by_itself_finds_the_rights_that_it_needs() {
                 super::reconcilers($major, $admin).await;
             }
@@ -241,6 +246,11 @@ async fn killed_in_provision(major: u32, admin: Admin) {
         app.assert_nothing_left().await;
         rescuer.kill().await;
     }
+}
+
+async fn moved(major: u32, admin: Admin) {
+    let Some(server) = versions::server(major, admin).await else { return };
+    super::moves::up_and_down(server.app()).await;
 }
 
 /// Warm copies are made and one is taken; storage is measured; what is outdated is dropped.

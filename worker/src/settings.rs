@@ -42,6 +42,8 @@ pub struct Settings {
     pub warm_databases: usize,
     /// Tenants that are kept ready in each shared database, of each app; 0: each is made when it signs up.
     pub warm_tenants: usize,
+    /// Bytes that a tenant may take to be moved at once: its rows are copied while its writes wait.
+    pub move_at_once: u64,
     /// How long ended operations, usage and records of purged tenants are kept.
     pub retention: Retention,
     /// What distinguishes this registry's logins and templates on a server that several share.
@@ -71,6 +73,7 @@ impl Default for Settings {
             tenant_connections: 20,
             warm_databases: 1,
             warm_tenants: 8,
+            move_at_once: 16 << 20,
             retention: Retention::default(),
             label: "main".into(),
             admin: AdminLimits::default(),

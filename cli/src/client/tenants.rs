@@ -4,6 +4,7 @@ mod connection;
 mod create;
 mod domains;
 mod keys;
+mod moves;
 mod shell;
 mod update;
 
@@ -28,6 +29,7 @@ const EXAMPLES: &str = "Examples:
   tenantry tenants show acme-inc
   tenantry tenants keys create acme-inc backend
   tenantry tenants shell acme-inc
+  tenantry tenants upgrade acme-inc --plan premium
   tenantry tenants suspend acme-inc
   tenantry tenants delete acme-inc";
 
@@ -52,6 +54,10 @@ pub(super) enum TenantsCommand {
     Show(ShowArgs),
     /// Change a tenant's name, features, settings or limits.
     Update(update::UpdateArgs),
+    /// Give a tenant another plan; where its tier is another, the tenant is moved while it is served.
+    Upgrade(moves::UpgradeArgs),
+    /// Move a tenant to another tier or server while it is served.
+    Move(moves::MoveArgs),
     /// Stop serving a tenant; its data is kept.
     Suspend(TransitionArgs),
     /// Serve a suspended tenant again.
@@ -193,6 +199,8 @@ pub(super) async fn run(client: &Client, command: TenantsCommand) -> anyhow::Res
         TenantsCommand::List(args) => list_tenants(client, args).await,
         TenantsCommand::Show(args) => show(client, &args).await,
         TenantsCommand::Update(args) => update::run(client, args).await,
+        TenantsCommand::Upgrade(args) => moves::upgrade(client, args).await,
+        TenantsCommand::Move(args) => moves::move_tenant(client, args).await,
         TenantsCommand::Suspend(args) => transition(client, &args, "suspend").await,
         TenantsCommand::Resume(args) => transition(client, &args, "resume").await,
         TenantsCommand::Delete(args) => delete(client, args).await,

@@ -1,6 +1,6 @@
 //! `tenantry data-plane`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 use tenantry_data_plane::Settings;
@@ -40,6 +40,11 @@ pub(crate) struct ServingArgs {
     /// Serve this tenant only, whatever the request says.
     #[arg(long, env = "TENANTRY_SINGLE_TENANT", value_name = "SLUG")]
     single_tenant: Option<Slug>,
+
+    /// Seconds that a request which writes waits while its tenant is being moved. Longer than workers' leases, after
+    /// which another takes over what a worker that died has left.
+    #[arg(long, env = "TENANTRY_HOLD", default_value_t = 30.0, value_name = "SECONDS")]
+    hold: f64,
 }
 
 impl ServingArgs {
@@ -49,6 +54,7 @@ impl ServingArgs {
             single_tenant: self.single_tenant.clone(),
             access_log: listener.access_log,
             connections: listener.connections(),
+            hold: Duration::try_from_secs_f64(self.hold).unwrap_or(Duration::MAX),
             ..Settings::default()
         }
     }

@@ -53,6 +53,10 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_WARM_TENANTS", default_value_t = 8, value_name = "COUNT")]
     warm_tenants: usize,
 
+    /// Megabytes that a tenant may take to be moved while it is written to: its rows are copied while its writes wait.
+    #[arg(long, env = "TENANTRY_MOVE_AT_ONCE", default_value_t = 16, value_name = "MEGABYTES")]
+    move_at_once: u64,
+
     /// Connections of its own that a tenant may have at a time where its plan does not say (`plans update
     /// --max-connections`). Those of data planes do not count.
     #[arg(long, env = "TENANTRY_TENANT_CONNECTIONS", default_value_t = 20, value_name = "COUNT")]
@@ -92,6 +96,7 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
         lease: Duration::try_from_secs_f64(args.worker_lease)?,
         warm_databases: args.warm_databases,
         warm_tenants: args.warm_tenants,
+        move_at_once: args.move_at_once << 20,
         tenant_connections: args.tenant_connections,
         retention: Retention {
             operations: args.keep_operations,

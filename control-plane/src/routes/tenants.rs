@@ -8,6 +8,8 @@ pub(crate) mod domains;
 pub(crate) mod get;
 pub(crate) mod keys;
 pub(crate) mod list;
+pub(crate) mod migrate;
+pub(crate) mod move_tenant;
 pub(crate) mod operations;
 pub(crate) mod patch;
 pub(crate) mod restore;

@@ -74,6 +74,16 @@ impl StartOperation {
         self.on_tenant(tenant, input, Claim::default()).await
     }
 
+    /// Moves a tenant.
+    pub(crate) async fn move_tenant(
+        &self,
+        tenant: TenantDetails,
+        input: OperationInput,
+        claim: Claim,
+    ) -> Result<Started, OperationStartError> {
+        self.on_tenant(tenant, input, claim).await
+    }
+
     /// Removes a server that is lost for good, with what it held.
     pub(crate) async fn remove_lost_server(&self, server: &Server) -> Result<Started, OperationStartError> {
         let subject = Subject::Server(server.id);
@@ -89,7 +99,8 @@ impl StartOperation {
     ) -> Result<Started, OperationStartError> {
         let subject = Subject::Tenant(tenant.tenant.id);
         let slug = tenant.tenant.slug.to_string();
-        let start = self.start(Some(tenant), subject, slug, input, claim);
+        // On the heap: it holds all that starting and making way hold.
+        let start = Box::pin(self.start(Some(tenant), subject, slug, input, claim));
         Started::once(claim, &self.registry, &self.watch, start).await
     }
 
@@ -132,7 +143,7 @@ impl StartOperation {
 
 /// What is asked of a tenant whose sign-up was stopped for it: there is nothing that could be restored later, so that
 /// deleting it means purging it.
-const fn after_a_failed_sign_up(input: OperationInput) -> OperationInput {
+fn after_a_failed_sign_up(input: OperationInput) -> OperationInput {
     match input {
         OperationInput::Deactivate { was, .. } => OperationInput::Purge { was, reason: PurgeReason::Asked },
         input => input,

@@ -65,6 +65,8 @@ pub struct RouteApp {
 pub struct RoutePlacement {
     /// Grows with each change; never served stale.
     pub epoch: Epoch,
+    /// Writes wait: the tenant is about to be served from its next placement.
+    pub in_cutover: bool,
     /// The server.
     pub server: Arc<RouteServer>,
     /// The database.

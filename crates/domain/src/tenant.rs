@@ -132,9 +132,9 @@ impl TenantStatus {
         use OperationKind as K;
         let applies = match self {
             Self::Provisioning => matches!(kind, K::Provision),
-            Self::Active => matches!(kind, K::Suspend | K::Deactivate | K::Purge),
-            Self::Suspended => matches!(kind, K::Resume | K::Deactivate | K::Purge),
-            Self::Deactivated { .. } => matches!(kind, K::Restore | K::Purge),
+            Self::Active => matches!(kind, K::Suspend | K::Deactivate | K::Purge | K::Move),
+            Self::Suspended => matches!(kind, K::Resume | K::Deactivate | K::Purge | K::Move),
+            Self::Deactivated { .. } => matches!(kind, K::Restore | K::Purge | K::Move),
             Self::Failed => matches!(kind, K::Provision | K::Purge),
             Self::Purging => matches!(kind, K::Purge),
             Self::Purged => false,

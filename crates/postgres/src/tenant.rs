@@ -13,6 +13,7 @@ pub(crate) mod wire;
 
 pub use answer::QueryRow;
 pub use connection::TenantConnection;
+pub(crate) use error::MOVING;
 pub use error::{ConnectError, LinkError, QueryErrorKind, TenantQueryError};
 pub use login::{ConnectOptions, LoginTarget};
 pub use request::{Access, Extras};

@@ -57,7 +57,7 @@ pub use operation_leases::{
 };
 pub use operations::{LaneDepth, NewOperation, OperationFilter, OperationStartError};
 pub use page::Page;
-pub use placements::{PlaceError, PlaceRequest, Placed, RoleCredentials, TenantRole};
+pub use placements::{PlaceError, PlaceRequest, Placed, PlacementWithServer, RoleCredentials, TenantRole};
 pub use plans::PlanDeleteError;
 pub use routes::{RouteKeyRef, RouteReader};
 pub use schema_version::SchemaVersion;

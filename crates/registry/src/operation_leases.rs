@@ -16,6 +16,7 @@ use tenantry_domain::{
     ids::{OperationId, ServerId},
     operation::{Lane, Operation, OperationKind, OperationState},
     placement::{Epoch, PlacementState, PlacementTransition},
+    plan::PlanName,
     tenant::TenantPhase,
 };
 
@@ -113,6 +114,8 @@ pub enum StatusChange {
 pub struct Changes {
     /// The tenant's status.
     pub status: Option<StatusChange>,
+    /// The tenant's plan.
+    pub plan: Option<PlanName>,
     /// Placements of the tenant, each once. One that stops serving does so before another one begins.
     pub placements: Vec<PlacementChange>,
     /// What steps have written down for later ones.
@@ -388,7 +391,7 @@ impl Registry {
         let pool = if record.is_durable() { &self.pool } else { &self.relaxed };
         let recorded = sqlx::query!(
             r#"WITH tenant_first AS MATERIALIZED (
-                   SELECT FROM tenants WHERE $17::text IS NOT NULL
+                   SELECT FROM tenants WHERE ($17::text IS NOT NULL OR $28::text IS NOT NULL)
                        AND id = (SELECT tenant_id FROM operations WHERE id = $1) FOR NO KEY UPDATE
                ), held AS MATERIALIZED (
                    SELECT id, cancel_requested, NOT ($3 = 'succeeded' AND cancellable AND cancel_requested) AS accepted
@@ -415,13 +418,13 @@ impl Registry {
                    FROM held WHERE operations.id = held.id AND held.accepted
                    RETURNING operations.id, tenant_id
                ), tenant AS (
-                   UPDATE tenants SET status = $17, updated_at = now(),
+                   UPDATE tenants SET status = coalesce($17, status), plan = coalesce($28, plan), updated_at = now(),
                        -- Back to what it still is: a time that was moved meanwhile stays.
-                       purge_at = CASE WHEN status = 'deactivated' AND $18::timestamptz IS NOT NULL THEN purge_at
-                           ELSE coalesce($18, now() + make_interval(days => $19)) END
+                       purge_at = CASE WHEN $17::text IS NULL OR (status = 'deactivated' AND $18::timestamptz IS NOT NULL)
+                           THEN purge_at ELSE coalesce($18, now() + make_interval(days => $19)) END
                    FROM operation
-                   WHERE $17::text IS NOT NULL AND tenants.id = operation.tenant_id
-                       AND (status <> $17 OR $17 = 'deactivated')
+                   WHERE tenants.id = operation.tenant_id
+                       AND (status <> $17 OR $17 = 'deactivated' OR plan <> $28)
                ), change AS (
                    SELECT operation.tenant_id, change.* FROM operation, unnest($20::integer[], $21::text[], $22::text[], $23::bigint[])
                        AS change (epoch, from_state, state, schema_version)
@@ -475,6 +478,7 @@ impl Registry {
             &events.steps as &[Option<String>],
             &events.progress,
             &events.messages,
+            record.changes.plan.as_ref().map(PlanName::as_str),
         )
         .fetch_optional(pool)
         .await

@@ -27,7 +27,7 @@ pub struct TenantRole {
     pub plan: PlanName,
 }
 
-/// What a tenant's first placement needs to be chosen.
+/// What a tenant's next placement needs to be chosen.
 #[derive(Debug, Clone)]
 pub struct PlaceRequest {
     /// How the data is to be isolated.
@@ -42,11 +42,15 @@ pub struct PlaceRequest {
     pub tenants_per_login: u32,
     /// The server and login of the warm tenant that is to become this one.
     pub warm: Option<(ServerId, ObjectName)>,
+    /// On this server and no other.
+    pub server: Option<ServerId>,
+    /// On any other server than this one.
+    pub not_server: Option<ServerId>,
     /// What the operation's later steps are to know, written together with the placement.
     pub durable_state: serde_json::Value,
 }
 
-/// A tenant's first placement.
+/// A tenant's next placement.
 #[derive(Debug, Clone)]
 pub enum Placed {
     /// Chosen now, with the given password; and the revision of its server.
@@ -73,6 +77,19 @@ pub enum PlaceError {
     /// The registry failed.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+}
+
+/// A placement with what is known of its server.
+#[derive(Debug, Clone)]
+pub struct PlacementWithServer {
+    /// The placement.
+    pub placement: Placement,
+    /// The role's password, sealed with the tenant's data key.
+    pub role_password: Vec<u8>,
+    /// The revision of its server.
+    pub server_revision: i64,
+    /// Why nobody reaches that server, if it is known to be away.
+    pub server_unreachable: Option<String>,
 }
 
 /// A tenant's role and its sealed password.
@@ -154,6 +171,7 @@ impl Registry {
         let limit = i32::try_from(request.tenants_per_login).unwrap_or(i32::MAX);
         let (warm_server, warm_login) =
             request.warm.as_ref().map(|(server, login)| (server.as_uuid(), login.as_str())).unzip();
+        let only_server = warm_server.or(request.server.map(ServerId::as_uuid));
         // The fullest login with room, so that few logins are in use, but none that an earlier tenant of
         // this slug had (see `tenants.retired_logins`); the emptiest server by share.
         let row = sqlx::query!(
@@ -166,6 +184,7 @@ impl Registry {
                    SELECT id, name, unreachable_error, tenants::float8 / capacity AS share FROM servers
                    WHERE state = 'active' AND tenants < capacity AND $3 = ANY (tiers)
                      AND ($4::text IS NULL OR region = $4) AND ($8::uuid IS NULL OR id = $8)
+                     AND id IS DISTINCT FROM $11::uuid
                ), server AS MATERIALIZED (
                    SELECT servers.id, shared_database, revision FROM servers JOIN roomy ON roomy.id = servers.id
                    -- Once more, of the row that is locked: it may have changed while another had it.
@@ -208,9 +227,10 @@ impl Registry {
             limit,
             request.name.as_str(),
             request.role_password,
-            warm_server,
+            only_server,
             warm_login,
             request.durable_state,
+            request.not_server.map(ServerId::as_uuid),
         )
         .fetch_one(&self.pool)
         .await;
@@ -246,10 +266,77 @@ impl Registry {
 
     /// What an earlier try of the lease recorded whose answer got lost.
     async fn placed_before(&self, lease: &Lease) -> Result<Option<Placed>, RegistryError> {
-        let tenant = self.tenant_of_operation(lease.operation.id).await?;
-        Ok(tenant.and_then(|tenant| {
-            Some(Placed::Before(tenant.details.placement?, tenant.server_revision.unwrap_or_default()))
+        let Some(tenant) = lease.operation.subject.tenant() else { return Ok(None) };
+        let Some(epoch) = self.placement_preparing(tenant).await? else { return Ok(None) };
+        let placement = self.placement_get(tenant, epoch).await?;
+        Ok(placement.map(|known| Placed::Before(known.placement, known.server_revision)))
+    }
+
+    /// The placement that is being made for a tenant, if there is one.
+    pub async fn placement_preparing(&self, tenant: TenantId) -> Result<Option<Epoch>, RegistryError> {
+        let epoch = sqlx::query_scalar!(
+            "SELECT epoch FROM placements WHERE tenant_id = $1 AND state = 'preparing'",
+            tenant.as_uuid(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(epoch.map(Epoch::from_stored))
+    }
+
+    /// A placement of a tenant, and what is known of its server.
+    pub async fn placement_get(
+        &self,
+        tenant: TenantId,
+        epoch: Epoch,
+    ) -> Result<Option<PlacementWithServer>, RegistryError> {
+        let row = sqlx::query!(
+            "SELECT epoch, placements.state, tier, server_id, database, schema, login, schema_version, role_password,
+                 revision, unreachable_error
+             FROM placements JOIN servers ON servers.id = server_id WHERE tenant_id = $1 AND epoch = $2",
+            tenant.as_uuid(),
+            epoch.number(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let placement = read(
+            tenant,
+            row.epoch,
+            &row.state,
+            &row.tier,
+            row.server_id,
+            &row.database,
+            &row.schema,
+            &row.login,
+            row.schema_version,
+        )?;
+        Ok(Some(PlacementWithServer {
+            placement,
+            role_password: row.role_password,
+            server_revision: row.revision,
+            server_unreachable: row.unreachable_error,
         }))
+    }
+
+    /// Forgets a placement that a tenant has left: nothing of it is there any more.
+    pub async fn placement_left(&self, lease: &Lease, epoch: Epoch) -> Result<(), FencedError> {
+        let fenced = sqlx::query!(
+            r#"WITH fence AS MATERIALIZED (
+                   SELECT tenant_id FROM operations WHERE id = $1 AND fence = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE
+               ), gone AS (
+                   DELETE FROM placements USING fence
+                   WHERE placements.tenant_id = fence.tenant_id AND epoch = $3 AND state IN ('fenced', 'retired')
+               )
+               SELECT count(*) AS "held!" FROM fence"#,
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+            epoch.number(),
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        if fenced.held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
     /// When the newest placement of a tier on a server was made, if there is one.

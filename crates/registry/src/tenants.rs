@@ -482,6 +482,32 @@ impl Registry {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Gives a tenant another plan of the same tier, unless an operation is at work on it, which is answered then.
+    pub async fn tenant_change_plan(
+        &self,
+        id: TenantId,
+        plan: &PlanName,
+    ) -> Result<Result<(), OperationId>, RegistryError> {
+        let busy = sqlx::query_scalar!(
+            r#"WITH tenant AS MATERIALIZED (
+                   SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE
+               ), busy AS MATERIALIZED (
+                   SELECT operations.id FROM operations, tenant
+                   WHERE subject_kind = 'tenant' AND subject_id = tenant.id
+                       AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
+               ), changed AS (
+                   UPDATE tenants SET plan = $2, updated_at = now() FROM tenant
+                   WHERE tenants.id = tenant.id AND NOT EXISTS (SELECT FROM busy)
+               )
+               SELECT id FROM busy"#,
+            id.as_uuid(),
+            plan.as_str(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(busy.map_or(Ok(()), |busy| Err(OperationId::from_uuid(busy))))
+    }
+
     /// Forgets the records of tenants that were purged some days ago; answers how many, at most `limit`.
     pub async fn tenant_forget_purged(&self, days: u16, limit: i64) -> Result<u64, RegistryError> {
         let forgotten = sqlx::query!(

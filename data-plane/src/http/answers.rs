@@ -130,6 +130,7 @@ pub(super) fn failed(failure: Failure) -> Problem {
         Failure::Pool(error) => pool_failed(&error),
         Failure::Statement { error, may_have_written } => statement_failed(error, may_have_written),
         Failure::Unavailable => tenant_unavailable(),
+        Failure::Moving => tenant_moving(),
         Failure::TooLarge(most) => answer_too_large(most),
         Failure::Internal => Problem::internal(),
     }
@@ -219,6 +220,14 @@ fn pool_failed(error: &PoolError) -> Problem {
     }
 }
 
+fn tenant_moving() -> Problem {
+    Problem::unavailable(
+        "tenant_moving",
+        "the tenant is being moved, and takes no writes for a moment; try again",
+        1,
+    )
+}
+
 fn server_busy() -> Problem {
     Problem::unavailable("server_busy", "the tenant's database server is busy; try again", 1)
 }
@@ -237,6 +246,7 @@ fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem 
             with_words(Problem::new(StatusCode::FORBIDDEN, "permission_denied", detail), error)
         }
         QueryErrorKind::Gone => tenant_unavailable(),
+        QueryErrorKind::Moving => tenant_moving(),
         QueryErrorKind::Timeout => Problem::new(
             StatusCode::GATEWAY_TIMEOUT,
             "statement_timeout",

@@ -107,6 +107,9 @@ impl CacheMetrics {
 
 /// Changes that a listener may be behind.
 const APPLIED_KEPT: usize = 1024;
+/// How soon a route whose change is waited for is read without that it was announced.
+const LOOK_FIRST: Duration = Duration::from_millis(10);
+const LOOK_LAST: Duration = Duration::from_millis(200);
 /// A refusal is checked against the registry at most this often per tenant, in the long run.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// So many may come at once: whoever makes a few keys and uses each must not be told that they are none.
@@ -218,6 +221,36 @@ impl RouteCache {
         }
         self.0.rechecked.insert(id, used_until + RECHECK_INTERVAL);
         self.load(RouteName::Id(id)).await.ok().flatten().filter(|route| !route.is_same_load(refused))
+    }
+
+    /// Waits until a tenant's route says what is wanted; none if the tenant is gone. Looks at each change that is
+    /// announced, and from time to time by itself: the announcement may be lost.
+    pub(crate) async fn until(
+        &self,
+        route: &CachedRoute,
+        wanted: impl Fn(&CachedRoute) -> bool,
+    ) -> Option<CachedRoute> {
+        let id = route.tenant_id;
+        let mut changes = self.changes();
+        let mut pause = LOOK_FIRST;
+        loop {
+            match self.load(RouteName::Id(id)).await {
+                Ok(None) => return None,
+                Ok(Some(newer)) if wanted(&newer) => return Some(newer),
+                // The registry is away: the change comes when it is back.
+                Ok(Some(_)) | Err(RoutesUnavailable) => {}
+            }
+            let announced = async {
+                while let Ok(change) = changes.recv().await {
+                    if matches!(&change, Change::Tenant(tenant) if *tenant == id) {
+                        return;
+                    }
+                }
+                // Some were missed.
+            };
+            let _ = tokio::time::timeout(pause, announced).await;
+            pause = (pause * 2).min(LOOK_LAST);
+        }
     }
 
     /// Reads a route again in the background.

@@ -84,7 +84,9 @@ fn everything() -> Vec<Case> {
         let tiers = match of {
             Some(tier) => vec![tier],
             // What it does differs by tier.
-            None if outline.kind == OperationKind::Purge => vec![Tier::Schema, Tier::Database],
+            None if matches!(outline.kind, OperationKind::Purge | OperationKind::Move) => {
+                vec![Tier::Schema, Tier::Database]
+            }
             None => vec![Tier::Schema],
         };
         for tier in tiers {

@@ -11,7 +11,7 @@ use std::{
 use futures::{StreamExt, stream};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tenantry_domain::operation::OperationKind;
+use tenantry_domain::{operation::OperationKind, plan::Tier};
 use tenantry_postgres::embedded::{Durability, EmbeddedPostgres};
 use tenantry_tests::{
     TestApp,
@@ -243,6 +243,10 @@ impl Stage {
             OperationKind::Deactivate => api.delete(&path).await,
             OperationKind::Restore => api.post(&format!("{path}/restore"), json!({})).await,
             OperationKind::Purge => api.delete(&format!("{path}?purge=now")).await,
+            OperationKind::Move => {
+                let tier = if case.tier == Tier::Schema { "database" } else { "schema" };
+                api.post(&format!("{path}/move"), json!({ "tier": tier })).await
+            }
             OperationKind::RemoveLostServer => {
                 let name = slug.split('-').next().unwrap();
                 let away =

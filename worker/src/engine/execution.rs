@@ -259,6 +259,9 @@ impl Execution<'_> {
                 _ => self.patiently(|| self.run_once(index)).await,
             };
             let past_return = index >= self.steps.no_return();
+            if ran.is_err() {
+                self.steps.forget_changes();
+            }
             let error = match ran {
                 Ok(Done::Now) => return Ok(Tried::Done),
                 Ok(Done::Pending { again_after, message }) => {

@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use probe::{Moment, Point, Probe, Unobserved};
 pub use sequence::{Definition, Done, Outline, RunFn, Sequence, Step, StepResult, Steps, UndoFn};
+pub(crate) use work::PlacedAt;
 pub use work::{ServerSubject, Signals, TenantSubject, Work};
 
 use crate::{Resources, step_error::StepError};

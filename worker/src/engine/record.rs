@@ -106,6 +106,7 @@ impl Execution<'_> {
         let mut changes = self.take_changes();
         let last = self.steps.last_changes(succeeded);
         changes.status = last.status.or(changes.status);
+        changes.plan = last.plan.or(changes.plan);
         last.placements.into_iter().for_each(|change| changes.change_placement(change));
         changes
     }

@@ -203,6 +203,8 @@ pub trait Steps: Send + Sync {
     fn has_changes(&self) -> bool;
     /// What steps have changed since the last call; written with the next record.
     fn take_changes(&self) -> Changes;
+    /// Forgets what a step has changed that did not come to its end, but for what it wrote down.
+    fn forget_changes(&self);
     /// What changes with the end.
     fn last_changes(&self, succeeded: bool) -> Changes;
     /// The right to work on it.
@@ -256,6 +258,10 @@ impl<D: Definition> Steps for Bound<D> {
 
     fn take_changes(&self) -> Changes {
         self.work.take_changes()
+    }
+
+    fn forget_changes(&self) {
+        self.work.forget_changes();
     }
 
     fn last_changes(&self, succeeded: bool) -> Changes {

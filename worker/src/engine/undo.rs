@@ -22,6 +22,8 @@ impl Execution<'_> {
         ending: Ending,
         retries: u32,
     ) -> Result<Executed, StepError> {
+        // One that has run was not recorded, and is taken back now.
+        self.steps.forget_changes();
         // Recorded first: a crash from here on goes on undoing.
         let mut entry = Entry::undoing(count);
         entry.error = match &ending {

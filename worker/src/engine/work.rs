@@ -10,13 +10,15 @@ use tenantry_domain::{
     app::{App, AppVersion},
     envelope::Key,
     ids::ServerId,
-    placement::{Placement, PlacementState},
-    plan::Plan,
+    placement::{Epoch, Placement, PlacementState},
+    plan::{Plan, PlanName},
     purpose::Purpose,
     tenant::Tenant,
 };
 use tenantry_postgres::admin::{Fence, Owner};
-use tenantry_registry::{AppStamp, Changes, Lease, PlacementChange, StatusChange, TenantWithPlan};
+use tenantry_registry::{
+    AppStamp, Changes, Lease, PlacementChange, PlacementWithServer, StatusChange, TenantWithPlan,
+};
 use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 
@@ -134,6 +136,11 @@ impl<D: Definition> Work<D> {
         held(&self.changes).status = Some(status);
     }
 
+    /// Changes the tenant's plan with the end of the step.
+    pub fn change_plan(&self, plan: PlanName) {
+        held(&self.changes).plan = Some(plan);
+    }
+
     /// Changes a placement with the end of the step.
     pub fn change_placement(&self, change: PlacementChange) {
         held(&self.changes).change_placement(change);
@@ -145,6 +152,12 @@ impl<D: Definition> Work<D> {
 
     pub(super) fn take_changes(&self) -> Changes {
         std::mem::take(&mut *held(&self.changes))
+    }
+
+    pub(super) fn forget_changes(&self) {
+        let mut changes = held(&self.changes);
+        let durable_state = changes.durable_state.take();
+        *changes = Changes { durable_state, ..Changes::default() };
     }
 
     pub(super) fn server_id(&self) -> Option<ServerId> {
@@ -212,6 +225,14 @@ impl TenantSubject {
             role_password: Mutex::default(),
         }
     }
+}
+
+/// A placement and its server, ready to be worked on.
+pub(crate) struct PlacedAt {
+    pub(crate) placement: Placement,
+    /// The role's password, sealed with the tenant's data key.
+    pub(crate) role_password: Vec<u8>,
+    pub(crate) server: Arc<Server>,
 }
 
 /// Steps on a tenant.
@@ -312,6 +333,32 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
         self.placed_if_any()
             .await?
             .ok_or_else(|| StepError::permanent("the tenant has no placement; retry its provisioning"))
+    }
+
+    /// One of the tenant's placements, and its server; none if it is not registered. Takes no slot: an operation that
+    /// works on two servers at a time would wait for others that do.
+    pub(crate) async fn placed_at(&self, epoch: Epoch) -> Result<Option<PlacedAt>, StepError> {
+        let known = self.resources.registry.placement_get(self.tenant().id, epoch).await?;
+        let Some(PlacementWithServer { placement, role_password, server_revision, server_unreachable }) =
+            known
+        else {
+            return Ok(None);
+        };
+        self.works_on(placement.server_id);
+        if let Some(message) = server_unreachable {
+            let server = Some(placement.server_id);
+            return Err(StepError::ServerAway { server, message, unsent: true, known: true });
+        }
+        let server = self.resources.servers.get(placement.server_id, server_revision).await?;
+        Ok(Some(PlacedAt { placement, role_password, server }))
+    }
+
+    /// The placement that is being made for the tenant, if there is one.
+    pub(crate) async fn placed_preparing(&self) -> Result<Option<PlacedAt>, StepError> {
+        match self.resources.registry.placement_preparing(self.tenant().id).await? {
+            Some(epoch) => self.placed_at(epoch).await,
+            None => Ok(None),
+        }
     }
 
     /// The proof that this attempt may act on the tenant.

@@ -2,6 +2,7 @@
 //! undo and the point of no return, then the steps themselves.
 
 mod deactivate;
+mod move_tenant;
 mod provision;
 mod purge;
 mod remove_lost_server;
@@ -39,7 +40,7 @@ impl Definitions for Operations {
         tenant: Option<TenantWithPlan>,
         resources: Arc<Resources>,
     ) -> Result<Box<dyn Steps>, StepError> {
-        let (input, subject) = (lease.operation.input, lease.operation.subject);
+        let (input, subject) = (lease.operation.input.clone(), lease.operation.subject);
         let tenant = tenant.map(TenantSubject::new);
         match (input, subject, tenant) {
             (Input::Provision, _, Some(tenant)) => {
@@ -65,6 +66,10 @@ impl Definitions for Operations {
                 let input = purge::Input { was, reason };
                 Ok(purge::define().on(Work::new(lease, input, tenant, resources)?))
             }
+            (Input::Move { tier, server, plan, offline }, _, Some(tenant)) => {
+                let input = move_tenant::Input { tier, server, plan, offline };
+                Ok(move_tenant::define().on(Work::new(lease, input, tenant, resources)?))
+            }
             (Input::RemoveLostServer, Subject::Server(id), None) => {
                 let server = ServerSubject { id };
                 Ok(remove_lost_server::define().on(Work::new(lease, (), server, resources)?))
@@ -86,6 +91,7 @@ pub fn outlines() -> Vec<(Option<Tier>, Outline)> {
         (None, deactivate::define().outline()),
         (None, restore::define().outline()),
         (None, purge::define().outline()),
+        (None, move_tenant::define().outline()),
         (None, remove_lost_server::define().outline()),
     ]
 }

@@ -88,6 +88,8 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), 
         region: None,
         tenants_per_login: work.resources.tenants_per_login(app),
         warm: warm.map(|warm| (warm.server_id, warm.login)),
+        server: None,
+        not_server: None,
         durable_state: serde_json::to_value(&state).expect("states are plain data"),
     };
     // Hashed meanwhile, for the server is to be given nothing else. A warm tenant's role has its password.
@@ -139,7 +141,7 @@ async fn give_up_placement(work: &Work<Provision>, untouched: bool) -> Result<()
     Ok(())
 }
 
-fn place_error(error: PlaceError) -> StepError {
+pub(super) fn place_error(error: PlaceError) -> StepError {
     match error {
         PlaceError::LeaseLost(lost) => lost.into(),
         PlaceError::Registry(error) => error.into(),

@@ -3,11 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::OperationKind;
-use crate::tenant::TenantStatus;
+use crate::{
+    ids::ServerId,
+    plan::{PlanName, Tier},
+    tenant::TenantStatus,
+};
 
 /// What an operation was asked to do. `was` is the tenant's status when it was asked for: what undoing
 /// goes back to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum OperationInput {
     /// See [`OperationKind::Provision`].
@@ -41,6 +45,20 @@ pub enum OperationInput {
         /// Why.
         reason: PurgeReason,
     },
+    /// See [`OperationKind::Move`].
+    Move {
+        /// How the tenant's data is isolated afterwards.
+        tier: Tier,
+        /// The server that it goes to; none: the one with most room.
+        #[serde(default)]
+        server: Option<ServerId>,
+        /// The plan that it has from the moment on in which it is served from there; none: the one that it has.
+        #[serde(default)]
+        plan: Option<PlanName>,
+        /// Writes wait for as long as it takes, however much there is to copy.
+        #[serde(default)]
+        offline: bool,
+    },
     /// See [`OperationKind::RemoveLostServer`].
     RemoveLostServer,
     /// What is stored cannot be read by this release. Never stored, never begun; the operation can be looked at
@@ -69,6 +87,7 @@ impl OperationInput {
             Self::Deactivate { .. } => OperationKind::Deactivate,
             Self::Restore { .. } => OperationKind::Restore,
             Self::Purge { .. } => OperationKind::Purge,
+            Self::Move { .. } => OperationKind::Move,
             Self::RemoveLostServer => OperationKind::RemoveLostServer,
             Self::Unreadable(kind) => *kind,
         }
@@ -76,9 +95,9 @@ impl OperationInput {
 
     /// The same with another status to go back to.
     #[must_use]
-    pub const fn asked_when(self, status: TenantStatus) -> Self {
+    pub fn asked_when(self, status: TenantStatus) -> Self {
         match self {
-            Self::Provision | Self::RemoveLostServer | Self::Unreadable(_) => self,
+            Self::Provision | Self::Move { .. } | Self::RemoveLostServer | Self::Unreadable(_) => self,
             Self::Suspend { .. } => Self::Suspend { was: status },
             Self::Resume { .. } => Self::Resume { was: status },
             Self::Deactivate { retention_days, .. } => Self::Deactivate { was: status, retention_days },
@@ -101,8 +120,9 @@ mod tests {
             OperationInput::Provision,
             OperationInput::Deactivate { was: TenantStatus::Active, retention_days: 30 },
             OperationInput::Purge { was, reason: PurgeReason::RetentionOver },
+            OperationInput::Move { tier: Tier::Database, server: None, plan: None, offline: false },
         ] {
-            let stored = serde_json::to_value(input).unwrap();
+            let stored = serde_json::to_value(&input).unwrap();
             assert_eq!(stored["kind"], input.kind().as_str());
             assert_eq!(serde_json::from_value::<OperationInput>(stored).unwrap(), input);
         }

@@ -18,13 +18,15 @@ pub enum OperationKind {
     Restore,
     /// Drops a tenant's data for good.
     Purge,
+    /// Moves a tenant to another placement while it is being served, and gives it another plan with that.
+    Move,
     /// Removes a server that is lost for good, with the tenants it held.
     RemoveLostServer,
 }
 
 crate::names_of! { OperationKind {
     Provision = "provision", Suspend = "suspend", Resume = "resume", Deactivate = "deactivate",
-    Restore = "restore", Purge = "purge", RemoveLostServer = "remove_lost_server",
+    Restore = "restore", Purge = "purge", Move = "move", RemoveLostServer = "remove_lost_server",
 } }
 
 impl OperationKind {
@@ -34,7 +36,7 @@ impl OperationKind {
             Self::Provision | Self::Suspend | Self::Resume | Self::Deactivate | Self::Restore => {
                 Lane::Interactive
             }
-            Self::Purge | Self::RemoveLostServer => Lane::Long,
+            Self::Purge | Self::Move | Self::RemoveLostServer => Lane::Long,
         }
     }
 
@@ -45,6 +47,7 @@ impl OperationKind {
             Self::Provision => matches!(urgent, Self::Deactivate | Self::Purge),
             Self::Resume => matches!(urgent, Self::Suspend | Self::Deactivate | Self::Purge),
             Self::Restore => matches!(urgent, Self::Deactivate | Self::Purge),
+            Self::Move => matches!(urgent, Self::Suspend | Self::Deactivate | Self::Purge),
             _ => false,
         }
     }

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::ObjectName;
+use crate::{names::ObjectName, placement::Epoch};
 
 /// For operations whose steps need nothing but their subject.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,22 @@ pub struct NoState {}
 pub struct ProvisionState {
     /// The warm tenant that becomes this one: the name of its role and of its schema or database until then.
     pub warm: Option<ObjectName>,
+}
+
+/// Of [`super::OperationKind::Move`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MoveState {
+    /// The placement that the tenant leaves.
+    pub from: Option<Epoch>,
+    /// The one that it goes to.
+    pub to: Option<Epoch>,
+    /// Bytes that its tables took before.
+    pub bytes: u64,
+    /// What each table held when it was copied: its name, rows and the sum of their hashes, the same at both ends.
+    pub verified: Vec<(String, i64, String)>,
+    /// For how long writes waited, in microseconds, but for the time that the registry took to record the change.
+    pub pause_us: Option<u64>,
 }
 
 /// Of [`super::OperationKind::RemoveLostServer`].

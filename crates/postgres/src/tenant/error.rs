@@ -98,6 +98,9 @@ impl ConnectError {
     }
 }
 
+/// The code with which a placement that is being moved refuses to be written to.
+pub(crate) const MOVING: &str = "TNY05";
+
 /// What a failed statement says about who can do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum QueryErrorKind {
@@ -107,6 +110,8 @@ pub enum QueryErrorKind {
     Permission,
     /// The schema, table or role is not there (any more): the placement may be an old one.
     Gone,
+    /// The placement is closed to writes, because the tenant is being moved from it. Nothing was done.
+    Moving,
     /// It ran longer than it may.
     Timeout,
     /// The server or a lock is taken: try again.
@@ -126,6 +131,7 @@ impl QueryErrorKind {
             Self::Data => "data",
             Self::Permission => "permission",
             Self::Gone => "gone",
+            Self::Moving => "moving",
             Self::Timeout => "timeout",
             Self::Busy => "busy",
             Self::Connection => "connection",
@@ -138,6 +144,7 @@ impl QueryErrorKind {
     /// value names: a language or words to search for, a table as a `regclass`.
     pub(super) fn of(code: &str, in_text: bool) -> Self {
         match code {
+            MOVING => Self::Moving,
             "42501" => Self::Permission,
             code if !in_text && (code.starts_with("42") || matches!(code, "3F000" | "3D000")) => Self::Data,
             "3F000" | "42P01" | "3D000" | "42704" => Self::Gone,
@@ -245,6 +252,7 @@ mod tests {
             ("54000", Kind::Data),
             ("42703", Kind::Data),
             ("42501", Kind::Permission),
+            ("TNY05", Kind::Moving),
             ("42P01", Kind::Gone),
             ("3F000", Kind::Gone),
             ("57014", Kind::Timeout),

@@ -1,0 +1,78 @@
+//! A schema as its catalogs describe it, object by object, to be compared with another of the same name.
+
+use std::collections::BTreeMap;
+
+use sqlx::Row;
+use tenantry_domain::names::ObjectName;
+
+use super::{
+    super::{AdminError, ServerAdmin},
+    write_fence::TRIGGER,
+};
+
+const TASK: &str = "read the tenant's catalog";
+
+/// What is in a schema: the definition of each object by its kind and name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaCatalog {
+    /// Major version of the server, which decides how definitions are printed.
+    major: i32,
+    objects: BTreeMap<String, String>,
+}
+
+impl SchemaCatalog {
+    /// How another schema differs, in sentences; `here` and `there` name the two. Between major versions only the
+    /// objects themselves are compared.
+    pub fn differences(&self, other: &Self, here: &str, there: &str) -> Vec<String> {
+        let missing = |own: &Self, other: &Self, place: &str| -> Vec<String> {
+            own.objects
+                .keys()
+                .filter(|name| !other.objects.contains_key(*name))
+                .map(|name| format!("{name} is only {place}"))
+                .collect()
+        };
+        let mut found = missing(self, other, here);
+        found.extend(missing(other, self, there));
+        if self.major == other.major {
+            found.extend(self.objects.iter().filter_map(|(name, definition)| {
+                let others = other.objects.get(name)?;
+                (definition != others)
+                    .then(|| format!("{name} is {definition:?} {here} and {others:?} {there}"))
+            }));
+        }
+        found
+    }
+
+    /// Objects in it.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+}
+
+impl ServerAdmin {
+    /// Describes all that is in a tenant's schema, but for what a move itself adds.
+    pub async fn schema_catalog(
+        &self,
+        database: &ObjectName,
+        schema: &ObjectName,
+    ) -> Result<SchemaCatalog, AdminError> {
+        let mut connection = self.connection_to(database, TASK).await?;
+        // What a session has touched stays in its memory.
+        connection.close_on_drop();
+        let rows = sqlx::query(include_str!("catalog.sql"))
+            .persistent(false)
+            .bind(schema.as_str())
+            .bind(TRIGGER)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|e| self.failed(TASK, e))?;
+        let major = rows.first().map_or(0, |row| row.get(2));
+        let objects = rows.into_iter().map(|row| (row.get(0), row.get(1))).collect();
+        Ok(SchemaCatalog { major, objects })
+    }
+}

@@ -1,0 +1,300 @@
+//! A tenant's rows, copied from one placement to another and compared there.
+
+use bytes::BytesMut;
+use futures::TryStreamExt;
+use sqlx::{AssertSqlSafe, PgConnection, Row};
+use tenantry_domain::names::ObjectName;
+
+use super::super::{
+    AdminError, ServerAdmin,
+    connections::AdminConnection,
+    owner::Owner,
+    owner_transaction::{Beginning, OwnerTransaction},
+};
+use crate::sql;
+
+const READ: &str = "read the tenant's rows";
+const WRITE: &str = "write the tenant's rows";
+
+/// Bytes that are sent at a time.
+const BATCH: usize = 64 << 10;
+
+/// What a table holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableContents {
+    /// Its name, without the schema.
+    pub table: String,
+    /// Its rows.
+    pub rows: i64,
+    /// The sum of the hashes of its rows as text, in whatever order.
+    pub hash: String,
+}
+
+/// Where rows are: a server and a database of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The server.
+    pub admin: &'a ServerAdmin,
+    /// The database.
+    pub database: &'a ObjectName,
+}
+
+/// Copying failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// On the server that is read from.
+    #[error(transparent)]
+    Source(AdminError),
+    /// On the server that is written to.
+    #[error(transparent)]
+    Target(AdminError),
+    /// What arrived is not what was sent.
+    #[error("table {table} has {sent} rows, and {arrived} rows or other content arrived")]
+    Differs {
+        /// The table.
+        table: String,
+        /// Rows that it has.
+        sent: i64,
+        /// Rows that arrived.
+        arrived: i64,
+    },
+}
+
+/// A table to be copied.
+struct Table {
+    name: String,
+    /// Its columns hold the same bytes on any server of the same major version.
+    is_binary: bool,
+}
+
+impl Site<'_> {
+    async fn connect(&self, task: &'static str) -> Result<AdminConnection, AdminError> {
+        let mut connection = self.admin.connection_to(self.database, task).await?;
+        connection.close_on_drop();
+        Ok(connection)
+    }
+}
+
+/// Makes the target's tables hold what the source's do, sequences and materialized views included, in one transaction
+/// on each: nobody may write to either meanwhile. Whatever the target held before is gone. Answers what each table holds,
+/// which is the same on both, or nothing was written.
+///
+/// `told` is called with the bytes that were copied so far.
+pub async fn copy_contents(
+    source: Site<'_>,
+    target: Site<'_>,
+    owner: Owner<'_>,
+    mut told: impl FnMut(u64) + Send,
+) -> Result<Vec<TableContents>, CopyError> {
+    // Always in the same order, so that no two copies wait for each other's connections.
+    let order = |site: &Site<'_>| (site.admin.server().to_owned(), site.database.clone());
+    let (mut from, mut to) = if order(&source) <= order(&target) {
+        let from = source.connect(READ).await.map_err(CopyError::Source)?;
+        (from, target.connect(WRITE).await.map_err(CopyError::Target)?)
+    } else {
+        let to = target.connect(WRITE).await.map_err(CopyError::Target)?;
+        (source.connect(READ).await.map_err(CopyError::Source)?, to)
+    };
+    let of_source = |error| CopyError::Source(source.admin.failed(READ, error));
+    let of_target = |error| CopyError::Target(target.admin.failed(WRITE, error));
+    let schema = owner.name;
+
+    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off";
+    run(&mut from, begin).await.map_err(of_source)?;
+    let tables = tables(&mut from, schema).await.map_err(of_source)?;
+    let held = contents(&mut from, schema, &tables).await.map_err(of_source)?;
+
+    let as_admin = format!(
+        "{look} PERFORM set_config('session_replication_role', 'replica', true);",
+        look = owner.check_schema()
+    );
+    let begin = Beginning { schema, fence: owner.fence, as_admin: &as_admin, as_owner: "SELECT" };
+    let mut writing = OwnerTransaction::begin(&mut to, begin).await.map_err(of_target)?;
+    writing.run(sql::block("known record;", &empty(schema, None))).await.map_err(of_target)?;
+    let [rest, resume] = triggers(&mut writing, schema).await.map_err(of_target)?;
+    writing.run(rest).await.map_err(of_target)?;
+    let same_version =
+        version(&mut from).await.map_err(of_source)? == version(&mut writing).await.map_err(of_target)?;
+    let mut copied = 0;
+    for (table, _) in tables.iter().zip(&held).filter(|(_, held)| held.rows > 0) {
+        let name = format!("{}.{}", schema.quoted(), quoted(&table.name));
+        let format = if same_version && table.is_binary { "binary" } else { "text" };
+        let out = format!("COPY {name} TO STDOUT (FORMAT {format})");
+        let mut rows = from.copy_out_raw(&out).await.map_err(of_source)?;
+        let into = format!("COPY {name} FROM STDIN (FORMAT {format})");
+        let mut sink = writing.copy_in_raw(&into).await.map_err(of_target)?;
+        // The server sends each row by itself.
+        let mut batch = BytesMut::with_capacity(2 * BATCH);
+        loop {
+            let row = match rows.try_next().await {
+                Ok(row) => row,
+                Err(error) => {
+                    // The error is the source's; that the target takes no more is not the news.
+                    drop(sink.abort("the source failed").await);
+                    return Err(of_source(error));
+                }
+            };
+            let is_last = row.is_none();
+            batch.extend_from_slice(&row.unwrap_or_default());
+            if batch.len() >= BATCH || is_last {
+                copied += batch.len() as u64;
+                sink.send(&batch[..]).await.map_err(of_target)?;
+                told(copied);
+                batch.clear();
+            }
+            if is_last {
+                break;
+            }
+        }
+        sink.finish().await.map_err(of_target)?;
+    }
+    let sequences = sequences(&mut from, schema).await.map_err(of_source)?;
+    writing.run(sequences).await.map_err(of_target)?;
+    writing.run(resume).await.map_err(of_target)?;
+    writing.run(sql::block("known record;", &refresh_views(schema))).await.map_err(of_target)?;
+    let arrived = contents(&mut writing, schema, &tables).await.map_err(of_target)?;
+    if let Some((sent, arrived)) = held.iter().zip(&arrived).find(|(sent, arrived)| sent != arrived) {
+        return Err(CopyError::Differs { table: sent.table.clone(), sent: sent.rows, arrived: arrived.rows });
+    }
+    writing.commit().await.map_err(of_target)?;
+    // It was read only.
+    from.close_on_drop();
+    Ok(held)
+}
+
+async fn run(connection: &mut PgConnection, text: &str) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(connection).await.map(drop)
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The members of a schema as rows of `pg_class`, named `c`.
+fn members(schema: &ObjectName) -> String {
+    format!(
+        "pg_depend d JOIN pg_class c ON c.oid = d.objid
+            WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
+                AND d.refobjid = {}::regnamespace",
+        sql::literal(schema.as_str())
+    )
+}
+
+async fn version(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar("SELECT current_setting('server_version_num')::int / 10000")
+        .persistent(false)
+        .fetch_one(connection)
+        .await
+}
+
+/// Tables that hold rows themselves, by name. Types that stand for the numbers of objects, and those that are not
+/// PostgreSQL's own, are copied as text.
+async fn tables(connection: &mut PgConnection, schema: &ObjectName) -> Result<Vec<Table>, sqlx::Error> {
+    let list = format!(
+        "SELECT relname::text, coalesce((SELECT bool_and(t.oid < 16384 AND t.typname !~ '^_?(reg|oid)')
+                FROM pg_attribute a JOIN pg_type t ON t.oid = atttypid
+                WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped), true)
+            FROM {} AND relkind = 'r' ORDER BY relname",
+        members(schema)
+    );
+    let rows = sqlx::query(AssertSqlSafe(list)).persistent(false).fetch_all(connection).await?;
+    Ok(rows.iter().map(|row| Table { name: row.get(0), is_binary: row.get(1) }).collect())
+}
+
+/// What tables hold, in their order, by one statement.
+async fn contents(
+    connection: &mut PgConnection,
+    schema: &ObjectName,
+    tables: &[Table],
+) -> Result<Vec<TableContents>, sqlx::Error> {
+    if tables.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parts: Vec<String> = tables
+        .iter()
+        .map(|table| {
+            format!(
+                "SELECT count(*), coalesce(sum(hashtextextended((held.*)::text, 0)::numeric), 0)::text
+                    FROM ONLY {}.{} AS held",
+                schema.quoted(),
+                quoted(&table.name)
+            )
+        })
+        .collect();
+    let rows =
+        sqlx::query(AssertSqlSafe(parts.join(" UNION ALL "))).persistent(false).fetch_all(connection).await?;
+    let row = |(row, table): (&sqlx::postgres::PgRow, &Table)| TableContents {
+        table: table.name.clone(),
+        rows: row.get(0),
+        hash: row.get(1),
+    };
+    Ok(rows.iter().zip(tables).map(row).collect())
+}
+
+/// Statements of PL/pgSQL that empty the tables that are not, but for one.
+pub(super) fn empty(schema: &ObjectName, but: Option<&str>) -> String {
+    format!(
+        "DECLARE filled text; has_rows boolean;
+        BEGIN
+            FOR known IN SELECT c.oid::regclass::text AS name FROM {} AND relkind = 'r' AND relname <> {} LOOP
+                EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s)', known.name) INTO has_rows;
+                IF has_rows THEN filled := concat_ws(', ', filled, 'ONLY ' || known.name); END IF;
+            END LOOP;
+            IF filled IS NOT NULL THEN EXECUTE 'TRUNCATE ' || filled || ' CASCADE'; END IF;
+        END;",
+        members(schema),
+        sql::literal(but.unwrap_or_default())
+    )
+}
+
+/// Triggers that fire for copied rows too have fired where the rows came from: statements that let them rest, and those
+/// that bring them back in the same transaction.
+async fn triggers(connection: &mut PgConnection, schema: &ObjectName) -> Result<[String; 2], sqlx::Error> {
+    let list = format!(
+        "SELECT format('ALTER TABLE %s DISABLE TRIGGER %I;', tgrelid::regclass, tgname),
+            format('ALTER TABLE %s ENABLE %s TRIGGER %I;', tgrelid::regclass,
+                CASE tgenabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END, tgname)
+            FROM pg_trigger
+            WHERE tgenabled IN ('A', 'R') AND NOT tgisinternal AND tgrelid IN (SELECT c.oid FROM {})",
+        members(schema)
+    );
+    let rows = sqlx::query(AssertSqlSafe(list)).persistent(false).fetch_all(connection).await?;
+    let all = |at: usize| rows.iter().map(|row| row.get::<String, _>(at)).collect();
+    Ok([all(0), all(1)])
+}
+
+/// In the order in which they were made, so that one that reads another comes after it.
+fn refresh_views(schema: &ObjectName) -> String {
+    format!(
+        "FOR known IN SELECT c.oid::regclass::text AS name FROM {} AND relkind = 'm' AND relispopulated
+            ORDER BY c.oid LOOP
+            EXECUTE 'REFRESH MATERIALIZED VIEW ' || known.name;
+        END LOOP;",
+        members(schema)
+    )
+}
+
+/// Statements that give sequences the values that they have on a connection.
+async fn sequences(connection: &mut PgConnection, schema: &ObjectName) -> Result<String, sqlx::Error> {
+    let list = format!("SELECT c.relname::text FROM {} AND relkind = 'S' ORDER BY 1", members(schema));
+    let names: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(list)).persistent(false).fetch_all(&mut *connection).await?;
+    if names.is_empty() {
+        return Ok("SELECT".into());
+    }
+    let parts: Vec<String> = names
+        .iter()
+        .map(|name| format!("SELECT last_value, is_called FROM {}.{}", schema.quoted(), quoted(name)))
+        .collect();
+    let rows =
+        sqlx::query(AssertSqlSafe(parts.join(" UNION ALL "))).persistent(false).fetch_all(connection).await?;
+    let sets: Vec<String> = rows
+        .iter()
+        .zip(&names)
+        .map(|(row, name)| {
+            let name = sql::literal(&format!("{}.{}", schema.quoted(), quoted(name)));
+            format!("SELECT setval({name}, {}, {})", row.get::<i64, _>(0), row.get::<bool, _>(1))
+        })
+        .collect();
+    Ok(sets.join("; "))
+}

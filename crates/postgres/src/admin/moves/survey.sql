@@ -1,0 +1,30 @@
+-- $1: the schema, $2: who owns what is in it. Answers bytes, tables and obstacles.
+WITH members AS (
+    SELECT c.* FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
+    WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
+        AND d.refobjid = to_regnamespace(quote_ident($1))
+), obstacles AS (
+    SELECT format('table %I is a foreign table: drop it, or move what it shows into a table', relname) AS obstacle
+    FROM members WHERE relkind = 'f'
+    UNION ALL
+    SELECT format('%I belongs to %I: ALTER TABLE %I.%I OWNER TO %I', relname, pg_get_userbyid(relowner), $1, relname, $2)
+    FROM members WHERE relkind IN ('r', 'p', 'v', 'm', 'S') AND pg_get_userbyid(relowner) <> $2
+    UNION ALL
+    SELECT format('table %I has FORCE ROW LEVEL SECURITY, which hides rows from its owner and from the admin login', relname)
+    FROM members, pg_roles
+    WHERE relkind IN ('r', 'p') AND relforcerowsecurity
+        AND rolname = current_user AND NOT rolsuper AND NOT rolbypassrls
+    UNION ALL
+    SELECT format('the tenant has %s large objects, which belong to no table: keep their content in bytea columns', count(*))
+    FROM pg_largeobject_metadata
+    WHERE lomowner IN (to_regrole(quote_ident($1)), to_regrole($2)) HAVING count(*) > 0
+    UNION ALL
+    SELECT format('transaction %L is prepared: COMMIT PREPARED or ROLLBACK PREPARED it', gid)
+    FROM pg_prepared_xacts WHERE database = current_database() AND owner IN ($1, $2)
+)
+SELECT
+    (SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM members WHERE relkind IN ('r', 'm')),
+    (SELECT count(*) FROM members WHERE relkind = 'r'),
+    ARRAY(SELECT obstacle FROM obstacles)
+    || CASE WHEN to_regnamespace(quote_ident($1)) IS NULL
+        THEN ARRAY[format('schema %I is not there', $1)] ELSE '{}' END

@@ -1,0 +1,158 @@
+//! Closing a placement in the database itself, so that a data plane that heard nothing of a move can neither write nor
+//! read there.
+//!
+//! Writes are closed by a trigger on every table that refuses each statement before it does anything, whoever runs it:
+//! also a function with its owner's rights, which no REVOKE from the tenant's role would stop. `CREATE TRIGGER` waits
+//! for writers that are at it, and writers that come later wait for it and then meet the trigger, so that after the commit
+//! nothing is written. Rights are left as they are.
+//!
+//! The trigger refuses while `tenantry.closed` has a row of its schema. To open writes again that row goes, which waits for
+//! nobody; `DROP TRIGGER` waits for whoever reads the table, and is tried. A trigger that stayed refuses transactions of a
+//! stricter isolation than read committed only, and is made anew by the next closing.
+
+use std::time::Duration;
+
+use tenantry_domain::names::ObjectName;
+
+use super::super::{
+    AdminError, OWNER_ROLE, SYSTEM_SCHEMA, ServerAdmin, fence,
+    owner::Owner,
+    owner_transaction::{Beginning, OwnerTransaction},
+};
+use crate::{sql, tenant::MOVING};
+
+/// The trigger's name.
+pub(super) const TRIGGER: &str = "tenantry_moving";
+
+const CLOSE: &str = "close the tenant's tables to writes";
+const OPEN: &str = "open the tenant's tables again";
+
+/// The tables of a schema that rows are written to.
+fn tables(schema: &ObjectName) -> String {
+    format!(
+        "SELECT c.oid::regclass AS name, t.oid IS NOT NULL AS is_closed FROM pg_depend d
+            JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'p')
+            LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = '{TRIGGER}'
+            WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
+                AND d.refobjid = {}::regnamespace ORDER BY c.relname",
+        sql::literal(schema.as_str())
+    )
+}
+
+/// Statements that make the trigger's function. It runs for whoever writes, with the rights of the admin.
+fn gate() -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {SYSTEM_SCHEMA}.closed (schema name PRIMARY KEY);
+        CREATE FUNCTION {SYSTEM_SCHEMA}.refuse_write() RETURNS trigger LANGUAGE plpgsql
+            SECURITY DEFINER SET search_path = pg_catalog AS $refuse$
+        BEGIN
+            -- A repeatable read does not see a row that is newer than it.
+            IF current_setting('transaction_isolation') <> 'read committed'
+                OR EXISTS (SELECT FROM {SYSTEM_SCHEMA}.closed WHERE schema = TG_TABLE_SCHEMA) THEN
+                RAISE EXCEPTION USING ERRCODE = '{MOVING}', MESSAGE = 'the tenant is being moved';
+            END IF;
+            RETURN NULL;
+        END $refuse$;
+        REVOKE ALL ON FUNCTION {SYSTEM_SCHEMA}.refuse_write FROM PUBLIC;
+        GRANT EXECUTE ON FUNCTION {SYSTEM_SCHEMA}.refuse_write TO {OWNER_ROLE};"
+    )
+}
+
+impl ServerAdmin {
+    /// Closes a tenant's tables to writes. Waits for each table's writers no longer than a time, in which others wait
+    /// too ([`AdminError::is_transient`] if it was not enough; nothing is closed then).
+    pub async fn close_writes(
+        &self,
+        database: &ObjectName,
+        owner: Owner<'_>,
+        patience: Duration,
+    ) -> Result<(), AdminError> {
+        let as_admin = format!(
+            "{look}
+            IF to_regprocedure('{SYSTEM_SCHEMA}.refuse_write()') IS NULL THEN {gate} END IF;
+            INSERT INTO {SYSTEM_SCHEMA}.closed (schema) VALUES ({name}) ON CONFLICT DO NOTHING;",
+            look = owner.check_schema(),
+            gate = gate(),
+            name = sql::literal(owner.name.as_str()),
+        );
+        let close = format!(
+            "FOR known IN {tables} LOOP
+                IF known.is_closed THEN EXECUTE format('DROP TRIGGER {TRIGGER} ON %s', known.name); END IF;
+                EXECUTE format('CREATE TRIGGER {TRIGGER} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s
+                    FOR EACH STATEMENT EXECUTE FUNCTION {SYSTEM_SCHEMA}.refuse_write();
+                    ALTER TABLE %s ENABLE ALWAYS TRIGGER {TRIGGER}', known.name, known.name);
+            END LOOP;",
+            tables = tables(owner.name),
+        );
+        let as_owner = format!("SET LOCAL lock_timeout = {}", patience.as_millis().max(1));
+        let closed = async {
+            let mut connection = self.connection_to(database, CLOSE).await?;
+            let begin = Beginning {
+                schema: owner.name,
+                fence: owner.fence,
+                as_admin: &as_admin,
+                as_owner: &as_owner,
+            };
+            let closed = async {
+                let mut transaction = OwnerTransaction::begin(&mut connection, begin).await?;
+                transaction.run(sql::block("known record;", &close)).await?;
+                transaction.commit().await
+            };
+            closed.await.map_err(|e| self.failed(CLOSE, e))
+        };
+        closed.await
+    }
+
+    /// Opens a tenant's tables to writes again, and its schema to the tenant. That nothing is closed, or there, is fine.
+    pub async fn open_writes(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
+        let (name, quoted) = (sql::literal(owner.name.as_str()), owner.name.quoted());
+        let body = format!(
+            "{look}
+            IF found_mark IS NULL THEN RETURN; END IF;
+            GRANT USAGE ON SCHEMA {quoted} TO {quoted};
+            IF to_regclass('{SYSTEM_SCHEMA}.closed') IS NOT NULL THEN
+                DELETE FROM {SYSTEM_SCHEMA}.closed WHERE schema = {name};
+            END IF;",
+            look = owner.check_schema(),
+        );
+        let block = fence::block(owner.fence, "found_mark text;", &body);
+        self.run_in(database, OPEN, block).await?;
+        let body = format!(
+            "{look}
+            IF found_mark IS NULL THEN RETURN; END IF;
+            SET LOCAL lock_timeout = '1s';
+            FOR known IN {tables} LOOP
+                IF known.is_closed THEN EXECUTE format('DROP TRIGGER {TRIGGER} ON %s', known.name); END IF;
+            END LOOP;",
+            look = owner.check_schema(),
+            tables = tables(owner.name),
+        );
+        let block = fence::block(owner.fence, "found_mark text; known record;", &body);
+        match self.run_in(database, OPEN, block).await {
+            Err(error) if error.is_transient() && !error.is_unreachable() => {
+                tracing::info!(%error, "triggers that refuse nothing stay until the tenant is moved again");
+                Ok(())
+            }
+            opened => opened.map(drop),
+        }
+    }
+
+    /// Lets a tenant's role into its schema, or keeps it out: reads too.
+    pub async fn set_schema_usage(
+        &self,
+        database: &ObjectName,
+        owner: Owner<'_>,
+        allowed: bool,
+    ) -> Result<(), AdminError> {
+        let quoted = owner.name.quoted();
+        let change = if allowed {
+            format!("GRANT USAGE ON SCHEMA {quoted} TO {quoted};")
+        } else {
+            format!("REVOKE USAGE ON SCHEMA {quoted} FROM {quoted};")
+        };
+        let body =
+            format!("{look} IF found_mark IS NOT NULL THEN {change} END IF;", look = owner.check_schema());
+        let block = fence::block(owner.fence, "found_mark text;", &body);
+        self.run_in(database, "open or close the tenant's schema", block).await.map(drop)
+    }
+}
