@@ -45,7 +45,7 @@ fn course(kind: OperationKind) -> (&'static [Ask], &'static str) {
 #[derive(Clone, Copy)]
 enum Ask {
     Post(&'static str),
-    /// To the other tier of the two.
+    /// To the other tier of the two: live to a database, offline back.
     Move,
     Delete(&'static str),
 }
@@ -56,8 +56,12 @@ async fn ask(app: &TestApp, slug: &str, ask: Ask) -> String {
         Ask::Post(action) => app.api.post(&format!("{path}/{action}"), json!({})).await,
         Ask::Move => {
             let tier = app.api.get(&path).await.expect(200).json()["placement"]["tier"].clone();
-            let other = if tier == "schema" { "database" } else { "schema" };
-            app.api.post(&format!("{path}/move"), json!({ "tier": other })).await
+            let body = if tier == "schema" {
+                json!({ "tier": "database" })
+            } else {
+                json!({ "tier": "schema", "offline": true })
+            };
+            app.api.post(&format!("{path}/move"), body).await
         }
         Ask::Delete(query) => app.api.delete(&format!("{path}{query}")).await,
     };
@@ -97,6 +101,7 @@ async fn kill_at(kind: OperationKind, plan: &str, point: &str) {
         }
         let left = app.on_server().await;
         assert_eq!(left.roles.len(), 1, "killed at {point}");
+        assert!(left.replication.is_empty(), "killed at {point}: {left:?}");
         assert_eq!(left.schemas.len() + left.databases.len(), 1, "killed at {point}");
         assert_eq!(app.count("SELECT count(*) FROM placements").await, 1, "killed at {point}");
         assert_eq!(app.count("SELECT sum(tenants)::bigint FROM server_logins").await, 1, "killed at {point}");

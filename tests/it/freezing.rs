@@ -15,6 +15,9 @@ use tenantry_tests::freezing::{Message, Side, say};
 use cases::{Case, Undo};
 use stage::{Point, Stage};
 
+/// A row that a tenant has before it moves.
+const MOVED: &str = "moved@example.com";
+
 /// Points that are tried at once.
 const AT_ONCE: usize = 24;
 

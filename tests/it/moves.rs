@@ -106,6 +106,11 @@ async fn a_tenant_goes_up_a_tier_and_down_again_with_everything_that_it_has() {
     up_and_down(TestApp::build()).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_is_moved_live_brings_everything_that_it_has_too() {
+    up_and_down(Way::Live.build()).await;
+}
+
 /// Also for the tests of other versions of PostgreSQL.
 pub(super) async fn up_and_down(build: TestAppBuilder) {
     let app = with_ledger(build).await;
@@ -227,7 +232,7 @@ async fn what_cannot_be_moved_is_refused_by_name_and_is_served_as_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_of_which_much_would_be_copied_is_moved_offline_only() {
+async fn what_cannot_be_moved_live_is_named_and_can_be_moved_offline() {
     let app =
         TestApp::build().with_apps(&["crm"]).worker(|worker| worker.move_at_once = 1 << 20).start().await;
     let tenant = app.sign_up("acme", "basic", "crm").await;
@@ -241,16 +246,20 @@ async fn a_tenant_of_which_much_would_be_copied_is_moved_offline_only() {
     );
     let mut admin = as_admin(&app, &tenant, app.server()).await;
     sqlx::raw_sql(AssertSqlSafe(more)).execute(&mut admin).await.unwrap();
+    let schema = format!("tenant_{}", tenant.slug.replace('-', "_"));
+    let unlogged = format!("SET ROLE tenantry_owner; CREATE UNLOGGED TABLE {schema}.scratch (); RESET ROLE");
+    sqlx::raw_sql(AssertSqlSafe(unlogged)).execute(&mut admin).await.unwrap();
     let path = format!("/api/v1/tenants/{}/move", tenant.slug);
-    let refused = app
-        .api
-        .post_and_wait(&path, json!({ "tier": "database" }))
-        .await
-        .expect_problem(422, "operation_failed");
-    assert!(refused.text.contains("offline"), "{}", refused.text);
-    move_to(&app, &tenant, json!({ "tier": "database", "offline": true })).await;
-    let count = tenant.data.get("/api/contacts?select=count()").await.expect(200).json();
-    assert_eq!(count, json!([{ "count": 141 }]));
+    let refused = app.api.post_and_wait(&path, json!({ "tier": "database" })).await;
+    let refused = refused.expect_problem(422, "operation_failed");
+    assert!(refused.text.contains("table scratch is unlogged"), "{}", refused.text);
+    let drop = format!("DROP TABLE {schema}.scratch");
+    sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut admin).await.unwrap();
+    for (tier, offline) in [("database", true), ("schema", false)] {
+        move_to(&app, &tenant, json!({ "tier": tier, "offline": offline })).await;
+        let count = tenant.data.get("/api/contacts?select=count()").await.expect(200).json();
+        assert_eq!(count, json!([{ "count": 141 }]));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -338,9 +347,29 @@ async fn write(data: Api, account: u32, stop: Arc<AtomicBool>) -> Writer {
     writer
 }
 
-/// Moves a tenant a number of times while it is written to by eight and read by two: nothing is lost, doubled or failed.
-async fn ledger(rounds: usize) {
-    let app = start().await;
+/// How a tenant is brought to its new placement.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// While writes wait.
+    AtOnce,
+    /// While it is written to.
+    Live,
+}
+
+impl Way {
+    fn build(self) -> TestAppBuilder {
+        TestApp::build().worker(move |worker| {
+            worker.move_at_once = match self {
+                Self::AtOnce => 16 << 20,
+                Self::Live => 0,
+            }
+        })
+    }
+}
+
+/// Moves a tenant a number of times while it is written to by four and read by two: nothing is lost, doubled or failed.
+async fn ledger(rounds: usize, way: Way) {
+    let app = with_ledger(way.build()).await;
     let tenant = sign_up(&app, "acme", "basic").await;
     let (stop, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let writers: Vec<_> = (1..=ACCOUNTS)
@@ -391,7 +420,7 @@ async fn ledger(rounds: usize) {
     #[expect(clippy::print_stdout, reason = "figures for people")]
     {
         println!(
-            "{rounds} moves: pause p50 {:?}, p99 {:?}, longest {:?}; longest write {longest:?}; {} reads",
+            "{rounds} moves {way:?}: pause p50 {:?}, p99 {:?}, longest {:?}; longest write {longest:?}; {} reads",
             at(50),
             at(99),
             pauses[pauses.len() - 1],
@@ -436,11 +465,17 @@ async fn a_data_plane_that_hears_nothing_of_a_move_serves_nothing_old_and_fails_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_written_while_a_tenant_moves_is_there_once_and_no_request_fails() {
-    ledger(6).await;
+    ledger(6, Way::AtOnce).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_while_a_tenant_moves_live_is_there_once_and_no_request_fails() {
+    ledger(6, Way::Live).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "the long form: 50 rounds"]
 async fn what_is_written_in_fifty_moves_is_there_once_and_no_request_fails() {
-    ledger(50).await;
+    ledger(50, Way::AtOnce).await;
+    ledger(50, Way::Live).await;
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tenantry_domain::{operation::OperationKind, plan::Tier};
 use tenantry_tests::{
     Signup, TestApp,
+    app::TestAppBuilder,
     probe::{FailAt, FailEverythingOnce, Twice, TwiceThenFailAt},
     within::within,
 };
@@ -30,6 +31,11 @@ fn operations() -> Vec<(&'static str, Outline)> {
             plans(tier, outline.kind).into_iter().map(move |plan| (plan, outline.clone()))
         })
         .collect()
+}
+
+/// Moves are live, but for those that are asked for offline.
+fn build() -> TestAppBuilder {
+    TestApp::build().worker(|worker| worker.move_at_once = 0)
 }
 
 /// Brings a tenant of its own to the state before an operation and asks for the operation.
@@ -57,8 +63,13 @@ async fn run(app: &TestApp, kind: OperationKind, plan: &str, name: &str) -> (Str
         }
         OperationKind::Purge => app.api.delete(&format!("{path}?purge=now")).await,
         OperationKind::Move => {
-            let tier = if plan == "basic" { "database" } else { "schema" };
-            app.api.post(&format!("{path}/move"), json!({ "tier": tier })).await
+            // One way live, since the worker moves nothing at once, and back offline.
+            let body = if plan == "basic" {
+                json!({ "tier": "database" })
+            } else {
+                json!({ "tier": "schema", "offline": true })
+            };
+            app.api.post(&format!("{path}/move"), body).await
         }
         OperationKind::Provision | OperationKind::RemoveLostServer => unreachable!("handled elsewhere"),
     };
@@ -88,7 +99,7 @@ async fn status(app: &TestApp, slug: &str) -> Option<String> {
 /// Fails a step, before it ran or when it ran, and asserts that what was before is again.
 async fn fail_at(kind: OperationKind, plan: &str, step: &'static str, moment: Moment, twice: bool) {
     let fail = FailAt { point: Point { kind, step, moment }, transient: false };
-    let build = TestApp::build();
+    let build = build();
     let app =
         if twice { build.with_probe(TwiceThenFailAt(fail)) } else { build.with_probe(fail) }.start().await;
     let (slug, operation) = run(&app, kind, plan, "acme").await;
@@ -122,7 +133,7 @@ async fn a_step_that_fails_leaves_what_was_before_the_operation() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_run_twice_leaves_what_once_leaves() {
-    let app = TestApp::build().with_probe(Twice).start().await;
+    let app = build().with_probe(Twice).start().await;
     let operations = operations();
     let runs = operations.iter().enumerate().map(async |(n, (plan, Outline { kind, .. }))| {
         let (slug, operation) = run(&app, *kind, plan, &format!("t{n}")).await;
@@ -146,7 +157,7 @@ async fn a_step_run_twice_leaves_what_once_leaves() {
 async fn an_error_that_passes_is_tried_again_until_the_operation_succeeds() {
     for (plan, Outline { kind, .. }) in operations() {
         // Prepared with a worker that works, then each point of the operation fails once.
-        let app = TestApp::build().with_probe(FailEverythingOnce::default()).start().await;
+        let app = build().with_probe(FailEverythingOnce::default()).start().await;
         let (slug, operation) = run(&app, kind, plan, "acme").await;
         assert_eq!(operation["state"], "succeeded", "{kind} of {plan}: {operation}");
         let after = statuses(kind).1;
@@ -164,7 +175,7 @@ async fn past_its_point_of_no_return_a_purge_only_goes_on() {
         point: Point { kind: OperationKind::Purge, step: "drop_role", moment: Moment::Before },
         transient: false,
     };
-    let mut app = TestApp::build().with_probe(fail).start().await;
+    let mut app = build().with_probe(fail).start().await;
     let tenant = app.sign_up("acme", "basic", "crm").await;
     let answer =
         app.api.delete(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(202).json();

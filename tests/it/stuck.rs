@@ -25,6 +25,20 @@ impl Probe for NeitherWay {
     }
 }
 
+/// A move that fails for good, and leaves the new placement as it is.
+struct LeavesItsTarget;
+
+#[async_trait]
+impl Probe for LeavesItsTarget {
+    async fn reached(&self, point: Point) -> Result<(), StepError> {
+        match (point.step, point.moment) {
+            ("hold_writes", Moment::Ran) => Err(StepError::permanent("the test says so")),
+            ("prepare", Moment::Undone) => Err(StepError::transient("a wall is in the way")),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A step that panics whenever it is reached.
 struct PanicsAt(&'static str);
 
@@ -119,6 +133,30 @@ async fn abandoning_needs_its_scope_and_a_reason_lists_what_is_left_and_frees_th
     let worker = app.second_worker();
     app.api.delete_and_wait(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(200);
     app.sign_up_as(&slug, "Acme", "basic", "crm").await;
+    drop(worker);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_whose_move_is_abandoned_is_served_where_it_was_and_can_be_moved_again() {
+    let mut app = TestApp::build().with_probe(LeavesItsTarget).start().await;
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
+    let begun = app.api.post(&path, json!({ "tier": "database" })).await.expect(202).json();
+    let id = begun["operation"]["id"].as_str().unwrap().to_owned();
+    assert_eq!(app.operation_ended(&id).await["state"], "stuck");
+    let abandon = format!("/api/v1/operations/{id}/abandon");
+    let abandoned = app.api.post(&abandon, json!({ "reason": "the wall stays" })).await.expect(200).json();
+    let name = format!("tenant_{}", tenant.slug.replace('-', "_"));
+    let left = json!([{ "kind": "database", "name": name, "server": "main" }]);
+    assert_eq!(abandoned["left"], left, "its role is still used");
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    app.stop_worker().await;
+    let worker = app.second_worker();
+    app.api.post_and_wait(&path, json!({ "tier": "database" })).await.expect(200);
+    let contacts = tenant.data.get("/api/contacts?select=email").await.expect(200).json();
+    assert_eq!(contacts, json!([{ "email": "a@example.com" }]));
+    app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(200);
+    app.assert_nothing_left().await;
     drop(worker);
 }
 

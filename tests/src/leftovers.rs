@@ -15,6 +15,8 @@ pub struct OnServer {
     pub schemas: BTreeSet<String>,
     /// Databases of that name.
     pub databases: BTreeSet<String>,
+    /// Replication slots in these databases and in the shared one, and publications of the latter.
+    pub replication: BTreeSet<String>,
 }
 
 impl OnServer {
@@ -44,14 +46,19 @@ impl TestApp {
             self.shared_database(),
         )
         .await;
-        let schemas = if shared.is_empty() {
-            BTreeSet::new()
-        } else {
+        let ours = format!("%\\_{}", self.suffix);
+        let slots = "SELECT slot_name::text FROM pg_replication_slots WHERE database LIKE $1";
+        let mut replication = names(&mut postgres, slots, &ours).await;
+        let mut schemas = BTreeSet::new();
+        if !shared.is_empty() {
             let mut tenants = server::admin(self.server(), self.shared_database()).await;
-            names(&mut tenants, "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE $1", &like).await
-        };
+            let named = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE $1";
+            schemas = names(&mut tenants, named, &like).await;
+            let publications = "SELECT pubname::text FROM pg_publication WHERE pubname LIKE $1";
+            replication.extend(names(&mut tenants, publications, "%").await);
+        }
         postgres.close().await.expect("the connection closes");
-        OnServer { roles, schemas, databases }
+        OnServer { roles, schemas, databases, replication }
     }
 
     /// Asserts that nothing of any tenant is left on the server, and no placement in the registry.

@@ -193,6 +193,7 @@ async fn run() {
         step_tries: 4,
         label: of(LABEL),
         warm_databases: 0,
+        move_at_once: 0,
         warm_tenants: of(WARM_TENANTS).parse().expect("a number"),
         admin: AdminLimits { idle_in_transaction_timeout: Duration::from_secs(2), ..AdminLimits::default() },
         ..Settings::default()

@@ -35,6 +35,8 @@ impl WorkerProcess {
         command
             .args(["worker", "--admin-addr", "127.0.0.1:0", "--worker-lease", "1", "--label", label])
             .args(["--warm-databases", "0", "--warm-tenants", "0"])
+            // Moves are live, but for those that are asked for offline.
+            .args(["--move-at-once", "0"])
             .env("TENANTRY_DATABASE_URL", registry_url)
             .env("TENANTRY_KEK", kek.to_base64().expose_secret())
             .env("TENANTRY_LOG", "error")

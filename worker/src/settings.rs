@@ -42,7 +42,8 @@ pub struct Settings {
     pub warm_databases: usize,
     /// Tenants that are kept ready in each shared database, of each app; 0: each is made when it signs up.
     pub warm_tenants: usize,
-    /// Bytes that a tenant may take to be moved at once: its rows are copied while its writes wait.
+    /// Bytes that a tenant may take to be copied while its writes wait, when it is moved. Larger ones are copied before, while
+    /// they are written to.
     pub move_at_once: u64,
     /// How long ended operations, usage and records of purged tenants are kept.
     pub retention: Retention,

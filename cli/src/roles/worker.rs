@@ -53,7 +53,8 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_WARM_TENANTS", default_value_t = 8, value_name = "COUNT")]
     warm_tenants: usize,
 
-    /// Megabytes that a tenant may take to be moved while it is written to: its rows are copied while its writes wait.
+    /// Megabytes that a tenant may take to be copied while its writes wait, when it is moved. Larger ones are copied before,
+    /// while they are written to.
     #[arg(long, env = "TENANTRY_MOVE_AT_ONCE", default_value_t = 16, value_name = "MEGABYTES")]
     move_at_once: u64,
 

@@ -170,7 +170,8 @@ impl Registry {
     /// answers what it may have left on servers. Its fence grows, so that no worker goes on with it.
     ///
     /// A tenant that was to be purged is purged as far as the registry goes, unless the purge was to be undone: then
-    /// it has its status of before. One that was to be made is `failed`, without a placement; any other keeps its
+    /// it has its status of before. One that was to be moved is served where it is served now; what it may have left there
+    /// closed to writes another move opens. One that was to be made is `failed`, without a placement; any other keeps its
     /// status.
     pub async fn operation_abandon(
         &self,
@@ -210,7 +211,8 @@ impl Registry {
         .map_err(RegistryError::from)?;
         let mut left = Vec::new();
         if let Some(tenant) = operation.subject.tenant() {
-            left = Self::placements_left_in_tx(&mut tx, tenant).await?;
+            let all = operation.kind() != OperationKind::Move;
+            left = Self::placements_left_in_tx(&mut tx, tenant, all).await?;
             match (operation.kind(), operation.input) {
                 (OperationKind::Provision, _) => {
                     Self::placements_forget_in_tx(&mut tx, tenant, "failed").await?;
@@ -223,6 +225,7 @@ impl Registry {
                 (_, OperationInput::Purge { was, .. }) if abandoned.undoing || abandoned.cancel_requested => {
                     Self::tenant_status_set_in_tx(&mut tx, tenant, was).await?;
                 }
+                (OperationKind::Move, _) => Self::placements_keep_serving_in_tx(&mut tx, tenant).await?,
                 (OperationKind::Purge, _) => Self::tenant_forget_in_tx(&mut tx, tenant).await?,
                 _ => {}
             }

@@ -406,30 +406,58 @@ impl Registry {
         if fenced.held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
-    /// What a tenant's placements have on their servers.
+    /// What a tenant's placements have on their servers; or those of them that do not serve, if `all` is false.
     pub(crate) async fn placements_left_in_tx(
         tx: &mut TimedConnection,
         tenant: TenantId,
+        all: bool,
     ) -> Result<Vec<LeftBehind>, RegistryError> {
         let rows = sqlx::query!(
-            "SELECT tier, database, schema, servers.name AS server FROM placements
-             JOIN servers ON servers.id = server_id WHERE tenant_id = $1 ORDER BY epoch",
-            tenant.as_uuid()
+            r#"SELECT tier, database, schema, servers.name AS server, NOT $2 AND EXISTS (
+                   SELECT FROM placements AS other WHERE other.tenant_id = $1 AND other.state IN ('serving', 'cutover')
+                       AND other.server_id = placements.server_id) AS "keeps_role!"
+               FROM placements JOIN servers ON servers.id = server_id
+               WHERE tenant_id = $1 AND ($2 OR placements.state NOT IN ('serving', 'cutover')) ORDER BY epoch"#,
+            tenant.as_uuid(),
+            all,
         )
         .fetch_all(tx)
         .await?;
         Ok(rows
             .into_iter()
             .flat_map(|row| {
-                let data =
-                    if row.tier == "schema" { ("schema", &row.schema) } else { ("database", &row.database) };
-                [data, ("role", &row.schema)].map(|(kind, name)| LeftBehind {
+                let data = if row.tier == "schema" {
+                    ("schema", row.schema.clone())
+                } else {
+                    ("database", row.database)
+                };
+                let role = (!row.keeps_role).then_some(("role", row.schema));
+                let server = row.server;
+                [Some(data), role].into_iter().flatten().map(move |(kind, name)| LeftBehind {
                     kind,
-                    name: name.clone(),
-                    server: row.server.clone(),
+                    name,
+                    server: server.clone(),
                 })
             })
             .collect())
+    }
+
+    /// Forgets the placements of a tenant whose move is given up but for the one that serves, where writes are held no
+    /// longer.
+    pub(crate) async fn placements_keep_serving_in_tx(
+        tx: &mut TimedConnection,
+        tenant: TenantId,
+    ) -> Result<(), RegistryError> {
+        sqlx::query!(
+            "WITH gone AS (
+                 DELETE FROM placements WHERE tenant_id = $1 AND state NOT IN ('serving', 'cutover')
+             )
+             UPDATE placements SET state = 'serving' WHERE tenant_id = $1 AND state = 'cutover'",
+            tenant.as_uuid(),
+        )
+        .execute(tx)
+        .await?;
+        Ok(())
     }
 
     /// Forgets all placements of a tenant that is given up, and sets its status.

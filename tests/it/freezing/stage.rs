@@ -107,6 +107,7 @@ impl Stage {
         let mut settings = self.app.worker_settings();
         settings.warm_tenants = self.warm_tenants();
         settings.concurrency.interactive = BESIDE;
+        settings.move_at_once = 0;
         self.app.start_worker(settings).await;
     }
 
@@ -244,8 +245,16 @@ impl Stage {
             OperationKind::Restore => api.post(&format!("{path}/restore"), json!({})).await,
             OperationKind::Purge => api.delete(&format!("{path}?purge=now")).await,
             OperationKind::Move => {
-                let tier = if case.tier == Tier::Schema { "database" } else { "schema" };
-                api.post(&format!("{path}/move"), json!({ "tier": tier })).await
+                let data = self.app.data.with_host(format!("{slug}.localhost"));
+                let data = data.with_key(self.app.data_key(slug).await);
+                data.post("/api/contacts", json!({ "email": super::MOVED })).await.expect(201);
+                // One way live, since no worker moves anything at once, and back offline.
+                let body = if case.tier == Tier::Schema {
+                    json!({ "tier": "database" })
+                } else {
+                    json!({ "tier": "schema", "offline": true })
+                };
+                api.post(&format!("{path}/move"), body).await
             }
             OperationKind::RemoveLostServer => {
                 let name = slug.split('-').next().unwrap();

@@ -7,7 +7,7 @@ use sqlx::{Connection, PgConnection, Row};
 use tenantry_domain::{operation::OperationKind, slug::Slug};
 use tenantry_tests::{Answer, Api, TestApp, server};
 
-use super::stage::Frozen;
+use super::{MOVED, stage::Frozen};
 
 /// The tenant that has the slug now.
 pub(super) struct Live {
@@ -19,6 +19,8 @@ pub(super) struct Live {
     record: String,
     /// The server that has the name of the one that was given up.
     server: Option<Value>,
+    /// It was moved, or was to be.
+    moves: bool,
     data: Api,
 }
 
@@ -94,6 +96,7 @@ pub(super) async fn moved_on(app: &TestApp, frozen: &Frozen, ended: &Value) -> L
         operation: frozen.operation.clone(),
         record: String::new(),
         server,
+        moves: kind == OperationKind::Move,
         data: app.data.with_host(format!("{slug}.localhost")).with_key(app.data_key(&text("id")).await),
     }
 }
@@ -134,6 +137,12 @@ impl Live {
         let expected = if served { 200 } else { 403 };
         if read.status != expected || (served && read.json() != json!([{ "email": "before@example.com" }])) {
             losses.push(format!("its row: {read:?}"));
+        }
+        if served && self.moves {
+            let read = self.data.get(&format!("/api/contacts?select=email&email=eq.{MOVED}")).await;
+            if read.status != 200 || read.json() != json!([{ "email": MOVED }]) {
+                losses.push(format!("the row that it had before it moved: {read:?}"));
+            }
         }
         let write = self.data.post("/api/contacts", json!({ "email": "after@example.com" })).await;
         if write.status != if served { 201 } else { 403 } {

@@ -68,7 +68,7 @@ impl Definitions for Operations {
             }
             (Input::Move { tier, server, plan, offline }, _, Some(tenant)) => {
                 let input = move_tenant::Input { tier, server, plan, offline };
-                Ok(move_tenant::define().on(Work::new(lease, input, tenant, resources)?))
+                Ok(move_tenant::define(offline).on(Work::new(lease, input, tenant, resources)?))
             }
             (Input::RemoveLostServer, Subject::Server(id), None) => {
                 let server = ServerSubject { id };
@@ -91,7 +91,7 @@ pub fn outlines() -> Vec<(Option<Tier>, Outline)> {
         (None, deactivate::define().outline()),
         (None, restore::define().outline()),
         (None, purge::define().outline()),
-        (None, move_tenant::define().outline()),
+        (None, move_tenant::define(false).outline()),
         (None, remove_lost_server::define().outline()),
     ]
 }

@@ -1,9 +1,12 @@
 //! Move: takes a tenant to another placement (tier, server or both) while it is being served, and gives it another plan
 //! with that.
 //!
-//! Its tables are made at the new placement first. Then, for as long as it takes to copy its rows, writes wait: the data
-//! planes hold them, and the old placement refuses them by itself, so that a data plane that heard nothing cannot
-//! write there either. What was copied is compared, and the tenant is served from the new placement from then on.
+//! Its tables are made at the new placement first. Then its rows are copied, while writes wait: the data planes hold them,
+//! and the old placement refuses them by itself, so that a data plane that heard nothing cannot write there either. What
+//! was copied is compared, and the tenant is served from the new placement from then on.
+//!
+//! A tenant that is too much for that is copied before, while it is written to; its changes are kept and made again there.
+//! Writes wait for the last of them only.
 //!
 //! Its point of no return is that moment. Undone before, it is served where it was. ADR 12.
 
@@ -16,7 +19,7 @@ use tenantry_domain::{
     placement::{Epoch, Placement, PlacementState},
     plan::{PlanName, Tier},
 };
-use tenantry_postgres::admin::{CopyError, RoleLimits, RoleSpec, Site, copy_contents};
+use tenantry_postgres::admin::{MoveError, RoleLimits, RoleSpec, Site, TableContents, Transfer};
 use tenantry_registry::{PlaceError, PlaceRequest, Placed, PlacementChange};
 
 use super::{provision::place_error, steps::ignore_foreign};
@@ -44,26 +47,47 @@ impl Definition for Move {
     type State = MoveState;
 }
 
-/// Rows are copied for as long as it takes; a move that is not offline is small.
-const COPY_TIMEOUT: Duration = Duration::from_hours(6);
+/// Making tables, copying rows and dropping them takes as long as it takes.
+const LONG: Duration = Duration::from_hours(6);
+
+/// But a tenant whose writes wait for it is small. Less than a data plane holds them.
+const CUTOVER_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Writes are held when no more of the log is to be read than this.
+const SMALL_LAG: u64 = 4 << 20;
+
+/// How long the lag may stay as it is.
+const CATCH_UP_PATIENCE: Duration = Duration::from_mins(10);
+
+/// How often a server is looked at that does not answer.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// How long the lock of a table is waited for, in which others wait too, and how often.
 const LOCK_PATIENCE: Duration = Duration::from_millis(100);
 const LOCK_TRIES: u32 = 20;
 
-pub(super) fn define() -> Sequence<Move> {
+pub(super) fn define(offline: bool) -> Sequence<Move> {
+    let cutover_timeout = if offline { LONG } else { CUTOVER_TIMEOUT };
     Sequence::new("the tenant is served from its new placement")
         .step(step!(preflight, "looking at what has to move"))
         .step(step!(place, "choosing where it goes").undo(undo!(forget_target)))
-        .step(step!(prepare, "making the tables there").undo(undo!(drop_target)).timeout(COPY_TIMEOUT))
+        .step(step!(prepare, "making the tables there").undo(undo!(drop_target)).timeout(LONG))
+        .step(
+            step!(keep_changes, "keeping what is written from now on")
+                .undo(undo!(forget_changes))
+                .timeout(LONG),
+        )
+        .step(step!(copy, "copying the rows").timeout(LONG))
+        .step(step!(catch_up, "making the changes there").timeout(LONG))
+        .step(step!(compare, "comparing the rows").timeout(LONG))
         .step(step!(hold_writes, "telling the data planes to hold writes").undo(undo!(let_writes_go)))
         .step(
-            step!(cutover, "copying the rows, and serving from there")
+            step!(cutover, "bringing the last rows, and serving from there")
                 .undo(undo!(reopen))
-                .timeout(COPY_TIMEOUT),
+                .timeout(cutover_timeout),
         )
         .point_of_no_return()
-        .step(step!(clean_up, "dropping what the tenant has left").timeout(COPY_TIMEOUT))
+        .step(step!(clean_up, "dropping what the tenant has left").timeout(LONG))
 }
 
 /// Looks whether everything can move. Changes nothing.
@@ -82,18 +106,19 @@ async fn preflight(work: &Work<Move>) -> StepResult {
     if !survey.obstacles.is_empty() {
         return Err(StepError::permanent(format!("it cannot be moved: {}", survey.obstacles.join("; "))));
     }
-    let most = work.resources.settings.move_at_once;
-    if !work.input.offline && survey.bytes > most {
+    let live = !work.input.offline && survey.bytes > work.resources.settings.move_at_once;
+    if live && !survey.live_obstacles.is_empty() {
         return Err(StepError::permanent(format!(
-            "the tenant takes {} MB, and what takes more than {} MB is not moved while it is written to; ask for an \
-             offline move, in which writes wait, or raise --move-at-once",
+            "the tenant takes {} MB and cannot be moved while it is written to: {}; or ask for an offline move, in which \
+             writes wait",
             survey.bytes >> 20,
-            most >> 20
+            survey.live_obstacles.join("; ")
         )));
     }
     work.update_state(|state| {
         state.from = Some(from.epoch);
         state.bytes = survey.bytes;
+        state.live = live;
     });
     Ok(Done::Now)
 }
@@ -192,6 +217,112 @@ async fn drop_target(work: &Work<Move>) -> Result<(), StepError> {
     Ok(())
 }
 
+/// Has the server keep what is written from now on.
+async fn keep_changes(work: &Work<Move>) -> StepResult {
+    if !work.state().live {
+        return Ok(Done::Now);
+    }
+    let (from, to) = both(work).await?;
+    let mut transfer = connect(work, &from, &to).await?;
+    let mut tries = LockTries::default();
+    let slot = loop {
+        let attempt = watched(work, &from, &to, transfer.keep_changes(LOCK_PATIENCE)).await;
+        if let Some(slot) = tries.result(work, attempt).await? {
+            break slot;
+        }
+    };
+    work.update_state(|state| state.slot = Some(slot));
+    Ok(Done::Now)
+}
+
+async fn forget_changes(work: &Work<Move>) -> Result<(), StepError> {
+    if !work.state().live {
+        return Ok(());
+    }
+    forget_changes_at(work, &source(work).await?).await?;
+    match target_if_any(work).await? {
+        Some(to) => forget_changes_at(work, &to).await,
+        None => Ok(()),
+    }
+}
+
+async fn forget_changes_at(work: &Work<Move>, placed: &PlacedAt) -> Result<(), StepError> {
+    let forget =
+        placed.server.admin.forget_changes(&placed.placement.database, work.owner(&placed.placement));
+    placed.server.call(forget).await
+}
+
+/// Copies what the tenant has, table by table, while it is written to.
+async fn copy(work: &Work<Move>) -> StepResult {
+    let Some(slot) = work.state().slot else { return Ok(Done::Now) };
+    let (from, to) = both(work).await?;
+    let mut transfer = connect(work, &from, &to).await?;
+    watched(work, &from, &to, transfer.copy_tables(&slot, copied(work))).await?;
+    Ok(Done::Now)
+}
+
+/// Makes there what was written meanwhile, until it is nearly all.
+async fn catch_up(work: &Work<Move>) -> StepResult {
+    let Some(slot) = work.state().slot else { return Ok(Done::Now) };
+    let (from, to) = both(work).await?;
+    let mut transfer = connect(work, &from, &to).await?;
+    until_near(work, &from, &to, &mut transfer, &slot).await?;
+    Ok(Done::Now)
+}
+
+async fn until_near(
+    work: &Work<Move>,
+    from: &PlacedAt,
+    to: &PlacedAt,
+    transfer: &mut Transfer<'_>,
+    slot: &str,
+) -> Result<(), StepError> {
+    let (mut least, mut since) = (u64::MAX, Instant::now());
+    loop {
+        let lag = watched(work, from, to, transfer.catch_up(slot)).await?;
+        if lag <= SMALL_LAG {
+            return Ok(());
+        }
+        work.progress(0.5, format!("{} kB of the log still to be read", lag >> 10));
+        if lag < least {
+            (least, since) = (lag, Instant::now());
+        } else if since.elapsed() > CATCH_UP_PATIENCE {
+            return Err(StepError::permanent(format!(
+                "more is written than can be moved: {} MB of the log are still to be read; move the tenant when less is \
+                 written, or ask for an offline move, in which writes wait",
+                lag >> 20
+            )));
+        }
+    }
+}
+
+/// Compares all rows as they are at one moment, and catches up with what was written meanwhile.
+async fn compare(work: &Work<Move>) -> StepResult {
+    let Some(slot) = work.state().slot else { return Ok(Done::Now) };
+    let (from, to) = both(work).await?;
+    let mut transfer = connect(work, &from, &to).await?;
+    until_near(work, &from, &to, &mut transfer, &slot).await?;
+    let held = watched(work, &from, &to, transfer.compare(&slot)).await?;
+    note_verified(work, held);
+    until_near(work, &from, &to, &mut transfer, &slot).await?;
+    Ok(Done::Now)
+}
+
+fn note_verified(work: &Work<Move>, held: Vec<TableContents>) {
+    work.update_state(|state| {
+        state.verified = held.into_iter().map(|table| (table.table, table.rows, table.hash)).collect();
+    });
+}
+
+/// Tells how much was copied.
+fn copied(work: &Work<Move>) -> impl FnMut(u64) + Send + '_ {
+    let bytes = work.state().bytes.max(1);
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    move |copied: u64| {
+        work.progress((copied as f32 / bytes as f32).min(0.9), format!("{} kB copied", copied >> 10));
+    }
+}
+
 /// Tells the data planes: they hold writes that come from now on.
 async fn hold_writes(work: &Work<Move>) -> StepResult {
     turn(work, &source(work).await?.placement, PlacementState::Cutover);
@@ -207,9 +338,20 @@ async fn let_writes_go(work: &Work<Move>) -> Result<(), StepError> {
 /// this step.
 async fn cutover(work: &Work<Move>) -> StepResult {
     let (from, to) = both(work).await?;
+    let mut transfer = connect(work, &from, &to).await?;
+    let slot = work.state().slot;
+    if let Some(slot) = &slot {
+        until_near(work, &from, &to, &mut transfer, slot).await?;
+    }
     let began = Instant::now();
-    close_writes(work, &from).await?;
-    match copy(work, &from, &to).await {
+    let mut tries = LockTries::default();
+    loop {
+        let attempt = watched(work, &from, &to, transfer.close_writes(LOCK_PATIENCE)).await;
+        if tries.result(work, attempt).await?.is_some() {
+            break;
+        }
+    }
+    match bring(work, transfer, slot.as_deref(), &from, &to).await {
         Ok(()) => {}
         Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
         Err(error) => {
@@ -230,51 +372,92 @@ async fn cutover(work: &Work<Move>) -> StepResult {
     Ok(Done::Now)
 }
 
-/// Waits for writers that are at it, a little at a time.
-async fn close_writes(work: &Work<Move>, from: &PlacedAt) -> Result<(), StepError> {
-    let admin = &from.server.admin;
-    let (database, owner) = (&from.placement.database, work.owner(&from.placement));
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match from.server.call(admin.close_writes(database, owner, LOCK_PATIENCE)).await {
-            Err(StepError::Transient { .. }) if tries < LOCK_TRIES && !work.cancelled().is_cancelled() => {
+/// For one who needs the tenant's tables for himself and waits for whoever is at it, a little at a time.
+#[derive(Default)]
+struct LockTries(u32);
+
+impl LockTries {
+    /// What an attempt gave; none: try again.
+    async fn result<T>(
+        &mut self,
+        work: &Work<Move>,
+        attempt: Result<T, StepError>,
+    ) -> Result<Option<T>, StepError> {
+        self.0 += 1;
+        match attempt {
+            Err(StepError::Transient { .. }) if self.0 < LOCK_TRIES && !work.cancelled().is_cancelled() => {
                 tokio::time::sleep(LOCK_PATIENCE).await;
+                Ok(None)
             }
-            Err(StepError::Transient { message }) => {
-                return Err(StepError::permanent(format!(
-                    "the tenant's tables cannot be closed to writes, because a transaction goes on for long: {message}"
-                )));
-            }
-            closed => return closed,
+            Err(StepError::Transient { message }) => Err(StepError::permanent(format!(
+                "the tenant's tables cannot be closed to writes, because a transaction goes on for long: {message}"
+            ))),
+            done => done.map(Some),
         }
     }
 }
 
-async fn copy(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) -> Result<(), StepError> {
-    let (source, target) = (site(from), site(to));
-    let owner = work.owner(&to.placement);
-    let bytes = work.state().bytes.max(1);
-    #[expect(clippy::cast_precision_loss, reason = "a share")]
-    let told = |copied: u64| {
-        work.progress((copied as f32 / bytes as f32).min(0.9), format!("{} kB copied", copied >> 10));
-    };
-    let held = copy_contents(source, target, owner, told).await.map_err(|error| match error {
-        CopyError::Source(error) => StepError::on_server(from.placement.server_id, &error),
-        CopyError::Target(error) => StepError::on_server(to.placement.server_id, &error),
-        differs @ CopyError::Differs { .. } => StepError::permanent(differs.to_string()),
-    })?;
-    work.update_state(|state| {
-        state.verified = held.into_iter().map(|table| (table.table, table.rows, table.hash)).collect();
-    });
-    let admin = &to.server.admin;
-    to.server.call(admin.set_schema_usage(&to.placement.database, owner, true)).await?;
-    if !on_one_server(from, to) && work.tenant().status.is_served() {
-        to.server.call(admin.set_role_login(owner, true)).await?;
+/// Brings what is not there yet: everything, or what was written last.
+async fn bring(
+    work: &Work<Move>,
+    mut transfer: Transfer<'_>,
+    slot: Option<&str>,
+    from: &PlacedAt,
+    to: &PlacedAt,
+) -> Result<(), StepError> {
+    if let Some(slot) = slot {
+        watched(work, from, to, transfer.finish(slot)).await?;
+    } else {
+        note_verified(work, watched(work, from, to, transfer.copy(copied(work))).await?);
     }
-    let close =
-        from.server.admin.set_schema_usage(&from.placement.database, work.owner(&from.placement), false);
-    from.server.call(close).await
+    if !on_one_server(from, to) && work.tenant().status.is_served() {
+        let admin = &to.server.admin;
+        to.server.call(admin.set_role_login(work.owner(&to.placement), true)).await?;
+    }
+    watched(work, from, to, transfer.close_reads()).await
+}
+
+/// Connects both ends. Its session is the only one at the source that the move has meanwhile.
+async fn connect<'a>(
+    work: &'a Work<Move>,
+    from: &'a PlacedAt,
+    to: &'a PlacedAt,
+) -> Result<Transfer<'a>, StepError> {
+    let connect = Transfer::connect(site(from), site(to), work.owner(&from.placement));
+    Box::pin(watched(work, from, to, connect)).await
+}
+
+/// Waits for work on both servers, looking meanwhile whether they are there and the work is still wanted.
+async fn watched<T>(
+    work: &Work<Move>,
+    from: &PlacedAt,
+    to: &PlacedAt,
+    done: impl Future<Output = Result<T, MoveError>>,
+) -> Result<T, StepError> {
+    let away = async |placed: &PlacedAt| {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if let Err(error) = placed.server.admin.ping().await
+                && error.is_unreachable()
+            {
+                return StepError::on_server(placed.placement.server_id, &error);
+            }
+        }
+    };
+    let done = tokio::select! {
+        biased;
+        done = Box::pin(done) => done,
+        () = work.cancelled().cancelled() => return Err(StepError::transient("it was asked to stop")),
+        error = away(from) => return Err(error),
+        error = away(to) => return Err(error),
+    };
+    done.map_err(|error| match error {
+        MoveError::Source(error) => StepError::on_server(from.placement.server_id, &error),
+        MoveError::Target(error) => StepError::on_server(to.placement.server_id, &error),
+        error @ (MoveError::Differs { .. } | MoveError::Unapplied(_)) => {
+            StepError::permanent(error.to_string())
+        }
+    })
 }
 
 async fn reopen(work: &Work<Move>) -> Result<(), StepError> {
@@ -291,7 +474,13 @@ async fn clean_up(work: &Work<Move>) -> StepResult {
     let state = work.state();
     let to = work.placed_at(epoch(state.to)?).await?.ok_or_else(gone)?;
     to.server.call(to.server.admin.analyze(&to.placement.database, work.owner(&to.placement))).await?;
+    if state.live {
+        forget_changes_at(work, &to).await?;
+    }
     if let Some(from) = work.placed_at(epoch(state.from)?).await? {
+        if state.live {
+            forget_changes_at(work, &from).await?;
+        }
         drop_placement(work, &from, &to).await?;
         work.resources.registry.placement_left(&work.lease, from.placement.epoch).await?;
     }

@@ -57,8 +57,9 @@ impl From<MoveTenantError> for Refusal {
 
 /// Move a tenant
 ///
-/// It is served throughout: its writes wait for the moment in which its rows are copied. What takes more than the workers'
-/// `--move-at-once` is moved with `offline` only.
+/// It is served throughout: its writes wait for a moment. What takes more than the workers' `--move-at-once` is copied before,
+/// while it is written to; for that the server needs `wal_level = logical` and a free replication slot, and the tables have
+/// to be logged. Otherwise ask for it `offline`: writes wait for as long as it takes.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenant}/move", tag = "tenants",
     params(OfTenant, WorkHeaders),

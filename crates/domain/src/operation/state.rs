@@ -27,6 +27,10 @@ pub struct MoveState {
     pub to: Option<Epoch>,
     /// Bytes that its tables took before.
     pub bytes: u64,
+    /// It is copied while it is written to, because it is too much to be copied while writes wait.
+    pub live: bool,
+    /// The replication slot that keeps its changes meanwhile.
+    pub slot: Option<String>,
     /// What each table held when it was copied: its name, rows and the sum of their hashes, the same at both ends.
     pub verified: Vec<(String, i64, String)>,
     /// For how long writes waited, in microseconds, but for the time that the registry took to record the change.

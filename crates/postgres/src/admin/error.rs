@@ -202,6 +202,11 @@ impl AdminError {
         self.code() == Some("53300")
     }
 
+    /// Whether the server's disk is full.
+    pub(super) fn is_out_of_space(&self) -> bool {
+        self.code() == Some("53100")
+    }
+
     /// Whether something is missing that is prepared once for all tenants of the server: a login, the owner role,
     /// the fence, the shared database.
     pub fn is_unprepared(&self) -> bool {

@@ -48,7 +48,7 @@ impl Fence {
     pub(super) fn note_session(self) -> String {
         format!(
             "INSERT INTO {SYSTEM_SCHEMA}.sessions (subject, pid, started)
-                SELECT {}, pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid();",
+                SELECT {}, pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid() ON CONFLICT DO NOTHING;",
             self.subject()
         )
     }

@@ -5,11 +5,12 @@ use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 use tenantry_domain::names::ObjectName;
 
-use super::super::{
-    AdminError, ServerAdmin,
-    connections::AdminConnection,
-    owner::Owner,
-    owner_transaction::{Beginning, OwnerTransaction},
+use super::{
+    super::{
+        owner::Owner,
+        owner_transaction::{Beginning, OwnerTransaction},
+    },
+    transfer::{Ends, MoveError},
 };
 use crate::sql;
 
@@ -30,148 +31,134 @@ pub struct TableContents {
     pub hash: String,
 }
 
-/// Where rows are: a server and a database of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Site<'a> {
-    /// The server.
-    pub admin: &'a ServerAdmin,
-    /// The database.
-    pub database: &'a ObjectName,
-}
-
-/// Copying failed.
-#[derive(Debug, thiserror::Error)]
-pub enum CopyError {
-    /// On the server that is read from.
-    #[error(transparent)]
-    Source(AdminError),
-    /// On the server that is written to.
-    #[error(transparent)]
-    Target(AdminError),
-    /// What arrived is not what was sent.
-    #[error("table {table} has {sent} rows, and {arrived} rows or other content arrived")]
-    Differs {
-        /// The table.
-        table: String,
-        /// Rows that it has.
-        sent: i64,
-        /// Rows that arrived.
-        arrived: i64,
-    },
-}
-
 /// A table to be copied.
-struct Table {
-    name: String,
+pub(super) struct Table {
+    pub(super) name: String,
     /// Its columns hold the same bytes on any server of the same major version.
     is_binary: bool,
 }
 
-impl Site<'_> {
-    async fn connect(&self, task: &'static str) -> Result<AdminConnection, AdminError> {
-        let mut connection = self.admin.connection_to(self.database, task).await?;
-        connection.close_on_drop();
-        Ok(connection)
-    }
-}
-
 /// Makes the target's tables hold what the source's do, sequences and materialized views included, in one transaction
-/// on each: nobody may write to either meanwhile. Whatever the target held before is gone. Answers what each table holds,
-/// which is the same on both, or nothing was written.
+/// on each: nobody may write to either meanwhile. Whatever the target held before is gone, and the tenant is let in there.
+/// Answers what each table holds, which is the same on both, or nothing was written.
 ///
 /// `told` is called with the bytes that were copied so far.
-pub async fn copy_contents(
-    source: Site<'_>,
-    target: Site<'_>,
+pub(super) async fn copy(
+    ends: &mut Ends<'_>,
     owner: Owner<'_>,
-    mut told: impl FnMut(u64) + Send,
-) -> Result<Vec<TableContents>, CopyError> {
-    // Always in the same order, so that no two copies wait for each other's connections.
-    let order = |site: &Site<'_>| (site.admin.server().to_owned(), site.database.clone());
-    let (mut from, mut to) = if order(&source) <= order(&target) {
-        let from = source.connect(READ).await.map_err(CopyError::Source)?;
-        (from, target.connect(WRITE).await.map_err(CopyError::Target)?)
-    } else {
-        let to = target.connect(WRITE).await.map_err(CopyError::Target)?;
-        (source.connect(READ).await.map_err(CopyError::Source)?, to)
+    told: &mut (dyn FnMut(u64) + Send),
+) -> Result<Vec<TableContents>, MoveError> {
+    let Ends { source, target, from, to, .. } = ends;
+    let of_source = |error| MoveError::Source(source.admin.failed(READ, error));
+    let of_target = |error| MoveError::Target(target.admin.failed(WRITE, error));
+    let of_any = |failed| match failed {
+        Failed::Source(error) => of_source(error),
+        Failed::Target(error) => of_target(error),
     };
-    let of_source = |error| CopyError::Source(source.admin.failed(READ, error));
-    let of_target = |error| CopyError::Target(target.admin.failed(WRITE, error));
     let schema = owner.name;
 
     let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off";
-    run(&mut from, begin).await.map_err(of_source)?;
-    let tables = tables(&mut from, schema).await.map_err(of_source)?;
-    let held = contents(&mut from, schema, &tables).await.map_err(of_source)?;
+    run(from, begin).await.map_err(of_source)?;
+    let tables = tables(from, schema).await.map_err(of_source)?;
+    let held = contents(from, schema, &tables).await.map_err(of_source)?;
 
     let as_admin = format!(
-        "{look} PERFORM set_config('session_replication_role', 'replica', true);",
-        look = owner.check_schema()
+        "{look}
+        GRANT USAGE ON SCHEMA {quoted} TO {quoted};
+        PERFORM set_config('session_replication_role', 'replica', true);",
+        look = owner.check_schema(),
+        quoted = schema.quoted(),
     );
     let begin = Beginning { schema, fence: owner.fence, as_admin: &as_admin, as_owner: "SELECT" };
-    let mut writing = OwnerTransaction::begin(&mut to, begin).await.map_err(of_target)?;
+    let mut writing = OwnerTransaction::begin(to, begin).await.map_err(of_target)?;
     writing.run(sql::block("known record;", &empty(schema, None))).await.map_err(of_target)?;
     let [rest, resume] = triggers(&mut writing, schema).await.map_err(of_target)?;
     writing.run(rest).await.map_err(of_target)?;
-    let same_version =
-        version(&mut from).await.map_err(of_source)? == version(&mut writing).await.map_err(of_target)?;
+    let same_version = same_version(from, &mut writing).await.map_err(of_any)?;
     let mut copied = 0;
     for (table, _) in tables.iter().zip(&held).filter(|(_, held)| held.rows > 0) {
-        let name = format!("{}.{}", schema.quoted(), quoted(&table.name));
-        let format = if same_version && table.is_binary { "binary" } else { "text" };
-        let out = format!("COPY {name} TO STDOUT (FORMAT {format})");
-        let mut rows = from.copy_out_raw(&out).await.map_err(of_source)?;
-        let into = format!("COPY {name} FROM STDIN (FORMAT {format})");
-        let mut sink = writing.copy_in_raw(&into).await.map_err(of_target)?;
-        // The server sends each row by itself.
-        let mut batch = BytesMut::with_capacity(2 * BATCH);
-        loop {
-            let row = match rows.try_next().await {
-                Ok(row) => row,
-                Err(error) => {
-                    // The error is the source's; that the target takes no more is not the news.
-                    drop(sink.abort("the source failed").await);
-                    return Err(of_source(error));
-                }
-            };
-            let is_last = row.is_none();
-            batch.extend_from_slice(&row.unwrap_or_default());
-            if batch.len() >= BATCH || is_last {
-                copied += batch.len() as u64;
-                sink.send(&batch[..]).await.map_err(of_target)?;
-                told(copied);
-                batch.clear();
-            }
-            if is_last {
-                break;
-            }
-        }
-        sink.finish().await.map_err(of_target)?;
+        copy_table(from, &mut writing, schema, table, same_version, &mut |bytes| {
+            copied += bytes;
+            told(copied);
+        })
+        .await
+        .map_err(of_any)?;
     }
-    let sequences = sequences(&mut from, schema).await.map_err(of_source)?;
+    let sequences = sequences(from, schema).await.map_err(of_source)?;
+    run(from, "COMMIT").await.map_err(of_source)?;
     writing.run(sequences).await.map_err(of_target)?;
     writing.run(resume).await.map_err(of_target)?;
     writing.run(sql::block("known record;", &refresh_views(schema))).await.map_err(of_target)?;
     let arrived = contents(&mut writing, schema, &tables).await.map_err(of_target)?;
     if let Some((sent, arrived)) = held.iter().zip(&arrived).find(|(sent, arrived)| sent != arrived) {
-        return Err(CopyError::Differs { table: sent.table.clone(), sent: sent.rows, arrived: arrived.rows });
+        return Err(MoveError::Differs { table: sent.table.clone(), sent: sent.rows, arrived: arrived.rows });
     }
     writing.commit().await.map_err(of_target)?;
-    // It was read only.
-    from.close_on_drop();
     Ok(held)
 }
 
-async fn run(connection: &mut PgConnection, text: &str) -> Result<(), sqlx::Error> {
+/// Which end an error comes from.
+pub(super) enum Failed {
+    Source(sqlx::Error),
+    Target(sqlx::Error),
+}
+
+/// Copies the rows of one table from one transaction into another. `told` is called with the bytes of each part.
+pub(super) async fn copy_table(
+    from: &mut PgConnection,
+    writing: &mut PgConnection,
+    schema: &ObjectName,
+    table: &Table,
+    same_version: bool,
+    told: &mut (dyn FnMut(u64) + Send),
+) -> Result<(), Failed> {
+    let name = format!("{}.{}", schema.quoted(), quoted(&table.name));
+    let format = if same_version && table.is_binary { "binary" } else { "text" };
+    let out = format!("COPY {name} TO STDOUT (FORMAT {format})");
+    let mut rows = from.copy_out_raw(&out).await.map_err(Failed::Source)?;
+    let into = format!("COPY {name} FROM STDIN (FORMAT {format})");
+    let mut sink = writing.copy_in_raw(&into).await.map_err(Failed::Target)?;
+    // The server sends each row by itself.
+    let mut batch = BytesMut::with_capacity(2 * BATCH);
+    loop {
+        let row = match rows.try_next().await {
+            Ok(row) => row,
+            Err(error) => {
+                // The error is the source's; that the target takes no more is not the news.
+                drop(sink.abort("the source failed").await);
+                return Err(Failed::Source(error));
+            }
+        };
+        let is_last = row.is_none();
+        batch.extend_from_slice(&row.unwrap_or_default());
+        if batch.len() >= BATCH || is_last {
+            sink.send(&batch[..]).await.map_err(Failed::Target)?;
+            told(batch.len() as u64);
+            batch.clear();
+        }
+        if is_last {
+            break;
+        }
+    }
+    sink.finish().await.map_err(Failed::Target)?;
+    Ok(())
+}
+
+/// Whether both ends are of one major version.
+pub(super) async fn same_version(from: &mut PgConnection, to: &mut PgConnection) -> Result<bool, Failed> {
+    Ok(version(from).await.map_err(Failed::Source)? == version(to).await.map_err(Failed::Target)?)
+}
+
+pub(super) async fn run(connection: &mut PgConnection, text: &str) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(connection).await.map(drop)
 }
 
-fn quoted(name: &str) -> String {
+pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// The members of a schema as rows of `pg_class`, named `c`.
-fn members(schema: &ObjectName) -> String {
+pub(super) fn members(schema: &ObjectName) -> String {
     format!(
         "pg_depend d JOIN pg_class c ON c.oid = d.objid
             WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
@@ -189,7 +176,10 @@ async fn version(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
 
 /// Tables that hold rows themselves, by name. Types that stand for the numbers of objects, and those that are not
 /// PostgreSQL's own, are copied as text.
-async fn tables(connection: &mut PgConnection, schema: &ObjectName) -> Result<Vec<Table>, sqlx::Error> {
+pub(super) async fn tables(
+    connection: &mut PgConnection,
+    schema: &ObjectName,
+) -> Result<Vec<Table>, sqlx::Error> {
     let list = format!(
         "SELECT relname::text, coalesce((SELECT bool_and(t.oid < 16384 AND t.typname !~ '^_?(reg|oid)')
                 FROM pg_attribute a JOIN pg_type t ON t.oid = atttypid
@@ -202,7 +192,7 @@ async fn tables(connection: &mut PgConnection, schema: &ObjectName) -> Result<Ve
 }
 
 /// What tables hold, in their order, by one statement.
-async fn contents(
+pub(super) async fn contents(
     connection: &mut PgConnection,
     schema: &ObjectName,
     tables: &[Table],
@@ -247,15 +237,29 @@ pub(super) fn empty(schema: &ObjectName, but: Option<&str>) -> String {
     )
 }
 
-/// Triggers that fire for copied rows too have fired where the rows came from: statements that let them rest, and those
-/// that bring them back in the same transaction.
-async fn triggers(connection: &mut PgConnection, schema: &ObjectName) -> Result<[String; 2], sqlx::Error> {
+/// What has acted where the rows come from, and must not act again: triggers and rules that do so for copied rows too, and row
+/// security that holds for the owner. Statements that let them rest, and those that bring them back in the same
+/// transaction.
+pub(super) async fn triggers(
+    connection: &mut PgConnection,
+    schema: &ObjectName,
+) -> Result<[String; 2], sqlx::Error> {
     let list = format!(
-        "SELECT format('ALTER TABLE %s DISABLE TRIGGER %I;', tgrelid::regclass, tgname),
+        "WITH tables AS (SELECT c.oid, c.relforcerowsecurity FROM {} AND relkind IN ('r', 'p'))
+        SELECT format('ALTER TABLE %s DISABLE TRIGGER %I;', tgrelid::regclass, tgname),
             format('ALTER TABLE %s ENABLE %s TRIGGER %I;', tgrelid::regclass,
                 CASE tgenabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END, tgname)
-            FROM pg_trigger
-            WHERE tgenabled IN ('A', 'R') AND NOT tgisinternal AND tgrelid IN (SELECT c.oid FROM {})",
+            FROM pg_trigger JOIN tables ON tables.oid = tgrelid
+            WHERE tgenabled IN ('A', 'R') AND NOT tgisinternal
+        UNION ALL
+        SELECT format('ALTER TABLE %s DISABLE RULE %I;', ev_class::regclass, rulename),
+            format('ALTER TABLE %s ENABLE %s RULE %I;', ev_class::regclass,
+                CASE ev_enabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END, rulename)
+            FROM pg_rewrite JOIN tables ON tables.oid = ev_class WHERE ev_enabled IN ('A', 'R')
+        UNION ALL
+        SELECT format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY;', oid::regclass),
+            format('ALTER TABLE %s FORCE ROW LEVEL SECURITY;', oid::regclass)
+            FROM tables WHERE relforcerowsecurity",
         members(schema)
     );
     let rows = sqlx::query(AssertSqlSafe(list)).persistent(false).fetch_all(connection).await?;
@@ -264,7 +268,7 @@ async fn triggers(connection: &mut PgConnection, schema: &ObjectName) -> Result<
 }
 
 /// In the order in which they were made, so that one that reads another comes after it.
-fn refresh_views(schema: &ObjectName) -> String {
+pub(super) fn refresh_views(schema: &ObjectName) -> String {
     format!(
         "FOR known IN SELECT c.oid::regclass::text AS name FROM {} AND relkind = 'm' AND relispopulated
             ORDER BY c.oid LOOP
@@ -275,7 +279,10 @@ fn refresh_views(schema: &ObjectName) -> String {
 }
 
 /// Statements that give sequences the values that they have on a connection.
-async fn sequences(connection: &mut PgConnection, schema: &ObjectName) -> Result<String, sqlx::Error> {
+pub(super) async fn sequences(
+    connection: &mut PgConnection,
+    schema: &ObjectName,
+) -> Result<String, sqlx::Error> {
     let list = format!("SELECT c.relname::text FROM {} AND relkind = 'S' ORDER BY 1", members(schema));
     let names: Vec<String> =
         sqlx::query_scalar(AssertSqlSafe(list)).persistent(false).fetch_all(&mut *connection).await?;

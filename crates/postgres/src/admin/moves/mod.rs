@@ -1,12 +1,19 @@
 //! Moving a tenant from one placement to another: what it holds, whether both ends are alike, closing one end and copying
 //! to the other. Everything that changes something carries the fence of its attempt.
 
+mod apply;
 mod catalog;
 mod contents;
 mod leave;
+mod pgoutput;
+mod replication;
+mod snapshot;
 mod survey;
+mod transfer;
 mod write_fence;
 
 pub use catalog::SchemaCatalog;
-pub use contents::{CopyError, Site, TableContents, copy_contents};
+pub use contents::TableContents;
+
 pub use survey::Survey;
+pub use transfer::{MoveError, Site, Transfer};

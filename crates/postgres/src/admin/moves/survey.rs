@@ -16,6 +16,8 @@ pub struct Survey {
     pub tables: u64,
     /// What cannot be moved, each as a sentence that names it and says what to do.
     pub obstacles: Vec<String>,
+    /// What keeps it from being copied while it is written to, likewise.
+    pub live_obstacles: Vec<String>,
 }
 
 impl ServerAdmin {
@@ -30,7 +32,7 @@ impl ServerAdmin {
             .await
             .map_err(|e| self.failed(TASK, e))?;
         let count = |at: usize| row.get::<i64, _>(at).cast_unsigned();
-        Ok(Survey { bytes: count(0), tables: count(1), obstacles: row.get(2) })
+        Ok(Survey { bytes: count(0), tables: count(1), obstacles: row.get(2), live_obstacles: row.get(3) })
     }
 
     /// Whether the admin may write rows without firing their triggers, as copies do; what to do if not.

@@ -1,4 +1,4 @@
--- $1: the schema, $2: who owns what is in it. Answers bytes, tables and obstacles.
+-- $1: the schema, $2: who owns what is in it. Answers bytes, tables, obstacles, and those of a move while it is written to.
 WITH members AS (
     SELECT c.* FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
@@ -22,9 +22,25 @@ WITH members AS (
     SELECT format('transaction %L is prepared: COMMIT PREPARED or ROLLBACK PREPARED it', gid)
     FROM pg_prepared_xacts WHERE database = current_database() AND owner IN ($1, $2)
 )
+, live_obstacles AS (
+    SELECT format('table %I is unlogged, so that its changes are in no log: ALTER TABLE %I.%I SET LOGGED', relname, $1, relname) AS obstacle
+    FROM members WHERE relkind = 'r' AND relpersistence = 'u'
+    UNION ALL
+    SELECT format('the server''s wal_level is %s: ALTER SYSTEM SET wal_level = logical, and restart it', setting)
+    FROM pg_settings WHERE name = 'wal_level' AND setting <> 'logical'
+    UNION ALL
+    SELECT format('the admin login may not read changes: ALTER ROLE %I REPLICATION, as a superuser', rolname)
+    FROM pg_roles
+    WHERE rolname = current_user AND NOT rolsuper AND NOT rolreplication
+        AND NOT coalesce(pg_has_role(to_regrole('rds_replication')::oid, 'MEMBER'), false)
+    UNION ALL
+    SELECT format('all %s replication slots of the server are used: try again later, or raise max_replication_slots', setting)
+    FROM pg_settings WHERE name = 'max_replication_slots' AND setting::bigint <= (SELECT count(*) FROM pg_replication_slots)
+)
 SELECT
     (SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM members WHERE relkind IN ('r', 'm')),
     (SELECT count(*) FROM members WHERE relkind = 'r'),
     ARRAY(SELECT obstacle FROM obstacles)
     || CASE WHEN to_regnamespace(quote_ident($1)) IS NULL
-        THEN ARRAY[format('schema %I is not there', $1)] ELSE '{}' END
+        THEN ARRAY[format('schema %I is not there', $1)] ELSE '{}' END,
+    ARRAY(SELECT obstacle FROM live_obstacles)

@@ -12,10 +12,13 @@
 
 use std::time::Duration;
 
+use sqlx::AssertSqlSafe;
 use tenantry_domain::names::ObjectName;
 
 use super::super::{
-    AdminError, OWNER_ROLE, SYSTEM_SCHEMA, ServerAdmin, fence,
+    AdminError, OWNER_ROLE, SYSTEM_SCHEMA, ServerAdmin,
+    connections::AdminConnection,
+    fence,
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
 };
@@ -24,7 +27,7 @@ use crate::{sql, tenant::MOVING};
 /// The trigger's name.
 pub(super) const TRIGGER: &str = "tenantry_moving";
 
-const CLOSE: &str = "close the tenant's tables to writes";
+pub(super) const CLOSE: &str = "close what the tenant leaves";
 const OPEN: &str = "open the tenant's tables again";
 
 /// The tables of a schema that rows are written to.
@@ -58,51 +61,60 @@ fn gate() -> String {
     )
 }
 
-impl ServerAdmin {
-    /// Closes a tenant's tables to writes. Waits for each table's writers no longer than a time, in which others wait
-    /// too ([`AdminError::is_transient`] if it was not enough; nothing is closed then).
-    pub async fn close_writes(
-        &self,
-        database: &ObjectName,
-        owner: Owner<'_>,
-        patience: Duration,
-    ) -> Result<(), AdminError> {
-        let as_admin = format!(
-            "{look}
-            IF to_regprocedure('{SYSTEM_SCHEMA}.refuse_write()') IS NULL THEN {gate} END IF;
-            INSERT INTO {SYSTEM_SCHEMA}.closed (schema) VALUES ({name}) ON CONFLICT DO NOTHING;",
-            look = owner.check_schema(),
-            gate = gate(),
-            name = sql::literal(owner.name.as_str()),
-        );
-        let close = format!(
-            "FOR known IN {tables} LOOP
-                IF known.is_closed THEN EXECUTE format('DROP TRIGGER {TRIGGER} ON %s', known.name); END IF;
-                EXECUTE format('CREATE TRIGGER {TRIGGER} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s
-                    FOR EACH STATEMENT EXECUTE FUNCTION {SYSTEM_SCHEMA}.refuse_write();
-                    ALTER TABLE %s ENABLE ALWAYS TRIGGER {TRIGGER}', known.name, known.name);
-            END LOOP;",
-            tables = tables(owner.name),
-        );
-        let as_owner = format!("SET LOCAL lock_timeout = {}", patience.as_millis().max(1));
-        let closed = async {
-            let mut connection = self.connection_to(database, CLOSE).await?;
-            let begin = Beginning {
-                schema: owner.name,
-                fence: owner.fence,
-                as_admin: &as_admin,
-                as_owner: &as_owner,
-            };
-            let closed = async {
-                let mut transaction = OwnerTransaction::begin(&mut connection, begin).await?;
-                transaction.run(sql::block("known record;", &close)).await?;
-                transaction.commit().await
-            };
-            closed.await.map_err(|e| self.failed(CLOSE, e))
-        };
-        closed.await
+/// See [`super::Transfer::close_writes`].
+pub(super) async fn close_writes(
+    connection: &mut AdminConnection,
+    owner: Owner<'_>,
+    patience: Duration,
+) -> Result<(), sqlx::Error> {
+    let as_admin = format!(
+        "{look}
+        IF to_regprocedure('{SYSTEM_SCHEMA}.refuse_write()') IS NULL THEN {gate} END IF;
+        INSERT INTO {SYSTEM_SCHEMA}.closed (schema) VALUES ({name}) ON CONFLICT DO NOTHING;",
+        look = owner.check_schema(),
+        gate = gate(),
+        name = sql::literal(owner.name.as_str()),
+    );
+    let close = format!(
+        "FOR known IN {tables} LOOP
+            IF known.is_closed THEN EXECUTE format('DROP TRIGGER {TRIGGER} ON %s', known.name); END IF;
+            EXECUTE format('CREATE TRIGGER {TRIGGER} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s
+                FOR EACH STATEMENT EXECUTE FUNCTION {SYSTEM_SCHEMA}.refuse_write();
+                ALTER TABLE %s ENABLE ALWAYS TRIGGER {TRIGGER}', known.name, known.name);
+        END LOOP;",
+        tables = tables(owner.name),
+    );
+    let as_owner = format!("SET LOCAL lock_timeout = {}", patience.as_millis().max(1));
+    let begin =
+        Beginning { schema: owner.name, fence: owner.fence, as_admin: &as_admin, as_owner: &as_owner };
+    let closed = async {
+        let mut transaction = OwnerTransaction::begin(connection, begin).await?;
+        transaction.run(sql::block("known record;", &close)).await?;
+        transaction.commit().await
+    };
+    let closed = closed.await;
+    if closed.is_err() {
+        // Tried again on the same connection.
+        sqlx::raw_sql("ROLLBACK").execute(&mut **connection).await?;
     }
+    closed
+}
 
+/// See [`super::Transfer::close_reads`].
+pub(super) async fn close_reads(
+    connection: &mut AdminConnection,
+    owner: Owner<'_>,
+) -> Result<(), sqlx::Error> {
+    let quoted = owner.name.quoted();
+    let body = format!(
+        "{look} IF found_mark IS NOT NULL THEN REVOKE USAGE ON SCHEMA {quoted} FROM {quoted}; END IF;",
+        look = owner.check_schema()
+    );
+    let block = fence::block(owner.fence, "found_mark text;", &body);
+    sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut **connection).await.map(drop)
+}
+
+impl ServerAdmin {
     /// Opens a tenant's tables to writes again, and its schema to the tenant. That nothing is closed, or there, is fine.
     pub async fn open_writes(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
         let (name, quoted) = (sql::literal(owner.name.as_str()), owner.name.quoted());
@@ -135,24 +147,5 @@ impl ServerAdmin {
             }
             opened => opened.map(drop),
         }
-    }
-
-    /// Lets a tenant's role into its schema, or keeps it out: reads too.
-    pub async fn set_schema_usage(
-        &self,
-        database: &ObjectName,
-        owner: Owner<'_>,
-        allowed: bool,
-    ) -> Result<(), AdminError> {
-        let quoted = owner.name.quoted();
-        let change = if allowed {
-            format!("GRANT USAGE ON SCHEMA {quoted} TO {quoted};")
-        } else {
-            format!("REVOKE USAGE ON SCHEMA {quoted} FROM {quoted};")
-        };
-        let body =
-            format!("{look} IF found_mark IS NOT NULL THEN {change} END IF;", look = owner.check_schema());
-        let block = fence::block(owner.fence, "found_mark text;", &body);
-        self.run_in(database, "open or close the tenant's schema", block).await.map(drop)
     }
 }

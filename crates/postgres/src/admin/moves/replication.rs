@@ -1,0 +1,594 @@
+//! Moving what is too much to be copied while writes wait: changes are kept from a moment on, the tables are copied
+//! meanwhile, and the changes made again at the target, in the order in which they were committed.
+//!
+//! PostgreSQL keeps the changes for a replication slot. A subscription would apply them, but its server would have to reach
+//! the other one and log in there, and would go on when the move has lost its lease. So the slot is read here, by SQL, and
+//! each transaction at the target takes the fence and notes how far it came: a change is made once, whoever dies.
+//!
+//! A copy and the slot need not begin at the same moment. Each table remembers by which snapshot it was copied, and what that
+//! saw is not done again.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
+
+use futures::{TryStreamExt, stream::BoxStream};
+use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
+use tenantry_domain::names::ObjectName;
+
+use super::{
+    super::{
+        AdminError, SYSTEM_SCHEMA, ServerAdmin,
+        connections::AdminConnection,
+        fence::{self, Fence},
+        owner::Owner,
+        owner_transaction::{Beginning, OwnerTransaction},
+    },
+    apply::{Applier, Batch},
+    contents::{
+        Failed, TableContents, contents, copy_table, members, quoted, refresh_views, run, same_version,
+        sequences, tables, triggers,
+    },
+    pgoutput::{self, Lsn, Message, Unreadable},
+    snapshot::Snapshot,
+    transfer::{Ends, MoveError},
+};
+use crate::sql;
+
+const KEEP: &str = "keep the tenant's changes";
+const READ: &str = "read the tenant's changes";
+const APPLY: &str = "make the tenant's changes in its new tables";
+
+/// Changes that are read at a time; a transaction is never read in parts.
+const CHANGES: i32 = 20_000;
+
+/// Bytes of statements that are sent at a time.
+const STATEMENTS: usize = 256 << 10;
+
+/// How long the server may take to begin a slot. It waits for all transactions that write.
+const SLOT_PATIENCE: Duration = Duration::from_mins(5);
+
+/// How often something is looked at that ends by itself.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The publication of a tenant's tables.
+fn publication(fence: Fence) -> String {
+    format!("tenantry_{:032x}", fence.subject)
+}
+
+/// Each attempt has a slot of its own: one that wakes up late makes or drops no other's.
+fn slot_of(fence: Fence) -> String {
+    format!("{}_{:x}", publication(fence), fence.token)
+}
+
+/// A statement of PL/pgSQL that drops the slots of a subject.
+fn drop_slots(fence: Fence) -> String {
+    format!(
+        "DECLARE known record; BEGIN FOR known IN SELECT slot_name FROM pg_replication_slots
+            WHERE starts_with(slot_name, '{}_') AND database = current_database() LOOP
+            PERFORM pg_drop_replication_slot(known.slot_name);
+        END LOOP; END;",
+        publication(fence)
+    )
+}
+
+/// Statements of PL/pgSQL that make the table in which a move notes how far it is.
+fn install() -> String {
+    format!(
+        "IF to_regclass('{SYSTEM_SCHEMA}.moves') IS NULL THEN
+            CREATE TABLE IF NOT EXISTS {SYSTEM_SCHEMA}.moves (
+                subject uuid PRIMARY KEY, slot text NOT NULL, applied pg_lsn NOT NULL DEFAULT '0/0',
+                copied jsonb NOT NULL DEFAULT '{{}}');
+        END IF;"
+    )
+}
+
+fn subject(fence: Fence) -> String {
+    format!("'{:032x}'::uuid", fence.subject)
+}
+
+impl<'a> Ends<'a> {
+    fn source(&self, task: &'static str) -> impl Fn(sqlx::Error) -> MoveError + use<'a> {
+        let admin = self.source.admin;
+        move |error| MoveError::Source(admin.failed(task, error))
+    }
+
+    fn target(&self, task: &'static str) -> impl Fn(sqlx::Error) -> MoveError + use<'a> {
+        let admin = self.target.admin;
+        move |error| MoveError::Target(admin.failed(task, error))
+    }
+}
+
+fn fenced(owner: Owner<'_>) -> Result<Fence, MoveError> {
+    owner.fence.ok_or_else(|| MoveError::Unapplied("it has no fence".into()))
+}
+
+fn unreadable(error: Unreadable) -> MoveError {
+    MoveError::Unapplied(error.to_string())
+}
+
+/// See [`super::Transfer::keep_changes`].
+pub(super) async fn keep_changes(
+    ends: &mut Ends<'_>,
+    owner: Owner<'_>,
+    patience: Duration,
+) -> Result<String, MoveError> {
+    let fence = fenced(owner)?;
+    let (publication, slot) = (publication(fence), slot_of(fence));
+    let of_source = ends.source(KEEP);
+    // Noted: whoever takes the fence later ends this session first, also while it begins the slot.
+    let as_admin = format!(
+        "{look} {note} {drop_slots}
+        DROP PUBLICATION IF EXISTS {publication};
+        EXECUTE 'CREATE PUBLICATION {publication} ' || coalesce((
+            SELECT 'FOR TABLE ' || string_agg('ONLY ' || c.oid::regclass, ', ') FROM {members} AND relkind = 'r'), '');",
+        look = owner.check_schema(),
+        note = fence.note_session(),
+        drop_slots = drop_slots(fence),
+        members = members(owner.name),
+    );
+    let begin = Beginning {
+        schema: owner.name,
+        fence: owner.fence,
+        as_admin: &as_admin,
+        as_owner: &format!("SET LOCAL lock_timeout = {}", patience.as_millis().max(1)),
+    };
+    // A table without a key, of which rows are changed, could not be published otherwise.
+    let identify = format!(
+        "FOR known IN SELECT c.oid::regclass AS name FROM {} AND relkind = 'r' AND relreplident <> 'f'
+            AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisvalid AND indimmediate
+                AND CASE relreplident WHEN 'd' THEN indisprimary WHEN 'i' THEN indisreplident ELSE false END) LOOP
+            EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', known.name);
+        END LOOP;",
+        members(owner.name)
+    );
+    let kept = async {
+        let mut transaction = OwnerTransaction::begin(&mut ends.from, begin).await?;
+        transaction.run(sql::block("known record;", &identify)).await?;
+        transaction.commit().await
+    };
+    let kept = kept.await;
+    if kept.is_err() {
+        // Tried again on the same connection.
+        run(&mut ends.from, "ROLLBACK").await.map_err(&of_source)?;
+    }
+    kept.map_err(&of_source)?;
+    let begin_slot = format!(
+        "SET statement_timeout = {}; SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput');
+        RESET statement_timeout",
+        SLOT_PATIENCE.as_millis()
+    );
+    run(&mut ends.from, &begin_slot).await.map_err(&of_source)?;
+    // A transaction may be in the log before the slot's beginning and be seen by others after it (it waits for a standby,
+    // say). What began before is over when the tables are copied, so that the copy has it.
+    let next = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
+    let next: i64 = one(&mut ends.from, next).await.map_err(&of_source)?;
+    let oldest = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
+    while one::<i64>(&mut ends.from, oldest).await.map_err(&of_source)? < next {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let note = format!(
+        "{look} {install}
+        INSERT INTO {SYSTEM_SCHEMA}.moves (subject, slot) VALUES ({subject}, '{slot}')
+            ON CONFLICT (subject) DO UPDATE SET slot = excluded.slot, applied = '0/0', copied = '{{}}';",
+        look = owner.check_schema(),
+        install = install(),
+        subject = subject(fence),
+    );
+    let of_target = ends.target(KEEP);
+    run(&mut ends.to, &fence::block(owner.fence, "found_mark text;", &note)).await.map_err(of_target)?;
+    Ok(slot)
+}
+
+/// Takes the fence at the source, and has whoever takes it later end this session first.
+async fn note_session(ends: &mut Ends<'_>, owner: Owner<'_>) -> Result<(), MoveError> {
+    let note = format!("{} {}", owner.check_schema(), fenced(owner)?.note_session());
+    let of_source = ends.source(READ);
+    let note = fence::block(owner.fence, "found_mark text;", &note);
+    run(&mut ends.from, &note).await.map_err(of_source)
+}
+
+/// How far a move is, as its target knows.
+struct Noted {
+    applied: Lsn,
+    copied: HashMap<String, Snapshot>,
+}
+
+async fn noted(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) -> Result<Noted, MoveError> {
+    let ask = format!(
+        "SELECT (applied - '0/0')::bigint, ARRAY(SELECT key FROM jsonb_each_text(copied) ORDER BY key),
+            ARRAY(SELECT value FROM jsonb_each_text(copied) ORDER BY key) FROM {SYSTEM_SCHEMA}.moves WHERE subject = {} AND slot = '{slot}'",
+        subject(fenced(owner)?)
+    );
+    let of_target = ends.target(APPLY);
+    let row = sqlx::query(AssertSqlSafe(ask)).persistent(false).fetch_optional(&mut *ends.to).await;
+    let row = row.map_err(of_target)?.ok_or_else(|| MoveError::Unapplied("it was begun anew".into()))?;
+    let (names, snapshots) = (row.get::<Vec<String>, _>(1), row.get::<Vec<String>, _>(2));
+    let copied = names.into_iter().zip(&snapshots).map(|(name, text)| Ok((name, Snapshot::parse(text)?)));
+    Ok(Noted {
+        applied: Lsn(row.get::<i64, _>(0).cast_unsigned()),
+        copied: copied.collect::<Result<_, _>>().map_err(unreadable)?,
+    })
+}
+
+/// See [`super::Transfer::copy_tables`].
+pub(super) async fn copy_tables(
+    ends: &mut Ends<'_>,
+    owner: Owner<'_>,
+    slot: &str,
+    told: &mut (dyn FnMut(u64) + Send),
+) -> Result<(), MoveError> {
+    let fence = fenced(owner)?;
+    let (of_source, of_target) =
+        (ends.source("copy the tenant's tables"), ends.target("copy the tenant's tables"));
+    let of_any = |failed| match failed {
+        Failed::Source(error) => of_source(error),
+        Failed::Target(error) => of_target(error),
+    };
+    note_session(ends, owner).await?;
+    let done = noted(ends, owner, slot).await?.copied;
+    let all = tables(&mut ends.from, owner.name).await.map_err(&of_source)?;
+    let same_version = same_version(&mut ends.from, &mut ends.to).await.map_err(&of_any)?;
+    let mut copied = 0;
+    for table in all.iter().filter(|table| !done.contains_key(&table.name)) {
+        let (from, to) = (&mut ends.from, &mut ends.to);
+        run(from, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(&of_source)?;
+        let snapshot: String = one(from, "SELECT pg_current_snapshot()::text").await.map_err(&of_source)?;
+        let as_admin = format!(
+            "{look}
+            PERFORM set_config('session_replication_role', 'replica', true);
+            UPDATE {SYSTEM_SCHEMA}.moves SET copied = copied || jsonb_build_object({name}, '{snapshot}')
+                WHERE subject = {subject} AND slot = '{slot}';
+            IF NOT FOUND THEN RAISE EXCEPTION 'the move was begun anew'; END IF;",
+            look = owner.check_schema(),
+            name = sql::literal(&table.name),
+            subject = subject(fence),
+        );
+        // What an earlier attempt left, or the app's migrations put there.
+        let empty = format!("DELETE FROM ONLY {}.{}", owner.name.quoted(), quoted(&table.name));
+        let begin =
+            Beginning { schema: owner.name, fence: owner.fence, as_admin: &as_admin, as_owner: "SELECT" };
+        let mut writing = OwnerTransaction::begin(to, begin).await.map_err(&of_target)?;
+        let [rest, resume] = triggers(&mut writing, owner.name).await.map_err(&of_target)?;
+        writing.run(format!("{rest} {empty}")).await.map_err(&of_target)?;
+        copy_table(from, &mut writing, owner.name, table, same_version, &mut |bytes| {
+            copied += bytes;
+            told(copied);
+        })
+        .await
+        .map_err(&of_any)?;
+        run(from, "COMMIT").await.map_err(&of_source)?;
+        writing.commit_after(&format!("{resume} SELECT")).await.map_err(&of_target)?;
+    }
+    Ok(())
+}
+
+/// What was read of the source's log.
+struct Log<'s> {
+    rows: BoxStream<'s, Result<PgRow, sqlx::Error>>,
+    of_source: Box<dyn Fn(sqlx::Error) -> MoveError + Send + 's>,
+    /// What was committed before is left out.
+    after: Lsn,
+    /// The transaction that is being read, unless it is left out.
+    xid: Option<u32>,
+    /// What comes after the last transaction that is not left out.
+    end: Option<Lsn>,
+    changes: i32,
+}
+
+impl<'s> Log<'s> {
+    /// Reads from the slot, without taking anything from it, up to a place or a number of changes.
+    fn read(
+        connection: &'s mut PgConnection,
+        peek: &'s str,
+        after: Lsn,
+        of_source: impl Fn(sqlx::Error) -> MoveError + Send + 's,
+    ) -> Self {
+        let rows = sqlx::query(AssertSqlSafe(peek)).persistent(false).fetch(connection);
+        Self { rows, of_source: Box::new(of_source), after, xid: None, end: None, changes: 0 }
+    }
+
+    /// The next change, with its transaction. Tables are described to whom it may concern: by transaction 0.
+    async fn next(&mut self) -> Result<Option<(u32, Message)>, MoveError> {
+        while let Some(row) = self.rows.try_next().await.map_err(&self.of_source)? {
+            self.changes += 1;
+            match pgoutput::read(row.get(0)).map_err(unreadable)? {
+                Message::Begin { commit, xid } => self.xid = (commit >= self.after).then_some(xid),
+                Message::Commit { end } => {
+                    if self.xid.take().is_some() {
+                        self.end = Some(end);
+                    }
+                }
+                Message::Other => {}
+                relation @ Message::Relation(_) => return Ok(Some((0, relation))),
+                change => {
+                    if let Some(xid) = self.xid {
+                        return Ok(Some((xid, change)));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn peek(fence: Fence, slot: &str, until: Lsn, most: i32) -> String {
+    format!(
+        "SELECT data FROM pg_logical_slot_peek_binary_changes('{slot}', '{until}', {most},
+            'proto_version', '1', 'publication_names', '{}')",
+        publication(fence)
+    )
+}
+
+/// What a target's tables are like, as far as changes need it.
+#[derive(Clone)]
+pub(super) struct TargetTables {
+    /// See [`triggers`].
+    rest: String,
+    resume: String,
+    /// The columns of each table that are `GENERATED ALWAYS AS IDENTITY`.
+    identities: BTreeMap<String, Vec<String>>,
+}
+
+async fn target_tables(ends: &mut Ends<'_>, owner: Owner<'_>) -> Result<TargetTables, MoveError> {
+    if let Some(known) = &ends.target_tables {
+        return Ok(known.clone());
+    }
+    let list = format!(
+        "SELECT relname, array_agg(attname::text) FROM pg_attribute
+            JOIN (SELECT c.oid, c.relname::text FROM {} AND relkind = 'r') t ON t.oid = attrelid
+            WHERE attidentity = 'a' GROUP BY 1",
+        members(owner.name)
+    );
+    let of_target = ends.target(APPLY);
+    let [rest, resume] = triggers(&mut ends.to, owner.name).await.map_err(&of_target)?;
+    let rows = sqlx::query(AssertSqlSafe(list)).persistent(false).fetch_all(&mut *ends.to).await;
+    let identities = rows.map_err(of_target)?.iter().map(|row| (row.get(0), row.get(1))).collect();
+    Ok(ends.target_tables.insert(TargetTables { rest, resume, identities }).clone())
+}
+
+/// A transaction at the target, in which changes are made.
+struct Applying<'c> {
+    writing: OwnerTransaction<'c>,
+    admin: &'c ServerAdmin,
+    resume: String,
+    batch: Batch,
+}
+
+impl<'c> Applying<'c> {
+    async fn begin(
+        to: &'c mut AdminConnection,
+        admin: &'c ServerAdmin,
+        owner: Owner<'_>,
+        tables: &TargetTables,
+    ) -> Result<Self, MoveError> {
+        let as_admin = format!(
+            "{look} PERFORM set_config('session_replication_role', 'replica', true);",
+            look = owner.check_schema()
+        );
+        let as_owner = format!("{} SET CONSTRAINTS ALL DEFERRED", tables.rest);
+        let begin =
+            Beginning { schema: owner.name, fence: owner.fence, as_admin: &as_admin, as_owner: &as_owner };
+        let writing = OwnerTransaction::begin(to, begin).await;
+        let writing = writing.map_err(|error| MoveError::Target(admin.failed(APPLY, error)))?;
+        Ok(Self { writing, admin, resume: tables.resume.clone(), batch: Batch::default() })
+    }
+
+    async fn apply(&mut self, applier: &mut Applier, xid: u32, change: Message) -> Result<(), MoveError> {
+        applier.add(xid, change, &mut self.batch).map_err(unreadable)?;
+        if self.batch.statements.len() >= STATEMENTS { self.send().await } else { Ok(()) }
+    }
+
+    async fn send(&mut self) -> Result<(), MoveError> {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.statements.is_empty() {
+            return Ok(());
+        }
+        let done = sqlx::raw_sql(AssertSqlSafe(batch.statements)).execute(&mut *self.writing).await;
+        let found = done.map_err(|error| failed(self.admin, error))?.rows_affected();
+        if found == batch.rows {
+            return Ok(());
+        }
+        Err(MoveError::Unapplied(format!("{} rows were to be changed, and {found} were found", batch.rows)))
+    }
+
+    /// Notes how far the changes are made, with them.
+    async fn commit(mut self, fence: Fence, slot: &str, applied: Option<Lsn>) -> Result<(), MoveError> {
+        self.send().await?;
+        let note = applied.map_or_else(String::new, |applied| {
+            format!(
+                "UPDATE {SYSTEM_SCHEMA}.moves SET applied = '{applied}' WHERE subject = {} AND slot = '{slot}';
+                IF NOT FOUND THEN RAISE EXCEPTION 'the move was begun anew'; END IF;",
+                subject(fence)
+            )
+        });
+        let last = format!("{} RESET ROLE; {}", self.resume, sql::block("", &format!("{note} NULL;")));
+        self.writing.commit_after(&last).await.map_err(|error| failed(self.admin, error))
+    }
+}
+
+/// What the target says of changes that it does not take is about them.
+fn failed(admin: &ServerAdmin, error: sqlx::Error) -> MoveError {
+    let error = admin.failed(APPLY, error);
+    if matches!(error, AdminError::Refused { .. }) && !error.is_transient() && !error.is_out_of_space() {
+        return MoveError::Unapplied(error.to_string());
+    }
+    MoveError::Target(error)
+}
+
+/// Makes the changes up to a place in the log, or as many of them as are read at a time. Answers the place that it came to.
+async fn apply_until(
+    ends: &mut Ends<'_>,
+    owner: Owner<'_>,
+    slot: &str,
+    until: Lsn,
+) -> Result<Lsn, MoveError> {
+    let fence = fenced(owner)?;
+    let Noted { applied, copied } = noted(ends, owner, slot).await?;
+    let tables = target_tables(ends, owner).await?;
+    let mut applier = Applier::new(owner.name, copied, tables.identities.clone());
+    let peek = peek(fence, slot, until, CHANGES);
+    let of_source = ends.source(READ);
+    let mut log = Log::read(&mut ends.from, &peek, applied, of_source);
+    if let Some((xid, change)) = log.next().await? {
+        let mut applying = Applying::begin(&mut ends.to, ends.target.admin, owner, &tables).await?;
+        applying.apply(&mut applier, xid, change).await?;
+        while let Some((xid, change)) = log.next().await? {
+            applying.apply(&mut applier, xid, change).await?;
+        }
+        applying.commit(fence, slot, log.end).await?;
+    }
+    Ok(if log.changes < CHANGES { until } else { log.end.unwrap_or(applied) })
+}
+
+/// What is on the source's disk by now.
+async fn flushed(ends: &mut Ends<'_>) -> Result<Lsn, MoveError> {
+    let of_source = ends.source(READ);
+    let flushed = "SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint";
+    let flushed: i64 = one(&mut ends.from, flushed).await.map_err(of_source)?;
+    Ok(Lsn(flushed.cast_unsigned()))
+}
+
+/// Lets the source forget what the target has.
+async fn release(ends: &mut Ends<'_>, slot: &str, applied: Lsn) -> Result<(), MoveError> {
+    let of_source = ends.source(READ);
+    // Another attempt may have gone further.
+    let advance = format!(
+        "SELECT pg_replication_slot_advance('{slot}', '{applied}') FROM pg_replication_slots
+            WHERE slot_name = '{slot}' AND confirmed_flush_lsn < '{applied}'"
+    );
+    run(&mut ends.from, &advance).await.map_err(of_source)
+}
+
+/// See [`super::Transfer::catch_up`].
+pub(super) async fn catch_up(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) -> Result<u64, MoveError> {
+    note_session(ends, owner).await?;
+    // The log is read from the last of these on. From PostgreSQL 16 on one can be asked for, by whoever may.
+    let of_source = ends.source(READ);
+    let mark = "DO $$ BEGIN PERFORM pg_log_standby_snapshot();
+        EXCEPTION WHEN undefined_function OR insufficient_privilege THEN NULL; END $$";
+    run(&mut ends.from, mark).await.map_err(&of_source)?;
+    let until = flushed(ends).await?;
+    let reached = apply_until(ends, owner, slot, until).await?;
+    release(ends, slot, reached).await?;
+    Ok(flushed(ends).await?.0.saturating_sub(reached.0))
+}
+
+/// See [`super::Transfer::compare`].
+pub(super) async fn compare(
+    ends: &mut Ends<'_>,
+    owner: Owner<'_>,
+    slot: &str,
+) -> Result<Vec<TableContents>, MoveError> {
+    let fence = fenced(owner)?;
+    let (of_source, of_target) = (ends.source(READ), ends.target(APPLY));
+    note_session(ends, owner).await?;
+    let noted = noted(ends, owner, slot).await?;
+    let all = tables(&mut ends.from, owner.name).await.map_err(&of_source)?;
+    run(&mut ends.from, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(&of_source)?;
+    let snapshot: String =
+        one(&mut ends.from, "SELECT pg_current_snapshot()::text").await.map_err(&of_source)?;
+    let snapshot = Snapshot::parse(&snapshot).map_err(unreadable)?;
+    let until: i64 = one(&mut ends.from, "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint")
+        .await
+        .map_err(&of_source)?;
+    let until = Lsn(until.cast_unsigned());
+    // A transaction need not wait until it is on disk to be seen.
+    while flushed(ends).await? < until {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    // All that the snapshot saw, first; others of that time did not build on each other, or one would have seen the other.
+    let (mut seen, mut later) = (Vec::new(), Vec::new());
+    let peek = peek(fence, slot, until, i32::MAX);
+    let of_log = ends.source(READ);
+    let mut log = Log::read(&mut ends.from, &peek, noted.applied, of_log);
+    while let Some((xid, change)) = log.next().await? {
+        if xid == 0 || snapshot.sees(xid) { &mut seen } else { &mut later }.push((xid, change));
+    }
+    let end = log.end;
+    drop(log);
+    let target_tables = target_tables(ends, owner).await?;
+    let mut applier = Applier::new(owner.name, noted.copied, target_tables.identities.clone());
+    let (from, to, admin) = (&mut ends.from, &mut ends.to, ends.target.admin);
+    let mut applying = Applying::begin(to, admin, owner, &target_tables).await?;
+    for (xid, change) in seen {
+        applying.apply(&mut applier, xid, change).await?;
+    }
+    applying.send().await?;
+    let (held, arrived) =
+        tokio::join!(contents(from, owner.name, &all), contents(&mut applying.writing, owner.name, &all));
+    let (held, arrived) = (held.map_err(&of_source)?, arrived.map_err(&of_target)?);
+    run(from, "COMMIT").await.map_err(&of_source)?;
+    if let Some((sent, arrived)) = held.iter().zip(&arrived).find(|(sent, arrived)| sent != arrived) {
+        return Err(MoveError::Differs { table: sent.table.clone(), sent: sent.rows, arrived: arrived.rows });
+    }
+    for (xid, change) in later {
+        applying.apply(&mut applier, xid, change).await?;
+    }
+    applying.send().await?;
+    let refresh = sql::block("known record;", &refresh_views(owner.name));
+    applying.writing.run(refresh).await.map_err(&of_target)?;
+    applying.commit(fence, slot, end).await?;
+    if let Some(end) = end {
+        release(ends, slot, end).await?;
+    }
+    Ok(held)
+}
+
+/// See [`super::Transfer::finish`].
+pub(super) async fn finish(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) -> Result<(), MoveError> {
+    let (of_source, of_target) = (ends.source(READ), ends.target(APPLY));
+    // All that was committed before the tables were closed.
+    let until = flushed(ends).await?;
+    loop {
+        let reached = apply_until(ends, owner, slot, until).await?;
+        if reached >= until {
+            break;
+        }
+        release(ends, slot, reached).await?;
+    }
+    let sequences = sequences(&mut ends.from, owner.name).await.map_err(&of_source)?;
+    let quoted = owner.name.quoted();
+    let as_admin = format!("{look} GRANT USAGE ON SCHEMA {quoted} TO {quoted};", look = owner.check_schema());
+    let begin = Beginning { schema: owner.name, fence: owner.fence, as_admin: &as_admin, as_owner: "SELECT" };
+    let writing = OwnerTransaction::begin(&mut ends.to, begin).await.map_err(&of_target)?;
+    writing.commit_after(&sequences).await.map_err(&of_target)
+}
+
+impl ServerAdmin {
+    /// Drops what keeps a tenant's changes at the placement that a move leaves, and what is noted of them at the other one.
+    /// That there is nothing, or no such database, is fine.
+    pub async fn forget_changes(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
+        let Some(fence) = owner.fence else { return Ok(()) };
+        let identity = format!(
+            "FOR known IN SELECT c.oid::regclass AS name FROM pg_publication_rel p JOIN pg_publication ON pg_publication.oid = prpubid
+                JOIN pg_class c ON c.oid = prrelid
+                WHERE pubname = '{publication}' AND relreplident = 'f' LOOP
+                EXECUTE format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', known.name);
+            END LOOP;",
+            publication = publication(fence)
+        );
+        let body = format!(
+            "{drop_slots} {identity} DROP PUBLICATION IF EXISTS {publication};
+            IF to_regclass('{SYSTEM_SCHEMA}.moves') IS NOT NULL THEN
+                DELETE FROM {SYSTEM_SCHEMA}.moves WHERE subject = {subject};
+            END IF;",
+            drop_slots = drop_slots(fence),
+            subject = subject(fence),
+            publication = publication(fence)
+        );
+        let block = fence::block(owner.fence, "known record;", &body);
+        match self.run_in(database, "forget the tenant's changes", block).await {
+            Err(error) if error.is_missing_database() => Ok(()),
+            forgot => forgot.map(drop),
+        }
+    }
+}
+
+async fn one<T>(connection: &mut PgConnection, ask: &str) -> Result<T, sqlx::Error>
+where
+    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+{
+    sqlx::query_scalar(AssertSqlSafe(ask.to_owned())).persistent(false).fetch_one(connection).await
+}

@@ -1,0 +1,170 @@
+//! A tenant's rows on their way from one placement to another, on connections that are there before writes wait.
+
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
+
+use super::{
+    super::{AdminError, ServerAdmin, connections::AdminConnection, owner::Owner},
+    contents::{TableContents, copy},
+    replication::{self, TargetTables},
+    write_fence,
+};
+
+/// Where a placement is: a server and a database of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The server.
+    pub admin: &'a ServerAdmin,
+    /// The database.
+    pub database: &'a ObjectName,
+}
+
+/// A part of a move failed.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError {
+    /// On the server that the tenant leaves.
+    #[error(transparent)]
+    Source(AdminError),
+    /// On the server that it goes to.
+    #[error(transparent)]
+    Target(AdminError),
+    /// What arrived is not what was sent.
+    #[error("table {table} has {sent} rows, and {arrived} rows or other content arrived")]
+    Differs {
+        /// The table.
+        table: String,
+        /// Rows that it has.
+        sent: i64,
+        /// Rows that arrived.
+        arrived: i64,
+    },
+    /// Changes cannot be made at the target as they were made at the source.
+    #[error(
+        "a change that the tenant made meanwhile cannot be made in its new tables: {0}; if somebody changes the tenant's \
+         tables, move it when that is done"
+    )]
+    Unapplied(String),
+}
+
+/// Connections to both ends.
+pub(super) struct Ends<'a> {
+    pub(super) source: Site<'a>,
+    pub(super) target: Site<'a>,
+    pub(super) from: AdminConnection,
+    pub(super) to: AdminConnection,
+    /// Read once: nobody changes them meanwhile.
+    pub(super) target_tables: Option<TargetTables>,
+}
+
+/// See the module.
+pub struct Transfer<'a> {
+    ends: Ends<'a>,
+    owner: Owner<'a>,
+}
+
+impl std::fmt::Debug for Transfer<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Transfer").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+impl Site<'_> {
+    async fn connect(&self, task: &'static str) -> Result<AdminConnection, AdminError> {
+        let mut connection = self.admin.connection_to(self.database, task).await?;
+        // What a session has touched stays in its memory.
+        connection.close_on_drop();
+        Ok(connection)
+    }
+}
+
+impl<'a> Transfer<'a> {
+    /// Connects to both ends. The owner is the same at both.
+    pub async fn connect(source: Site<'a>, target: Site<'a>, owner: Owner<'a>) -> Result<Self, MoveError> {
+        const TASK: &str = "connect both ends of a move";
+        let from = async || source.connect(TASK).await.map_err(MoveError::Source);
+        let to = async || target.connect(TASK).await.map_err(MoveError::Target);
+        // Always in the same order, so that no two of them wait for each other's connections.
+        let order = |site: &Site<'_>| (site.admin.server().to_owned(), site.database.clone());
+        let (from, to) = if order(&source) <= order(&target) {
+            let from = from().await?;
+            (from, to().await?)
+        } else {
+            let to = to().await?;
+            (from().await?, to)
+        };
+        let mut transfer = Self { ends: Ends { source, target, from, to, target_tables: None }, owner };
+        transfer.same_text().await?;
+        Ok(transfer)
+    }
+
+    /// Values have the same text on both ends, and what has an admin commit is on disk.
+    async fn same_text(&mut self) -> Result<(), MoveError> {
+        const TASK: &str = "begin a session";
+        let settings = "SET IntervalStyle = postgres; SET bytea_output = hex; SET lc_monetary = 'C'; SET xmloption = content;
+            SET row_security = off; SET synchronous_commit = on";
+        let path = format!("SET search_path = {}, {EXTENSIONS_SCHEMA}", self.owner.name.quoted());
+        let Ends { source, target, from, to, .. } = &mut self.ends;
+        let (here, there) = tokio::join!(
+            sqlx::raw_sql(AssertSqlSafe(format!("{settings}; {path}"))).execute(&mut **from),
+            sqlx::raw_sql(settings).execute(&mut **to)
+        );
+        here.map_err(|error| MoveError::Source(source.admin.failed(TASK, error)))?;
+        there.map_err(|error| MoveError::Target(target.admin.failed(TASK, error)))?;
+        Ok(())
+    }
+
+    /// Keeps the tenant's changes from now on, for the copy and for what comes after it: a publication of its tables, and a
+    /// replication slot, whose name is answered. Others of this tenant are dropped. Ends with [`Transfer::stop`] only.
+    pub async fn keep_changes(&mut self, patience: Duration) -> Result<String, MoveError> {
+        replication::keep_changes(&mut self.ends, self.owner, patience).await
+    }
+
+    /// Copies the tables that were not copied before for this slot, each in a transaction. `told` is called with the bytes
+    /// that were copied so far.
+    pub async fn copy_tables(
+        &mut self,
+        slot: &str,
+        mut told: impl FnMut(u64) + Send,
+    ) -> Result<(), MoveError> {
+        replication::copy_tables(&mut self.ends, self.owner, slot, &mut told).await
+    }
+
+    /// Makes the changes at the target that were kept, once: what was written up to now. Answers how many bytes of the log
+    /// are still to be read. Call it until they are few.
+    pub async fn catch_up(&mut self, slot: &str) -> Result<u64, MoveError> {
+        replication::catch_up(&mut self.ends, self.owner, slot).await
+    }
+
+    /// Compares all rows as they are at one moment. Call it when there is little to catch up with.
+    pub async fn compare(&mut self, slot: &str) -> Result<Vec<TableContents>, MoveError> {
+        replication::compare(&mut self.ends, self.owner, slot).await
+    }
+
+    /// Makes the last changes at the target, after [`Transfer::close_writes`], sets the sequences, and lets the tenant in there.
+    pub async fn finish(&mut self, slot: &str) -> Result<(), MoveError> {
+        replication::finish(&mut self.ends, self.owner, slot).await
+    }
+
+    /// Closes the source's tables to writes. Waits for each table's writers no longer than a time, in which others wait
+    /// too ([`AdminError::is_transient`] if it was not enough; nothing is closed then, and it may be tried again).
+    pub async fn close_writes(&mut self, patience: Duration) -> Result<(), MoveError> {
+        let Ends { source, from, .. } = &mut self.ends;
+        let closed = write_fence::close_writes(from, self.owner, patience).await;
+        closed.map_err(|error| MoveError::Source(source.admin.failed(write_fence::CLOSE, error)))
+    }
+
+    /// Copies all rows and compares them, and lets the tenant in at the target. `told` is called with the bytes that
+    /// were copied so far. Answers what each table holds at both ends.
+    pub async fn copy(&mut self, mut told: impl FnMut(u64) + Send) -> Result<Vec<TableContents>, MoveError> {
+        copy(&mut self.ends, self.owner, &mut told).await
+    }
+
+    /// Closes the source to reads too.
+    pub async fn close_reads(&mut self) -> Result<(), MoveError> {
+        let Ends { source, from, .. } = &mut self.ends;
+        let closed = write_fence::close_reads(from, self.owner).await;
+        closed.map_err(|error| MoveError::Source(source.admin.failed(write_fence::CLOSE, error)))
+    }
+}
