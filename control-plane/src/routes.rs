@@ -70,6 +70,8 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         ))
         .routes(routes!(servers::check::check_server))
         .routes(routes!(servers::audit::audit_server))
+        .routes(routes!(servers::drain::drain_server))
+        .routes(routes!(servers::rebalance::rebalance_servers))
         .routes(routes!(apps::list::list_apps))
         .routes(routes!(apps::get::get_app, apps::put::put_app))
         .routes(routes!(apps::types::app_types))

@@ -6,6 +6,7 @@ pub(crate) mod check_server;
 pub(crate) mod create_tenant;
 pub(crate) mod make_way;
 pub(crate) mod move_tenant;
+pub(crate) mod rebalance;
 pub(crate) mod start_operation;
 pub(crate) mod try_version;
 

@@ -6,11 +6,13 @@ use futures::{StreamExt, stream};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tenantry_domain::{operation::OperationKind, plan::Tier};
+use tenantry_postgres::embedded::Durability;
 use tenantry_tests::{
     TestApp,
     probe::{Gate, Notebook, crash_points, point_to_text},
     process::WorkerProcess,
     proxy::Proxy,
+    server,
     within::within,
 };
 use tenantry_worker::operations::outlines;
@@ -37,7 +39,7 @@ fn course(kind: OperationKind) -> (&'static [Ask], &'static str) {
         OperationKind::Restore => (&[Ask::Delete(""), Ask::Post("restore")], "active"),
         OperationKind::Purge => (&[Ask::Delete("?purge=now")], "purged"),
         OperationKind::Move => (&[Ask::Move], "active"),
-        OperationKind::RemoveLostServer => unreachable!("is on a server"),
+        OperationKind::DrainServer | OperationKind::RemoveLostServer => unreachable!("is on a server"),
     }
 }
 
@@ -151,6 +153,7 @@ async fn a_worker_killed_at_any_step_of_suspend_resume_deactivate_or_restore_is_
             OperationKind::Provision
             | OperationKind::Purge
             | OperationKind::Move
+            | OperationKind::DrainServer
             | OperationKind::RemoveLostServer => {}
             kind => kill_everywhere(*kind, "basic").await,
         }
@@ -185,6 +188,35 @@ async fn a_worker_killed_while_it_gives_up_a_lost_server_is_succeeded_by_another
         assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
         assert_eq!(app.count("SELECT count(*) FROM servers").await, 0, "killed at {point}");
         assert_eq!(app.count("SELECT count(*) FROM placements").await, 0, "killed at {point}");
+        rescuer.kill().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_while_it_drains_a_server_is_succeeded_by_another() {
+    let kind = OperationKind::DrainServer;
+    let mut points = crash_points(kind, &steps(kind, "basic"));
+    points.pop();
+    for point in points.into_iter().map(point_to_text) {
+        let other = server::start(Durability::Volatile).await.unwrap();
+        let app = TestApp::build().without_worker().start().await;
+        let start = |stop_at| {
+            WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
+        };
+        let mut doomed = start(Some(point.as_str()));
+        let slug = app.slug("acme");
+        let sign_up = app.begin_sign_up(&slug, "basic").await;
+        assert_eq!(app.operation_ended(&sign_up).await["state"], "succeeded");
+        app.add_server("other", &other).await;
+        let begun = app.api.post("/api/v1/servers/main/drain", json!({})).await.expect(202).json();
+        doomed.stopped().await;
+        doomed.kill().await;
+        let rescuer = start(None);
+        let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+        assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
+        let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();
+        assert_eq!(tenant["placement"]["server"], "other", "killed at {point}");
+        assert!(app.on_server().await.is_empty(), "killed at {point}");
         rescuer.kill().await;
     }
 }

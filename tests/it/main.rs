@@ -15,6 +15,7 @@ mod conformance;
 mod crashes;
 mod dev;
 mod domains;
+mod drain;
 mod enqueue;
 mod fleet_reconcilers;
 mod freezing;

@@ -26,7 +26,9 @@ fn operations() -> Vec<(&'static str, Outline)> {
     };
     outlines()
         .into_iter()
-        .filter(|(_, outline)| outline.kind != OperationKind::RemoveLostServer)
+        .filter(|(_, outline)| {
+            !matches!(outline.kind, OperationKind::DrainServer | OperationKind::RemoveLostServer)
+        })
         .flat_map(|(tier, outline)| {
             plans(tier, outline.kind).into_iter().map(move |plan| (plan, outline.clone()))
         })
@@ -71,7 +73,9 @@ async fn run(app: &TestApp, kind: OperationKind, plan: &str, name: &str) -> (Str
             };
             app.api.post(&format!("{path}/move"), body).await
         }
-        OperationKind::Provision | OperationKind::RemoveLostServer => unreachable!("handled elsewhere"),
+        OperationKind::Provision | OperationKind::DrainServer | OperationKind::RemoveLostServer => {
+            unreachable!("handled elsewhere")
+        }
     };
     let id = answer.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned();
     (slug, app.operation_ended(&id).await)
@@ -87,7 +91,9 @@ fn statuses(kind: OperationKind) -> (&'static str, &'static str) {
         OperationKind::Restore => ("deactivated", "active"),
         OperationKind::Purge => ("active", "purged"),
         OperationKind::Move => ("active", "active"),
-        OperationKind::RemoveLostServer => unreachable!("has no tenant of its own"),
+        OperationKind::DrainServer | OperationKind::RemoveLostServer => {
+            unreachable!("has no tenant of its own")
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod change;
 mod check;
+mod drain;
 mod remove;
 
 use anyhow::ensure;
@@ -24,6 +25,8 @@ const EXAMPLES: &str = "Examples:
   tenantry servers update eu-1 --capacity 8000 --max-connections 80
   tenantry servers check eu-1
   tenantry servers cordon eu-1
+  tenantry servers drain eu-1
+  tenantry servers rebalance --dry-run
   tenantry servers list --watch";
 
 /// `tenantry servers`
@@ -55,8 +58,10 @@ pub(super) enum ServersCommand {
     Cordon(ServerArg),
     /// Let a server take new tenants again.
     Uncordon(ServerArg),
-    /// Mark a server as one whose tenants are to be moved away; it takes no new ones.
-    Drain(ServerArg),
+    /// Move all tenants off a server, while they are served; it takes no new ones.
+    Drain(drain::DrainArgs),
+    /// Spread tenants over the servers, by capacity.
+    Rebalance(drain::RebalanceArgs),
     /// Forget a server that holds no tenants; nothing on it is touched.
     Remove(remove::RemoveArgs),
 }
@@ -149,7 +154,8 @@ pub(super) async fn run(client: &Client, command: ServersCommand) -> anyhow::Res
         ServersCommand::Audit(args) => audit::run(client, &args.server).await,
         ServersCommand::Cordon(args) => set_state(client, &args.server, "cordoned").await,
         ServersCommand::Uncordon(args) => set_state(client, &args.server, "active").await,
-        ServersCommand::Drain(args) => set_state(client, &args.server, "draining").await,
+        ServersCommand::Drain(args) => drain::drain(client, args).await,
+        ServersCommand::Rebalance(args) => drain::rebalance(client, args).await,
         ServersCommand::Remove(args) => remove::run(client, args).await,
     }
 }

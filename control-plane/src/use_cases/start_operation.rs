@@ -91,6 +91,20 @@ impl StartOperation {
             .await
     }
 
+    /// Moves tenants off a server; all of them where none are to stay.
+    pub(crate) async fn drain_server(
+        &self,
+        server: &Server,
+        keep: Option<u32>,
+        at_once: u16,
+        claim: Claim,
+    ) -> Result<Started, OperationStartError> {
+        let input = OperationInput::DrainServer { keep, at_once };
+        let start =
+            Box::pin(self.start(None, Subject::Server(server.id), server.name.to_string(), input, claim));
+        Started::once(claim, &self.registry, &self.watch, start).await
+    }
+
     async fn on_tenant(
         &self,
         tenant: TenantDetails,

@@ -14,7 +14,7 @@ use crate::ids::OperationId;
 pub use event::{OperationEvent, OperationEventKind};
 pub use input::{OperationInput, PurgeReason};
 pub use kind::{Lane, OperationKind};
-pub use state::{MoveState, NoState, ProvisionState, RemoveLostServerState};
+pub use state::{DrainServerState, FailedMove, MoveState, NoState, ProvisionState, RemoveLostServerState};
 pub use subject::{Subject, SubjectKind};
 
 /// Where an operation is.

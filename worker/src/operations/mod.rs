@@ -2,6 +2,7 @@
 //! undo and the point of no return, then the steps themselves.
 
 mod deactivate;
+mod drain_server;
 mod move_tenant;
 mod provision;
 mod purge;
@@ -70,6 +71,11 @@ impl Definitions for Operations {
                 let input = move_tenant::Input { tier, server, plan, offline };
                 Ok(move_tenant::define(offline).on(Work::new(lease, input, tenant, resources)?))
             }
+            (Input::DrainServer { keep, at_once }, Subject::Server(id), None) => {
+                let input = drain_server::Input { keep, at_once };
+                let server = ServerSubject { id };
+                Ok(drain_server::define().on(Work::new(lease, input, server, resources)?))
+            }
             (Input::RemoveLostServer, Subject::Server(id), None) => {
                 let server = ServerSubject { id };
                 Ok(remove_lost_server::define().on(Work::new(lease, (), server, resources)?))
@@ -92,6 +98,7 @@ pub fn outlines() -> Vec<(Option<Tier>, Outline)> {
         (None, restore::define().outline()),
         (None, purge::define().outline()),
         (None, move_tenant::define(false).outline()),
+        (None, drain_server::define().outline()),
         (None, remove_lost_server::define().outline()),
     ]
 }

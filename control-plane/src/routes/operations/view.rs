@@ -32,7 +32,7 @@ pub(crate) struct OperationView {
     subject: SubjectView,
     /// The tenant; null unless it works on one.
     tenant_id: Option<Uuid>,
-    /// What it does: provision, suspend, resume, deactivate, restore, purge, move or `remove_lost_server`.
+    /// What it does: provision, suspend, resume, deactivate, restore, purge, move, `drain_server` or `remove_lost_server`.
     #[schema(value_type = vocabulary::OperationKind)]
     kind: &'static str,
     /// The queue that it waits in: interactive, long, fleet or idle.

@@ -59,6 +59,14 @@ pub enum OperationInput {
         #[serde(default)]
         offline: bool,
     },
+    /// See [`OperationKind::DrainServer`].
+    DrainServer {
+        /// Tenants that stay; none: all go, and the server takes no new ones.
+        #[serde(default)]
+        keep: Option<u32>,
+        /// Moves at a time.
+        at_once: u16,
+    },
     /// See [`OperationKind::RemoveLostServer`].
     RemoveLostServer,
     /// What is stored cannot be read by this release. Never stored, never begun; the operation can be looked at
@@ -88,6 +96,7 @@ impl OperationInput {
             Self::Restore { .. } => OperationKind::Restore,
             Self::Purge { .. } => OperationKind::Purge,
             Self::Move { .. } => OperationKind::Move,
+            Self::DrainServer { .. } => OperationKind::DrainServer,
             Self::RemoveLostServer => OperationKind::RemoveLostServer,
             Self::Unreadable(kind) => *kind,
         }
@@ -97,7 +106,11 @@ impl OperationInput {
     #[must_use]
     pub fn asked_when(self, status: TenantStatus) -> Self {
         match self {
-            Self::Provision | Self::Move { .. } | Self::RemoveLostServer | Self::Unreadable(_) => self,
+            Self::Provision
+            | Self::Move { .. }
+            | Self::DrainServer { .. }
+            | Self::RemoveLostServer
+            | Self::Unreadable(_) => self,
             Self::Suspend { .. } => Self::Suspend { was: status },
             Self::Resume { .. } => Self::Resume { was: status },
             Self::Deactivate { retention_days, .. } => Self::Deactivate { was: status, retention_days },

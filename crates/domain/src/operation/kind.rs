@@ -20,13 +20,16 @@ pub enum OperationKind {
     Purge,
     /// Moves a tenant to another placement while it is being served, and gives it another plan with that.
     Move,
+    /// Moves tenants off a server, all or some.
+    DrainServer,
     /// Removes a server that is lost for good, with the tenants it held.
     RemoveLostServer,
 }
 
 crate::names_of! { OperationKind {
     Provision = "provision", Suspend = "suspend", Resume = "resume", Deactivate = "deactivate",
-    Restore = "restore", Purge = "purge", Move = "move", RemoveLostServer = "remove_lost_server",
+    Restore = "restore", Purge = "purge", Move = "move", DrainServer = "drain_server",
+    RemoveLostServer = "remove_lost_server",
 } }
 
 impl OperationKind {
@@ -37,6 +40,7 @@ impl OperationKind {
                 Lane::Interactive
             }
             Self::Purge | Self::Move | Self::RemoveLostServer => Lane::Long,
+            Self::DrainServer => Lane::Fleet,
         }
     }
 
@@ -48,6 +52,7 @@ impl OperationKind {
             Self::Resume => matches!(urgent, Self::Suspend | Self::Deactivate | Self::Purge),
             Self::Restore => matches!(urgent, Self::Deactivate | Self::Purge),
             Self::Move => matches!(urgent, Self::Suspend | Self::Deactivate | Self::Purge),
+            Self::DrainServer => matches!(urgent, Self::RemoveLostServer),
             _ => false,
         }
     }
@@ -61,7 +66,7 @@ pub enum Lane {
     Interactive,
     /// Purges, moves, calls of providers.
     Long,
-    /// Rollouts.
+    /// Work on many tenants, each of which has an operation of its own or is done by the way.
     Fleet,
     /// Pools and sampling, when there is nothing else to do.
     Idle,

@@ -3,7 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{names::ObjectName, placement::Epoch};
+use crate::{
+    ids::{OperationId, TenantId},
+    names::ObjectName,
+    placement::Epoch,
+};
 
 /// For operations whose steps need nothing but their subject.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +39,29 @@ pub struct MoveState {
     pub verified: Vec<(String, i64, String)>,
     /// For how long writes waited, in microseconds, but for the time that the registry took to record the change.
     pub pause_us: Option<u64>,
+}
+
+/// Of [`super::OperationKind::DrainServer`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DrainServerState {
+    /// Moves that are on their way.
+    pub moving: Vec<OperationId>,
+    /// Tenants that were moved.
+    pub moved: u32,
+    /// Tenants that could not be moved.
+    pub failed: Vec<FailedMove>,
+}
+
+/// A tenant that could not be moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedMove {
+    /// Which.
+    pub tenant: TenantId,
+    /// Its slug.
+    pub slug: String,
+    /// Why.
+    pub error: String,
 }
 
 /// Of [`super::OperationKind::RemoveLostServer`].
