@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tenantry_postgres::embedded::{Durability, EmbeddedPostgres};
-use tenantry_tests::{Api, Signup, TestApp, app::TestAppBuilder, server, within::within};
+use tenantry_tests::{Api, Signup, TestApp, app::TestAppBuilder, probe::Gate, server, within::within};
 
 const ACCOUNTS: u32 = 4;
 
@@ -223,6 +223,9 @@ async fn what_cannot_be_moved_is_refused_by_name_and_is_served_as_before() {
         let refused = app.api.post_and_wait(&format!("{path}/move"), json!({ "tier": "database" })).await;
         let refused = refused.expect_problem(422, "operation_failed");
         assert!(refused.text.contains(named), "{change}: {}", refused.text);
+        let id = refused.json()["operation"]["id"].as_str().unwrap().to_owned();
+        app.api.post(&format!("/api/v1/operations/{id}/retry"), json!({})).await.expect(202);
+        assert_eq!(app.operation_ended(&id).await["state"], "failed", "{change}");
         sqlx::raw_sql(run(back)).execute(&mut admin).await.unwrap();
         tenant.data.get("/api/entries").await.expect(200);
     }
@@ -312,6 +315,64 @@ async fn a_second_move_is_refused_and_a_suspension_has_the_first_stop() {
     app.api.post_and_wait(&format!("{path}/resume"), json!({})).await.expect(200);
     tenant.data.post("/api/things", json!({ "name": "one more" })).await.expect(201);
     PgConnection::connect(&app.own_url(&tenant.slug).await).await.unwrap().close().await.unwrap();
+}
+
+/// A tenant whose move stands at a gate, and that move.
+async fn moving(gate: &Arc<Gate>, way: Way) -> (TestApp, Signup, String) {
+    let app = with_ledger(way.build().with_shared_probe(gate.clone())).await;
+    let tenant = sign_up(&app, "acme", "basic").await;
+    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
+    let begun = app.api.post(&path, json!({ "tier": "database" })).await.expect(202).json();
+    gate.reached().await;
+    (app, tenant, begun["operation"]["id"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_is_asked_to_stop_when_all_is_copied_is_undone_as_a_whole() {
+    for way in [Way::AtOnce, Way::Live] {
+        let gate = Arc::new(Gate::after("cutover"));
+        let (app, tenant, operation) = moving(&gate, way).await;
+        app.api.post(&format!("/api/v1/operations/{operation}/cancel"), json!({})).await.expect(202);
+        gate.open();
+        assert_eq!(app.operation_ended(&operation).await["state"], "cancelled", "{way:?}");
+        assert_eq!(show(&app, &tenant).await["placement"]["tier"], "schema", "{way:?}");
+        let entry = json!({ "account": 1, "number": 1, "amount": 1 });
+        tenant.data.post("/api/entries", entry).await.expect(201);
+        let on_server = app.on_server().await;
+        assert_eq!((on_server.schemas.len(), on_server.databases.len()), (1, 0), "{way:?}");
+        assert!(on_server.replication.is_empty(), "{on_server:?}");
+        move_to(&app, &tenant, json!({ "tier": "database" })).await;
+        let entries = tenant.data.get("/api/entries?select=count()").await.expect(200).json();
+        assert_eq!(entries, json!([{ "count": 2 }]), "{way:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_are_changed_in_mid_move_end_it_and_nothing_of_them_is_lost() {
+    for way in [Way::AtOnce, Way::Live] {
+        let gate = Arc::new(Gate::at("hold_writes"));
+        let (app, tenant, operation) = moving(&gate, way).await;
+        let mut admin = as_admin(&app, &tenant, app.server()).await;
+        let change = format!(
+            "SET search_path = tenant_{}; SET ROLE tenantry_owner;
+            CREATE TABLE events_2027 PARTITION OF events FOR VALUES FROM ('2027-01-01') TO ('2028-01-01');
+            INSERT INTO events VALUES ('2027-05-01', 'new')",
+            tenant.slug.replace('-', "_")
+        );
+        sqlx::raw_sql(AssertSqlSafe(change)).execute(&mut admin).await.unwrap();
+        gate.open();
+        let ended = app.operation_ended(&operation).await;
+        assert_eq!(ended["state"], "failed", "{way:?}: {ended}");
+        assert!(ended["error"].as_str().unwrap().contains("changed while it was being moved"), "{ended}");
+        let events = tenant.data.get("/api/events?select=what&what=eq.new").await.expect(200).json();
+        assert_eq!(events, json!([{ "what": "new" }]));
+        let entry = json!({ "account": 1, "number": 1, "amount": 1 });
+        tenant.data.post("/api/entries", entry).await.expect(201);
+        // Asked for once more, it is refused in an earlier step, and ends as before.
+        app.api.post(&format!("/api/v1/operations/{operation}/retry"), json!({})).await.expect(202);
+        let ended = app.operation_ended(&operation).await;
+        assert_eq!(ended["state"], "failed", "{way:?}: {ended}");
+    }
 }
 
 /// Lets admin logins that are no superusers do what a move needs, as it tells them to ask for.

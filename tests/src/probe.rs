@@ -142,6 +142,7 @@ pub fn crash_points(kind: OperationKind, steps: &[&'static str]) -> Vec<Point> {
 #[derive(Debug)]
 pub struct Gate {
     step: &'static str,
+    moment: Moment,
     reached: tokio::sync::Semaphore,
     open: tokio::sync::Semaphore,
 }
@@ -149,7 +150,16 @@ pub struct Gate {
 impl Gate {
     /// A closed gate before a step.
     pub fn at(step: &'static str) -> Self {
-        Self { step, reached: tokio::sync::Semaphore::new(0), open: tokio::sync::Semaphore::new(0) }
+        Self::of(step, Moment::Before)
+    }
+
+    /// A closed gate after a step has run, before that is recorded.
+    pub fn after(step: &'static str) -> Self {
+        Self::of(step, Moment::Ran)
+    }
+
+    fn of(step: &'static str, moment: Moment) -> Self {
+        Self { step, moment, reached: tokio::sync::Semaphore::new(0), open: tokio::sync::Semaphore::new(0) }
     }
 
     /// Waits until a worker stands at the gate.
@@ -166,7 +176,7 @@ impl Gate {
 #[async_trait]
 impl Probe for Gate {
     async fn reached(&self, point: Point) -> Result<(), StepError> {
-        if point.step == self.step && point.moment == Moment::Before && !self.open.is_closed() {
+        if point.step == self.step && point.moment == self.moment && !self.open.is_closed() {
             self.reached.add_permits(1);
             // An error says that it was opened.
             let _ = self.open.acquire().await;

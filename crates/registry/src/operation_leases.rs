@@ -394,7 +394,8 @@ impl Registry {
                    SELECT FROM tenants WHERE ($17::text IS NOT NULL OR $28::text IS NOT NULL)
                        AND id = (SELECT tenant_id FROM operations WHERE id = $1) FOR NO KEY UPDATE
                ), held AS MATERIALIZED (
-                   SELECT id, cancel_requested, NOT ($3 = 'succeeded' AND cancellable AND cancel_requested) AS accepted
+                   SELECT id, cancel_requested, NOT (cancellable AND cancel_requested AND (
+                       $3 = 'succeeded' OR (NOT $9 AND $3 IN ('queued', 'running', 'waiting')))) AS accepted
                    FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')
                        AND (SELECT count(*) FROM tenant_first) >= 0 FOR UPDATE
                ), operation AS (

@@ -78,7 +78,8 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     work.progress(state.moved as f32 / of.max(1) as f32, &message);
     let again = Done::Pending { again_after: LOOK_EVERY, message };
-    if surplus > 0 && (moving > 0 || start > 0) {
+    // A move goes on for a while after the tenant is served from elsewhere: it drops what was left.
+    if moving > 0 || start > 0 {
         let but: Vec<_> = state.failed.iter().map(|failed| failed.tenant).collect();
         let now = work.resources.clock.now();
         let mut after = state.clone();

@@ -50,6 +50,9 @@ impl Definition for Move {
 /// Making tables, copying rows and dropping them takes as long as it takes.
 const LONG: Duration = Duration::from_hours(6);
 
+/// For how long writes may wait, unless the caller accepts that they do.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
 /// But a tenant whose writes wait for it is small. Less than a data plane holds them.
 const CUTOVER_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -163,6 +166,8 @@ async fn forget_target(work: &Work<Move>) -> Result<(), StepError> {
 /// Makes the tables there as they are here, without rows, and lets nobody in yet.
 async fn prepare(work: &Work<Move>) -> StepResult {
     let (from, to) = both(work).await?;
+    // What an abandoned move may have left.
+    forget_changes_at(work, &from).await?;
     let app = app(work, &from.placement).await?;
     if let Some(what_to_do) = to.server.call(to.server.admin.may_copy()).await? {
         return Err(StepError::permanent(what_to_do));
@@ -194,6 +199,8 @@ async fn prepare(work: &Work<Move>) -> StepResult {
     work.note_schema_version(&to.placement, report.to);
     to.server.call(admin.await_contents(database, owner)).await?;
     let schema = &from.placement.schema;
+    let shape = from.server.call(from.server.admin.schema_shape(&from.placement.database, schema)).await?;
+    work.update_state(|state| state.shape = Some(shape));
     let here = from.server.call(from.server.admin.schema_catalog(&from.placement.database, schema)).await?;
     let there = to.server.call(admin.schema_catalog(database, schema)).await?;
     let differences = here.differences(&there, "at the tenant", "in the app's version");
@@ -304,6 +311,8 @@ async fn compare(work: &Work<Move>) -> StepResult {
     until_near(work, &from, &to, &mut transfer, &slot).await?;
     let held = watched(work, &from, &to, transfer.compare(&slot)).await?;
     note_verified(work, held);
+    // For the planner, before anybody is served from there.
+    to.server.call(to.server.admin.analyze(&to.placement.database, work.owner(&to.placement))).await?;
     until_near(work, &from, &to, &mut transfer, &slot).await?;
     Ok(Done::Now)
 }
@@ -330,13 +339,34 @@ async fn hold_writes(work: &Work<Move>) -> StepResult {
 }
 
 async fn let_writes_go(work: &Work<Move>) -> Result<(), StepError> {
+    if work.state().from.is_none() {
+        return Ok(());
+    }
     turn(work, &source(work).await?.placement, PlacementState::Serving);
     Ok(())
 }
 
-/// Closes the old placement, copies and compares its rows, and serves from the new one: what is recorded with the end of
-/// this step.
+/// Closes the old placement, brings its last rows, and serves from the new one: what is recorded with the end of this step.
+/// Writes are held meanwhile, so what does not go at once is undone: nobody waits for a server that is away or full.
 async fn cutover(work: &Work<Move>) -> StepResult {
+    let mut change = Box::pin(change_over(work));
+    let done = if work.input.offline {
+        change.await
+    } else {
+        tokio::time::timeout(LONGEST_PAUSE, &mut change).await.unwrap_or_else(|_| {
+            Err(StepError::permanent(
+                "the last rows took too long; ask for an offline move, in which writes wait",
+            ))
+        })
+    };
+    match done {
+        Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => Err(error),
+        Err(error) => Err(StepError::permanent(error.to_string())),
+        done => done,
+    }
+}
+
+async fn change_over(work: &Work<Move>) -> StepResult {
     let (from, to) = both(work).await?;
     let mut transfer = connect(work, &from, &to).await?;
     let slot = work.state().slot;
@@ -351,17 +381,13 @@ async fn cutover(work: &Work<Move>) -> StepResult {
             break;
         }
     }
-    match bring(work, transfer, slot.as_deref(), &from, &to).await {
-        Ok(()) => {}
-        Err(StepError::LeaseLost) => return Err(StepError::LeaseLost),
-        Err(error) => {
-            // Nobody waits for the next try. If this fails too, the next try or the undo does it.
-            if let Err(error) = reopen_placement(work, &from).await {
-                tracing::warn!(%error, "writes wait until the next try: {error}");
-            }
-            return Err(error);
-        }
+    let shape = watched(work, &from, &to, transfer.shape()).await?;
+    if work.state().shape.is_some_and(|before| before != shape) {
+        return Err(StepError::permanent(
+            "the tenant's tables were changed while it was being moved; move it when that is done",
+        ));
     }
+    bring(work, transfer, slot.as_deref(), &from, &to).await?;
     let pause = began.elapsed();
     work.update_state(|state| state.pause_us = Some(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX)));
     turn(work, &from.placement, PlacementState::Fenced);
@@ -461,6 +487,10 @@ async fn watched<T>(
 }
 
 async fn reopen(work: &Work<Move>) -> Result<(), StepError> {
+    // It came no further than its first step.
+    if work.state().from.is_none() {
+        return Ok(());
+    }
     reopen_placement(work, &source(work).await?).await
 }
 

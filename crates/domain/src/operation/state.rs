@@ -35,6 +35,8 @@ pub struct MoveState {
     pub live: bool,
     /// The replication slot that keeps its changes meanwhile.
     pub slot: Option<String>,
+    /// A digest of what its tables are like, when they were compared with those at the new placement.
+    pub shape: Option<String>,
     /// What each table held when it was copied: its name, rows and the sum of their hashes, the same at both ends.
     pub verified: Vec<(String, i64, String)>,
     /// For how long writes waited, in microseconds, but for the time that the registry took to record the change.

@@ -41,8 +41,7 @@ impl Applier {
         Self { schema: schema.quoted(), copied, identities, relations: HashMap::new() }
     }
 
-    /// Adds what a message of a transaction says to a batch. True where rows of a table are gone, however many: nothing else
-    /// may be in that batch.
+    /// Adds what a message of a transaction says to a batch.
     pub(super) fn add(&mut self, xid: u32, message: Message, batch: &mut Batch) -> Result<(), Unreadable> {
         match message {
             Message::Relation(relation) => {
@@ -66,15 +65,14 @@ impl Applier {
                     batch.rows += 1;
                 }
             }
-            // Others that refer to it may have been copied later: `TRUNCATE` would refuse, or take them along. It changes as
-            // many rows as there are, which is why they are counted by themselves.
+            // Tables that refer to it may have been copied later: `TRUNCATE` would refuse, or take them along. In a block
+            // the rows are not counted with those of other changes.
             Message::Truncate { relations } => {
                 for relation in relations {
                     if let Some((_, name)) = self.wanted(relation, xid)? {
-                        let _ = write!(
-                            batch.statements,
-                            "DO $tenantry$ BEGIN DELETE FROM ONLY {name}; END $tenantry$;"
-                        );
+                        let delete = sql::literal(&format!("DELETE FROM ONLY {name}"));
+                        let block = sql::block("", &format!("EXECUTE {delete};"));
+                        let _ = write!(batch.statements, "{block};");
                     }
                 }
             }

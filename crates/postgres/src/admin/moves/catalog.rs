@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
 use tenantry_domain::names::ObjectName;
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     write_fence::TRIGGER,
 };
 
-const TASK: &str = "read the tenant's catalog";
+pub(super) const TASK: &str = "read the tenant's catalog";
 
 /// What is in a schema: the definition of each object by its kind and name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +54,27 @@ impl SchemaCatalog {
     }
 }
 
+/// A digest of what is in a schema. It differs after any change of its tables, functions and what belongs to them, but for
+/// triggers, and may differ after one that changes nothing.
+pub(super) async fn shape(connection: &mut PgConnection, schema: &ObjectName) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar(include_str!("shape.sql"))
+        .persistent(false)
+        .bind(schema.as_str())
+        .fetch_one(connection)
+        .await
+}
+
 impl ServerAdmin {
+    /// A digest of what is in a tenant's schema, which tells whether its definitions have changed since.
+    pub async fn schema_shape(
+        &self,
+        database: &ObjectName,
+        schema: &ObjectName,
+    ) -> Result<String, AdminError> {
+        let mut connection = self.connection_to(database, TASK).await?;
+        shape(&mut connection, schema).await.map_err(|e| self.failed(TASK, e))
+    }
+
     /// Describes all that is in a tenant's schema, but for what a move itself adds.
     pub async fn schema_catalog(
         &self,

@@ -10,7 +10,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    time::Duration,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
 };
 
 use futures::{TryStreamExt, stream::BoxStream};
@@ -27,8 +28,8 @@ use super::{
     },
     apply::{Applier, Batch},
     contents::{
-        Failed, TableContents, contents, copy_table, members, quoted, refresh_views, run, same_version,
-        sequences, tables, triggers,
+        Failed, Table, TableContents, contents, copy_table, members, quoted, refresh_views, run,
+        same_version, sequences, tables, triggers,
     },
     pgoutput::{self, Lsn, Message, Unreadable},
     snapshot::Snapshot,
@@ -51,6 +52,9 @@ const SLOT_PATIENCE: Duration = Duration::from_mins(5);
 
 /// How often something is looked at that ends by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How often a transaction that waits for another one shows that somebody is there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// The publication of a tenant's tables.
 fn publication(fence: Fence) -> String {
@@ -162,12 +166,18 @@ pub(super) async fn keep_changes(
     run(&mut ends.from, &begin_slot).await.map_err(&of_source)?;
     // A transaction may be in the log before the slot's beginning and be seen by others after it (it waits for a standby,
     // say). What began before is over when the tables are copied, so that the copy has it.
-    let next = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
-    let next: i64 = one(&mut ends.from, next).await.map_err(&of_source)?;
-    let oldest = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint";
-    while one::<i64>(&mut ends.from, oldest).await.map_err(&of_source)? < next {
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+    let wait = format!(
+        "DO $$ DECLARE next xid8 := pg_snapshot_xmax(pg_current_snapshot()); BEGIN
+            FOR look IN 1..{looks} LOOP
+                IF pg_snapshot_xmin(pg_current_snapshot()) >= next THEN RETURN; END IF;
+                PERFORM pg_sleep(0.02);
+            END LOOP;
+            RAISE EXCEPTION USING ERRCODE = 'query_canceled',
+                MESSAGE = 'a transaction on the server has been running for long; move the tenant when it has ended';
+        END $$",
+        looks = SLOT_PATIENCE.as_millis() / 20,
+    );
+    run(&mut ends.from, &wait).await.map_err(&of_source)?;
     let note = format!(
         "{look} {install}
         INSERT INTO {SYSTEM_SCHEMA}.moves (subject, slot) VALUES ({subject}, '{slot}')
@@ -495,9 +505,10 @@ pub(super) async fn compare(
         .map_err(&of_source)?;
     let until = Lsn(until.cast_unsigned());
     // A transaction need not wait until it is on disk to be seen.
-    while flushed(ends).await? < until {
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+    let flushed = format!(
+        "DO $$ BEGIN WHILE pg_current_wal_flush_lsn() < '{until}' LOOP PERFORM pg_sleep(0.01); END LOOP; END $$"
+    );
+    run(&mut ends.from, &flushed).await.map_err(&of_source)?;
     // All that the snapshot saw, first; others of that time did not build on each other, or one would have seen the other.
     let (mut seen, mut later) = (Vec::new(), Vec::new());
     let peek = peek(fence, slot, until, i32::MAX);
@@ -516,8 +527,11 @@ pub(super) async fn compare(
         applying.apply(&mut applier, xid, change).await?;
     }
     applying.send().await?;
-    let (held, arrived) =
-        tokio::join!(contents(from, owner.name, &all), contents(&mut applying.writing, owner.name, &all));
+    let done = [AtomicBool::new(false), AtomicBool::new(false)];
+    let (held, arrived) = tokio::join!(
+        contents_beside(from, owner.name, &all, &done[0], &done[1]),
+        contents_beside(&mut applying.writing, owner.name, &all, &done[1], &done[0])
+    );
     let (held, arrived) = (held.map_err(&of_source)?, arrived.map_err(&of_target)?);
     run(from, "COMMIT").await.map_err(&of_source)?;
     if let Some((sent, arrived)) = held.iter().zip(&arrived).find(|(sent, arrived)| sent != arrived) {
@@ -532,6 +546,28 @@ pub(super) async fn compare(
     applying.commit(fence, slot, end).await?;
     if let Some(end) = end {
         release(ends, slot, end).await?;
+    }
+    Ok(held)
+}
+
+/// What tables hold. Until the other end has counted too the transaction is kept from being ended for idling.
+async fn contents_beside(
+    connection: &mut PgConnection,
+    schema: &ObjectName,
+    tables: &[Table],
+    done: &AtomicBool,
+    other_done: &AtomicBool,
+) -> Result<Vec<TableContents>, sqlx::Error> {
+    let held = contents(connection, schema, tables).await;
+    done.store(true, Ordering::Relaxed);
+    let held = held?;
+    let mut said = Instant::now();
+    while !other_done.load(Ordering::Relaxed) {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if said.elapsed() > SIGN_OF_LIFE {
+            run(connection, "SELECT").await?;
+            said = Instant::now();
+        }
     }
     Ok(held)
 }

@@ -7,6 +7,7 @@ use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
 use super::{
     super::{AdminError, ServerAdmin, connections::AdminConnection, owner::Owner},
+    catalog,
     contents::{TableContents, copy},
     replication::{self, TargetTables},
     write_fence,
@@ -116,9 +117,16 @@ impl<'a> Transfer<'a> {
     }
 
     /// Keeps the tenant's changes from now on, for the copy and for what comes after it: a publication of its tables, and a
-    /// replication slot, whose name is answered. Others of this tenant are dropped. Ends with [`Transfer::stop`] only.
+    /// replication slot, whose name is answered. Others of this tenant are dropped. Until [`ServerAdmin::forget_changes`].
     pub async fn keep_changes(&mut self, patience: Duration) -> Result<String, MoveError> {
         replication::keep_changes(&mut self.ends, self.owner, patience).await
+    }
+
+    /// What the source's tables are like; see [`ServerAdmin::schema_shape`].
+    pub async fn shape(&mut self) -> Result<String, MoveError> {
+        let Ends { source, from, .. } = &mut self.ends;
+        let shape = catalog::shape(from, self.owner.name).await;
+        shape.map_err(|error| MoveError::Source(source.admin.failed(catalog::TASK, error)))
     }
 
     /// Copies the tables that were not copied before for this slot, each in a transaction. `told` is called with the bytes
