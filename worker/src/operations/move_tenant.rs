@@ -312,7 +312,7 @@ async fn compare(work: &Work<Move>) -> StepResult {
     let held = watched(work, &from, &to, transfer.compare(&slot)).await?;
     note_verified(work, held);
     // For the planner, before anybody is served from there.
-    to.server.call(to.server.admin.analyze(&to.placement.database, work.owner(&to.placement))).await?;
+    analyze(work, &to).await?;
     until_near(work, &from, &to, &mut transfer, &slot).await?;
     Ok(Done::Now)
 }
@@ -491,21 +491,24 @@ async fn reopen(work: &Work<Move>) -> Result<(), StepError> {
     if work.state().from.is_none() {
         return Ok(());
     }
-    reopen_placement(work, &source(work).await?).await
-}
-
-async fn reopen_placement(work: &Work<Move>, from: &PlacedAt) -> Result<(), StepError> {
+    let from = source(work).await?;
     let open = from.server.admin.open_writes(&from.placement.database, work.owner(&from.placement));
     from.server.call(open).await
+}
+
+/// Tells the planner what the new tables hold.
+async fn analyze(work: &Work<Move>, to: &PlacedAt) -> Result<(), StepError> {
+    to.server.call(to.server.admin.analyze(&to.placement.database, work.owner(&to.placement))).await
 }
 
 /// Drops the old placement.
 async fn clean_up(work: &Work<Move>) -> StepResult {
     let state = work.state();
     let to = work.placed_at(epoch(state.to)?).await?.ok_or_else(gone)?;
-    to.server.call(to.server.admin.analyze(&to.placement.database, work.owner(&to.placement))).await?;
     if state.live {
         forget_changes_at(work, &to).await?;
+    } else {
+        analyze(work, &to).await?;
     }
     if let Some(from) = work.placed_at(epoch(state.from)?).await? {
         if state.live {

@@ -34,7 +34,8 @@ pub struct Fence {
 }
 
 impl Fence {
-    fn subject(self) -> String {
+    /// The subject as an expression.
+    pub(super) fn subject(self) -> String {
         format!("'{:032x}'::uuid", self.subject)
     }
 

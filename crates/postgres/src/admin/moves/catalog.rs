@@ -42,16 +42,6 @@ impl SchemaCatalog {
         }
         found
     }
-
-    /// Objects in it.
-    pub fn len(&self) -> usize {
-        self.objects.len()
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
-    }
 }
 
 /// A digest of what is in a schema. It differs after any change of its tables, functions and what belongs to them, but for

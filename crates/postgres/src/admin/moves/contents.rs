@@ -90,9 +90,7 @@ pub(super) async fn copy(
     writing.run(resume).await.map_err(of_target)?;
     writing.run(sql::block("known record;", &refresh_views(schema))).await.map_err(of_target)?;
     let arrived = contents(&mut writing, schema, &tables).await.map_err(of_target)?;
-    if let Some((sent, arrived)) = held.iter().zip(&arrived).find(|(sent, arrived)| sent != arrived) {
-        return Err(MoveError::Differs { table: sent.table.clone(), sent: sent.rows, arrived: arrived.rows });
-    }
+    require_same(&held, &arrived)?;
     writing.commit().await.map_err(of_target)?;
     Ok(held)
 }
@@ -219,6 +217,16 @@ pub(super) async fn contents(
         hash: row.get(1),
     };
     Ok(rows.iter().zip(tables).map(row).collect())
+}
+
+/// Refuses what did not arrive as it was sent.
+pub(super) fn require_same(sent: &[TableContents], arrived: &[TableContents]) -> Result<(), MoveError> {
+    match sent.iter().zip(arrived).find(|(sent, arrived)| sent != arrived) {
+        None => Ok(()),
+        Some((sent, arrived)) => {
+            Err(MoveError::Differs { table: sent.table.clone(), sent: sent.rows, arrived: arrived.rows })
+        }
+    }
 }
 
 /// Statements of PL/pgSQL that empty the tables that are not, but for one.

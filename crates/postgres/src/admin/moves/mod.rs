@@ -14,6 +14,5 @@ mod write_fence;
 
 pub use catalog::SchemaCatalog;
 pub use contents::TableContents;
-
 pub use survey::Survey;
 pub use transfer::{MoveError, Site, Transfer};

@@ -28,8 +28,8 @@ use super::{
     },
     apply::{Applier, Batch},
     contents::{
-        Failed, Table, TableContents, contents, copy_table, members, quoted, refresh_views, run,
-        same_version, sequences, tables, triggers,
+        Failed, Table, TableContents, contents, copy_table, members, quoted, refresh_views, require_same,
+        run, same_version, sequences, tables, triggers,
     },
     pgoutput::{self, Lsn, Message, Unreadable},
     snapshot::Snapshot,
@@ -86,10 +86,6 @@ fn install() -> String {
                 copied jsonb NOT NULL DEFAULT '{{}}');
         END IF;"
     )
-}
-
-fn subject(fence: Fence) -> String {
-    format!("'{:032x}'::uuid", fence.subject)
 }
 
 impl<'a> Ends<'a> {
@@ -184,7 +180,7 @@ pub(super) async fn keep_changes(
             ON CONFLICT (subject) DO UPDATE SET slot = excluded.slot, applied = '0/0', copied = '{{}}';",
         look = owner.check_schema(),
         install = install(),
-        subject = subject(fence),
+        subject = fence.subject(),
     );
     let of_target = ends.target(KEEP);
     run(&mut ends.to, &fence::block(owner.fence, "found_mark text;", &note)).await.map_err(of_target)?;
@@ -209,7 +205,7 @@ async fn noted(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) -> Result<Note
     let ask = format!(
         "SELECT (applied - '0/0')::bigint, ARRAY(SELECT key FROM jsonb_each_text(copied) ORDER BY key),
             ARRAY(SELECT value FROM jsonb_each_text(copied) ORDER BY key) FROM {SYSTEM_SCHEMA}.moves WHERE subject = {} AND slot = '{slot}'",
-        subject(fenced(owner)?)
+        fenced(owner)?.subject()
     );
     let of_target = ends.target(APPLY);
     let row = sqlx::query(AssertSqlSafe(ask)).persistent(false).fetch_optional(&mut *ends.to).await;
@@ -253,7 +249,7 @@ pub(super) async fn copy_tables(
             IF NOT FOUND THEN RAISE EXCEPTION 'the move was begun anew'; END IF;",
             look = owner.check_schema(),
             name = sql::literal(&table.name),
-            subject = subject(fence),
+            subject = fence.subject(),
         );
         // What an earlier attempt left, or the app's migrations put there.
         let empty = format!("DELETE FROM ONLY {}.{}", owner.name.quoted(), quoted(&table.name));
@@ -410,7 +406,7 @@ impl<'c> Applying<'c> {
             format!(
                 "UPDATE {SYSTEM_SCHEMA}.moves SET applied = '{applied}' WHERE subject = {} AND slot = '{slot}';
                 IF NOT FOUND THEN RAISE EXCEPTION 'the move was begun anew'; END IF;",
-                subject(fence)
+                fence.subject()
             )
         });
         let last = format!("{} RESET ROLE; {}", self.resume, sql::block("", &format!("{note} NULL;")));
@@ -534,9 +530,7 @@ pub(super) async fn compare(
     );
     let (held, arrived) = (held.map_err(&of_source)?, arrived.map_err(&of_target)?);
     run(from, "COMMIT").await.map_err(&of_source)?;
-    if let Some((sent, arrived)) = held.iter().zip(&arrived).find(|(sent, arrived)| sent != arrived) {
-        return Err(MoveError::Differs { table: sent.table.clone(), sent: sent.rows, arrived: arrived.rows });
-    }
+    require_same(&held, &arrived)?;
     for (xid, change) in later {
         applying.apply(&mut applier, xid, change).await?;
     }
@@ -611,7 +605,7 @@ impl ServerAdmin {
                 DELETE FROM {SYSTEM_SCHEMA}.moves WHERE subject = {subject};
             END IF;",
             drop_slots = drop_slots(fence),
-            subject = subject(fence),
+            subject = fence.subject(),
             publication = publication(fence)
         );
         let block = fence::block(owner.fence, "known record;", &body);
