@@ -6,11 +6,11 @@ use anyhow::Context;
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::SystemClock;
-use tenantry_postgres::embedded::EmbeddedConfig;
+use tenantry_postgres::embedded::{Durability, EmbeddedConfig};
 
 use crate::{
     app_folder,
-    compose::worker::unique_name,
+    compose::worker::{local_servers, unique_name},
     embedded::{Embedded, KeptSecrets},
     platform::{Platform, PlatformConfig},
     roles::{control_plane::ApiArgs, data_plane::ServingArgs},
@@ -97,7 +97,15 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
             tenant_server: embedded.as_ref().map(Embedded::tenant_server),
             control_plane: args.api.settings(&args.domain.base_domain, &args.listener),
             data_plane: args.serving.settings(&args.domain.base_domain, &args.listener),
-            worker: tenantry_worker::Settings { name: unique_name(), ..Default::default() },
+            worker: tenantry_worker::Settings {
+                name: unique_name(),
+                providers: local_servers(
+                    data_dir.join("servers"),
+                    args.embedded.search(),
+                    Durability::default(),
+                ),
+                ..Default::default()
+            },
         },
         SystemClock::shared(),
     )

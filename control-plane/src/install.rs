@@ -172,6 +172,7 @@ impl ControlPlane {
             tls: ServerTls::default(),
             state: ServerState::Active,
             provider: Provider::Static,
+            owner: None,
             tiers: vec![Tier::Schema, Tier::Database],
             capacity: CAPACITY,
             tenants: 0,

@@ -8,7 +8,7 @@ use serde_json::json;
 use tenantry_domain::{operation::OperationKind, plan::Tier};
 use tenantry_postgres::embedded::Durability;
 use tenantry_tests::{
-    TestApp,
+    TestApp, local_servers,
     probe::{Gate, Notebook, crash_points, point_to_text},
     process::WorkerProcess,
     proxy::Proxy,
@@ -21,7 +21,11 @@ const BINARY: &str = env!("CARGO_BIN_EXE_tenantry-under-test");
 
 /// The steps of a kind of operation, for a tenant of a plan.
 fn steps(kind: OperationKind, plan: &str) -> Vec<&'static str> {
-    let tier = if plan == "basic" { Tier::Schema } else { Tier::Database };
+    let tier = match plan {
+        "basic" => Tier::Schema,
+        "premium" => Tier::Database,
+        _ => Tier::Instance,
+    };
     outlines()
         .into_iter()
         .find(|(of, outline)| outline.kind == kind && of.is_none_or(|of| of == tier))
@@ -101,12 +105,14 @@ async fn kill_at(kind: OperationKind, plan: &str, point: &str) {
             let data = app.data.with_host(format!("{slug}.localhost")).with_key(key);
             data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
         }
-        let left = app.on_server().await;
-        assert_eq!(left.roles.len(), 1, "killed at {point}");
-        assert!(left.replication.is_empty(), "killed at {point}: {left:?}");
-        assert_eq!(left.schemas.len() + left.databases.len(), 1, "killed at {point}");
         assert_eq!(app.count("SELECT count(*) FROM placements").await, 1, "killed at {point}");
         assert_eq!(app.count("SELECT sum(tenants)::bigint FROM server_logins").await, 1, "killed at {point}");
+        let own = usize::from(plan == "enterprise");
+        assert_eq!(local_servers::existing(app.label()).len(), own, "killed at {point}");
+        let left = app.on_server().await;
+        assert_eq!(left.roles.len(), 1 - own, "killed at {point}");
+        assert!(left.replication.is_empty(), "killed at {point}: {left:?}");
+        assert_eq!(left.schemas.len() + left.databases.len(), 1 - own, "killed at {point}");
     }
     rescuer.kill().await;
 }
@@ -131,6 +137,15 @@ async fn a_worker_killed_at_any_step_of_provision_in_tier_schema_is_succeeded_by
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_at_any_step_of_provision_in_tier_database_is_succeeded_by_another() {
     kill_everywhere(OperationKind::Provision, "premium").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_while_it_makes_or_deletes_a_server_is_succeeded_by_another() {
+    let of = |kind, step| crash_points(kind, &[step]).into_iter().map(point_to_text);
+    let makes = of(OperationKind::Provision, "order_server").map(|point| (OperationKind::Provision, point));
+    let deletes = of(OperationKind::Purge, "delete_server").map(|point| (OperationKind::Purge, point));
+    let kill = async |(kind, point): (OperationKind, String)| kill_at(kind, "enterprise", &point).await;
+    stream::iter(makes.chain(deletes)).for_each_concurrent(4, kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,7 @@ mod fleet_reconcilers;
 mod freezing;
 mod hanging_registry_worker;
 mod idempotency;
+mod instance;
 mod isolation;
 mod keys;
 mod lanes;

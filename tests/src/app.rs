@@ -16,7 +16,10 @@ use tenantry_cli::{
 };
 use tenantry_data_plane::DataPlane;
 use tenantry_domain::{Clock, SystemClock, api_key::NewKey, app::App, envelope::Key};
-use tenantry_postgres::{admin::AdminLimits, embedded::EmbeddedPostgres};
+use tenantry_postgres::{
+    admin::AdminLimits,
+    embedded::{Durability, EmbeddedPostgres},
+};
 use tenantry_registry::{ConnectSettings, Part, Registry, feed::Change};
 use tenantry_worker::{
     Worker,
@@ -26,7 +29,13 @@ use tenantry_worker::{
 use tokio::{sync::broadcast::error::RecvError, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{Answer, Api, server, versions::AdminLogin, within::within};
+use crate::{
+    Answer, Api,
+    local_servers::{self, RemovedAtTheEnd},
+    server,
+    versions::AdminLogin,
+    within::within,
+};
 
 /// How a test's Tenantry differs from the usual one.
 #[allow(missing_debug_implementations, reason = "closures and trait objects")]
@@ -76,6 +85,7 @@ pub struct TestApp {
     worker_stop: CancellationToken,
     worker_task: Option<JoinHandle<anyhow::Result<()>>>,
     process: Process,
+    _local_servers: RemovedAtTheEnd,
 }
 
 /// A tenant that was signed up, and how to reach its data.
@@ -313,6 +323,7 @@ impl TestAppBuilder {
             worker_task: None,
             stop,
             registry_url,
+            _local_servers: RemovedAtTheEnd(local_servers::folder(&suffix)),
             suffix,
         };
         app.load_apps(&self.apps).await;
@@ -388,6 +399,7 @@ impl TestApp {
             label: self.suffix.clone(),
             warm_databases: 0,
             warm_tenants: 0,
+            providers: local_servers::providers(&self.suffix, Durability::Volatile),
             away_pause: Duration::from_millis(500),
             probe_away_every: Duration::from_millis(500),
             admin: AdminLimits {

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use sqlx::{Connection, PgConnection, Row};
 
-use crate::{TestApp, server, within::within};
+use crate::{TestApp, local_servers, server, within::within};
 
 /// What a test's tenants have on the server.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -66,6 +66,9 @@ impl TestApp {
         let left = self.on_server().await;
         assert!(left.is_empty(), "left on the server: {left:?}");
         assert_eq!(self.count("SELECT count(*) FROM placements").await, 0, "placements are left");
+        assert_eq!(self.count("SELECT count(*) FROM servers WHERE owner_id IS NOT NULL").await, 0);
+        let servers = local_servers::existing(&self.suffix);
+        assert!(servers.is_empty(), "servers are left: {servers:?}");
         assert_eq!(self.count("SELECT coalesce(sum(tenants), 0)::bigint FROM servers").await, 0);
         assert_eq!(self.count("SELECT coalesce(sum(tenants), 0)::bigint FROM server_logins").await, 0);
     }

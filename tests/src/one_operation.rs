@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tenantry_domain::{SystemClock, envelope::Key};
-use tenantry_postgres::admin::AdminLimits;
+use tenantry_postgres::{admin::AdminLimits, embedded::Durability};
 use tenantry_registry::{ConnectSettings, Part, Registry};
 use tenantry_worker::{
     Settings, StepError, Worker,
@@ -26,6 +26,7 @@ use tokio::{
 
 use crate::{
     freezing::{STEP_MARKER, Watched},
+    local_servers,
     probe::point_to_text,
 };
 
@@ -194,6 +195,7 @@ async fn run() {
         label: of(LABEL),
         warm_databases: 0,
         move_at_once: 0,
+        providers: local_servers::providers(&of(LABEL), Durability::Volatile),
         warm_tenants: of(WARM_TENANTS).parse().expect("a number"),
         admin: AdminLimits { idle_in_transaction_timeout: Duration::from_secs(2), ..AdminLimits::default() },
         ..Settings::default()

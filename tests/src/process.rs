@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::Api;
+use crate::{Api, local_servers};
 
 /// How long a process may take to say what a test waits for.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -37,6 +37,8 @@ impl WorkerProcess {
             .args(["--warm-databases", "0", "--warm-tenants", "0"])
             // Moves are live, but for those that are asked for offline.
             .args(["--move-at-once", "0"])
+            .arg("--local-servers")
+            .arg(local_servers::folder(label))
             .env("TENANTRY_DATABASE_URL", registry_url)
             .env("TENANTRY_KEK", kek.to_base64().expose_secret())
             .env("TENANTRY_LOG", "error")

@@ -14,6 +14,7 @@ mod inquiries;
 mod lane_metrics;
 pub mod operations;
 mod password;
+pub mod providers;
 mod queue;
 mod recent_failures;
 pub mod reconcilers;
@@ -107,6 +108,12 @@ impl Worker {
         tasks.spawn(lane_metrics::measure(Arc::clone(&self.resources), stop.clone()));
         tasks.spawn(inquiries::run(Arc::clone(&self.resources), stop.clone()));
         tasks.spawn(reconcilers::run_all(Arc::clone(&self.resources), stop.clone()));
+        // They outlast what works on their servers.
+        let (resources, worked) = (Arc::clone(&self.resources), CancellationToken::new());
+        let supervised = worked.clone();
+        let providers = tokio::spawn(async move {
+            resources.settings.providers.supervise(&resources.registry, &supervised).await;
+        });
         while let Some(ended) = tasks.join_next().await {
             // A worker without one of its tasks would look alive and do nothing.
             if let Err(panic) = ended.map_err(JoinError::into_panic) {
@@ -114,6 +121,10 @@ impl Worker {
             }
         }
         self.resources.servers.close().await;
+        worked.cancel();
+        if let Err(panic) = providers.await.map_err(JoinError::into_panic) {
+            std::panic::resume_unwind(panic);
+        }
         tracing::info!(worker.name = %self.resources.settings.name, "worker {} ended", self.resources.settings.name);
     }
 }

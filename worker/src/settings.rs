@@ -5,6 +5,8 @@ use std::time::Duration;
 use tenantry_domain::operation::Lane;
 use tenantry_postgres::admin::AdminLimits;
 
+use crate::providers::Providers;
+
 /// Settings of a worker; every duration is a default that tests shorten.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -45,6 +47,8 @@ pub struct Settings {
     /// Bytes that a tenant may take to be copied while its writes wait, when it is moved. Larger ones are copied before, while
     /// they are written to.
     pub move_at_once: u64,
+    /// Who makes servers for tenants of tier `instance`; none: only those are used that somebody registered.
+    pub providers: Providers,
     /// How long ended operations, usage and records of purged tenants are kept.
     pub retention: Retention,
     /// What distinguishes this registry's logins and templates on a server that several share.
@@ -75,6 +79,7 @@ impl Default for Settings {
             warm_databases: 1,
             warm_tenants: 8,
             move_at_once: 16 << 20,
+            providers: Providers::default(),
             retention: Retention::default(),
             label: "main".into(),
             admin: AdminLimits::default(),

@@ -1,14 +1,19 @@
 //! A worker, from its settings to its first job.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use rand::Rng;
 use tenantry_domain::envelope::Key;
+use tenantry_postgres::embedded::{Durability, SearchPath};
 use tenantry_registry::Part;
 use tenantry_worker::{
     Settings, Worker,
     dns::{SystemResolver, TxtResolver},
     engine::{Probe, Unobserved},
+    providers::{
+        Providers,
+        local::{Local, LocalSettings},
+    },
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -69,6 +74,11 @@ pub async fn start(
     });
     checks.started();
     Ok(StartedWorker { role: worker, task })
+}
+
+/// Servers for tenants of tier `instance` as processes on this machine, in a folder.
+pub fn local_servers(dir: PathBuf, search: SearchPath, durability: Durability) -> Providers {
+    Providers::new(vec![Local::new(LocalSettings { dir, search, durability })])
 }
 
 /// A name that no other worker has.

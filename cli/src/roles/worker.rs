@@ -1,19 +1,20 @@
 //! `tenantry worker`.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use clap::Args;
 use tenantry_domain::SystemClock;
 use tenantry_postgres::admin::AdminLimits;
-use tenantry_worker::{Concurrency, Retention, Settings, engine::Probe};
+use tenantry_postgres::embedded::Durability;
+use tenantry_worker::{Concurrency, Retention, Settings, engine::Probe, providers::Providers};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     compose::{
         self, Patience, Process,
-        worker::{WorkerConfig, unique_name},
+        worker::{WorkerConfig, local_servers, unique_name},
     },
-    settings::{AdminArgs, KekArgs, RegistryArgs},
+    settings::{AdminArgs, EmbeddedArgs, KekArgs, RegistryArgs},
     shutdown,
 };
 
@@ -58,6 +59,15 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_MOVE_AT_ONCE", default_value_t = 16, value_name = "MEGABYTES")]
     move_at_once: u64,
 
+    /// A folder for PostgreSQL servers that this worker starts, looks after and stops, one for each tenant of tier
+    /// instance: for development. All workers of a machine have the same. Without it, such tenants go to servers that
+    /// somebody has registered for that tier.
+    #[arg(long, env = "TENANTRY_LOCAL_SERVERS", value_name = "DIR")]
+    local_servers: Option<PathBuf>,
+
+    #[command(flatten)]
+    embedded: EmbeddedArgs,
+
     /// Connections of its own that a tenant may have at a time where its plan does not say (`plans update
     /// --max-connections`). Those of data planes do not count.
     #[arg(long, env = "TENANTRY_TENANT_CONNECTIONS", default_value_t = 20, value_name = "COUNT")]
@@ -99,6 +109,9 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
         warm_tenants: args.warm_tenants,
         move_at_once: args.move_at_once << 20,
         tenant_connections: args.tenant_connections,
+        providers: args.local_servers.map_or_else(Providers::default, |dir| {
+            local_servers(dir, args.embedded.search(), Durability::default())
+        }),
         retention: Retention {
             operations: args.keep_operations,
             purged_tenants: args.keep_purged_tenants,

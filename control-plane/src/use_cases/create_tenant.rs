@@ -9,7 +9,7 @@ use tenantry_domain::{
     app::AppName,
     domain_name::DomainName,
     ids::{OperationId, TenantId},
-    plan::{Features, LimitOverrides, PlanName, Tier},
+    plan::{Features, LimitOverrides, PlanName},
     tenant::{DisplayName, Tenant, TenantStatus},
 };
 use tenantry_registry::{
@@ -40,8 +40,6 @@ pub(crate) enum CreateTenantError {
     NoSlug(Invalid),
     #[error("there is no such plan")]
     UnknownPlan,
-    #[error("the tier of the plan does not exist yet")]
-    TierUnavailable(PlanName, Tier),
     #[error("no app was named, and there is more than one, or none")]
     AppRequired,
     #[error("there is no such app")]
@@ -114,10 +112,7 @@ impl CreateTenant {
         {
             return Err(CreateTenantError::DomainWithinBase(self.settings.base_domain.clone()));
         }
-        let plan = self.catalogue.plan(&wanted.plan).await?.ok_or(CreateTenantError::UnknownPlan)?;
-        if plan.tier == Tier::Instance {
-            return Err(CreateTenantError::TierUnavailable(wanted.plan, plan.tier));
-        }
+        self.catalogue.plan(&wanted.plan).await?.ok_or(CreateTenantError::UnknownPlan)?;
         let app = self.app(wanted.app).await?;
 
         let now = self.clock.now();

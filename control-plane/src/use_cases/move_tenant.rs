@@ -38,9 +38,6 @@ pub(crate) enum MoveTenantError {
     /// It would go where it is.
     #[error("the tenant is there already")]
     IsThere,
-    /// Nobody can make that tier yet.
-    #[error("tier {0} cannot be made")]
-    TierUnavailable(Tier),
     /// There is no such plan.
     #[error("there is no such plan")]
     UnknownPlan,
@@ -62,7 +59,8 @@ impl MoveTenant {
     ) -> Result<Started, MoveTenantError> {
         let placement = tenant.placement.as_ref().ok_or(MoveTenantError::NotPlaced)?;
         let tier = target.tier.unwrap_or(placement.tier);
-        let stays = target.server.is_none_or(|server| server == placement.server_id);
+        // A server of its own that is not named is another one.
+        let stays = target.server.map_or(tier != Tier::Instance, |server| server == placement.server_id);
         if tier == placement.tier && stays {
             return Err(MoveTenantError::IsThere);
         }
@@ -97,9 +95,6 @@ impl MoveTenant {
         plan: Option<PlanName>,
         claim: Claim,
     ) -> Result<Started, MoveTenantError> {
-        if tier == Tier::Instance {
-            return Err(MoveTenantError::TierUnavailable(tier));
-        }
         let input = OperationInput::Move { tier, server: target.server, plan, offline: target.offline };
         Ok(self.start.move_tenant(tenant, input, claim).await?)
     }

@@ -3,7 +3,11 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::ServerId, plan::Tier, server_tls::ServerTls};
+use crate::{
+    ids::{ServerId, TenantId},
+    plan::Tier,
+    server_tls::ServerTls,
+};
 
 /// Whether a server takes new tenants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -81,6 +85,8 @@ pub struct Server {
     pub state: ServerState,
     /// Who looks after it.
     pub provider: Provider,
+    /// The tenant that it was made for and that alone it holds: a server of tier `instance`.
+    pub owner: Option<TenantId>,
     /// The tiers it may hold.
     pub tiers: Vec<Tier>,
     /// How many tenants it may hold.

@@ -5,6 +5,7 @@
 //! process (see `guard`) holds the other end of a pipe and stops the server when it closes.
 
 mod cluster;
+mod elsewhere;
 mod error;
 mod find;
 mod guard;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret, SecretString};
 
+pub use elsewhere::{RunningServer, remove};
 pub use error::EmbeddedError;
 pub use find::{SearchPath, installed};
 pub use user::is_root;

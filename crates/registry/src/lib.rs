@@ -23,6 +23,7 @@ mod operation_events;
 mod operation_leases;
 mod operation_rows;
 mod operations;
+mod own_servers;
 mod page;
 mod placements;
 mod plans;
@@ -58,6 +59,7 @@ pub use operation_leases::{
     Changes, FencedError, Lease, LeaseLost, PlacementChange, Record, Recorded, StatusChange, Transition,
 };
 pub use operations::{LaneDepth, NewOperation, OperationFilter, OperationStartError};
+pub use own_servers::OwnServer;
 pub use page::Page;
 pub use placements::{PlaceError, PlaceRequest, Placed, PlacementWithServer, RoleCredentials, TenantRole};
 pub use plans::PlanDeleteError;

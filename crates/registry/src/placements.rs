@@ -184,12 +184,15 @@ impl Registry {
                    SELECT id, name, unreachable_error, tenants::float8 / capacity AS share FROM servers
                    WHERE state = 'active' AND tenants < capacity AND $3 = ANY (tiers)
                      AND ($4::text IS NULL OR region = $4) AND ($8::uuid IS NULL OR id = $8)
+                     AND (owner_id IS NULL OR owner_id = (SELECT tenant_id FROM fence))
+                     -- Of a tenant's own is what holds no other.
+                     AND ($3 <> 'instance' OR tenants = 0)
                      AND id IS DISTINCT FROM $11::uuid
                ), server AS MATERIALIZED (
                    SELECT servers.id, shared_database, revision FROM servers JOIN roomy ON roomy.id = servers.id
                    -- Once more, of the row that is locked: it may have changed while another had it.
                    WHERE servers.unreachable_since IS NULL AND servers.state = 'active'
-                       AND servers.tenants < servers.capacity
+                       AND servers.tenants < servers.capacity AND ($3 <> 'instance' OR servers.tenants = 0)
                    ORDER BY share, roomy.name LIMIT 1 FOR UPDATE OF servers
                ), login AS MATERIALIZED (
                    SELECT name FROM server_logins, server
@@ -373,12 +376,13 @@ impl Registry {
     }
 
     /// Forgets a placement of a tenant that never served: nothing of it is left on its server. What the
-    /// operation knew of it is forgotten too. A warm tenant that it took and did not touch is free again.
+    /// operation knows without it is `durable_state`. A warm tenant that it took and did not touch is free again.
     pub async fn placement_forget(
         &self,
         lease: &Lease,
         epoch: Epoch,
         untouched: bool,
+        durable_state: &serde_json::Value,
     ) -> Result<(), FencedError> {
         let fenced = sqlx::query!(
             r#"WITH fence AS MATERIALIZED (
@@ -392,13 +396,14 @@ impl Registry {
                ), free AS (
                    UPDATE warm_tenants SET operation_id = NULL FROM fence WHERE operation_id = fence.id AND $4
                ), kept AS (
-                   UPDATE operations SET durable_state = '{}' FROM fence WHERE operations.id = fence.id
+                   UPDATE operations SET durable_state = $5 FROM fence WHERE operations.id = fence.id
                )
                SELECT count(*) AS "held!" FROM fence"#,
             lease.operation.id.as_uuid(),
             lease.fence(),
             epoch.number(),
             untouched,
+            durable_state,
         )
         .fetch_one(&self.pool)
         .await

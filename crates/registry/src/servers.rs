@@ -89,6 +89,7 @@ struct ServerRow {
     shared_database: String,
     state: String,
     provider: String,
+    owner_id: Option<Uuid>,
     tiers: Vec<String>,
     capacity: i32,
     tenants: i32,
@@ -116,6 +117,7 @@ impl TryFrom<ServerRow> for ServerAccess {
                 tls: tls_of(&row.ssl_mode, row.ssl_root_cert.as_deref())?,
                 state: row.state.parse().stored("servers.state")?,
                 provider: row.provider.parse().stored("servers.provider")?,
+                owner: row.owner_id.map(TenantId::from_uuid),
                 tiers,
                 capacity: u32::try_from(row.capacity).stored("servers.capacity")?,
                 tenants: u32::try_from(row.tenants).stored("servers.tenants")?,
@@ -197,7 +199,7 @@ impl Registry {
         let rows = sqlx::query_as!(
             ServerRow,
             "SELECT id, name, region, host, port, ssl_mode, ssl_root_cert, admin_user, admin_password, shared_database, state,
-                 provider, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
+                 provider, owner_id, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
                  checked_at, created_at FROM servers ORDER BY name"
         )
         .fetch_all(&self.pool)
@@ -210,7 +212,7 @@ impl Registry {
         let row = sqlx::query_as!(
             ServerRow,
             "SELECT id, name, region, host, port, ssl_mode, ssl_root_cert, admin_user, admin_password, shared_database, state,
-                 provider, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
+                 provider, owner_id, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
                  checked_at, created_at FROM servers WHERE name = $1",
             name.as_str()
         )
@@ -224,7 +226,7 @@ impl Registry {
         let row = sqlx::query_as!(
             ServerRow,
             "SELECT id, name, region, host, port, ssl_mode, ssl_root_cert, admin_user, admin_password, shared_database, state,
-                 provider, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
+                 provider, owner_id, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
                  checked_at, created_at FROM servers WHERE id = $1",
             id.as_uuid()
         )
@@ -235,9 +237,19 @@ impl Registry {
 
     /// Forgets a server that holds no tenant.
     pub async fn server_delete(&self, name: &ServerName) -> Result<(), ServerDeleteError> {
-        match sqlx::query!("DELETE FROM servers WHERE name = $1", name.as_str()).execute(&self.pool).await {
-            Ok(done) if done.rows_affected() == 0 => Err(ServerDeleteError::NotFound),
-            Ok(_) => Ok(()),
+        let deleted = sqlx::query_scalar!(
+            r#"WITH known AS (SELECT id, owner_id FROM servers WHERE name = $1), gone AS (
+                   -- One that was made for a tenant goes with that.
+                   DELETE FROM servers USING known WHERE servers.id = known.id AND known.owner_id IS NULL)
+               SELECT owner_id IS NULL AS "deleted!" FROM known"#,
+            name.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await;
+        match deleted {
+            Ok(None) => Err(ServerDeleteError::NotFound),
+            Ok(Some(true)) => Ok(()),
+            Ok(Some(false)) => Err(ServerDeleteError::InUse),
             Err(error) if broken_constraint(&error).is_some_and(|name| name.starts_with("placements_")) => {
                 Err(ServerDeleteError::InUse)
             }

@@ -513,6 +513,7 @@ impl Registry {
         let forgotten = sqlx::query!(
             "DELETE FROM tenants WHERE id IN (
                  SELECT id FROM tenants WHERE status = 'purged' AND updated_at < now() - make_interval(days => $1)
+                     AND NOT EXISTS (SELECT FROM servers WHERE owner_id = tenants.id)
                  LIMIT $2)",
             i32::from(days),
             limit,

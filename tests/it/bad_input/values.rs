@@ -55,9 +55,6 @@ pub(super) fn bad_tenants() -> Vec<Case> {
     cases.push(post("app", json!("erp")).is("unknown_app", "app").with_status(422));
     cases.push(post("app", json!("empty")).is("app_has_no_versions", "app").with_status(422));
     cases.push(Case::post("/tenants", &without(&tenant, "app")).is("app_required", "app").with_status(422));
-    for plan in ["enterprise", "custom"] {
-        cases.push(post("plan", json!(plan)).is("tier_unavailable", "plan").with_status(422));
-    }
     for (field, value) in
         [("maxUsers", json!(-1)), ("maxUsers", json!(4_294_967_296_u64)), ("maxStorage", json!(-1))]
     {

@@ -178,17 +178,3 @@ async fn a_plan_s_features_open_their_tables() {
         tenant.data.get("/api/ai_verifications").await.expect_problem(403, "feature_disabled");
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn enterprise_is_refused_with_what_to_do_instead() {
-    let app = TestApp::build().without_worker().with_apps(&["mis"]).start().await;
-    for plan in ["enterprise", "custom"] {
-        let mut body = my_organization(&app.slug("my-org"));
-        body["plan"] = json!(plan);
-        let refused = app.api.post("/api/v1/tenants", body).await.expect_problem(422, "tier_unavailable");
-        assert_eq!(refused.fields(), ["plan"]);
-        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
-        assert!(detail.contains("instance") && detail.contains("choose"), "{detail}");
-    }
-    assert_eq!(app.count("SELECT count(*) FROM tenants").await, 0);
-}

@@ -353,14 +353,6 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
         Ok(Some(PlacedAt { placement, role_password, server }))
     }
 
-    /// The placement that is being made for the tenant, if there is one.
-    pub(crate) async fn placed_preparing(&self) -> Result<Option<PlacedAt>, StepError> {
-        match self.resources.registry.placement_preparing(self.tenant().id).await? {
-            Some(epoch) => self.placed_at(epoch).await,
-            None => Ok(None),
-        }
-    }
-
     /// The proof that this attempt may act on the tenant.
     pub(crate) fn fence(&self) -> Fence {
         Fence { subject: self.tenant().id.as_uuid().as_u128(), token: self.lease.fence() }

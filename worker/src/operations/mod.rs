@@ -4,6 +4,7 @@
 mod deactivate;
 mod drain_server;
 mod move_tenant;
+mod own_server;
 mod provision;
 mod purge;
 mod remove_lost_server;
@@ -92,6 +93,7 @@ pub fn outlines() -> Vec<(Option<Tier>, Outline)> {
     vec![
         (Some(Tier::Schema), provision::define(Tier::Schema).outline()),
         (Some(Tier::Database), provision::define(Tier::Database).outline()),
+        (Some(Tier::Instance), provision::define(Tier::Instance).outline()),
         (None, suspend::define().outline()),
         (None, resume::define().outline()),
         (None, deactivate::define().outline()),

@@ -22,7 +22,7 @@ use tenantry_domain::{
 use tenantry_postgres::admin::{MoveError, RoleLimits, RoleSpec, Site, TableContents, Transfer};
 use tenantry_registry::{PlaceError, PlaceRequest, Placed, PlacementChange};
 
-use super::{provision::place_error, steps::ignore_foreign};
+use super::{own_server, provision::place_error, steps::ignore_foreign};
 use crate::{
     engine::{Definition, Done, PlacedAt, Sequence, StepResult, TenantSubject, Work},
     step,
@@ -73,6 +73,7 @@ pub(super) fn define(offline: bool) -> Sequence<Move> {
     let cutover_timeout = if offline { LONG } else { CUTOVER_TIMEOUT };
     Sequence::new("the tenant is served from its new placement")
         .step(step!(preflight, "looking at what has to move"))
+        .step(step!(order_server, "making a server of the tenant's own").undo(undo!(give_server_back)))
         .step(step!(place, "choosing where it goes").undo(undo!(forget_target)))
         .step(step!(prepare, "making the tables there").undo(undo!(drop_target)).timeout(LONG))
         .step(
@@ -100,11 +101,6 @@ async fn preflight(work: &Work<Move>) -> StepResult {
     if from.tier == *tier && wanted.is_some_and(|wanted| wanted == from.server_id) {
         return Err(StepError::permanent(format!("the tenant is in tier {tier} of that server already")));
     }
-    if *tier == Tier::Instance {
-        return Err(StepError::permanent(
-            "servers of a tenant's own cannot be made yet; choose another tier",
-        ));
-    }
     let survey = server.call(server.admin.survey(&from.database, &from.schema)).await?;
     if !survey.obstacles.is_empty() {
         return Err(StepError::permanent(format!("it cannot be moved: {}", survey.obstacles.join("; "))));
@@ -126,6 +122,17 @@ async fn preflight(work: &Work<Move>) -> StepResult {
     Ok(Done::Now)
 }
 
+async fn order_server(work: &Work<Move>) -> StepResult {
+    if work.input.tier != Tier::Instance {
+        return Ok(Done::Now);
+    }
+    own_server::order(work, work.input.server).await
+}
+
+async fn give_server_back(work: &Work<Move>) -> Result<(), StepError> {
+    own_server::give_back(work).await
+}
+
 /// Records a placement for it, on the server with most room or the one that was asked for.
 async fn place(work: &Work<Move>) -> StepResult {
     let from = source(work).await?;
@@ -140,7 +147,7 @@ async fn place(work: &Work<Move>) -> StepResult {
         region: None,
         tenants_per_login: work.resources.tenants_per_login(&app),
         warm: None,
-        server: work.input.server,
+        server: work.state().own_server.or(work.input.server),
         not_server: same_tier.then_some(from.placement.server_id),
         durable_state: serde_json::to_value(work.state()).expect("states are plain data"),
     };
@@ -157,8 +164,11 @@ async fn place(work: &Work<Move>) -> StepResult {
 }
 
 async fn forget_target(work: &Work<Move>) -> Result<(), StepError> {
-    if let Some(to) = target_if_any(work).await? {
-        work.resources.registry.placement_forget(&work.lease, to.placement.epoch, false).await?;
+    if let Some(to) = target_epoch(work).await? {
+        let state = MoveState { to: None, ..work.state() };
+        let stored = serde_json::to_value(&state).expect("states are plain data");
+        work.resources.registry.placement_forget(&work.lease, to, false, &stored).await?;
+        work.set_stored_state(state);
     }
     Ok(())
 }
@@ -510,13 +520,23 @@ async fn clean_up(work: &Work<Move>) -> StepResult {
     } else {
         analyze(work, &to).await?;
     }
-    if let Some(from) = work.placed_at(epoch(state.from)?).await? {
-        if state.live {
-            forget_changes_at(work, &from).await?;
+    let left = epoch(state.from)?;
+    let registry = &work.resources.registry;
+    if let Some(known) = registry.placement_get(work.tenant().id, left).await? {
+        // A server of the tenant's own goes as a whole.
+        if !own_server::is_own(work, known.placement.tier, known.placement.server_id).await?
+            && let Some(from) = work.placed_at(left).await?
+        {
+            if state.live {
+                forget_changes_at(work, &from).await?;
+            }
+            drop_placement(work, &from, &to).await?;
         }
-        drop_placement(work, &from, &to).await?;
-        work.resources.registry.placement_left(&work.lease, from.placement.epoch).await?;
+        registry.placement_left(&work.lease, left).await?;
     }
+    let stays = Some(to.placement.server_id);
+    own_server::delete_but(work, stays).await?;
+    own_server::forget_but(work, stays).await?;
     Ok(Done::Now)
 }
 
@@ -582,11 +602,22 @@ async fn source(work: &Work<Move>) -> Result<PlacedAt, StepError> {
     work.placed_at(epoch(work.state().from)?).await?.ok_or_else(gone)
 }
 
-async fn target_if_any(work: &Work<Move>) -> Result<Option<PlacedAt>, StepError> {
+async fn target_epoch(work: &Work<Move>) -> Result<Option<Epoch>, StepError> {
     match work.state().to {
-        Some(to) => work.placed_at(to).await,
+        Some(to) => Ok(Some(to)),
         // Recorded by a worker that died before it could record the step.
-        None => work.placed_preparing().await,
+        None => Ok(work.resources.registry.placement_preparing(work.tenant().id).await?),
+    }
+}
+
+/// What is to be taken back where the tenant would have gone; none too where that goes with the server that was made for it.
+async fn target_if_any(work: &Work<Move>) -> Result<Option<PlacedAt>, StepError> {
+    if own_server::ordered(work).is_some() {
+        return Ok(None);
+    }
+    match target_epoch(work).await? {
+        Some(to) => work.placed_at(to).await,
+        None => Ok(None),
     }
 }
 

@@ -14,7 +14,7 @@ use tenantry_domain::{
 use tenantry_postgres::admin::{RoleLimits, RoleSpec, verifier};
 use tenantry_registry::{Changes, PlaceError, PlaceRequest, Placed, StatusChange, WarmKind, WarmTenant};
 
-use super::steps::ignore_foreign;
+use super::{own_server, steps::ignore_foreign};
 use crate::{
     engine::{Definition, Done, RunFn, Sequence, StepResult, TenantSubject, Work},
     password::password,
@@ -52,8 +52,20 @@ pub(super) fn define(tier: Tier) -> Sequence<Provision> {
             .step(step!(place, "choosing a server").undo(undo!(forget_placement)))
             .step(step!(create_database, "taking a database").undo(undo!(drop_database)))
             .step(step!(adopt_schema, "giving the tables to the tenant")),
-        Tier::Instance => sequence.step(step!(refuse_instance, "choosing a server")),
+        Tier::Instance => sequence
+            .step(step!(order_server, "making a server of the tenant's own").undo(undo!(give_server_back)))
+            .step(step!(place, "choosing a server").undo(undo!(forget_placement)))
+            .step(step!(create_database, "taking a database").undo(undo!(drop_database)))
+            .step(step!(adopt_schema, "giving the tables to the tenant")),
     }
+}
+
+async fn order_server(work: &Work<Provision>) -> StepResult {
+    own_server::order(work, None).await
+}
+
+async fn give_server_back(work: &Work<Provision>) -> Result<(), StepError> {
+    own_server::give_back(work).await
 }
 
 /// Chooses a server by capacity, state and health, and a login of the data plane on it; makes the role's
@@ -76,7 +88,8 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), 
         Some(warm) => warm_password(work, warm)?,
         None => password(),
     };
-    let state = ProvisionState { warm: warm.as_ref().map(|warm| warm.name.clone()) };
+    let own_server = work.state().own_server;
+    let state = ProvisionState { warm: warm.as_ref().map(|warm| warm.name.clone()), own_server };
     let request = PlaceRequest {
         tier: work.subject.plan.tier,
         name: tenant.slug.object_name(),
@@ -88,7 +101,7 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), 
         region: None,
         tenants_per_login: work.resources.tenants_per_login(app),
         warm: warm.map(|warm| (warm.server_id, warm.login)),
-        server: None,
+        server: own_server,
         not_server: None,
         durable_state: serde_json::to_value(&state).expect("states are plain data"),
     };
@@ -134,9 +147,11 @@ async fn forget_placement(work: &Work<Provision>) -> Result<(), StepError> {
 /// `untouched`: nothing was tried there.
 async fn give_up_placement(work: &Work<Provision>, untouched: bool) -> Result<(), StepError> {
     if let Some(placement) = work.placement() {
-        work.resources.registry.placement_forget(&work.lease, placement.epoch, untouched).await?;
+        let state = ProvisionState { warm: None, ..work.state() };
+        let stored = serde_json::to_value(&state).expect("states are plain data");
+        work.resources.registry.placement_forget(&work.lease, placement.epoch, untouched, &stored).await?;
         work.set_placement(None);
-        work.set_stored_state(ProvisionState::default());
+        work.set_stored_state(state);
     }
     Ok(())
 }
@@ -274,6 +289,10 @@ async fn make_database(work: &Work<Provision>) -> StepResult {
 }
 
 async fn drop_database(work: &Work<Provision>) -> Result<(), StepError> {
+    if own_server::ordered(work).is_some() {
+        // It goes with the server.
+        return Ok(());
+    }
     let Some((placement, server)) = work.placed_if_any().await? else { return Ok(()) };
     let owner = work.owner(&placement);
     let drop = async {
@@ -292,12 +311,4 @@ async fn adopt_schema(work: &Work<Provision>) -> StepResult {
     let report = server.call(adopt).await?;
     work.note_schema_version(&placement, report.to);
     Ok(Done::Now)
-}
-
-/// Until the tier exists. The API refuses such sign-ups; a plan may have changed since.
-async fn refuse_instance(work: &Work<Provision>) -> StepResult {
-    Err(StepError::permanent(format!(
-        "plan {} is of tier instance, which cannot be made yet; choose a plan of tier schema or database",
-        work.subject.plan.name
-    )))
 }

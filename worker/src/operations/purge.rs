@@ -12,7 +12,10 @@ use tenantry_domain::{
 };
 use tenantry_registry::StatusChange;
 
-use super::steps::{back_to, close_login, ignore_foreign, set_login};
+use super::{
+    own_server,
+    steps::{back_to, ignore_foreign, set_login},
+};
 use crate::{
     engine::{Definition, Done, Sequence, StepResult, TenantSubject, Work},
     step,
@@ -45,6 +48,7 @@ pub(super) fn define() -> Sequence<Purge> {
         .point_of_no_return()
         .step(step!(drop_data, "dropping the tenant's data").timeout(DROP_TIMEOUT))
         .step(step!(drop_role, "dropping the tenant's role").timeout(DROP_TIMEOUT))
+        .step(step!(delete_server, "deleting the tenant's own server"))
         .step(step!(forget, "freeing the tenant's names"))
 }
 
@@ -68,13 +72,34 @@ async fn reopen_route(work: &Work<Purge>) -> Result<(), StepError> {
     Ok(())
 }
 
+async fn close_login(work: &Work<Purge>) -> StepResult {
+    if !goes_with_its_server(work).await? {
+        set_login(work, false).await?;
+    }
+    Ok(Done::Now)
+}
+
 /// Not for a tenant that was suspended or deleted before. The fence is taken all the same.
 async fn reopen_login(work: &Work<Purge>) -> Result<(), StepError> {
+    if goes_with_its_server(work).await? {
+        return Ok(());
+    }
     set_login(work, work.input.was.is_served()).await
+}
+
+/// Whether the tenant is on a server of its own, which is deleted as a whole, reachable or not.
+async fn goes_with_its_server(work: &Work<Purge>) -> Result<bool, StepError> {
+    match work.placement() {
+        Some(placement) => own_server::is_own(work, placement.tier, placement.server_id).await,
+        None => Ok(false),
+    }
 }
 
 /// Drops the tenant's database or schema.
 async fn drop_data(work: &Work<Purge>) -> StepResult {
+    if goes_with_its_server(work).await? {
+        return Ok(Done::Now);
+    }
     // A tenant whose provisioning failed has no placement, and no data.
     if let Some((placement, server)) = work.placed_if_any().await? {
         let owner = work.owner(&placement);
@@ -91,6 +116,9 @@ async fn drop_data(work: &Work<Purge>) -> StepResult {
 
 /// Drops the tenant's role.
 async fn drop_role(work: &Work<Purge>) -> StepResult {
+    if goes_with_its_server(work).await? {
+        return Ok(Done::Now);
+    }
     if let Some((placement, server)) = work.placed_if_any().await? {
         let drop = async { ignore_foreign(server.admin.drop_role(work.owner(&placement)).await) };
         server.call(drop).await?;
@@ -98,8 +126,15 @@ async fn drop_role(work: &Work<Purge>) -> StepResult {
     Ok(Done::Now)
 }
 
+/// Deletes the tenant's own server with what it holds, if it has one.
+async fn delete_server(work: &Work<Purge>) -> StepResult {
+    own_server::delete_but(work, None).await?;
+    Ok(Done::Now)
+}
+
 /// Forgets the tenant's placement, keys, domains and labels; its slug is free again.
 async fn forget(work: &Work<Purge>) -> StepResult {
     work.resources.registry.tenant_forget(&work.lease).await?;
+    own_server::forget_but(work, None).await?;
     Ok(Done::Now)
 }

@@ -187,6 +187,7 @@ impl ServerBody {
             tls,
             state: self.state,
             provider: self.provider,
+            owner: None,
             tiers: each_once(self.tiers),
             capacity: self.capacity,
             tenants: 0,

@@ -106,14 +106,6 @@ impl From<CreateTenantError> for Refusal {
             E::UnknownPlan => {
                 Self::unprocessable("unknown_plan", "plan", "there is no such plan; see GET /api/v1/plans")
             }
-            E::TierUnavailable(plan, tier) => Self::unprocessable(
-                "tier_unavailable",
-                "plan",
-                format!(
-                    "plan `{plan}` needs tier `{tier}`, a server of the tenant's own, which this version cannot make; \
-                     choose a plan of tier schema or database"
-                ),
-            ),
             E::AppRequired => Self::unprocessable(
                 "app_required",
                 "app",
@@ -180,7 +172,7 @@ pub(crate) fn count_signup(plan: &str, refused: Option<&CreateTenantError>) {
         (status = 201, description = "It was made within the wait", body = WorkView,
          headers(("Location" = String, description = "The tenant"))),
         (status = 409, description = "`slug_taken`, `subdomain_taken` or `domain_taken`", body = Problem),
-        (status = 422, description = "`unknown_plan`, `tier_unavailable`, `unknown_app`, `app_required`, \
+        (status = 422, description = "`unknown_plan`, `unknown_app`, `app_required`, \
             `app_has_no_versions`; or, within the wait, `operation_failed`", body = Problem),
     ),
     security(("apiKey" = ["tenants:write"])),

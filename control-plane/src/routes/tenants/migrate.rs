@@ -66,7 +66,7 @@ struct AtOnce {
         (status = 202, description = "It is being moved", body = WorkView),
         (status = 200, description = "It was done within the wait, or at once", body = WorkView),
         (status = 409, description = "`operation_refused`, `operation_in_progress` or `not_placed`", body = Problem),
-        (status = 422, description = "`unknown_plan` or `tier_unavailable`; or, within the wait, `operation_failed`", body = Problem),
+        (status = 422, description = "`unknown_plan`; or, within the wait, `operation_failed`", body = Problem),
     ),
     security(("apiKey" = ["tenants:write"])),
 )]

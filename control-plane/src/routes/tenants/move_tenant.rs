@@ -39,11 +39,6 @@ impl From<MoveTenantError> for Refusal {
         match error {
             E::NotPlaced => Self::conflict("not_placed", "the tenant has no data yet that could be moved"),
             E::IsThere => Self::conflict("already_there", "the tenant is where it would go to"),
-            E::TierUnavailable(tier) => Self::unprocessable(
-                "tier_unavailable",
-                "tier",
-                format!("tier `{tier}`, a server of the tenant's own, cannot be made by this version"),
-            ),
             E::UnknownPlan => Self::unprocessable(
                 "unknown_plan",
                 "targetPlan",
@@ -68,7 +63,7 @@ impl From<MoveTenantError> for Refusal {
         (status = 202, description = "It is queued", body = WorkView),
         (status = 200, description = "It was done within the wait", body = WorkView),
         (status = 409, description = "`operation_refused`, `operation_in_progress`, `already_there` or `not_placed`", body = Problem),
-        (status = 422, description = "`unknown_server` or `tier_unavailable`; or, within the wait, `operation_failed`", body = Problem),
+        (status = 422, description = "`unknown_server`; or, within the wait, `operation_failed`", body = Problem),
     ),
     security(("apiKey" = ["tenants:write"])),
 )]

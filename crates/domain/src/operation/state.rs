@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{OperationId, TenantId},
+    ids::{OperationId, ServerId, TenantId},
     names::ObjectName,
     placement::Epoch,
 };
@@ -19,6 +19,8 @@ pub struct NoState {}
 pub struct ProvisionState {
     /// The warm tenant that becomes this one: the name of its role and of its schema or database until then.
     pub warm: Option<ObjectName>,
+    /// The server that is made for it; also what the provider knows it by.
+    pub own_server: Option<ServerId>,
 }
 
 /// Of [`super::OperationKind::Move`].
@@ -29,6 +31,8 @@ pub struct MoveState {
     pub from: Option<Epoch>,
     /// The one that it goes to.
     pub to: Option<Epoch>,
+    /// The server that is made for it; also what the provider knows it by.
+    pub own_server: Option<ServerId>,
     /// Bytes that its tables took before.
     pub bytes: u64,
     /// It is copied while it is written to, because it is too much to be copied while writes wait.

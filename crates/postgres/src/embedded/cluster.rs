@@ -105,7 +105,7 @@ pub(super) async fn end_predecessor(program: &Program) -> Result<(), EmbeddedErr
 }
 
 /// Whether a process is a live postmaster of this cluster, and not one that got its number since.
-fn serves(pid: u32, data: &Path) -> bool {
+pub(super) fn serves(pid: u32, data: &Path) -> bool {
     let process = Path::new("/proc").join(pid.to_string());
     if Path::new("/proc/self").exists() {
         return match std::fs::read_link(process.join("cwd")) {

@@ -25,16 +25,21 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Makes the folder, reachable and owned by the user that runs the server.
-    pub(super) fn prepare(home: PathBuf, run_as: Option<&ServerUser>) -> Result<Self, EmbeddedError> {
-        let layout = Self {
+    /// Of a folder.
+    pub(super) fn of(home: PathBuf) -> Self {
+        Self {
             data: home.join("data"),
             password: home.join("password"),
             port: home.join("port"),
             log: home.join("postgres.log"),
             lock: home.join("lock"),
             home,
-        };
+        }
+    }
+
+    /// Makes the folder, reachable and owned by the user that runs the server.
+    pub(super) fn prepare(home: PathBuf, run_as: Option<&ServerUser>) -> Result<Self, EmbeddedError> {
+        let layout = Self::of(home);
         if let Some(parent) = layout.home.parent() {
             make_parents(parent)?;
             if let Some(user) = run_as {

@@ -24,7 +24,7 @@ use super::{
 const READY_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// How often the state of a process is looked at.
-const TICK: Duration = Duration::from_millis(10);
+pub(super) const TICK: Duration = Duration::from_millis(10);
 
 /// A log longer than this is put aside at the next start.
 const LOG_LIMIT: u64 = 16 * 1024 * 1024;
@@ -217,7 +217,7 @@ impl Running {
             if self.status()?.is_some() {
                 return Ok(());
             }
-            self.signal(signal).await?;
+            self::signal(self.pid, signal).await?;
             let deadline = Instant::now() + Duration::from_secs(patience);
             while Instant::now() < deadline {
                 if self.status()?.is_some() {
@@ -233,16 +233,15 @@ impl Running {
         let status = self.process.child().try_wait();
         status.map_err(|e| EmbeddedError::io("wait for", "postgres".as_ref(), e))
     }
+}
 
-    /// Through the shell's own `kill`: calling the system's takes unsafe code or another library.
-    async fn signal(&self, signal: &str) -> Result<(), EmbeddedError> {
-        let pid = self.pid.to_string();
-        let mut kill = tokio::process::Command::new("/bin/sh");
-        kill.args(["-c", r#"kill -s "$1" "$2""#, "sh", signal, &pid]).stderr(Stdio::null());
-        let status = kill.status().await;
-        // That it failed because the server has just ended is seen by the caller's next look.
-        status.map(drop).map_err(|e| EmbeddedError::io("run", "/bin/sh".as_ref(), e))
-    }
+/// Sends a signal to a process, through the shell's own `kill`: calling the system's takes unsafe code or another
+/// library. That it fails because the process has just ended is seen by the caller's next look.
+pub(super) async fn signal(pid: u32, signal: &str) -> Result<(), EmbeddedError> {
+    let mut kill = tokio::process::Command::new("/bin/sh");
+    kill.args(["-c", r#"kill -s "$1" "$2""#, "sh", signal, &pid.to_string()]).stderr(Stdio::null());
+    let status = kill.status().await;
+    status.map(drop).map_err(|e| EmbeddedError::io("run", "/bin/sh".as_ref(), e))
 }
 
 fn free_port() -> std::io::Result<u16> {

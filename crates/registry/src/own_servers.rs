@@ -1,0 +1,137 @@
+//! Table `servers`, those of them that a provider made for one tenant.
+
+use tenantry_domain::{
+    ids::{ServerId, TenantId},
+    server::Provider,
+};
+
+use crate::{
+    FencedError, Lease, LeaseLost, NewServer, Registry, RegistryError, error::Stored, servers::integer,
+};
+
+/// A server that a provider made for one tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OwnServer {
+    /// Which; also what its provider knows it by.
+    pub id: ServerId,
+    /// Who made it.
+    pub provider: Provider,
+}
+
+impl Registry {
+    /// Stores what an operation knows at once, before a step does what it must not forget.
+    pub async fn operation_keep_state(
+        &self,
+        lease: &Lease,
+        durable_state: &serde_json::Value,
+    ) -> Result<(), FencedError> {
+        let kept = sqlx::query!(
+            "UPDATE operations SET durable_state = $3 WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')",
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+            durable_state,
+        )
+        .execute(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        if kept.rows_affected() == 1 { Ok(()) } else { Err(LeaseLost.into()) }
+    }
+
+    /// Registers a server that was made for the tenant of a lease; again: with the address and login that it has now.
+    pub async fn own_server_register(&self, lease: &Lease, new: &NewServer) -> Result<(), FencedError> {
+        let server = &new.server;
+        let tiers: Vec<String> = server.tiers.iter().map(ToString::to_string).collect();
+        let held = sqlx::query_scalar!(
+            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND fence = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE),
+                 registered AS (
+                   INSERT INTO servers (id, name, region, host, port, admin_user, admin_password, shared_database,
+                       state, provider, tiers, capacity, max_connections, created_at, ssl_mode, ssl_root_cert, owner_id)
+                   SELECT $3, $4, $5, $6, $7, $8, $9, $10, 'active', $11, $12, $13, $14, now(), $15, $16, tenant_id
+                   FROM fence
+                   ON CONFLICT (id) DO UPDATE SET host = excluded.host, port = excluded.port,
+                       admin_user = excluded.admin_user, admin_password = excluded.admin_password,
+                       revision = servers.revision + 1, unreachable_since = NULL, unreachable_error = NULL
+               )
+               SELECT count(*) AS "held!" FROM fence"#,
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+            server.id.as_uuid(),
+            server.name.as_str(),
+            server.region,
+            server.host,
+            i32::from(server.port),
+            new.admin_user,
+            new.admin_password,
+            new.shared_database.as_str(),
+            server.provider.as_str(),
+            &tiers,
+            integer(server.capacity),
+            integer(server.max_connections),
+            server.tls.mode().as_str(),
+            server.tls.root_cert(),
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
+    }
+
+    /// Forgets a server of the lease's tenant that its provider has deleted, and that holds no placement any more.
+    pub async fn own_server_forget(&self, lease: &Lease, id: ServerId) -> Result<(), FencedError> {
+        let held = sqlx::query_scalar!(
+            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND fence = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE),
+                 gone AS (DELETE FROM servers USING fence WHERE servers.id = $3 AND owner_id = fence.tenant_id)
+               SELECT count(*) AS "held!" FROM fence"#,
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+            id.as_uuid(),
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
+    }
+
+    /// The servers that were made for a tenant.
+    pub async fn own_servers(&self, tenant: TenantId) -> Result<Vec<OwnServer>, RegistryError> {
+        let rows = sqlx::query!("SELECT id, provider FROM servers WHERE owner_id = $1", tenant.as_uuid())
+            .fetch_all(&self.pool)
+            .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(OwnServer {
+                    id: ServerId::from_uuid(row.id),
+                    provider: row.provider.parse().stored("servers.provider")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Whether a server of tier `instance` waits for a tenant, because somebody registered it.
+    pub async fn server_is_free_for_instance(&self) -> Result<bool, RegistryError> {
+        let free = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM servers WHERE state = 'active' AND 'instance' = ANY (tiers) AND tenants = 0
+                   AND capacity > 0 AND owner_id IS NULL AND unreachable_since IS NULL) AS "free!""#
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(free)
+    }
+
+    /// Notes where a server is that its provider started again; true if it was elsewhere before.
+    pub async fn own_server_moved(&self, id: ServerId, host: &str, port: u16) -> Result<bool, RegistryError> {
+        let moved = sqlx::query!(
+            "UPDATE servers SET host = $2, port = $3, revision = revision + 1, unreachable_since = NULL,
+                 unreachable_error = NULL
+             WHERE id = $1 AND owner_id IS NOT NULL AND (host, port) IS DISTINCT FROM ($2, $3)",
+            id.as_uuid(),
+            host,
+            i32::from(port),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(moved.rows_affected() == 1)
+    }
+}

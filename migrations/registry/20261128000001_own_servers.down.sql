@@ -1,0 +1,1 @@
+ALTER TABLE servers DROP owner_id;

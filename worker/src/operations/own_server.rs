@@ -1,0 +1,199 @@
+//! A server of the tenant's own, for operations that need one: the steps that order it, and its end.
+//!
+//! Its id is recorded before a provider hears of it, so that whoever goes on asks for the same one.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tenantry_domain::{
+    ids::ServerId,
+    names::ObjectName,
+    operation::{MoveState, ProvisionState},
+    plan::Tier,
+    purpose::Purpose,
+    server::{Server, ServerHealth, ServerName, ServerState},
+};
+use tenantry_registry::NewServer;
+
+use crate::{
+    engine::{Definition, Done, StepResult, TenantSubject, Work},
+    providers::{Endpoint, Look, Order, Provider},
+    step_error::StepError,
+};
+
+/// How often an order is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where workers make the databases of tenants of tier `schema`; such a server holds none.
+const SHARED_DATABASE: &str = "tenants";
+
+/// The states of operations that may order a server.
+pub(super) trait OrdersServer {
+    fn own_server(&mut self) -> &mut Option<ServerId>;
+}
+
+impl OrdersServer for ProvisionState {
+    fn own_server(&mut self) -> &mut Option<ServerId> {
+        &mut self.own_server
+    }
+}
+
+impl OrdersServer for MoveState {
+    fn own_server(&mut self) -> &mut Option<ServerId> {
+        &mut self.own_server
+    }
+}
+
+/// The server that was ordered, if one was.
+pub(super) fn ordered<D>(work: &Work<D>) -> Option<ServerId>
+where
+    D: Definition<Subject = TenantSubject, State: OrdersServer>,
+{
+    *work.state().own_server()
+}
+
+/// Orders a server of the tenant's own, waits, without a worker, until it can be used, and registers it. Not where one is
+/// given, or one that somebody registered for the tier is free.
+pub(super) async fn order<D>(work: &Work<D>, given: Option<ServerId>) -> StepResult
+where
+    D: Definition<Subject = TenantSubject, State: OrdersServer>,
+{
+    let registry = &work.resources.registry;
+    let mut state = work.state();
+    let id = match *state.own_server() {
+        Some(id) => id,
+        None if given.is_some() || registry.server_is_free_for_instance().await? => return Ok(Done::Now),
+        None => {
+            provider(work)?;
+            let id = ServerId::generate(work.resources.clock.now(), &mut rand::rng());
+            *state.own_server() = Some(id);
+            let stored = serde_json::to_value(&state).expect("states are plain data");
+            registry.operation_keep_state(&work.lease, &stored).await?;
+            work.set_stored_state(state);
+            id
+        }
+    };
+    let provider = provider(work)?;
+    provider.order(&Order { id, label: work.tenant().slug.to_string() }).await?;
+    match provider.look(id).await? {
+        Look::Ready(endpoint) => {
+            register(work, provider.as_ref(), id, endpoint).await?;
+            Ok(Done::Now)
+        }
+        Look::Making(message) => Ok(Done::Pending { again_after: LOOK_EVERY, message }),
+        Look::Unknown | Look::Deleted => {
+            Err(StepError::permanent(format!("provider {} has deleted the server", provider.kind())))
+        }
+    }
+}
+
+async fn register<D>(
+    work: &Work<D>,
+    provider: &dyn Provider,
+    id: ServerId,
+    endpoint: Endpoint,
+) -> Result<(), StepError>
+where
+    D: Definition<Subject = TenantSubject>,
+{
+    let permanent = |error: &dyn std::fmt::Display| StepError::permanent(error.to_string());
+    let slug = work.tenant().slug.as_str();
+    // Ids are told apart by their last digits: they begin with the time.
+    let (id_text, start) = (id.as_uuid().simple().to_string(), slug.get(..32).unwrap_or(slug));
+    let name = format!("{}-{}", start.trim_end_matches('-'), &id_text[24..]);
+    let server = Server {
+        id,
+        name: ServerName::parse(&name).map_err(|error| permanent(&error))?,
+        region: endpoint.region,
+        host: endpoint.host,
+        port: endpoint.port,
+        tls: endpoint.tls,
+        state: ServerState::Active,
+        provider: provider.kind(),
+        owner: Some(work.tenant().id),
+        tiers: vec![Tier::Instance],
+        capacity: 1,
+        tenants: 0,
+        max_connections: endpoint.max_connections,
+        revision: 1,
+        health: ServerHealth::default(),
+        created_at: work.resources.clock.now(),
+    };
+    let admin_password = work.resources.kek.seal(
+        &Purpose::ServerAdmin(id).to_string(),
+        endpoint.admin_password.expose_secret().as_bytes(),
+        &mut rand::rng(),
+    );
+    let new = NewServer {
+        server,
+        admin_user: endpoint.admin_user,
+        admin_password,
+        shared_database: ObjectName::parse(SHARED_DATABASE).map_err(|error| permanent(&error))?,
+    };
+    Ok(work.resources.registry.own_server_register(&work.lease, &new).await?)
+}
+
+/// Gives back what was ordered, with what it holds.
+pub(super) async fn give_back<D>(work: &Work<D>) -> Result<(), StepError>
+where
+    D: Definition<Subject = TenantSubject, State: OrdersServer>,
+{
+    let Some(id) = ordered(work) else { return Ok(()) };
+    provider(work)?.delete(id).await?;
+    work.resources.servers.forget(id);
+    work.resources.registry.own_server_forget(&work.lease, id).await?;
+    work.update_state(|state| *state.own_server() = None);
+    Ok(())
+}
+
+fn provider<D>(work: &Work<D>) -> Result<&std::sync::Arc<dyn Provider>, StepError>
+where
+    D: Definition<Subject = TenantSubject>,
+{
+    work.resources.settings.providers.first().ok_or_else(|| {
+        StepError::permanent(format!(
+            "no server of tier {} is free, and no provider is set up that makes any: register one for that tier, or start \
+             workers with --local-servers",
+            Tier::Instance
+        ))
+    })
+}
+
+/// Deletes the tenant's own servers but for one, at their providers. They are still registered.
+pub(super) async fn delete_but<D>(work: &Work<D>, stays: Option<ServerId>) -> Result<(), StepError>
+where
+    D: Definition<Subject = TenantSubject>,
+{
+    for server in work.resources.registry.own_servers(work.tenant().id).await? {
+        if stays != Some(server.id) {
+            work.resources.settings.providers.of(server.provider)?.delete(server.id).await?;
+            work.resources.servers.forget(server.id);
+        }
+    }
+    Ok(())
+}
+
+/// Forgets the tenant's own servers but for one: they are deleted, and hold no placement any more.
+pub(super) async fn forget_but<D>(work: &Work<D>, stays: Option<ServerId>) -> Result<(), StepError>
+where
+    D: Definition<Subject = TenantSubject>,
+{
+    for server in work.resources.registry.own_servers(work.tenant().id).await? {
+        if stays != Some(server.id) {
+            work.resources.registry.own_server_forget(&work.lease, server.id).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a server was made for the tenant alone: what the tenant has there goes with it.
+pub(super) async fn is_own<D>(work: &Work<D>, tier: Tier, server: ServerId) -> Result<bool, StepError>
+where
+    D: Definition<Subject = TenantSubject>,
+{
+    if tier != Tier::Instance {
+        return Ok(false);
+    }
+    let own = work.resources.registry.own_servers(work.tenant().id).await?;
+    Ok(own.iter().any(|server_of_own| server_of_own.id == server))
+}

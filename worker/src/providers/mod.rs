@@ -1,0 +1,142 @@
+//! Who makes servers for tenants of tier `instance`. One file each.
+//!
+//! Every call is idempotent by the server's id, which the operation has recorded before the first one, returns within
+//! seconds, and may be made by a worker that has lost its lease without knowing: an id that was deleted is never made
+//! again.
+
+pub mod local;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::join_all;
+use secrecy::SecretString;
+use tenantry_domain::{ids::ServerId, server, server_tls::ServerTls};
+
+use tenantry_registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::step_error::StepError;
+
+/// What is to be made.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// What the server is known by, here and at the provider.
+    pub id: ServerId,
+    /// For a person who looks at the provider's list: the tenant's slug.
+    pub label: String,
+}
+
+/// What became of an order.
+#[derive(Debug)]
+pub enum Look {
+    /// There is no such server, and there was none.
+    Unknown,
+    /// It is being made; what it waits for.
+    Making(String),
+    /// It can be used.
+    Ready(Endpoint),
+    /// It was deleted, or is being deleted.
+    Deleted,
+}
+
+/// How to reach a server that was made, and who administers it.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Where it runs.
+    pub region: String,
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// How connections to it are protected.
+    pub tls: ServerTls,
+    /// The admin login.
+    pub admin_user: String,
+    /// Its password.
+    pub admin_password: SecretString,
+    /// Connections that one data plane may open to it.
+    pub max_connections: u32,
+}
+
+/// A provider could not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// It may pass.
+    #[error("{0}")]
+    Transient(String),
+    /// It will not pass by itself.
+    #[error("{0}")]
+    Permanent(String),
+}
+
+impl From<ProviderError> for StepError {
+    fn from(error: ProviderError) -> Self {
+        match error {
+            ProviderError::Transient(message) => Self::transient(message),
+            ProviderError::Permanent(message) => Self::permanent(message),
+        }
+    }
+}
+
+/// Makes servers and takes them away.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// Its name.
+    fn kind(&self) -> server::Provider;
+
+    /// Orders a server, unless it is there.
+    async fn order(&self, order: &Order) -> Result<(), ProviderError>;
+
+    /// Looks what became of an order.
+    async fn look(&self, id: ServerId) -> Result<Look, ProviderError>;
+
+    /// Deletes a server with what it holds, for good; one that was never made too. When it returns nobody can use it any
+    /// more, though it may take a while until it is gone.
+    async fn delete(&self, id: ServerId) -> Result<(), ProviderError>;
+
+    /// The servers that it has made and not deleted: what the registry does not know among them was left over.
+    async fn list(&self) -> Result<Vec<ServerId>, ProviderError>;
+
+    /// Looks after its servers until `stop`, if nobody else does.
+    async fn supervise(self: Arc<Self>, _registry: Registry, _stop: CancellationToken) {}
+}
+
+/// The providers that this worker can ask.
+#[derive(Clone, Default)]
+pub struct Providers(Vec<Arc<dyn Provider>>);
+
+impl std::fmt::Debug for Providers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|provider| provider.kind())).finish()
+    }
+}
+
+impl Providers {
+    /// These.
+    pub fn new(providers: Vec<Arc<dyn Provider>>) -> Self {
+        Self(providers)
+    }
+
+    /// The one that makes servers for tenants, if there is one.
+    pub(crate) fn first(&self) -> Option<&Arc<dyn Provider>> {
+        self.0.first()
+    }
+
+    /// Has each look after its servers until `stop`.
+    pub(crate) async fn supervise(&self, registry: &Registry, stop: &CancellationToken) {
+        join_all(
+            self.0.iter().map(|provider| Arc::clone(provider).supervise(registry.clone(), stop.clone())),
+        )
+        .await;
+    }
+
+    /// The one that made a server.
+    pub(crate) fn of(&self, kind: server::Provider) -> Result<&Arc<dyn Provider>, StepError> {
+        self.0.iter().find(|provider| provider.kind() == kind).ok_or_else(|| {
+            StepError::permanent(format!(
+                "no provider {kind} is set up at this worker, which made the server; start workers with it and retry"
+            ))
+        })
+    }
+}
