@@ -1,6 +1,6 @@
 //! What a control plane is configured with. Read from flags, environment and file by `cli`.
 
-use std::num::NonZeroU32;
+use std::{num::NonZeroU32, time::Duration};
 
 use tenantry_domain::{app::AppName, plan::PlanName};
 use tenantry_http::{AccessLog, ConnectionLimits};
@@ -24,6 +24,8 @@ pub struct Settings {
     pub access_log: AccessLog,
     /// What clients may hold open.
     pub connections: ConnectionLimits,
+    /// For how long a tenant's last move can be undone; zero: not at all.
+    pub undo_moves_for: Duration,
 }
 
 impl Settings {
@@ -41,6 +43,7 @@ impl Default for Settings {
             max_body: Self::MAX_BODY,
             access_log: AccessLog::Off,
             connections: ConnectionLimits::default(),
+            undo_moves_for: Duration::from_hours(24),
         }
     }
 }

@@ -78,6 +78,8 @@ impl FromRef<ApiState> for MoveTenant {
             registry: state.registry.clone(),
             catalogue: state.catalogue.clone(),
             start: StartOperation::from_ref(state),
+            ask: state.ask.clone(),
+            undo_for: state.settings.undo_moves_for,
         }
     }
 }

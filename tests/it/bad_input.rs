@@ -182,6 +182,7 @@ const ENDPOINTS: &[&str] = &[
     "POST /api/v1/tenants/{tenant}/keys",
     "POST /api/v1/tenants/{tenant}/migrate",
     "POST /api/v1/tenants/{tenant}/move",
+    "POST /api/v1/tenants/{tenant}/move/undo",
     "POST /api/v1/tenants/{tenant}/restore",
     "POST /api/v1/tenants/{tenant}/resume",
     "POST /api/v1/tenants/{tenant}/suspend",

@@ -203,6 +203,82 @@ async fn a_tenant_goes_to_a_server_of_its_own_and_back_with_everything_that_it_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_says_what_a_move_would_meet_and_changes_nothing() {
+    let app = with_ledger(Way::Live.build()).await;
+    let tenant = sign_up(&app, "acme", "basic").await;
+    let path = format!("/api/v1/tenants/{}/move?dryRun=true", tenant.slug);
+    let ask = async |body: Value| app.api.post(&path, body).await.expect(200).json();
+    let found = ask(json!({ "tier": "database" })).await;
+    assert_eq!(
+        (&found["possible"], &found["obstacles"], &found["server"], &found["tier"], &found["live"]),
+        (&json!(true), &json!([]), &json!("main"), &json!("database"), &json!(true))
+    );
+    assert!(found["tables"].as_u64().unwrap() >= 8 && found["bytes"].as_u64().unwrap() > 0, "{found}");
+    assert!(found["expectedSeconds"].as_u64().unwrap() >= 1, "{found}");
+    let offline = ask(json!({ "tier": "database", "offline": true })).await;
+    assert_eq!(offline["live"], false);
+    let own = ask(json!({ "tier": "instance" })).await;
+    assert_eq!((&own["possible"], &own["server"]), (&json!(true), &json!(null)), "it is made for it");
+    app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
+    let full = ask(json!({ "tier": "database" })).await;
+    assert_eq!(full["possible"], false);
+    assert!(full["obstacles"][0].as_str().unwrap().contains("no server"), "{full}");
+    app.api.patch("/api/v1/servers/main", json!({ "state": "active" })).await.expect(200);
+    let mut admin = as_admin(&app, &tenant, app.server()).await;
+    let unlogged = format!("ALTER TABLE tenant_{}.things SET UNLOGGED", tenant.slug.replace('-', "_"));
+    sqlx::raw_sql(AssertSqlSafe(unlogged)).execute(&mut admin).await.unwrap();
+    let named = ask(json!({ "tier": "database" })).await;
+    assert_eq!(named["possible"], false);
+    assert!(named["obstacles"][0].as_str().unwrap().contains("table things is unlogged"), "{named}");
+    app.api.post(&path, json!({ "tier": "schema" })).await.expect_problem(409, "already_there");
+    assert_eq!(app.count("SELECT count(*) FROM operations WHERE kind = 'move'").await, 0);
+    assert_eq!(app.count("SELECT count(*) FROM placements").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_is_undone_with_what_was_written_since_within_its_time() {
+    let app = start().await;
+    let tenant = sign_up(&app, "acme", "basic").await;
+    let undo = format!("/api/v1/tenants/{}/move/undo", tenant.slug);
+    app.api.post(&undo, json!({})).await.expect_problem(409, "nothing_to_undo");
+    upgrade(&app, &tenant, "enterprise").await;
+    let entry = json!({ "account": 2, "number": 1, "amount": 7 });
+    tenant.data.post("/api/entries", entry).await.expect(201);
+    let undone = app.api.post_and_wait(&undo, json!({})).await.expect(200).json();
+    let shown = &undone["tenant"];
+    assert_eq!(
+        (&shown["plan"], &shown["placement"]["tier"], &shown["placement"]["server"]),
+        (&json!("basic"), &json!("schema"), &json!("main"))
+    );
+    let rows = tenant.data.get("/api/entries?select=number&order=number").await.expect(200).json();
+    assert_eq!(rows, json!([{ "number": 0 }, { "number": 1 }]));
+    assert!(local_servers::existing(app.label()).is_empty());
+    // It was a move itself, and can be undone: the tenant gets another server.
+    let redone = app.api.post_and_wait(&undo, json!({})).await.expect(200).json();
+    assert_eq!(redone["tenant"]["plan"], "enterprise");
+    let expire = "UPDATE operations SET finished_at = finished_at - interval '25 hours' WHERE kind = 'move'";
+    sqlx::raw_sql(expire).execute(app.owner()).await.unwrap();
+    app.api.post(&undo, json!({})).await.expect_problem(409, "nothing_to_undo");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_reports_what_was_moved_and_for_how_long_writes_waited() {
+    for way in [Way::AtOnce, Way::Live] {
+        let app = with_ledger(way.build()).await;
+        let tenant = sign_up(&app, "acme", "basic").await;
+        let moved = upgrade(&app, &tenant, "premium").await;
+        let report = &moved["operation"]["report"];
+        assert_eq!(report["live"], matches!(way, Way::Live), "{report}");
+        assert!(
+            report["bytes"].as_u64().unwrap() > 0 && report["pauseMs"].as_f64().unwrap() > 0.0,
+            "{report}"
+        );
+        let accounts = report["tables"].as_array().unwrap().iter().find(|table| table["table"] == "accounts");
+        assert_eq!(accounts.unwrap()["rows"], ACCOUNTS, "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_plan_of_the_same_tier_is_changed_at_once() {
     let app = TestApp::build().with_apps(&["crm"]).start().await;
     let plan = json!({ "name": "basic-plus", "tier": "schema", "features": { "extra": true } });
@@ -381,7 +457,7 @@ async fn a_move_that_is_asked_to_stop_when_all_is_copied_is_undone_as_a_whole() 
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_are_changed_in_mid_move_end_it_and_nothing_of_them_is_lost() {
     for way in [Way::AtOnce, Way::Live] {
-        let gate = Arc::new(Gate::at("hold_writes"));
+        let gate = Arc::new(Gate::at("cutover"));
         let (app, tenant, operation) = moving(&gate, way).await;
         let mut admin = as_admin(&app, &tenant, app.server()).await;
         let change = format!(

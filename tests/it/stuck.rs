@@ -32,7 +32,7 @@ struct LeavesItsTarget;
 impl Probe for LeavesItsTarget {
     async fn reached(&self, point: Point) -> Result<(), StepError> {
         match (point.step, point.moment) {
-            ("hold_writes", Moment::Ran) => Err(StepError::permanent("the test says so")),
+            ("cutover", Moment::Before) => Err(StepError::permanent("the test says so")),
             ("prepare", Moment::Undone) => Err(StepError::transient("a wall is in the way")),
             _ => Ok(()),
         }

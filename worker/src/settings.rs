@@ -1,6 +1,6 @@
 //! What may be set on a worker.
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
 use tenantry_domain::operation::Lane;
 use tenantry_postgres::admin::AdminLimits;
@@ -47,6 +47,8 @@ pub struct Settings {
     /// Bytes that a tenant may take to be copied while its writes wait, when it is moved. Larger ones are copied before, while
     /// they are written to.
     pub move_at_once: u64,
+    /// Bytes per second that a tenant is copied with while it is written to; none: as fast as it goes.
+    pub move_rate: Option<NonZeroU64>,
     /// Who makes servers for tenants of tier `instance`; none: only those are used that somebody registered.
     pub providers: Providers,
     /// How long ended operations, usage and records of purged tenants are kept.
@@ -79,6 +81,7 @@ impl Default for Settings {
             warm_databases: 1,
             warm_tenants: 8,
             move_at_once: 16 << 20,
+            move_rate: None,
             providers: Providers::default(),
             retention: Retention::default(),
             label: "main".into(),

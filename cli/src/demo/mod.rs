@@ -6,18 +6,21 @@ mod http;
 mod report;
 mod story;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use clap::Args;
 use rand::Rng;
 use tenantry_domain::{SystemClock, api_key::NewKey, envelope::Key};
-use tenantry_postgres::embedded::EmbeddedConfig;
+use tenantry_postgres::embedded::{Durability, EmbeddedConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     app_folder,
-    compose::worker::unique_name,
+    compose::worker::{local_servers, unique_name},
     embedded::Embedded,
     platform::{Platform, PlatformConfig},
     settings::EmbeddedArgs,
@@ -48,6 +51,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
     rand::rng().fill_bytes(&mut random);
     let name = random.iter().map(|byte| char::from(b'a' + byte % 26)).collect::<String>();
     let data_dir = std::env::temp_dir().join(format!("tenantry-demo-{name}"));
+    let servers = std::env::temp_dir().join(format!("tenantry-demo-{name}-servers"));
 
     let embedded = report
         .phase("Start PostgreSQL", async {
@@ -58,9 +62,12 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
             Ok((embedded, said))
         })
         .await?;
-    let played = play(&args, apps, &embedded, &mut report, stop).await;
-    // The server goes, however the play went.
+    let played = play(&args, apps, &embedded, servers.clone(), &mut report, stop).await;
+    // The servers go, however the play went.
     embedded.postgres.stop().await?;
+    if servers.exists() {
+        std::fs::remove_dir_all(&servers)?;
+    }
     played?;
     report.end();
     Ok(())
@@ -70,6 +77,7 @@ async fn play(
     args: &DemoArgs,
     apps: Vec<tenantry_domain::app::App>,
     embedded: &Embedded,
+    servers: PathBuf,
     report: &mut Report,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -89,7 +97,13 @@ async fn play(
                 tenant_server: Some(embedded.tenant_server()),
                 control_plane: tenantry_control_plane::Settings::default(),
                 data_plane: tenantry_data_plane::Settings::default(),
-                worker: tenantry_worker::Settings { name: unique_name(), ..Default::default() },
+                worker: tenantry_worker::Settings {
+                    name: unique_name(),
+                    // Small as they are, they are moved as large ones are.
+                    move_at_once: 0,
+                    providers: local_servers(servers, args.embedded.search(), Durability::default()),
+                    ..Default::default()
+                },
             };
             let platform = Platform::start(config, SystemClock::shared()).await?;
             let (api, data) = (platform.control_plane, platform.data_plane);

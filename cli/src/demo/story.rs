@@ -1,6 +1,9 @@
-//! The story: sign up, load, read in four ways, try to cross, suspend, resume.
+//! The story: sign up, load, read in four ways, try to cross, suspend, resume, move.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use eventsource_stream::Eventsource;
@@ -40,6 +43,8 @@ pub(super) async fn tell(client: &Client, report: &mut Report, rows: usize) -> a
     report.phase("Suspend a tenant", change(client, &players[0], "suspend", 403)).await?;
     report.phase("Resume it", change(client, &players[0], "resume", 200)).await?;
     report.held(2 * players.len());
+    report.phase("Move it while it is written to", upgrade(client, &players[0], rows)).await?;
+    report.held(4);
     Ok(())
 }
 
@@ -203,4 +208,54 @@ async fn change(client: &Client, player: &Player, verb: &str, status: u16) -> an
             answer.status
         );
     }
+}
+
+/// Upgrades a tenant twice, to a database and to a server of its own, and undoes the last one, while somebody writes all the
+/// time: every row is there in the end.
+async fn upgrade(client: &Client, player: &Player, rows: usize) -> anyhow::Result<((), String)> {
+    let (role, label) = (player.role, &player.label);
+    let done = AtomicBool::new(false);
+    let write = async {
+        let mut written = 0;
+        while !done.load(Ordering::Relaxed) {
+            let row = (role.row)(rows + written);
+            let request = client.data(Method::POST, By::Subdomain, label, &player.key, role.table);
+            client.send(request.json(&row)).await?.expect(201)?;
+            written += 1;
+        }
+        anyhow::Ok(written)
+    };
+    let moves = async {
+        let mut pauses = Vec::new();
+        for (path, body, tier) in [
+            ("migrate", json!({ "targetPlan": "premium" }), "database"),
+            ("migrate", json!({ "targetPlan": "enterprise" }), "instance"),
+            ("move/undo", json!({}), "database"),
+        ] {
+            let request =
+                client.api(Method::POST, &format!("/tenants/{label}/{path}")).header("prefer", "wait=60");
+            let moved = client.send(request.json(&body)).await?.expect(200)?;
+            let now = &moved["tenant"]["placement"]["tier"];
+            ensure!(*now == tier, "the tenant is in tier {now} instead of {tier}");
+            let pause = moved["operation"]["report"]["pauseMs"].as_f64().context("a pause")?;
+            pauses.push(format!("{pause:.0}"));
+        }
+        done.store(true, Ordering::Relaxed);
+        anyhow::Ok(pauses)
+    };
+    let (written, pauses) = tokio::try_join!(write, moves)?;
+    let path = format!("{}?select=count()", role.table);
+    let request = client.data(Method::GET, By::Subdomain, label, &player.key, &path);
+    let count = client.send(request).await?.expect(200)?[0]["count"].as_u64().context("a count")?;
+    let expected = u64::try_from(rows + written)?;
+    ensure!(count == expected, "{count} rows are there instead of {expected}");
+    Ok((
+        (),
+        format!(
+            "{} goes to a database, to a server of its own, and back by an undo: writes waited {} ms; all {written} rows \
+             written meanwhile are there",
+            role.name,
+            pauses.join(", ")
+        ),
+    ))
 }

@@ -1,6 +1,6 @@
 //! `tenantry control-plane`.
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::Args;
 use secrecy::SecretString;
@@ -63,6 +63,10 @@ pub(crate) struct ApiArgs {
     #[arg(long, env = "TENANTRY_SIGNUP_RATE", default_value = "5", value_name = "COUNT")]
     signup_rate: NonZeroU32,
 
+    /// Hours in which a tenant's last move can be undone; 0: not at all.
+    #[arg(long, env = "TENANTRY_UNDO_MOVES_FOR", default_value_t = 24, value_name = "HOURS")]
+    undo_moves_for: u16,
+
     /// Proxies (addresses or CIDRs) whose `Forwarded` and `X-Forwarded-For` say who signs up; without any,
     /// it is who connects.
     #[arg(long, env = "TENANTRY_TRUSTED_PROXIES", value_delimiter = ',', value_name = "ADDRESS|CIDR,...")]
@@ -83,6 +87,7 @@ impl ApiArgs {
             default_app: self.default_app.clone(),
             access_log: listener.access_log,
             connections: listener.connections(),
+            undo_moves_for: Duration::from_hours(self.undo_moves_for.into()),
             ..Settings::default()
         }
     }

@@ -1,6 +1,11 @@
 //! `tenantry worker`.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    num::{NonZeroU32, NonZeroU64},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::Args;
 use tenantry_domain::SystemClock;
@@ -59,6 +64,11 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_MOVE_AT_ONCE", default_value_t = 16, value_name = "MEGABYTES")]
     move_at_once: u64,
 
+    /// Megabytes per second that a tenant is copied with while it is written to, so that others on its servers are not slowed
+    /// down. [default: as fast as it goes]
+    #[arg(long, env = "TENANTRY_MOVE_RATE", value_name = "MEGABYTES")]
+    move_rate: Option<NonZeroU32>,
+
     /// A folder for PostgreSQL servers that this worker starts, looks after and stops, one for each tenant of tier
     /// instance: for development. All workers of a machine have the same. Without it, such tenants go to servers that
     /// somebody has registered for that tier.
@@ -95,6 +105,8 @@ pub struct WorkerArgs {
     label: String,
 }
 
+const MEGABYTE: NonZeroU64 = NonZeroU64::new(1 << 20).expect("not zero");
+
 pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Result<()> {
     let told = shutdown::on_signal()?;
     let settings = Settings {
@@ -108,6 +120,7 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
         warm_databases: args.warm_databases,
         warm_tenants: args.warm_tenants,
         move_at_once: args.move_at_once << 20,
+        move_rate: args.move_rate.map(|rate| NonZeroU64::from(rate).saturating_mul(MEGABYTE)),
         tenant_connections: args.tenant_connections,
         providers: args.local_servers.map_or_else(Providers::default, |dir| {
             local_servers(dir, args.embedded.search(), Durability::default())

@@ -6,5 +6,6 @@ pub(crate) mod cancel;
 pub(crate) mod events;
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod report;
 pub(crate) mod retry;
 pub(crate) mod view;

@@ -16,4 +16,5 @@ pub(crate) mod restore;
 pub(crate) mod resume;
 pub(crate) mod suspend;
 pub(crate) mod transition;
+pub(crate) mod undo_move;
 pub(crate) mod view;

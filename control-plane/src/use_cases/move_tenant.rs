@@ -1,13 +1,20 @@
 //! Moving a tenant, and changing its plan, which moves it where the plan's tier is another.
 
+use std::time::Duration;
+
 use tenantry_domain::{
     ids::ServerId,
+    inquiry::{Answer, MovePreflight, Question},
     operation::OperationInput,
     plan::{PlanName, Tier},
 };
 use tenantry_registry::{OperationStartError, Registry, RegistryError, TenantDetails};
 
-use super::{Started, start_operation::StartOperation};
+use super::{
+    Started,
+    ask_worker::{AskWorker, Unanswered},
+    start_operation::StartOperation,
+};
 use crate::{catalogue::Catalogue, claim::Claim};
 
 /// Moves tenants.
@@ -16,6 +23,9 @@ pub(crate) struct MoveTenant {
     pub(crate) registry: Registry,
     pub(crate) catalogue: Catalogue,
     pub(crate) start: StartOperation,
+    pub(crate) ask: AskWorker,
+    /// For how long a move can be undone.
+    pub(crate) undo_for: Duration,
 }
 
 /// Where to.
@@ -41,6 +51,12 @@ pub(crate) enum MoveTenantError {
     /// There is no such plan.
     #[error("there is no such plan")]
     UnknownPlan,
+    /// There is no move to go back from.
+    #[error("the tenant was not moved of late")]
+    NothingToUndo,
+    /// No worker said what a move would meet.
+    #[error("no worker said what a move would meet")]
+    Unanswered(Unanswered),
     /// An operation cannot begin.
     #[error(transparent)]
     Start(#[from] OperationStartError),
@@ -57,14 +73,32 @@ impl MoveTenant {
         target: Target,
         claim: Claim,
     ) -> Result<Started, MoveTenantError> {
-        let placement = tenant.placement.as_ref().ok_or(MoveTenantError::NotPlaced)?;
-        let tier = target.tier.unwrap_or(placement.tier);
-        // A server of its own that is not named is another one.
-        let stays = target.server.map_or(tier != Tier::Instance, |server| server == placement.server_id);
-        if tier == placement.tier && stays {
-            return Err(MoveTenantError::IsThere);
-        }
+        let tier = tier_of(&tenant, target)?;
         self.begin(tenant, tier, target, None, claim).await
+    }
+
+    /// What a move would meet, and the tier that it would lead to.
+    pub(crate) async fn preflight(
+        &self,
+        tenant: &TenantDetails,
+        target: Target,
+    ) -> Result<(Tier, MovePreflight), MoveTenantError> {
+        let tier = tier_of(tenant, target)?;
+        let Target { server, offline, .. } = target;
+        let question = Question::PreflightMove { tenant: tenant.tenant.id, tier, server, offline };
+        match self.ask.ask(&question).await.map_err(MoveTenantError::Unanswered)? {
+            Answer::MovePreflighted(found) => Ok((tier, found)),
+            _ => Err(MoveTenantError::Unanswered(Unanswered::foreign())),
+        }
+    }
+
+    /// Takes a tenant back to where it was before its last move, with the plan that it had.
+    pub(crate) async fn undo(&self, tenant: TenantDetails, claim: Claim) -> Result<Started, MoveTenantError> {
+        let last = self.registry.move_last(tenant.tenant.id, self.undo_for).await?;
+        let left = last.and_then(|last| last.state.left).ok_or(MoveTenantError::NothingToUndo)?;
+        let target = Target { tier: Some(left.tier), server: left.server, offline: false };
+        // Started once already, it is answered as it was then, wherever the tenant is now.
+        self.begin(tenant, left.tier, target, left.plan, claim).await
     }
 
     /// Gives a tenant another plan; none: that was done at once, because its tier is the same.
@@ -98,4 +132,13 @@ impl MoveTenant {
         let input = OperationInput::Move { tier, server: target.server, plan, offline: target.offline };
         Ok(self.start.move_tenant(tenant, input, claim).await?)
     }
+}
+
+/// The tier that a move leads to, unless the tenant is there.
+fn tier_of(tenant: &TenantDetails, target: Target) -> Result<Tier, MoveTenantError> {
+    let placement = tenant.placement.as_ref().ok_or(MoveTenantError::NotPlaced)?;
+    let tier = target.tier.unwrap_or(placement.tier);
+    // A server of its own that is not named is another one.
+    let stays = target.server.map_or(tier != Tier::Instance, |server| server == placement.server_id);
+    if tier == placement.tier && stays { Err(MoveTenantError::IsThere) } else { Ok(tier) }
 }

@@ -9,6 +9,7 @@ use crate::{
     app::{AppName, AppVersion, Manifest, Migration},
     ids::{ServerId, TenantId},
     names::ObjectName,
+    plan::Tier,
     server::ServerName,
     server_tls::ServerTls,
 };
@@ -42,6 +43,17 @@ pub enum Question {
         /// The server.
         server: ServerId,
     },
+    /// Can a tenant be moved?
+    PreflightMove {
+        /// The tenant.
+        tenant: TenantId,
+        /// How its data is to be isolated.
+        tier: Tier,
+        /// The server that it is to go to; none: any.
+        server: Option<ServerId>,
+        /// Writes may wait for as long as it takes.
+        offline: bool,
+    },
 }
 
 impl Question {
@@ -52,6 +64,7 @@ impl Question {
             Self::DescribeVersion { .. } => "describe_version",
             Self::CheckServer(_) => "check_server",
             Self::AuditServer { .. } => "audit_server",
+            Self::PreflightMove { .. } => "preflight_move",
         }
     }
 }
@@ -110,6 +123,8 @@ pub enum Answer {
     ServerChecked(ServerCheck),
     /// To [`Question::AuditServer`].
     ServerAudited(ServerAudit),
+    /// To [`Question::PreflightMove`].
+    MovePreflighted(MovePreflight),
     /// It could not be found out; later it may.
     Failed {
         /// Why, for a person.
@@ -267,6 +282,23 @@ pub struct ServerAudit {
     pub missing: Vec<MissingObject>,
     /// What to do, in sentences.
     pub advice: Vec<String>,
+}
+
+/// What a move of a tenant would meet.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MovePreflight {
+    /// The server that it would go to as things are; none: one that would be made for it, or there is none.
+    pub server: Option<ServerName>,
+    /// Bytes that its tables take.
+    pub bytes: u64,
+    /// Its tables.
+    pub tables: u64,
+    /// It would be copied while it is written to.
+    pub live: bool,
+    /// About how many seconds it would take.
+    pub seconds: u64,
+    /// What keeps it from being moved, each as a sentence that says what to do.
+    pub obstacles: Vec<String>,
 }
 
 /// What kind of object of a server.

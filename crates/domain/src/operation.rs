@@ -14,7 +14,9 @@ use crate::ids::OperationId;
 pub use event::{OperationEvent, OperationEventKind};
 pub use input::{OperationInput, PurgeReason};
 pub use kind::{Lane, OperationKind};
-pub use state::{DrainServerState, FailedMove, MoveState, NoState, ProvisionState, RemoveLostServerState};
+pub use state::{
+    DrainServerState, FailedMove, LeftPlacement, MoveState, NoState, ProvisionState, RemoveLostServerState,
+};
 pub use subject::{Subject, SubjectKind};
 
 /// Where an operation is.

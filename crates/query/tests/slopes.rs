@@ -134,11 +134,14 @@ fn no_input_costs_more_than_in_proportion_to_its_size() {
     let catalog = Catalog::from_json(CATALOG).expect("the fixture is a catalog");
     for (what, grow) in INPUTS {
         let sizes = [2_500, 10_000, 40_000];
-        let costs = sizes.map(|size| cost(&catalog, &grow(size)));
-        for (pair, size) in costs.windows(2).zip(&sizes[1..]) {
-            // What takes less than a millisecond is measured too badly to be compared.
-            let [less, more] = [pair[0].max(Duration::from_millis(1)), pair[1]];
-            assert!(more < less * 8, "{what}: {size} took {more:?}, a quarter of them {:?}", pair[0]);
+        for size in &sizes[1..] {
+            let compare = || [size / 4, *size].map(|size| cost(&catalog, &grow(size)));
+            // What takes less than a millisecond is measured too badly to be compared. A machine that is busy with something
+            // else may slow down all tries of one size, and hardly does so three times.
+            let in_proportion = |[less, more]: [Duration; 2]| more < less.max(Duration::from_millis(1)) * 8;
+            let in_vain: Vec<_> =
+                (0..3).map(|_| compare()).take_while(|costs| !in_proportion(*costs)).collect();
+            assert!(in_vain.len() < 3, "{what}: a quarter of {size}, and {size}, took {in_vain:?}");
         }
     }
 }

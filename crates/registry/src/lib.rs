@@ -18,6 +18,7 @@ mod idempotency;
 mod inquiries;
 pub mod jobs;
 mod key_checks;
+mod moves;
 mod operation_control;
 mod operation_events;
 mod operation_leases;
@@ -53,6 +54,7 @@ pub use error::RegistryError;
 pub use idempotency::{IdempotencyClaim, IdempotentRequest, StoredAnswer};
 pub use inquiries::Asked;
 pub use key_checks::SealedSample;
+pub use moves::LastMove;
 pub use operation_control::{AbandonError, CancelError, LeftBehind, RetryError};
 pub use operation_events::NewEvent;
 pub use operation_leases::{

@@ -7,6 +7,7 @@ use tenantry_domain::{
     names::ObjectName,
     placement::{Epoch, Placement},
     plan::{PlanName, Tier},
+    server::ServerName,
 };
 use uuid::Uuid;
 
@@ -265,6 +266,30 @@ impl Registry {
         let placement =
             read(tenant, epoch, &state, &tier, server_id, &database, &schema, &login, row.schema_version)?;
         Ok(Placed::Now(placement, row.revision.unwrap_or_default()))
+    }
+
+    /// The server that would be chosen for a tenant now, by name, without a look at logins.
+    pub async fn placement_preview(
+        &self,
+        tenant: TenantId,
+        tier: Tier,
+        server: Option<ServerId>,
+        not_server: Option<ServerId>,
+    ) -> Result<Option<ServerName>, RegistryError> {
+        let name = sqlx::query_scalar!(
+            "SELECT name FROM servers
+             WHERE state = 'active' AND tenants < capacity AND $2 = ANY (tiers) AND unreachable_since IS NULL
+                 AND ($3::uuid IS NULL OR id = $3) AND id IS DISTINCT FROM $4::uuid
+                 AND (owner_id IS NULL OR owner_id = $1) AND ($2 <> 'instance' OR tenants = 0)
+             ORDER BY tenants::float8 / capacity, name LIMIT 1",
+            tenant.as_uuid(),
+            tier.as_str(),
+            server.map(ServerId::as_uuid),
+            not_server.map(ServerId::as_uuid),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        name.map(|name| ServerName::parse(&name).stored("servers.name")).transpose()
     }
 
     /// What an earlier try of the lease recorded whose answer got lost.

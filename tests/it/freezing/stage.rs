@@ -107,6 +107,8 @@ impl Stage {
         let mut settings = self.app.worker_settings();
         settings.warm_tenants = self.warm_tenants();
         settings.concurrency.interactive = BESIDE;
+        // Beginning a slot waits for whatever runs on the server.
+        settings.concurrency.long = super::AT_ONCE;
         settings.move_at_once = 0;
         self.app.start_worker(settings).await;
     }

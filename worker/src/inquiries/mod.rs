@@ -6,6 +6,7 @@
 mod audit_server;
 mod check_server;
 mod describe_version;
+mod preflight_move;
 mod try_version;
 
 use std::{sync::Arc, time::Duration};
@@ -19,7 +20,7 @@ use tenantry_domain::{
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Resources, step_error::StepError};
+use crate::{Resources, operations::move_tenant::Input, step_error::StepError};
 
 /// Inquiries at a time.
 const AT_ONCE: usize = 4;
@@ -121,6 +122,10 @@ async fn find_out_once(resources: &Resources, question: &Question) -> Result<Ans
         Question::CheckServer(server) => Answer::ServerChecked(check_server::run(resources, &server).await?),
         Question::AuditServer { server } => {
             Answer::ServerAudited(audit_server::run(resources, server).await?)
+        }
+        Question::PreflightMove { tenant, tier, server, offline } => {
+            let input = Input { tier, server, plan: None, offline };
+            Answer::MovePreflighted(preflight_move::run(resources, tenant, &input).await?)
         }
     })
 }

@@ -3,7 +3,7 @@
 
 mod deactivate;
 mod drain_server;
-mod move_tenant;
+pub(crate) mod move_tenant;
 mod own_server;
 mod provision;
 mod purge;

@@ -15,16 +15,17 @@ use std::time::{Duration, Instant};
 use tenantry_domain::{
     app::App,
     ids::ServerId,
-    operation::{MoveState, OperationKind},
+    operation::{LeftPlacement, MoveState, OperationKind},
     placement::{Epoch, Placement, PlacementState},
     plan::{PlanName, Tier},
 };
-use tenantry_postgres::admin::{MoveError, RoleLimits, RoleSpec, Site, TableContents, Transfer};
+use tenantry_postgres::admin::{MoveError, RoleLimits, RoleSpec, Site, Survey, TableContents, Transfer};
 use tenantry_registry::{PlaceError, PlaceRequest, Placed, PlacementChange};
 
 use super::{own_server, provision::place_error, steps::ignore_foreign};
 use crate::{
     engine::{Definition, Done, PlacedAt, Sequence, StepResult, TenantSubject, Work},
+    servers::Server,
     step,
     step_error::StepError,
     undo,
@@ -32,12 +33,12 @@ use crate::{
 
 pub(super) struct Move;
 
-pub(super) struct Input {
-    pub(super) tier: Tier,
-    pub(super) server: Option<ServerId>,
-    pub(super) plan: Option<PlanName>,
+pub(crate) struct Input {
+    pub(crate) tier: Tier,
+    pub(crate) server: Option<ServerId>,
+    pub(crate) plan: Option<PlanName>,
     /// Writes wait for as long as it takes.
-    pub(super) offline: bool,
+    pub(crate) offline: bool,
 }
 
 impl Definition for Move {
@@ -84,7 +85,6 @@ pub(super) fn define(offline: bool) -> Sequence<Move> {
         .step(step!(copy, "copying the rows").timeout(LONG))
         .step(step!(catch_up, "making the changes there").timeout(LONG))
         .step(step!(compare, "comparing the rows").timeout(LONG))
-        .step(step!(hold_writes, "telling the data planes to hold writes").undo(undo!(let_writes_go)))
         .step(
             step!(cutover, "bringing the last rows, and serving from there")
                 .undo(undo!(reopen))
@@ -97,29 +97,49 @@ pub(super) fn define(offline: bool) -> Sequence<Move> {
 /// Looks whether everything can move. Changes nothing.
 async fn preflight(work: &Work<Move>) -> StepResult {
     let (from, server) = work.placed().await?;
-    let Input { tier, server: wanted, .. } = &work.input;
-    if from.tier == *tier && wanted.is_some_and(|wanted| wanted == from.server_id) {
-        return Err(StepError::permanent(format!("the tenant is in tier {tier} of that server already")));
+    let found = look(&server, &from, &work.input, work.resources.settings.move_at_once).await?;
+    if !found.obstacles.is_empty() {
+        return Err(StepError::permanent(format!("it cannot be moved: {}", found.obstacles.join("; "))));
     }
+    work.update_state(|state| {
+        state.from = Some(from.epoch);
+        state.bytes = found.survey.bytes;
+        state.live = found.live;
+    });
+    Ok(Done::Now)
+}
+
+/// What a move of a tenant meets where it is.
+pub(crate) struct Preflight {
+    pub(crate) survey: Survey,
+    /// It is copied while it is written to.
+    pub(crate) live: bool,
+    /// What keeps it from being moved, as sentences.
+    pub(crate) obstacles: Vec<String>,
+}
+
+/// See [`preflight`]; also for one who only asks.
+pub(crate) async fn look(
+    server: &Server,
+    from: &Placement,
+    input: &Input,
+    move_at_once: u64,
+) -> Result<Preflight, StepError> {
     let survey = server.call(server.admin.survey(&from.database, &from.schema)).await?;
-    if !survey.obstacles.is_empty() {
-        return Err(StepError::permanent(format!("it cannot be moved: {}", survey.obstacles.join("; "))));
+    let live = !input.offline && survey.bytes > move_at_once;
+    let mut obstacles = survey.obstacles.clone();
+    if from.tier == input.tier && input.server.is_some_and(|wanted| wanted == from.server_id) {
+        obstacles.push(format!("the tenant is in tier {} of that server already", input.tier));
     }
-    let live = !work.input.offline && survey.bytes > work.resources.settings.move_at_once;
     if live && !survey.live_obstacles.is_empty() {
-        return Err(StepError::permanent(format!(
+        obstacles.push(format!(
             "the tenant takes {} MB and cannot be moved while it is written to: {}; or ask for an offline move, in which \
              writes wait",
             survey.bytes >> 20,
             survey.live_obstacles.join("; ")
-        )));
+        ));
     }
-    work.update_state(|state| {
-        state.from = Some(from.epoch);
-        state.bytes = survey.bytes;
-        state.live = live;
-    });
-    Ok(Done::Now)
+    Ok(Preflight { survey, live, obstacles })
 }
 
 async fn order_server(work: &Work<Move>) -> StepResult {
@@ -274,7 +294,8 @@ async fn copy(work: &Work<Move>) -> StepResult {
     let Some(slot) = work.state().slot else { return Ok(Done::Now) };
     let (from, to) = both(work).await?;
     let mut transfer = connect(work, &from, &to).await?;
-    watched(work, &from, &to, transfer.copy_tables(&slot, copied(work))).await?;
+    watched(work, &from, &to, transfer.copy_tables(&slot, work.resources.settings.move_rate, copied(work)))
+        .await?;
     Ok(Done::Now)
 }
 
@@ -322,7 +343,7 @@ async fn compare(work: &Work<Move>) -> StepResult {
     let held = watched(work, &from, &to, transfer.compare(&slot)).await?;
     note_verified(work, held);
     // For the planner, before anybody is served from there.
-    analyze(work, &to).await?;
+    watched(work, &from, &to, transfer.analyze()).await?;
     until_near(work, &from, &to, &mut transfer, &slot).await?;
     Ok(Done::Now)
 }
@@ -342,21 +363,8 @@ fn copied(work: &Work<Move>) -> impl FnMut(u64) + Send + '_ {
     }
 }
 
-/// Tells the data planes: they hold writes that come from now on.
-async fn hold_writes(work: &Work<Move>) -> StepResult {
-    turn(work, &source(work).await?.placement, PlacementState::Cutover);
-    Ok(Done::Now)
-}
-
-async fn let_writes_go(work: &Work<Move>) -> Result<(), StepError> {
-    if work.state().from.is_none() {
-        return Ok(());
-    }
-    turn(work, &source(work).await?.placement, PlacementState::Serving);
-    Ok(())
-}
-
-/// Closes the old placement, brings its last rows, and serves from the new one: what is recorded with the end of this step.
+/// Has writes held, closes the old placement, brings its last rows, and serves from the new one: what is recorded with the
+/// end of this step.
 /// Writes are held meanwhile, so what does not go at once is undone: nobody waits for a server that is away or full.
 async fn cutover(work: &Work<Move>) -> StepResult {
     let mut change = Box::pin(change_over(work));
@@ -384,6 +392,8 @@ async fn change_over(work: &Work<Move>) -> StepResult {
         until_near(work, &from, &to, &mut transfer, slot).await?;
     }
     let began = Instant::now();
+    // Data planes hold writes that come from now on.
+    work.resources.registry.placement_hold_writes(&work.lease, from.placement.epoch).await?;
     let mut tries = LockTries::default();
     loop {
         let attempt = watched(work, &from, &to, transfer.close_writes(LOCK_PATIENCE)).await;
@@ -399,9 +409,17 @@ async fn change_over(work: &Work<Move>) -> StepResult {
     }
     bring(work, transfer, slot.as_deref(), &from, &to).await?;
     let pause = began.elapsed();
-    work.update_state(|state| state.pause_us = Some(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX)));
-    turn(work, &from.placement, PlacementState::Fenced);
-    turn(work, &to.placement, PlacementState::Serving);
+    let own = own_server::is_own(work, from.placement.tier, from.placement.server_id).await?;
+    work.update_state(|state| {
+        state.pause_us = Some(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX));
+        state.left = Some(LeftPlacement {
+            tier: from.placement.tier,
+            server: (!own).then_some(from.placement.server_id),
+            plan: work.input.plan.as_ref().map(|_| work.tenant().plan.clone()),
+        });
+    });
+    flip(work, &from.placement, PlacementState::Cutover, PlacementState::Fenced);
+    flip(work, &to.placement, PlacementState::Preparing, PlacementState::Serving);
     if let Some(plan) = &work.input.plan {
         work.change_plan(plan.clone());
     }
@@ -453,7 +471,7 @@ async fn bring(
     watched(work, from, to, transfer.close_reads()).await
 }
 
-/// Connects both ends. Its session is the only one at the source that the move has meanwhile.
+/// Connects both ends. Its sessions are the only ones there that the move has meanwhile.
 async fn connect<'a>(
     work: &'a Work<Move>,
     from: &'a PlacedAt,
@@ -503,7 +521,11 @@ async fn reopen(work: &Work<Move>) -> Result<(), StepError> {
     }
     let from = source(work).await?;
     let open = from.server.admin.open_writes(&from.placement.database, work.owner(&from.placement));
-    from.server.call(open).await
+    from.server.call(open).await?;
+    if from.placement.state == PlacementState::Cutover {
+        flip(work, &from.placement, PlacementState::Cutover, PlacementState::Serving);
+    }
+    Ok(())
 }
 
 /// Tells the planner what the new tables hold.
@@ -579,15 +601,13 @@ async fn app(work: &Work<Move>, placement: &Placement) -> Result<App, StepError>
     Ok(app.into_promoted())
 }
 
-/// A change of state with the end of the step; none if it was made already.
-fn turn(work: &Work<Move>, placement: &Placement, state: PlacementState) {
-    if let Some(transition) = placement.state.to(state) {
-        work.change_placement(PlacementChange {
-            epoch: placement.epoch,
-            transition: Some(transition),
-            schema_version: None,
-        });
-    }
+/// A change of state with the end of the step.
+fn flip(work: &Work<Move>, placement: &Placement, before: PlacementState, after: PlacementState) {
+    work.change_placement(PlacementChange {
+        epoch: placement.epoch,
+        transition: before.to(after),
+        schema_version: None,
+    });
 }
 
 fn epoch(known: Option<Epoch>) -> Result<Epoch, StepError> {

@@ -6,6 +6,7 @@ use tenantry_domain::{ids::TenantId, operation::Operation};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::report::ReportView;
 use crate::vocabulary;
 
 /// What an operation works on.
@@ -53,6 +54,8 @@ pub(crate) struct OperationView {
     message: Option<String>,
     /// What went wrong last.
     error: Option<String>,
+    /// What it found out and did; of a move and of a drained server, else null.
+    report: Option<ReportView>,
     /// How often a worker has begun or resumed it.
     attempts: u32,
     /// Somebody asked to stop it.
@@ -73,6 +76,7 @@ pub(super) fn share(progress: f32) -> f64 {
 impl From<Operation> for OperationView {
     fn from(operation: Operation) -> Self {
         Self {
+            report: ReportView::of(&operation),
             id: operation.id.as_uuid(),
             tenant_id: operation.subject.tenant().map(TenantId::as_uuid),
             kind: operation.kind().as_str(),

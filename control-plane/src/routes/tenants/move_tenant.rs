@@ -1,7 +1,12 @@
 //! `POST /api/v1/tenants/{tenant}/move`
 
-use axum::{extract::State, http::StatusCode, response::Response};
-use serde::Deserialize;
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
 use tenantry_domain::plan::Tier;
 use tenantry_http::Problem;
 use tenantry_registry::Registry;
@@ -11,7 +16,7 @@ use super::transition::{OfTenant, WorkHeaders};
 use crate::{
     auth::{Authorized, scopes::TenantsWrite},
     claim::Claim,
-    input::{InPath, JsonBody, Prefer, ServerRef, TenantRef},
+    input::{InPath, JsonBody, Prefer, QueryParams, ServerRef, TenantRef},
     refusal::Refusal,
     routes::operations::answer::{WorkView, answer},
     use_cases::move_tenant::{MoveTenant, MoveTenantError, Target},
@@ -44,10 +49,38 @@ impl From<MoveTenantError> for Refusal {
                 "targetPlan",
                 "there is no such plan; see GET /api/v1/plans",
             ),
+            E::NothingToUndo => Self::conflict(
+                "nothing_to_undo",
+                "the tenant was not moved within the time in which a move can be undone; move it where it is to be",
+            ),
+            E::Unanswered(unanswered) => unanswered.into(),
             E::Start(error) => error.into(),
             E::Registry(error) => error.into(),
         }
     }
+}
+
+/// What a move would meet.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MovePreflightView {
+    /// Whether nothing stands in the way.
+    possible: bool,
+    /// What does, each as a sentence that says what to do.
+    obstacles: Vec<String>,
+    /// How its data would be isolated.
+    #[schema(value_type = vocabulary::Tier)]
+    tier: &'static str,
+    /// The server that it would go to as things are; null: one that is made for it, or there is none.
+    server: Option<String>,
+    /// It would be copied while it is written to; else its writes wait while it is copied.
+    live: bool,
+    /// Bytes that its tables take.
+    bytes: u64,
+    /// Its tables.
+    tables: u64,
+    /// About how long it would take, by the moves of late.
+    expected_seconds: u64,
 }
 
 /// Move a tenant
@@ -57,25 +90,34 @@ impl From<MoveTenantError> for Refusal {
 /// to be logged. Otherwise ask for it `offline`: writes wait for as long as it takes.
 #[utoipa::path(
     post, path = "/api/v1/tenants/{tenant}/move", tag = "tenants",
-    params(OfTenant, WorkHeaders),
+    params(
+        OfTenant,
+        ("dryRun" = Option<bool>, Query, description = "`true`: only say what a move would meet, and how long it would take"),
+        WorkHeaders,
+    ),
     request_body = MoveTenantBody,
     responses(
         (status = 202, description = "It is queued", body = WorkView),
-        (status = 200, description = "It was done within the wait", body = WorkView),
+        (status = 200, description = "It was done within the wait; or what it would meet", body = MovePreflightView),
         (status = 409, description = "`operation_refused`, `operation_in_progress`, `already_there` or `not_placed`", body = Problem),
         (status = 422, description = "`unknown_server`; or, within the wait, `operation_failed`", body = Problem),
+        (status = 503, description = "For a dry run, `no_worker` or `inquiry_failed`", body = Problem),
     ),
     security(("apiKey" = ["tenants:write"])),
 )]
+#[expect(clippy::too_many_arguments, reason = "what the request has")]
 pub(crate) async fn move_tenant(
     _: Authorized<TenantsWrite>,
     InPath(tenant): InPath<TenantRef>,
+    mut query: QueryParams,
     prefer: Prefer,
     claim: Claim,
     State(registry): State<Registry>,
     State(moves): State<MoveTenant>,
     JsonBody(body): JsonBody<MoveTenantBody>,
 ) -> Result<Response, Refusal> {
+    let dry_run = query.take("dryRun").unwrap_or(false);
+    query.finish()?;
     if body.tier.is_none() && body.server.is_none() {
         return Err(Problem::invalid("tier", "say a tier or a server to move to").into());
     }
@@ -95,6 +137,20 @@ pub(crate) async fn move_tenant(
         None => None,
     };
     let target = Target { tier: body.tier, server, offline: body.offline };
+    if dry_run {
+        let (tier, found) = moves.preflight(&tenant, target).await?;
+        return Ok(Json(MovePreflightView {
+            possible: found.obstacles.is_empty(),
+            obstacles: found.obstacles,
+            tier: tier.as_str(),
+            server: found.server.map(|name| name.to_string()),
+            live: found.live,
+            bytes: found.bytes,
+            tables: found.tables,
+            expected_seconds: found.seconds,
+        })
+        .into_response());
+    }
     let started = moves.to(tenant, target, claim).await?;
     answer(&registry, started, prefer, StatusCode::OK).await
 }

@@ -7,6 +7,7 @@ use crate::{
     ids::{OperationId, ServerId, TenantId},
     names::ObjectName,
     placement::Epoch,
+    plan::{PlanName, Tier},
 };
 
 /// For operations whose steps need nothing but their subject.
@@ -43,8 +44,21 @@ pub struct MoveState {
     pub shape: Option<String>,
     /// What each table held when it was copied: its name, rows and the sum of their hashes, the same at both ends.
     pub verified: Vec<(String, i64, String)>,
+    /// Where it was before, once it is served from its new placement.
+    pub left: Option<LeftPlacement>,
     /// For how long writes waited, in microseconds, but for the time that the registry took to record the change.
     pub pause_us: Option<u64>,
+}
+
+/// Where a tenant was before it was moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftPlacement {
+    /// How it was isolated.
+    pub tier: Tier,
+    /// On which server; none: one of its own, which is deleted.
+    pub server: Option<ServerId>,
+    /// The plan that it had; none: it has it still.
+    pub plan: Option<PlanName>,
 }
 
 /// Of [`super::OperationKind::DrainServer`].

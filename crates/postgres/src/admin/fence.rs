@@ -44,13 +44,15 @@ impl Fence {
         format!("PERFORM {SYSTEM_SCHEMA}.fence({}, {});", self.subject(), self.token)
     }
 
-    /// A statement of PL/pgSQL that notes this session as one that will run statements outside of
-    /// transactions. After [`Fence::perform`].
+    /// A statement of PL/pgSQL that notes this session as one that will run statements outside of transactions, or
+    /// hold one open for long. After [`Fence::perform`].
     pub(super) fn note_session(self) -> String {
         format!(
-            "INSERT INTO {SYSTEM_SCHEMA}.sessions (subject, pid, started)
-                SELECT {}, pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid() ON CONFLICT DO NOTHING;",
-            self.subject()
+            "INSERT INTO {SYSTEM_SCHEMA}.sessions (subject, pid, started, token)
+                SELECT {}, pid, backend_start, {} FROM pg_stat_activity WHERE pid = pg_backend_pid()
+                ON CONFLICT DO NOTHING;",
+            self.subject(),
+            self.token
         )
     }
 
@@ -89,6 +91,10 @@ pub(super) fn install() -> String {
             INSERT INTO {SYSTEM_SCHEMA}.fences AS known (subject, token) VALUES (fence.subject, fence.token)
                 ON CONFLICT DO NOTHING;
             IF FOUND THEN RETURN; END IF;
+            -- One that was frozen in a transaction may hold the row.
+            PERFORM pg_terminate_backend(pid, 5000) FROM {SYSTEM_SCHEMA}.sessions AS noted
+                JOIN pg_stat_activity USING (pid)
+                WHERE noted.subject = fence.subject AND noted.token < fence.token AND backend_start = started;
             SELECT known.token INTO held FROM {SYSTEM_SCHEMA}.fences AS known
                 WHERE known.subject = fence.subject FOR UPDATE;
             IF held > fence.token THEN
@@ -129,10 +135,22 @@ pub(super) fn install() -> String {
         CREATE TABLE IF NOT EXISTS {SYSTEM_SCHEMA}.sessions (
             subject uuid NOT NULL, pid int NOT NULL, started timestamptz NOT NULL,
             PRIMARY KEY (subject, pid, started));
+        ALTER TABLE {SYSTEM_SCHEMA}.sessions ADD COLUMN IF NOT EXISTS token bigint NOT NULL DEFAULT 0;
         CREATE TABLE IF NOT EXISTS {SYSTEM_SCHEMA}.locks (name text PRIMARY KEY);
         {fence}
         {lock}
         REVOKE ALL ON FUNCTION {SYSTEM_SCHEMA}.fence, {SYSTEM_SCHEMA}.lock FROM PUBLIC;"
+    )
+}
+
+/// The same, as a statement of PL/pgSQL, for a database that has them of an earlier release.
+pub(super) fn renew() -> String {
+    format!(
+        "IF NOT EXISTS (SELECT FROM pg_attribute
+                WHERE attrelid = '{SYSTEM_SCHEMA}.sessions'::regclass AND attname = 'token') THEN
+            {}
+        END IF;",
+        install()
     )
 }
 

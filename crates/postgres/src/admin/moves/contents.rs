@@ -10,6 +10,7 @@ use super::{
         owner::Owner,
         owner_transaction::{Beginning, OwnerTransaction},
     },
+    pace::Pace,
     transfer::{Ends, MoveError},
 };
 use crate::sql;
@@ -77,7 +78,7 @@ pub(super) async fn copy(
     let same_version = same_version(from, &mut writing).await.map_err(of_any)?;
     let mut copied = 0;
     for (table, _) in tables.iter().zip(&held).filter(|(_, held)| held.rows > 0) {
-        copy_table(from, &mut writing, schema, table, same_version, &mut |bytes| {
+        copy_table(from, &mut writing, schema, table, same_version, &mut Pace::of(None), &mut |bytes| {
             copied += bytes;
             told(copied);
         })
@@ -108,6 +109,7 @@ pub(super) async fn copy_table(
     schema: &ObjectName,
     table: &Table,
     same_version: bool,
+    pace: &mut Pace,
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Result<(), Failed> {
     let name = format!("{}.{}", schema.quoted(), quoted(&table.name));
@@ -132,6 +134,7 @@ pub(super) async fn copy_table(
         if batch.len() >= BATCH || is_last {
             sink.send(&batch[..]).await.map_err(Failed::Target)?;
             told(batch.len() as u64);
+            pace.after(batch.len()).await;
             batch.clear();
         }
         if is_last {

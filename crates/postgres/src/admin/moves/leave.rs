@@ -13,6 +13,21 @@ use super::{
 };
 use crate::sql;
 
+pub(super) const ANALYZE: &str = "analyze the tenant's tables";
+
+/// A block that tells the planner what the tenant's tables hold.
+pub(super) fn analyze(owner: Owner<'_>) -> String {
+    let body = format!(
+        "FOR known IN SELECT c.oid::regclass::text AS name FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
+            WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
+                AND d.refobjid = to_regnamespace({}) AND relkind IN ('r', 'p', 'm') LOOP
+            EXECUTE 'ANALYZE ' || known.name;
+        END LOOP;",
+        sql::literal(owner.name.quoted().as_str())
+    );
+    fence::block(owner.fence, "known record;", &body)
+}
+
 impl ServerAdmin {
     /// Empties the tables of a placement that does not serve yet, but for that which remembers its migrations, and keeps the tenant's own sessions out of it.
     pub async fn await_contents(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
@@ -33,16 +48,7 @@ impl ServerAdmin {
 
     /// Tells the planner what the tables hold.
     pub async fn analyze(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
-        let body = format!(
-            "FOR known IN SELECT c.oid::regclass::text AS name FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
-                WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
-                    AND d.refobjid = to_regnamespace({}) AND relkind IN ('r', 'p', 'm') LOOP
-                EXECUTE 'ANALYZE ' || known.name;
-            END LOOP;",
-            sql::literal(owner.name.quoted().as_str())
-        );
-        let block = fence::block(owner.fence, "known record;", &body);
-        self.run_in(database, "analyze the tenant's tables", block).await.map(drop)
+        self.run_in(database, ANALYZE, self::analyze(owner)).await.map(drop)
     }
 
     /// Takes back what let a tenant's role into a database that it has left, where the role itself stays: the way into the

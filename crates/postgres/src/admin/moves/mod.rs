@@ -5,6 +5,7 @@ mod apply;
 mod catalog;
 mod contents;
 mod leave;
+mod pace;
 mod pgoutput;
 mod replication;
 mod snapshot;

@@ -31,6 +31,7 @@ use super::{
         Failed, Table, TableContents, contents, copy_table, members, quoted, refresh_views, require_same,
         run, same_version, sequences, tables, triggers,
     },
+    pace::Pace,
     pgoutput::{self, Lsn, Message, Unreadable},
     snapshot::Snapshot,
     transfer::{Ends, MoveError},
@@ -187,14 +188,6 @@ pub(super) async fn keep_changes(
     Ok(slot)
 }
 
-/// Takes the fence at the source, and has whoever takes it later end this session first.
-async fn note_session(ends: &mut Ends<'_>, owner: Owner<'_>) -> Result<(), MoveError> {
-    let note = format!("{} {}", owner.check_schema(), fenced(owner)?.note_session());
-    let of_source = ends.source(READ);
-    let note = fence::block(owner.fence, "found_mark text;", &note);
-    run(&mut ends.from, &note).await.map_err(of_source)
-}
-
 /// How far a move is, as its target knows.
 struct Noted {
     applied: Lsn,
@@ -223,6 +216,7 @@ pub(super) async fn copy_tables(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     slot: &str,
+    mut pace: Pace,
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Result<(), MoveError> {
     let fence = fenced(owner)?;
@@ -232,7 +226,6 @@ pub(super) async fn copy_tables(
         Failed::Source(error) => of_source(error),
         Failed::Target(error) => of_target(error),
     };
-    note_session(ends, owner).await?;
     let done = noted(ends, owner, slot).await?.copied;
     let all = tables(&mut ends.from, owner.name).await.map_err(&of_source)?;
     let same_version = same_version(&mut ends.from, &mut ends.to).await.map_err(&of_any)?;
@@ -258,7 +251,7 @@ pub(super) async fn copy_tables(
         let mut writing = OwnerTransaction::begin(to, begin).await.map_err(&of_target)?;
         let [rest, resume] = triggers(&mut writing, owner.name).await.map_err(&of_target)?;
         writing.run(format!("{rest} {empty}")).await.map_err(&of_target)?;
-        copy_table(from, &mut writing, owner.name, table, same_version, &mut |bytes| {
+        copy_table(from, &mut writing, owner.name, table, same_version, &mut pace, &mut |bytes| {
             copied += bytes;
             told(copied);
         })
@@ -469,7 +462,6 @@ async fn release(ends: &mut Ends<'_>, slot: &str, applied: Lsn) -> Result<(), Mo
 
 /// See [`super::Transfer::catch_up`].
 pub(super) async fn catch_up(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) -> Result<u64, MoveError> {
-    note_session(ends, owner).await?;
     // The log is read from the last of these on. From PostgreSQL 16 on one can be asked for, by whoever may.
     let of_source = ends.source(READ);
     let mark = "DO $$ BEGIN PERFORM pg_log_standby_snapshot();
@@ -489,7 +481,6 @@ pub(super) async fn compare(
 ) -> Result<Vec<TableContents>, MoveError> {
     let fence = fenced(owner)?;
     let (of_source, of_target) = (ends.source(READ), ends.target(APPLY));
-    note_session(ends, owner).await?;
     let noted = noted(ends, owner, slot).await?;
     let all = tables(&mut ends.from, owner.name).await.map_err(&of_source)?;
     run(&mut ends.from, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(&of_source)?;

@@ -1,14 +1,16 @@
 //! A tenant's rows on their way from one placement to another, on connections that are there before writes wait.
 
-use std::time::Duration;
+use std::{num::NonZeroU64, time::Duration};
 
 use sqlx::AssertSqlSafe;
 use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
 use super::{
-    super::{AdminError, ServerAdmin, connections::AdminConnection, owner::Owner},
+    super::{AdminError, ServerAdmin, connections::AdminConnection, fence, owner::Owner},
     catalog,
     contents::{TableContents, copy},
+    leave,
+    pace::Pace,
     replication::{self, TargetTables},
     write_fence,
 };
@@ -97,6 +99,7 @@ impl<'a> Transfer<'a> {
         };
         let mut transfer = Self { ends: Ends { source, target, from, to, target_tables: None }, owner };
         transfer.same_text().await?;
+        transfer.note_sessions().await?;
         Ok(transfer)
     }
 
@@ -110,6 +113,22 @@ impl<'a> Transfer<'a> {
         let (here, there) = tokio::join!(
             sqlx::raw_sql(AssertSqlSafe(format!("{settings}; {path}"))).execute(&mut **from),
             sqlx::raw_sql(settings).execute(&mut **to)
+        );
+        here.map_err(|error| MoveError::Source(source.admin.failed(TASK, error)))?;
+        there.map_err(|error| MoveError::Target(target.admin.failed(TASK, error)))?;
+        Ok(())
+    }
+
+    /// Whoever takes the fence later ends these sessions first, whatever they hold.
+    async fn note_sessions(&mut self) -> Result<(), MoveError> {
+        const TASK: &str = "note a session";
+        let Some(fence) = self.owner.fence else { return Ok(()) };
+        let body = format!("{} {} {}", fence::renew(), self.owner.check_schema(), fence.note_session());
+        let block = fence::block(self.owner.fence, "found_mark text;", &body);
+        let Ends { source, target, from, to, .. } = &mut self.ends;
+        let (here, there) = tokio::join!(
+            sqlx::raw_sql(AssertSqlSafe(block.clone())).execute(&mut **from),
+            sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut **to)
         );
         here.map_err(|error| MoveError::Source(source.admin.failed(TASK, error)))?;
         there.map_err(|error| MoveError::Target(target.admin.failed(TASK, error)))?;
@@ -130,13 +149,14 @@ impl<'a> Transfer<'a> {
     }
 
     /// Copies the tables that were not copied before for this slot, each in a transaction. `told` is called with the bytes
-    /// that were copied so far.
+    /// that were copied so far, at most `rate` each second.
     pub async fn copy_tables(
         &mut self,
         slot: &str,
+        rate: Option<NonZeroU64>,
         mut told: impl FnMut(u64) + Send,
     ) -> Result<(), MoveError> {
-        replication::copy_tables(&mut self.ends, self.owner, slot, &mut told).await
+        replication::copy_tables(&mut self.ends, self.owner, slot, Pace::of(rate), &mut told).await
     }
 
     /// Makes the changes at the target that were kept, once: what was written up to now. Answers how many bytes of the log
@@ -148,6 +168,14 @@ impl<'a> Transfer<'a> {
     /// Compares all rows as they are at one moment. Call it when there is little to catch up with.
     pub async fn compare(&mut self, slot: &str) -> Result<Vec<TableContents>, MoveError> {
         replication::compare(&mut self.ends, self.owner, slot).await
+    }
+
+    /// Tells the target's planner what the tables hold. On the connection that the move has there: another one of the same
+    /// attempt would end it.
+    pub async fn analyze(&mut self) -> Result<(), MoveError> {
+        let Ends { target, to, .. } = &mut self.ends;
+        let done = sqlx::raw_sql(AssertSqlSafe(leave::analyze(self.owner))).execute(&mut **to).await;
+        done.map(drop).map_err(|error| MoveError::Target(target.admin.failed(leave::ANALYZE, error)))
     }
 
     /// Makes the last changes at the target, after [`Transfer::close_writes`], sets the sequences, and lets the tenant in there.
