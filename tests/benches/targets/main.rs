@@ -1,4 +1,4 @@
-//! Targets 1 to 4, 6 and 15, one dead server among two (16), and attacks on others (17): real servers, real HTTP, the raw limit measured in the same run.
+//! Targets 1 to 4, 6 to 8, 12 and 15, one dead server among two (16), and attacks on others (17): real servers, real HTTP, the raw limit measured in the same run.
 //!
 //! `cargo bench -p tenantry-tests --bench targets -- <number>...` runs some of them.
 
@@ -13,6 +13,7 @@
 mod attacks;
 mod dead_server;
 mod long_answers;
+mod moves;
 mod reads;
 mod route_changes;
 mod sign_ups;
@@ -51,6 +52,15 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(6) {
         figures.push(route_changes::seen(&postgres).await?);
+    }
+    if wants(7) {
+        figures.extend(moves::pauses(&postgres).await?);
+    }
+    if wants(8) {
+        figures.push(moves::copy_speed(&postgres).await?);
+    }
+    if wants(12) {
+        figures.extend(moves::drain(&postgres).await?);
     }
     if wants(15) {
         figures.extend(long_answers::long_answers(&postgres).await?);
