@@ -5,7 +5,7 @@ use std::{process::Command, time::Duration};
 use serde_json::{Value, json};
 use tenantry_postgres::embedded::Durability;
 use tenantry_tests::{TestApp, local_servers, server, within::within};
-use tenantry_worker::providers::Providers;
+use tenantry_worker::{providers::Providers, reconcilers::sweep_own_servers};
 
 async fn server_of(app: &TestApp, slug: &str) -> Value {
     let servers = app.api.get("/api/v1/servers").await.expect(200).json();
@@ -49,6 +49,11 @@ async fn no_other_tenant_goes_to_a_server_that_was_made_for_one() {
     // Not even when it has room, nor when it is asked for.
     let name = first["name"].as_str().unwrap();
     app.api.patch(&format!("/api/v1/servers/{name}"), json!({ "capacity": 10 })).await.expect(200);
+    for change in [json!({ "tiers": ["schema"] }), json!({ "provider": "static" })] {
+        app.api.patch(&format!("/api/v1/servers/{name}"), change).await.expect_problem(400, "invalid_field");
+    }
+    let mixed = json!({ "tiers": ["schema", "instance"] });
+    app.api.patch("/api/v1/servers/main", mixed).await.expect_problem(400, "invalid_field");
     let path = format!("/api/v1/tenants/{}/move", other.slug);
     app.api.post_and_wait(&path, json!({ "server": name })).await.expect_problem(422, "operation_failed");
     assert_eq!(server_of(&app, &other.slug).await["name"], second["name"]);
@@ -70,6 +75,52 @@ async fn a_server_that_somebody_registered_for_the_tier_is_used_before_one_is_ma
     let path = format!("/api/v1/tenants/{}?purge=now", first.slug);
     app.api.delete_and_wait(&path).await.expect(200);
     app.api.get("/api/v1/servers/roomy").await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_want_the_only_free_server_one_gets_it_and_one_is_made_for_the_other() {
+    let app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let own = server::start(Durability::Volatile).await.unwrap();
+    app.add_cordoned_server("roomy", &own).await;
+    let change = json!({ "tiers": ["instance"], "state": "active" });
+    app.api.patch("/api/v1/servers/roomy?check=false", change).await.expect(200);
+    let mut app = app;
+    let (one, other) = (app.slug("one"), app.slug("other"));
+    let begun = [app.begin_sign_up(&one, "enterprise").await, app.begin_sign_up(&other, "enterprise").await];
+    app.start_worker(app.worker_settings()).await;
+    for operation in &begun {
+        let ended = app.operation_ended(operation).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+    }
+    let mut providers =
+        [server_of(&app, &one).await["provider"].clone(), server_of(&app, &other).await["provider"].clone()];
+    providers.sort_by_key(ToString::to_string);
+    assert_eq!(providers, ["local", "static"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_lost_with_its_tenant_and_one_that_was_left_are_deleted_at_their_provider() {
+    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let (lost, left) =
+        (app.sign_up("lost", "enterprise", "crm").await, app.sign_up("left", "enterprise", "crm").await);
+    let name = server_of(&app, &lost.slug).await["name"].as_str().unwrap().to_owned();
+    let away = "UPDATE servers SET unreachable_since = now(), unreachable_error = 'the test says so' WHERE name = $1";
+    sqlx::query(away).bind(&name).execute(app.owner()).await.unwrap();
+    let begun = app.api.delete(&format!("/api/v1/servers/{name}?lost=true")).await.expect(202).json();
+    let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    assert_eq!(local_servers::existing(app.label()).len(), 1);
+    // As if its purge had been given up in the middle.
+    for give_up in [
+        "DELETE FROM placements WHERE tenant_id = $1::uuid",
+        "UPDATE tenants SET status = 'purged', purge_at = NULL WHERE id = $1::uuid",
+    ] {
+        sqlx::query(give_up).bind(&left.id).execute(app.owner()).await.unwrap();
+    }
+    let resources = app.worker.as_ref().unwrap().resources();
+    assert_eq!(sweep_own_servers::run(resources).await.unwrap(), 1);
+    assert!(local_servers::existing(app.label()).is_empty());
+    assert_eq!(app.count("SELECT count(*) FROM servers WHERE owner_id IS NOT NULL").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,7 +22,7 @@ async fn start() -> TestApp {
     with_ledger(TestApp::build()).await
 }
 
-async fn with_ledger(build: TestAppBuilder) -> TestApp {
+pub(super) async fn with_ledger(build: TestAppBuilder) -> TestApp {
     let app = build.with_apps(&[]).start().await;
     app.api.put("/api/v1/apps/ledger", json!({ "manifest": {} })).await.expect(200);
     let version = json!({
@@ -33,7 +33,7 @@ async fn with_ledger(build: TestAppBuilder) -> TestApp {
 }
 
 /// A tenant with accounts, and something in every table.
-async fn sign_up(app: &TestApp, slug: &str, plan: &str) -> Signup {
+pub(super) async fn sign_up(app: &TestApp, slug: &str, plan: &str) -> Signup {
     let tenant = app.sign_up(slug, plan, "ledger").await;
     let accounts: Vec<Value> =
         (1..=ACCOUNTS).map(|id| json!({ "id": id, "parent": ACCOUNTS + 1 - id })).collect();
@@ -56,13 +56,21 @@ async fn show(app: &TestApp, tenant: &Signup) -> Value {
     app.api.get(&format!("/api/v1/tenants/{}", tenant.slug)).await.expect(200).json()
 }
 
-async fn move_to(app: &TestApp, tenant: &Signup, body: Value) -> Value {
-    app.api.post_and_wait(&format!("/api/v1/tenants/{}/move", tenant.slug), body).await.expect(200).json()
+pub(super) async fn move_to(app: &TestApp, tenant: &Signup, body: Value) -> Value {
+    moved(app, tenant, "move", body).await
+}
+
+/// Asks for a move and waits for its end, however long it takes; answers tenant and operation as they are then.
+async fn moved(app: &TestApp, tenant: &Signup, path: &str, body: Value) -> Value {
+    let begun =
+        app.api.post(&format!("/api/v1/tenants/{}/{path}", tenant.slug), body).await.expect(202).json();
+    let operation = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+    assert_eq!(operation["state"], "succeeded", "{operation}");
+    json!({ "tenant": show(app, tenant).await, "operation": operation })
 }
 
 async fn upgrade(app: &TestApp, tenant: &Signup, plan: &str) -> Value {
-    let path = format!("/api/v1/tenants/{}/migrate", tenant.slug);
-    app.api.post_and_wait(&path, json!({ "targetPlan": plan })).await.expect(200).json()
+    moved(app, tenant, "migrate", json!({ "targetPlan": plan })).await
 }
 
 /// For how long writes waited in the last move of a tenant, and what it compared.
@@ -77,7 +85,7 @@ async fn last_move(app: &TestApp) -> (Duration, Value) {
 }
 
 /// What a tenant's tables hold, in order, as an admin sees it where the tenant is served, on this server.
-async fn contents(app: &TestApp, tenant: &Signup, server: &EmbeddedPostgres) -> Vec<String> {
+pub(super) async fn contents(app: &TestApp, tenant: &Signup, server: &EmbeddedPostgres) -> Vec<String> {
     let mut connection = as_admin(app, tenant, server).await;
     let schema = format!("tenant_{}", tenant.slug.replace('-', "_"));
     let mut all = Vec::new();
@@ -244,7 +252,7 @@ async fn a_move_is_undone_with_what_was_written_since_within_its_time() {
     upgrade(&app, &tenant, "enterprise").await;
     let entry = json!({ "account": 2, "number": 1, "amount": 7 });
     tenant.data.post("/api/entries", entry).await.expect(201);
-    let undone = app.api.post_and_wait(&undo, json!({})).await.expect(200).json();
+    let undone = moved(&app, &tenant, "move/undo", json!({})).await;
     let shown = &undone["tenant"];
     assert_eq!(
         (&shown["plan"], &shown["placement"]["tier"], &shown["placement"]["server"]),
@@ -253,12 +261,32 @@ async fn a_move_is_undone_with_what_was_written_since_within_its_time() {
     let rows = tenant.data.get("/api/entries?select=number&order=number").await.expect(200).json();
     assert_eq!(rows, json!([{ "number": 0 }, { "number": 1 }]));
     assert!(local_servers::existing(app.label()).is_empty());
-    // It was a move itself, and can be undone: the tenant gets another server.
-    let redone = app.api.post_and_wait(&undo, json!({})).await.expect(200).json();
-    assert_eq!(redone["tenant"]["plan"], "enterprise");
+    // Asked for twice, it takes the tenant nowhere else.
+    app.api.post(&undo, json!({})).await.expect_problem(409, "nothing_to_undo");
+    upgrade(&app, &tenant, "premium").await;
     let expire = "UPDATE operations SET finished_at = finished_at - interval '25 hours' WHERE kind = 'move'";
     sqlx::raw_sql(expire).execute(app.owner()).await.unwrap();
     app.api.post(&undo, json!({})).await.expect_problem(409, "nothing_to_undo");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_a_tenant_is_about_to_get_or_goes_back_to_is_missed_before_writes_wait() {
+    let gate = Arc::new(Gate::at("prepare"));
+    let app = with_ledger(Way::AtOnce.build().with_shared_probe(gate.clone())).await;
+    let plan = json!({ "name": "gold", "tier": "database", "limits": {}, "features": {} });
+    app.api.post("/api/v1/plans", plan).await.expect(201);
+    let tenant = sign_up(&app, "acme", "basic").await;
+    let path = format!("/api/v1/tenants/{}", tenant.slug);
+    let begun =
+        app.api.post(&format!("{path}/migrate"), json!({ "targetPlan": "gold" })).await.expect(202).json();
+    gate.reached().await;
+    app.api.delete("/api/v1/plans/gold").await.expect_problem(409, "plan_in_use");
+    gate.open();
+    let moved = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+    assert_eq!(moved["state"], "succeeded", "{moved}");
+    upgrade(&app, &tenant, "basic").await;
+    app.api.delete("/api/v1/plans/gold").await.expect(204);
+    app.api.post(&format!("{path}/move/undo"), json!({})).await.expect_problem(422, "unknown_plan");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,7 +312,8 @@ async fn a_plan_of_the_same_tier_is_changed_at_once() {
     let plan = json!({ "name": "basic-plus", "tier": "schema", "features": { "extra": true } });
     app.api.post("/api/v1/plans", plan).await.expect(201);
     let tenant = app.sign_up("acme", "basic", "crm").await;
-    let changed = upgrade(&app, &tenant, "basic-plus").await;
+    let path = format!("/api/v1/tenants/{}/migrate", tenant.slug);
+    let changed = app.api.post(&path, json!({ "targetPlan": "basic-plus" })).await.expect(200).json();
     assert_eq!((&changed["tenant"]["plan"], &changed["operation"]), (&json!("basic-plus"), &Value::Null));
     assert_eq!(app.count("SELECT count(*) FROM operations WHERE kind = 'move'").await, 0);
 }
@@ -370,6 +399,26 @@ async fn what_cannot_be_moved_live_is_named_and_can_be_moved_offline() {
         let count = tenant.data.get("/api/contacts?select=count()").await.expect(200).json();
         assert_eq!(count, json!([{ "count": 141 }]));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_move_without_a_free_slot_is_refused_and_the_tenant_served_as_before() {
+    let own = Arc::new(server::start(Durability::Volatile).await.unwrap());
+    let app = with_ledger(Way::Live.build().on_server(Arc::clone(&own))).await;
+    let tenant = sign_up(&app, "acme", "basic").await;
+    let mut superuser = server::admin(&own, "postgres").await;
+    let take = "SELECT pg_create_physical_replication_slot('taken_' || n)
+        FROM generate_series(1, current_setting('max_replication_slots')::int) n";
+    sqlx::raw_sql(take).execute(&mut superuser).await.unwrap();
+    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
+    let refused = app.api.post_and_wait(&path, json!({ "tier": "database" })).await;
+    let refused = refused.expect_problem(422, "operation_failed");
+    assert!(refused.text.contains("replication slots of the server are used"), "{}", refused.text);
+    tenant.data.post("/api/things", json!({ "name": "one more" })).await.expect(201);
+    let free = "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots";
+    sqlx::raw_sql(free).execute(&mut superuser).await.unwrap();
+    move_to(&app, &tenant, json!({ "tier": "database" })).await;
+    tenant.data.post("/api/things", json!({ "name": "another" })).await.expect(201);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -487,6 +536,7 @@ async fn allow_copies(app: &TestApp) {
     let allow = "DO $$ DECLARE admin name; BEGIN
         FOR admin IN SELECT rolname FROM pg_roles WHERE rolcreaterole AND rolcreatedb AND NOT rolsuper LOOP
             EXECUTE format('GRANT SET ON PARAMETER session_replication_role TO %I', admin);
+            EXECUTE format('ALTER ROLE %I REPLICATION', admin);
         END LOOP; END $$";
     let mut superuser = server::admin(app.server(), "postgres").await;
     sqlx::raw_sql(allow).execute(&mut superuser).await.unwrap();
@@ -600,6 +650,17 @@ async fn ledger(rounds: usize, way: Way) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_plane_that_hears_nothing_of_a_move_serves_nothing_old_and_fails_nothing() {
+    deaf(50).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the long form: 10,000 requests"]
+async fn ten_thousand_requests_by_an_old_route_are_served_from_the_new_placement() {
+    deaf(10_000 / ACCOUNTS / 2).await;
+}
+
+/// Each client writes and reads until that many writes came after the move.
+async fn deaf(writes_after: u32) {
     let app = start().await;
     let tenant = sign_up(&app, "acme", "basic").await;
     // Nothing is announced: the old route stays in its memory.
@@ -612,7 +673,7 @@ async fn a_data_plane_that_hears_nothing_of_a_move_serves_nothing_old_and_fails_
             let (data, stop) = (tenant.data.clone(), Arc::clone(&stop));
             tokio::spawn(async move {
                 let (mut written, mut after) = (0, 0);
-                while after < 50 {
+                while after < writes_after {
                     after += u32::from(stop.load(Ordering::Relaxed));
                     let entry = json!({ "account": account, "number": written + 1, "amount": 1 });
                     data.post("/api/entries", entry).await.expect(201);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all, stream};
 use serde_json::{Value, json};
 use tenantry_domain::{operation::OperationKind, plan::Tier};
 use tenantry_tests::{
@@ -166,8 +166,8 @@ async fn a_step_run_twice_leaves_what_once_leaves() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_that_passes_is_tried_again_until_the_operation_succeeds() {
-    for (plan, Outline { kind, .. }) in operations() {
-        // Prepared with a worker that works, then each point of the operation fails once.
+    // Prepared with a worker that works, then each point of the operation fails once.
+    let succeeds = async |(plan, Outline { kind, .. }): (&str, Outline)| {
         let app = build().with_probe(FailEverythingOnce::default()).start().await;
         let (slug, operation) = run(&app, kind, plan, "acme").await;
         assert_eq!(operation["state"], "succeeded", "{kind} of {plan}: {operation}");
@@ -177,7 +177,8 @@ async fn an_error_that_passes_is_tried_again_until_the_operation_succeeds() {
         if kind == OperationKind::Purge {
             app.assert_nothing_left().await;
         }
-    }
+    };
+    stream::iter(operations()).for_each_concurrent(4, succeeds).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

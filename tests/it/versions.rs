@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::moves;
 use reqwest::Method;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -14,7 +15,10 @@ use tenantry_tests::{
     app::TestAppBuilder,
     process::WorkerProcess,
     server,
-    versions::{self, Admin},
+    versions::{
+        self,
+        Admin::{self, Superuser},
+    },
     within::within,
 };
 
@@ -250,7 +254,26 @@ async fn killed_in_provision(major: u32, admin: Admin) {
 
 async fn moved(major: u32, admin: Admin) {
     let Some(server) = versions::server(major, admin).await else { return };
-    super::moves::up_and_down(server.app()).await;
+    moves::up_and_down(server.app()).await;
+    moves::up_and_down(server.app().worker(|worker| worker.move_at_once = 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_goes_to_a_newer_version_with_everything_that_it_has() {
+    for (major, move_at_once) in [(16, 0), (17, 0), (18, 0), (18, 16 << 20)] {
+        let (older, newer) =
+            (versions::server(15, Superuser).await, versions::server(major, Superuser).await);
+        let (Some(older), Some(newer)) = (older, newer) else { return };
+        let build = older.app().worker(move |worker| worker.move_at_once = move_at_once);
+        let app = moves::with_ledger(build).await;
+        let tenant = moves::sign_up(&app, "acme", "basic").await;
+        let before = moves::contents(&app, &tenant, &older.postgres).await;
+        app.add_server("newer", &newer.postgres).await;
+        moves::move_to(&app, &tenant, json!({ "server": "newer" })).await;
+        assert_eq!(moves::contents(&app, &tenant, &newer.postgres).await, before, "to {major}");
+        let entry = json!({ "account": 1, "number": 1, "amount": 7 });
+        tenant.data.post("/api/entries", entry).await.expect(201);
+    }
 }
 
 /// Warm copies are made and one is taken; storage is measured; what is outdated is dropped.

@@ -111,20 +111,28 @@ impl Worker {
         // They outlast what works on their servers.
         let (resources, worked) = (Arc::clone(&self.resources), CancellationToken::new());
         let supervised = worked.clone();
-        let providers = tokio::spawn(async move {
+        let mut providers = tokio::spawn(async move {
             resources.settings.providers.supervise(&resources.registry, &supervised).await;
+            supervised.cancelled().await;
         });
-        while let Some(ended) = tasks.join_next().await {
-            // A worker without one of its tasks would look alive and do nothing.
+        // A worker without one of its tasks would look alive and do nothing.
+        let alive = |ended: Result<(), JoinError>| {
             if let Err(panic) = ended.map_err(JoinError::into_panic) {
                 std::panic::resume_unwind(panic);
+            }
+        };
+        loop {
+            tokio::select! {
+                ended = tasks.join_next() => match ended {
+                    Some(ended) => alive(ended),
+                    None => break,
+                },
+                ended = &mut providers => alive(ended),
             }
         }
         self.resources.servers.close().await;
         worked.cancel();
-        if let Err(panic) = providers.await.map_err(JoinError::into_panic) {
-            std::panic::resume_unwind(panic);
-        }
+        alive(providers.await);
         tracing::info!(worker.name = %self.resources.settings.name, "worker {} ended", self.resources.settings.name);
     }
 }

@@ -96,9 +96,17 @@ impl MoveTenant {
     pub(crate) async fn undo(&self, tenant: TenantDetails, claim: Claim) -> Result<Started, MoveTenantError> {
         let last = self.registry.move_last(tenant.tenant.id, self.undo_for).await?;
         let left = last.and_then(|last| last.state.left).ok_or(MoveTenantError::NothingToUndo)?;
-        let target = Target { tier: Some(left.tier), server: left.server, offline: false };
-        // Started once already, it is answered as it was then, wherever the tenant is now.
-        self.begin(tenant, left.tier, target, left.plan, claim).await
+        if let Some(plan) = &left.plan {
+            self.catalogue.plan(plan).await?.ok_or(MoveTenantError::UnknownPlan)?;
+        }
+        let input = OperationInput::Move {
+            tier: left.tier,
+            server: left.server,
+            plan: left.plan,
+            offline: false,
+            undoes: true,
+        };
+        Ok(self.start.move_tenant(tenant, input, claim).await?)
     }
 
     /// Gives a tenant another plan; none: that was done at once, because its tier is the same.
@@ -129,7 +137,8 @@ impl MoveTenant {
         plan: Option<PlanName>,
         claim: Claim,
     ) -> Result<Started, MoveTenantError> {
-        let input = OperationInput::Move { tier, server: target.server, plan, offline: target.offline };
+        let Target { server, offline, .. } = target;
+        let input = OperationInput::Move { tier, server, plan, offline, undoes: false };
         Ok(self.start.move_tenant(tenant, input, claim).await?)
     }
 }

@@ -1,6 +1,9 @@
 //! Which servers hold more than their share of the tenants.
 
-use tenantry_domain::server::{Server, ServerState};
+use tenantry_domain::{
+    plan::Tier,
+    server::{Server, ServerState},
+};
 
 /// A server that holds more than its share.
 #[derive(Debug)]
@@ -18,7 +21,11 @@ const TOLERANCE: u64 = 10;
 pub(crate) fn overfull(servers: Vec<Server>) -> Vec<Overfull> {
     let servers: Vec<Server> = servers
         .into_iter()
-        .filter(|server| server.state == ServerState::Active && server.health.unreachable.is_none())
+        .filter(|server| {
+            server.state == ServerState::Active
+                && server.health.unreachable.is_none()
+                && !server.tiers.contains(&Tier::Instance)
+        })
         .collect();
     let sum = |of: fn(&Server) -> u32| servers.iter().map(|server| u64::from(of(server))).sum::<u64>();
     let (tenants, capacity) = (sum(|server| server.tenants), sum(|server| server.capacity).max(1));

@@ -162,6 +162,14 @@ impl EmbeddedPostgres {
         self.running.as_ref().map(Running::pid)
     }
 
+    /// Whether it has ended by itself.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn has_ended(&mut self) -> Result<bool, EmbeddedError> {
+        self.running.as_mut().map_or(Ok(true), |running| Ok(running.status()?.is_some()))
+    }
+
     /// The server's log.
     pub fn log_file(&self) -> &std::path::Path {
         &self.program.layout.log

@@ -357,7 +357,8 @@ impl Registry {
     }
 
     /// Records an operation's course and what changes with it, in one transaction; extends the lease while it
-    /// goes on. The one way in which a worker changes a tenant's status or a placement's state.
+    /// goes on. But for [`Registry::placement_hold_writes`] the one way in which a worker changes a tenant's status or a
+    /// placement's state.
     pub async fn operation_record(
         &self,
         lease: &Lease,

@@ -1,9 +1,7 @@
 //! Table `servers`, those of them that a provider made for one tenant.
 
-use tenantry_domain::{
-    ids::{ServerId, TenantId},
-    server::Provider,
-};
+use tenantry_domain::{ids::ServerId, server::Provider};
+use uuid::Uuid;
 
 use crate::{
     FencedError, Lease, LeaseLost, NewServer, Registry, RegistryError, error::Stored, servers::integer,
@@ -16,6 +14,10 @@ pub struct OwnServer {
     pub id: ServerId,
     /// Who made it.
     pub provider: Provider,
+}
+
+fn own_server(id: Uuid, provider: &str) -> Result<OwnServer, RegistryError> {
+    Ok(OwnServer { id: ServerId::from_uuid(id), provider: provider.parse().stored("servers.provider")? })
 }
 
 impl Registry {
@@ -94,19 +96,64 @@ impl Registry {
         if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
-    /// The servers that were made for a tenant.
-    pub async fn own_servers(&self, tenant: TenantId) -> Result<Vec<OwnServer>, RegistryError> {
-        let rows = sqlx::query!("SELECT id, provider FROM servers WHERE owner_id = $1", tenant.as_uuid())
-            .fetch_all(&self.pool)
-            .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(OwnServer {
-                    id: ServerId::from_uuid(row.id),
-                    provider: row.provider.parse().stored("servers.provider")?,
-                })
-            })
-            .collect()
+    /// The servers that were made for the tenant of a lease. Those that are listed while it holds and are not the one that
+    /// serves are needed by nobody later.
+    pub async fn own_servers(&self, lease: &Lease) -> Result<Vec<OwnServer>, FencedError> {
+        let rows = sqlx::query!(
+            r#"SELECT servers.id AS "id?", provider AS "provider?" FROM operations
+               LEFT JOIN servers ON owner_id = tenant_id
+               WHERE operations.id = $1 AND fence = $2 AND operations.state IN ('running', 'undoing')"#,
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+        )
+        .fetch_all(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        if rows.is_empty() {
+            return Err(LeaseLost.into());
+        }
+        let own = rows.into_iter().filter_map(|row| row.id.zip(row.provider));
+        Ok(own.map(|(id, provider)| own_server(id, &provider)).collect::<Result<_, _>>()?)
+    }
+
+    /// Servers of tenants that are purged, and that nobody works on: what an operation left that was given up.
+    pub async fn own_servers_left(&self) -> Result<Vec<OwnServer>, RegistryError> {
+        let rows = sqlx::query!(
+            "SELECT servers.id, provider FROM servers JOIN tenants ON tenants.id = owner_id
+             WHERE tenants.status = 'purged' AND servers.tenants = 0 AND NOT EXISTS (
+                 SELECT FROM operations WHERE subject_kind = 'tenant' AND subject_id = owner_id
+                     AND operations.state IN ('queued', 'running', 'waiting', 'undoing', 'stuck'))"
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(|row| own_server(row.id, &row.provider)).collect()
+    }
+
+    /// Forgets a server of a purged tenant that its provider has deleted.
+    pub async fn own_server_sweep(&self, id: ServerId) -> Result<(), RegistryError> {
+        sqlx::query!(
+            "DELETE FROM servers USING tenants
+             WHERE servers.id = $1 AND tenants.id = owner_id AND tenants.status = 'purged' AND servers.tenants = 0",
+            id.as_uuid()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Those of some servers' ids that are known: registered, or ordered by an operation that has not ended.
+    pub async fn servers_known(&self, ids: &[ServerId]) -> Result<Vec<ServerId>, RegistryError> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+        let known = sqlx::query_scalar!(
+            r#"SELECT id AS "id!" FROM unnest($1::uuid[]) AS asked (id)
+               WHERE EXISTS (SELECT FROM servers WHERE servers.id = asked.id) OR EXISTS (
+                   SELECT FROM operations WHERE durable_state->>'own_server' = asked.id::text
+                       AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck'))"#,
+            &ids
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(known.into_iter().map(ServerId::from_uuid).collect())
     }
 
     /// Whether a server of tier `instance` waits for a tenant, because somebody registered it.
@@ -123,7 +170,12 @@ impl Registry {
     /// Notes where a server is that its provider started again; true if it was elsewhere before.
     pub async fn own_server_moved(&self, id: ServerId, host: &str, port: u16) -> Result<bool, RegistryError> {
         let moved = sqlx::query!(
-            "UPDATE servers SET host = $2, port = $3, revision = revision + 1, unreachable_since = NULL,
+            "WITH due AS (
+                 UPDATE operations SET run_after = now() FROM servers
+                 WHERE servers.id = $1 AND (host, port) IS DISTINCT FROM ($2, $3)
+                     AND operations.state = 'waiting' AND waiting_for = $1
+             )
+             UPDATE servers SET host = $2, port = $3, revision = revision + 1, unreachable_since = NULL,
                  unreachable_error = NULL
              WHERE id = $1 AND owner_id IS NOT NULL AND (host, port) IS DISTINCT FROM ($2, $3)",
             id.as_uuid(),

@@ -142,11 +142,24 @@ impl Registry {
         Ok(Some(plan))
     }
 
-    /// Deletes a plan that nobody has. A purged tenant's record keeps its plan's row alive.
+    /// Deletes a plan that nobody has, or is about to get. A purged tenant's record keeps its plan's row alive.
     pub async fn plan_delete(&self, name: &PlanName) -> Result<(), PlanDeleteError> {
-        match sqlx::query!("DELETE FROM plans WHERE name = $1", name.as_str()).execute(&self.pool).await {
-            Ok(done) if done.rows_affected() == 0 => Err(PlanDeleteError::NotFound),
-            Ok(_) => Ok(()),
+        let deleted = sqlx::query_scalar!(
+            r#"WITH wanted AS (
+                   SELECT FROM operations WHERE kind = 'move' AND input->>'plan' = $1
+                       AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
+               ), gone AS (
+                   DELETE FROM plans WHERE name = $1 AND NOT EXISTS (SELECT FROM wanted)
+               )
+               SELECT NOT EXISTS (SELECT FROM wanted) AS "deleted!" FROM plans WHERE name = $1"#,
+            name.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await;
+        match deleted {
+            Ok(None) => Err(PlanDeleteError::NotFound),
+            Ok(Some(true)) => Ok(()),
+            Ok(Some(false)) => Err(PlanDeleteError::InUse),
             Err(error) if broken_constraint(&error) == Some("tenants_plan_fkey") => {
                 Err(PlanDeleteError::InUse)
             }

@@ -1,4 +1,4 @@
-//! Targets 1 to 4, 6 to 8, 12 and 15, one dead server among two (16), and attacks on others (17): real servers, real HTTP, the raw limit measured in the same run.
+//! Targets 1 to 4, 6 to 8, 12 and 15, one dead server among two (16), attacks on others (17) and a copy beside others (18): real servers, real HTTP, the raw limit measured in the same run.
 //!
 //! `cargo bench -p tenantry-tests --bench targets -- <number>...` runs some of them.
 
@@ -11,6 +11,7 @@
 )]
 
 mod attacks;
+mod beside;
 mod dead_server;
 mod long_answers;
 mod moves;
@@ -70,6 +71,9 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(17) {
         figures.extend(attacks::on_others(&postgres).await?);
+    }
+    if wants(18) {
+        figures.push(beside::a_copy(&postgres).await?);
     }
     publish(&figures)
 }

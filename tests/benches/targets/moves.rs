@@ -31,7 +31,7 @@ const ROUNDS: usize = 25;
 const COPIED: i64 = 300 << 20;
 
 /// Small tenants of the server that is drained, and how many go at a time.
-const DRAINED: usize = 200;
+const DRAINED: usize = 1_000;
 const AT_ONCE: usize = 4;
 
 fn schema(tenant: &Signup) -> String {

@@ -124,7 +124,7 @@ async fn find_out_once(resources: &Resources, question: &Question) -> Result<Ans
             Answer::ServerAudited(audit_server::run(resources, server).await?)
         }
         Question::PreflightMove { tenant, tier, server, offline } => {
-            let input = Input { tier, server, plan: None, offline };
+            let input = Input { tier, server, plan: None, offline, undoes: false };
             Answer::MovePreflighted(preflight_move::run(resources, tenant, &input).await?)
         }
     })

@@ -5,7 +5,7 @@ use tenantry_postgres::admin::ServerAdmin;
 
 use crate::{
     Resources,
-    operations::move_tenant::{Input, look},
+    operations::move_tenant::{Input, look, not_server},
     step_error::StepError,
 };
 
@@ -24,8 +24,8 @@ pub(super) async fn run(
     let registry = &resources.registry;
     let placement = registry.tenant_get(tenant).await?.and_then(|details| details.placement);
     let from = placement.ok_or_else(|| StepError::permanent("the tenant has no placement"))?;
-    let same_tier = (from.tier == input.tier).then_some(from.server_id);
-    let target = registry.placement_preview(tenant, input.tier, input.server, same_tier).await?;
+    let target =
+        registry.placement_preview(tenant, input.tier, input.server, not_server(&from, input.tier)).await?;
     let server = resources.servers.get(from.server_id, 0).await?;
     let mut found = look(&server, &from, input, resources.settings.move_at_once).await?;
     let makes_server = target.is_none()
@@ -34,7 +34,7 @@ pub(super) async fn run(
         && resources.settings.providers.first().is_some();
     match &target {
         Some(name) => found.obstacles.extend(at_target(resources, name).await?),
-        None if makes_server => {}
+        None if makes_server || !found.obstacles.is_empty() => {}
         None => found.obstacles.push(format!(
             "no server that can be reached has room for a tenant of tier {}; register one, or raise a capacity",
             input.tier

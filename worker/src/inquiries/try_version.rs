@@ -67,6 +67,7 @@ pub(super) async fn any_server(resources: &Resources) -> Result<Server, StepErro
     servers.retain(|server| server.state != ServerState::Lost && server.health.unreachable.is_none());
     let rank = |server: &Server| {
         (
+            server.owner.is_some(),
             server.state != ServerState::Active,
             !server.tiers.contains(&Tier::Schema),
             !server.tiers.contains(&Tier::Database),

@@ -92,7 +92,13 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
                     id: OperationId::generate(now, &mut rand::rng()),
                     subject: Subject::Tenant(tenant),
                     subject_name: slug,
-                    input: OperationInput::Move { tier, server: None, plan: None, offline: false },
+                    input: OperationInput::Move {
+                        tier,
+                        server: None,
+                        plan: None,
+                        offline: false,
+                        undoes: false,
+                    },
                     created_at: now,
                 },
                 |started| {

@@ -68,8 +68,8 @@ impl Definitions for Operations {
                 let input = purge::Input { was, reason };
                 Ok(purge::define().on(Work::new(lease, input, tenant, resources)?))
             }
-            (Input::Move { tier, server, plan, offline }, _, Some(tenant)) => {
-                let input = move_tenant::Input { tier, server, plan, offline };
+            (Input::Move { tier, server, plan, offline, undoes }, _, Some(tenant)) => {
+                let input = move_tenant::Input { tier, server, plan, offline, undoes };
                 Ok(move_tenant::define(offline).on(Work::new(lease, input, tenant, resources)?))
             }
             (Input::DrainServer { keep, at_once }, Subject::Server(id), None) => {

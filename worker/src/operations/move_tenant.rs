@@ -39,6 +39,8 @@ pub(crate) struct Input {
     pub(crate) plan: Option<PlanName>,
     /// Writes wait for as long as it takes.
     pub(crate) offline: bool,
+    /// It takes the tenant back to where it was before its last move.
+    pub(crate) undoes: bool,
 }
 
 impl Definition for Move {
@@ -128,8 +130,9 @@ pub(crate) async fn look(
     let survey = server.call(server.admin.survey(&from.database, &from.schema)).await?;
     let live = !input.offline && survey.bytes > move_at_once;
     let mut obstacles = survey.obstacles.clone();
-    if from.tier == input.tier && input.server.is_some_and(|wanted| wanted == from.server_id) {
-        obstacles.push(format!("the tenant is in tier {} of that server already", input.tier));
+    if input.server.is_some() && input.server == not_server(from, input.tier) {
+        obstacles
+            .push(format!("tier {} of that server is where the tenant is; name another one", input.tier));
     }
     if live && !survey.live_obstacles.is_empty() {
         obstacles.push(format!(
@@ -153,12 +156,17 @@ async fn give_server_back(work: &Work<Move>) -> Result<(), StepError> {
     own_server::give_back(work).await
 }
 
+/// The server to which it cannot go: the one that it is on, where the new placement would have the same name. Of a tenant's
+/// two tiers with a database, both give it the same one.
+pub(crate) fn not_server(from: &Placement, tier: Tier) -> Option<ServerId> {
+    (from.tier == tier || (from.tier != Tier::Schema && tier != Tier::Schema)).then_some(from.server_id)
+}
+
 /// Records a placement for it, on the server with most room or the one that was asked for.
 async fn place(work: &Work<Move>) -> StepResult {
     let from = source(work).await?;
     let app = app(work, &from.placement).await?;
     let registry = &work.resources.registry;
-    let same_tier = from.placement.tier == work.input.tier;
     let request = PlaceRequest {
         tier: work.input.tier,
         name: work.tenant().slug.object_name(),
@@ -168,7 +176,7 @@ async fn place(work: &Work<Move>) -> StepResult {
         tenants_per_login: work.resources.tenants_per_login(&app),
         warm: None,
         server: work.state().own_server.or(work.input.server),
-        not_server: same_tier.then_some(from.placement.server_id),
+        not_server: not_server(&from.placement, work.input.tier),
         durable_state: serde_json::to_value(work.state()).expect("states are plain data"),
     };
     let placed = match registry.placement_choose(&work.lease, &request).await {
@@ -178,7 +186,13 @@ async fn place(work: &Work<Move>) -> StepResult {
         }
         placed => placed,
     };
-    let (Placed::Now(target, _) | Placed::Before(target, _)) = placed.map_err(place_error)?;
+    let placed = match placed {
+        Err(full @ PlaceError::NoRoom(_)) if work.input.server.is_none() => {
+            return own_server::instead(work, work.input.tier, full).await;
+        }
+        placed => placed.map_err(place_error)?,
+    };
+    let (Placed::Now(target, _) | Placed::Before(target, _)) = placed;
     work.update_state(|state| state.to = Some(target.epoch));
     Ok(Done::Now)
 }
@@ -196,6 +210,15 @@ async fn forget_target(work: &Work<Move>) -> Result<(), StepError> {
 /// Makes the tables there as they are here, without rows, and lets nobody in yet.
 async fn prepare(work: &Work<Move>) -> StepResult {
     let (from, to) = both(work).await?;
+    let place = |placed: &PlacedAt| {
+        let Placement { server_id, database, schema, .. } = &placed.placement;
+        (*server_id, database.clone(), schema.clone())
+    };
+    if place(&from) == place(&to) {
+        return Err(StepError::permanent(
+            "the tenant's new placement is where it is; move it to another server",
+        ));
+    }
     // What an abandoned move may have left.
     forget_changes_at(work, &from).await?;
     let app = app(work, &from.placement).await?;
@@ -367,7 +390,26 @@ fn copied(work: &Work<Move>) -> impl FnMut(u64) + Send + '_ {
 /// end of this step.
 /// Writes are held meanwhile, so what does not go at once is undone: nobody waits for a server that is away or full.
 async fn cutover(work: &Work<Move>) -> StepResult {
-    let mut change = Box::pin(change_over(work));
+    let (from, to) = both(work).await?;
+    if let Some(plan) = &work.input.plan
+        && work.resources.registry.plan_get(plan).await?.is_none()
+    {
+        return Err(StepError::permanent(format!("there is no plan {plan} any more; choose another one")));
+    }
+    let near = async {
+        let mut transfer = connect(work, &from, &to).await?;
+        if let Some(slot) = work.state().slot {
+            until_near(work, &from, &to, &mut transfer, &slot).await?;
+        }
+        Ok(transfer)
+    };
+    let transfer = match near.await {
+        // A worker died here: writes wait already.
+        Err(error) if from.placement.state == PlacementState::Cutover => return Err(at_once(error)),
+        near => near?,
+    };
+    let own = own_server::is_own(work, from.placement.tier, from.placement.server_id).await?;
+    let mut change = Box::pin(change_over(work, transfer, &from, &to, own));
     let done = if work.input.offline {
         change.await
     } else {
@@ -377,42 +419,48 @@ async fn cutover(work: &Work<Move>) -> StepResult {
             ))
         })
     };
-    match done {
-        Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => Err(error),
-        Err(error) => Err(StepError::permanent(error.to_string())),
-        done => done,
+    done.map_err(at_once)
+}
+
+/// What does not go at once is undone, for writes wait.
+fn at_once(error: StepError) -> StepError {
+    match error {
+        StepError::LeaseLost | StepError::RegistryAway { .. } => error,
+        error => StepError::permanent(error.to_string()),
     }
 }
 
-async fn change_over(work: &Work<Move>) -> StepResult {
-    let (from, to) = both(work).await?;
-    let mut transfer = connect(work, &from, &to).await?;
+/// What writes wait for. `own`: the server that the tenant leaves was made for it.
+async fn change_over(
+    work: &Work<Move>,
+    mut transfer: Transfer<'_>,
+    from: &PlacedAt,
+    to: &PlacedAt,
+    own: bool,
+) -> StepResult {
     let slot = work.state().slot;
-    if let Some(slot) = &slot {
-        until_near(work, &from, &to, &mut transfer, slot).await?;
-    }
     let began = Instant::now();
     // Data planes hold writes that come from now on.
     work.resources.registry.placement_hold_writes(&work.lease, from.placement.epoch).await?;
     let mut tries = LockTries::default();
     loop {
-        let attempt = watched(work, &from, &to, transfer.close_writes(LOCK_PATIENCE)).await;
+        let attempt = watched(work, from, to, transfer.close_writes(LOCK_PATIENCE)).await;
         if tries.result(work, attempt).await?.is_some() {
             break;
         }
     }
-    let shape = watched(work, &from, &to, transfer.shape()).await?;
+    let shape = watched(work, from, to, transfer.shape()).await?;
     if work.state().shape.is_some_and(|before| before != shape) {
         return Err(StepError::permanent(
             "the tenant's tables were changed while it was being moved; move it when that is done",
         ));
     }
-    bring(work, transfer, slot.as_deref(), &from, &to).await?;
+    bring(work, transfer, slot.as_deref(), from, to).await?;
     let pause = began.elapsed();
-    let own = own_server::is_own(work, from.placement.tier, from.placement.server_id).await?;
     work.update_state(|state| {
         state.pause_us = Some(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX));
-        state.left = Some(LeftPlacement {
+        // An undoing is not undone in turn: asked for twice, it is not to take the tenant away again.
+        state.left = (!work.input.undoes).then(|| LeftPlacement {
             tier: from.placement.tier,
             server: (!own).then_some(from.placement.server_id),
             plan: work.input.plan.as_ref().map(|_| work.tenant().plan.clone()),

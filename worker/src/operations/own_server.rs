@@ -13,8 +13,9 @@ use tenantry_domain::{
     purpose::Purpose,
     server::{Server, ServerHealth, ServerName, ServerState},
 };
-use tenantry_registry::NewServer;
+use tenantry_registry::{NewServer, PlaceError};
 
+use super::provision::place_error;
 use crate::{
     engine::{Definition, Done, StepResult, TenantSubject, Work},
     providers::{Endpoint, Look, Order, Provider},
@@ -58,20 +59,29 @@ pub(super) async fn order<D>(work: &Work<D>, given: Option<ServerId>) -> StepRes
 where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
-    let registry = &work.resources.registry;
+    let none = ordered(work).is_none();
+    if none && (given.is_some() || work.resources.registry.server_is_free_for_instance().await?) {
+        return Ok(Done::Now);
+    }
+    order_one(work).await
+}
+
+/// The same whether another one is free or not: for one who found that somebody else was faster.
+pub(super) async fn order_one<D>(work: &Work<D>) -> StepResult
+where
+    D: Definition<Subject = TenantSubject, State: OrdersServer>,
+{
     let mut state = work.state();
-    let id = match *state.own_server() {
-        Some(id) => id,
-        None if given.is_some() || registry.server_is_free_for_instance().await? => return Ok(Done::Now),
-        None => {
-            provider(work)?;
-            let id = ServerId::generate(work.resources.clock.now(), &mut rand::rng());
-            *state.own_server() = Some(id);
-            let stored = serde_json::to_value(&state).expect("states are plain data");
-            registry.operation_keep_state(&work.lease, &stored).await?;
-            work.set_stored_state(state);
-            id
-        }
+    let id = if let Some(id) = *state.own_server() {
+        id
+    } else {
+        provider(work)?;
+        let id = ServerId::generate(work.resources.clock.now(), &mut rand::rng());
+        *state.own_server() = Some(id);
+        let stored = serde_json::to_value(&state).expect("states are plain data");
+        work.resources.registry.operation_keep_state(&work.lease, &stored).await?;
+        work.set_stored_state(state);
+        id
     };
     let provider = provider(work)?;
     provider.order(&Order { id, label: work.tenant().slug.to_string() }).await?;
@@ -133,6 +143,21 @@ where
     Ok(work.resources.registry.own_server_register(&work.lease, &new).await?)
 }
 
+/// What to do when no server has room: to order one, where that is possible.
+pub(super) async fn instead<D>(work: &Work<D>, tier: Tier, error: PlaceError) -> StepResult
+where
+    D: Definition<Subject = TenantSubject, State: OrdersServer>,
+{
+    if tier != Tier::Instance || work.resources.settings.providers.first().is_none() {
+        return Err(place_error(error));
+    }
+    match order_one(work).await? {
+        // It can be used now: once more.
+        Done::Now => Ok(Done::Pending { again_after: Duration::ZERO, message: "its server is ready".into() }),
+        pending @ Done::Pending { .. } => Ok(pending),
+    }
+}
+
 /// Gives back what was ordered, with what it holds.
 pub(super) async fn give_back<D>(work: &Work<D>) -> Result<(), StepError>
 where
@@ -164,7 +189,7 @@ pub(super) async fn delete_but<D>(work: &Work<D>, stays: Option<ServerId>) -> Re
 where
     D: Definition<Subject = TenantSubject>,
 {
-    for server in work.resources.registry.own_servers(work.tenant().id).await? {
+    for server in work.resources.registry.own_servers(&work.lease).await? {
         if stays != Some(server.id) {
             work.resources.settings.providers.of(server.provider)?.delete(server.id).await?;
             work.resources.servers.forget(server.id);
@@ -178,7 +203,7 @@ pub(super) async fn forget_but<D>(work: &Work<D>, stays: Option<ServerId>) -> Re
 where
     D: Definition<Subject = TenantSubject>,
 {
-    for server in work.resources.registry.own_servers(work.tenant().id).await? {
+    for server in work.resources.registry.own_servers(&work.lease).await? {
         if stays != Some(server.id) {
             work.resources.registry.own_server_forget(&work.lease, server.id).await?;
         }
@@ -194,6 +219,6 @@ where
     if tier != Tier::Instance {
         return Ok(false);
     }
-    let own = work.resources.registry.own_servers(work.tenant().id).await?;
+    let own = work.resources.registry.own_servers(&work.lease).await?;
     Ok(own.iter().any(|server_of_own| server_of_own.id == server))
 }

@@ -76,12 +76,17 @@ async fn place(work: &Work<Provision>) -> StepResult {
         return Ok(Done::Now);
     }
     let warm = take_warm(work).await?;
-    choose(work, warm).await?;
-    Ok(Done::Now)
+    match choose(work, warm).await? {
+        Ok(()) => Ok(Done::Now),
+        Err(full) => own_server::instead(work, work.subject.plan.tier, full).await,
+    }
 }
 
-/// Records a placement: that of a warm tenant, or on the server with most room.
-async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), StepError> {
+/// Records a placement: that of a warm tenant, or on the server with most room; or says that none has room.
+async fn choose(
+    work: &Work<Provision>,
+    warm: Option<WarmTenant>,
+) -> Result<Result<(), PlaceError>, StepError> {
     let (registry, tenant) = (&work.resources.registry, work.tenant());
     let app = work.app().await?;
     let password = match &warm {
@@ -121,7 +126,11 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), 
         }
         chosen => chosen,
     };
-    match placed.map_err(place_error)? {
+    let placed = match placed {
+        Err(full @ PlaceError::NoRoom(_)) => return Ok(Err(full)),
+        placed => placed.map_err(place_error)?,
+    };
+    match placed {
         Placed::Now(placement, revision) => {
             work.set_placement(Some((placement, revision)));
             work.set_role_password(verifier);
@@ -137,7 +146,7 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> Result<(), 
             work.set_placement(Some((placement, revision)));
         }
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
 async fn forget_placement(work: &Work<Provision>) -> Result<(), StepError> {
@@ -201,8 +210,10 @@ async fn create_schema(work: &Work<Provision>) -> StepResult {
 async fn where_possible(work: &Work<Provision>, make: RunFn<Provision>) -> StepResult {
     loop {
         // It may have waited for any server, after the one that it had was given up.
-        if work.placement().is_none() {
-            place(work).await?;
+        if work.placement().is_none()
+            && let pending @ Done::Pending { .. } = place(work).await?
+        {
+            return Ok(pending);
         }
         let untouched = work.take_untouched();
         match make(work).await {

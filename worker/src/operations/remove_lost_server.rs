@@ -48,6 +48,12 @@ async fn give_up_tenants(work: &Work<RemoveLostServer>) -> StepResult {
 }
 
 async fn forget(work: &Work<RemoveLostServer>) -> StepResult {
+    // One that a provider made for a tenant is not left to it.
+    if let Some(known) = work.resources.registry.server_get(work.subject.id).await?
+        && known.server.owner.is_some()
+    {
+        work.resources.settings.providers.of(known.server.provider)?.delete(work.subject.id).await?;
+    }
     work.resources.registry.server_forget(&work.lease).await?;
     Ok(Done::Now)
 }

@@ -4,7 +4,14 @@
 //! with the same folder, or the next one, starts it again. A deleted one leaves an empty folder with a mark for a day, so
 //! that a worker which wakes up late cannot make it again.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::{File, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -13,7 +20,10 @@ use tenantry_postgres::embedded::{
     self, Durability, EmbeddedConfig, EmbeddedError, EmbeddedPostgres, RunningServer, SearchPath,
 };
 use tenantry_registry::Registry;
-use tokio::sync::Mutex;
+use tokio::{
+    sync::{Mutex, Notify},
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Endpoint, Look, Order, Provider, ProviderError};
@@ -35,7 +45,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a deleted server is remembered.
 const REMEMBERED: Duration = Duration::from_hours(24);
 
-/// The mark in the folder of a deleted server.
+/// The marks in the folder of a server: somebody ordered it; it was deleted.
+const ORDERED: &str = "ordered";
 const DELETED: &str = "deleted";
 
 /// Connections that a data plane may open to such a server, and that it has for all.
@@ -47,6 +58,9 @@ pub struct Local {
     settings: LocalSettings,
     /// Those that this process has started.
     running: Mutex<HashMap<ServerId, EmbeddedPostgres>>,
+    /// Why some do not run.
+    failures: Mutex<HashMap<ServerId, String>>,
+    wake: Notify,
 }
 
 impl std::fmt::Debug for Local {
@@ -58,7 +72,12 @@ impl std::fmt::Debug for Local {
 impl Local {
     /// In a folder.
     pub fn new(settings: LocalSettings) -> Arc<Self> {
-        Arc::new(Self { settings, running: Mutex::default() })
+        Arc::new(Self {
+            settings,
+            running: Mutex::default(),
+            failures: Mutex::default(),
+            wake: Notify::new(),
+        })
     }
 
     fn folder(&self, id: ServerId) -> PathBuf {
@@ -69,18 +88,51 @@ impl Local {
         self.folder(id).join("postgres")
     }
 
-    fn mark(&self, id: ServerId) -> PathBuf {
-        self.folder(id).join(DELETED)
+    fn mark(&self, id: ServerId, name: &str) -> PathBuf {
+        self.folder(id).join(name)
     }
 
-    fn is_deleted(&self, id: ServerId) -> bool {
-        self.mark(id).exists()
+    fn is(&self, id: ServerId, marked: &str) -> bool {
+        self.mark(id, marked).exists()
+    }
+
+    /// Leaves a mark that outlasts a crash of the machine.
+    fn leave(&self, id: ServerId, mark: &str) -> std::io::Result<()> {
+        for folder in [&self.settings.dir, &self.folder(id)] {
+            match std::fs::create_dir_all(folder) {
+                // Passed through by the user that PostgreSQL runs as, whatever the umask.
+                Ok(()) => std::fs::set_permissions(folder, Permissions::from_mode(0o755))?,
+                Err(error) => return Err(error),
+            }
+        }
+        File::create(self.mark(id, mark))?.sync_all()?;
+        File::open(self.folder(id))?.sync_all()
     }
 
     /// All that have a folder, deleted ones too.
     fn known(&self) -> Vec<ServerId> {
         let Ok(entries) = self.settings.dir.read_dir() else { return Vec::new() };
         entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+    }
+
+    /// Notes how a look went.
+    async fn note(
+        &self,
+        looked: Result<(ServerId, Result<(), EmbeddedError>), JoinError>,
+        looked_at: &mut HashSet<ServerId>,
+    ) {
+        let (id, kept) = looked.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        looked_at.remove(&id);
+        let mut failures = self.failures.lock().await;
+        match kept {
+            Ok(()) => drop(failures.remove(&id)),
+            Err(error) => {
+                let text = error.to_string();
+                if failures.insert(id, text.clone()).as_ref() != Some(&text) {
+                    tracing::warn!(server.id = %id, %error, "local server {id} does not run: {error}");
+                }
+            }
+        }
     }
 
     /// Starts a server unless somebody runs it.
@@ -99,26 +151,38 @@ impl Local {
 
     /// One look at a server.
     async fn keep(&self, id: ServerId, registry: &Registry) -> Result<(), EmbeddedError> {
-        if self.is_deleted(id) {
+        if self.is(id, DELETED) {
             return self.forget(id).await;
         }
-        if let Some(found) = RunningServer::find(&self.data_dir(id)) {
-            // Of another worker's, that one takes care.
-            if self.running.lock().await.contains_key(&id) {
-                note_address(registry, id, &found).await;
-            }
-            return Ok(());
-        }
         let ours = self.running.lock().await.remove(&id);
-        match ours {
-            Some(mut ended) => {
-                tracing::warn!(server.id = %id, "local server {id} has ended; starting it again");
-                ended.restart().await?;
-                self.running.lock().await.insert(id, ended);
-                Ok(())
-            }
-            None => self.start(id).await,
+        if let Some(mut server) = ours {
+            let kept = self.keep_ours(id, &mut server, registry).await;
+            self.running.lock().await.insert(id, server);
+            return kept;
         }
+        // What another worker runs it takes care of. Without the order nothing is made: the folder may just be going.
+        if RunningServer::find(&self.data_dir(id)).is_none() && self.is(id, ORDERED) {
+            self.start(id).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_ours(
+        &self,
+        id: ServerId,
+        server: &mut EmbeddedPostgres,
+        registry: &Registry,
+    ) -> Result<(), EmbeddedError> {
+        if server.has_ended()? {
+            tracing::warn!(server.id = %id, "local server {id} has ended; starting it again");
+            server.restart().await?;
+        }
+        match registry.own_server_moved(id, server.host(), server.port()).await {
+            Ok(true) => tracing::info!(server.id = %id, "local server {id} is at port {} now", server.port()),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "the address of local server {id} cannot be noted"),
+        }
+        Ok(())
     }
 
     /// Ends what runs of a deleted server, and forgets the deletion after a while.
@@ -129,21 +193,13 @@ impl Local {
             let _ = server.stop_immediately().await;
         }
         embedded::remove(&self.data_dir(id)).await?;
-        let deleted = self.mark(id).metadata().and_then(|mark| mark.modified());
+        let deleted = self.mark(id, DELETED).metadata().and_then(|mark| mark.modified());
         let long_ago = deleted.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > REMEMBERED));
         if long_ago {
             // Another worker may have been faster.
             let _ = tokio::fs::remove_dir_all(self.folder(id)).await;
         }
         Ok(())
-    }
-}
-
-async fn note_address(registry: &Registry, id: ServerId, found: &RunningServer) {
-    match registry.own_server_moved(id, found.host, found.port).await {
-        Ok(true) => tracing::info!(server.id = %id, "local server {id} is at port {} now", found.port),
-        Ok(false) => {}
-        Err(error) => tracing::debug!(%error, "the address of local server {id} cannot be noted"),
     }
 }
 
@@ -158,28 +214,26 @@ impl Provider for Local {
     }
 
     async fn order(&self, order: &Order) -> Result<(), ProviderError> {
-        tokio::fs::create_dir_all(self.folder(order.id)).await.map_err(|error| transient(&error))?;
-        if self.is_deleted(order.id) {
+        if self.is(order.id, DELETED) {
             return Err(ProviderError::Permanent(format!("server {} was deleted", order.id)));
         }
-        if RunningServer::find(&self.data_dir(order.id)).is_some() {
-            return Ok(());
+        // Whoever looks after the folder makes it.
+        if !self.is(order.id, ORDERED) {
+            self.leave(order.id, ORDERED).map_err(|error| transient(&error))?;
+            self.wake.notify_one();
         }
-        self.start(order.id).await.map_err(|error| match error {
-            error @ (EmbeddedError::NotFound { .. }
-            | EmbeddedError::BadBinDir { .. }
-            | EmbeddedError::NoUser
-            | EmbeddedError::NotTraversable { .. }) => ProviderError::Permanent(error.to_string()),
-            error => transient(&error),
-        })
+        Ok(())
     }
 
     async fn look(&self, id: ServerId) -> Result<Look, ProviderError> {
-        if !self.folder(id).exists() {
+        if self.is(id, DELETED) {
+            return Ok(Look::Deleted);
+        }
+        if !self.is(id, ORDERED) {
             return Ok(Look::Unknown);
         }
-        if self.is_deleted(id) {
-            return Ok(Look::Deleted);
+        if let Some(error) = self.failures.lock().await.get(&id) {
+            return Err(ProviderError::Transient(error.clone()));
         }
         let Some(found) = RunningServer::find(&self.data_dir(id)) else {
             return Ok(Look::Making("PostgreSQL is being started".into()));
@@ -197,43 +251,42 @@ impl Provider for Local {
 
     async fn delete(&self, id: ServerId) -> Result<(), ProviderError> {
         // Marked first: nobody starts it from here on, and whoever is about to sees it on his next look.
-        tokio::fs::create_dir_all(self.folder(id)).await.map_err(|error| transient(&error))?;
-        tokio::fs::write(self.mark(id), "").await.map_err(|error| transient(&error))?;
+        self.leave(id, DELETED).map_err(|error| transient(&error))?;
         self.forget(id).await.map_err(|error| transient(&error))
     }
 
     async fn list(&self) -> Result<Vec<ServerId>, ProviderError> {
-        Ok(self.known().into_iter().filter(|id| !self.is_deleted(*id)).collect())
+        Ok(self.known().into_iter().filter(|id| self.is(*id, ORDERED) && !self.is(*id, DELETED)).collect())
     }
 
     /// Keeps the servers in the folder running, tells the registry where they are, and stops those in the end that this
     /// process has started.
     async fn supervise(self: Arc<Self>, registry: Registry, stop: CancellationToken) {
-        let mut failures = HashMap::<ServerId, u32>::new();
-        while !stop.is_cancelled() {
-            let looks = self.known().into_iter().map(async |id| (id, self.keep(id, &registry).await));
-            for (id, kept) in join_all(looks).await {
-                match kept {
-                    Ok(()) => drop(failures.remove(&id)),
-                    Err(error) => {
-                        let failed = failures.entry(id).or_default();
-                        *failed += 1;
-                        // The first time, and each minute.
-                        if *failed % 120 == 1 {
-                            tracing::warn!(server.id = %id, %error, "local server {id} does not run: {error}");
-                        }
-                    }
+        let mut looks = JoinSet::new();
+        let mut looked_at = HashSet::new();
+        loop {
+            for id in self.known() {
+                // One that takes long, in recovery say, holds up no other.
+                if looked_at.insert(id) {
+                    let (local, registry) = (Arc::clone(&self), registry.clone());
+                    looks.spawn(async move { (id, local.keep(id, &registry).await) });
                 }
             }
             tokio::select! {
                 () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = stop.cancelled() => {}
+                () = self.wake.notified() => {}
+                () = stop.cancelled() => break,
+            }
+            while let Some(looked) = looks.try_join_next() {
+                self.note(looked, &mut looked_at).await;
             }
         }
+        while let Some(looked) = looks.join_next().await {
+            self.note(looked, &mut looked_at).await;
+        }
         let running: Vec<_> = self.running.lock().await.drain().collect();
-        for (id, ended) in
-            join_all(running.into_iter().map(async |(id, server)| (id, server.stop().await))).await
-        {
+        let stops = running.into_iter().map(async |(id, server)| (id, server.stop().await));
+        for (id, ended) in join_all(stops).await {
             if let Err(error) = ended {
                 tracing::warn!(server.id = %id, %error, "local server {id} does not stop: {error}");
             }

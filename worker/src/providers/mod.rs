@@ -131,6 +131,11 @@ impl Providers {
         .await;
     }
 
+    /// All of them.
+    pub(crate) fn all(&self) -> &[Arc<dyn Provider>] {
+        &self.0
+    }
+
     /// The one that made a server.
     pub(crate) fn of(&self, kind: server::Provider) -> Result<&Arc<dyn Provider>, StepError> {
         self.0.iter().find(|provider| provider.kind() == kind).ok_or_else(|| {

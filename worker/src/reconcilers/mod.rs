@@ -18,6 +18,7 @@ pub mod limit_roles;
 pub mod purge_due;
 pub mod requeue_stranded;
 pub mod sample_usage;
+pub mod sweep_own_servers;
 pub mod verify_domains;
 
 use std::{
@@ -68,6 +69,7 @@ const ALL: &[Reconciler] = reconcilers![
     sample_usage every 60 s,
     compact_usage every 60 s,
     forget_domains every 300 s,
+    sweep_own_servers every 300 s,
     drop_trials every 300 s,
     forget_idempotency every 300 s,
     forget_operations every 300 s,

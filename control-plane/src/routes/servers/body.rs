@@ -130,6 +130,14 @@ impl PatchServerBody {
         check("port", self.port != Some(0), "must be from 1 to 65535");
         let tiers = self.tiers.as_ref().is_none_or(|tiers| !tiers.is_empty());
         check("tiers", tiers, "must name at least one tier");
+        let alone = self.tiers.as_ref().is_none_or(|tiers| {
+            !tiers.contains(&Tier::Instance) || tiers.iter().all(|tier| *tier == Tier::Instance)
+        });
+        check(
+            "tiers",
+            alone,
+            "must be instance alone, or without it: such a server holds one tenant and no other",
+        );
         let state = self.state != Some(ServerState::Lost);
         check("state", state, "must be active, cordoned or draining");
         let capacity = self.capacity.is_none_or(|capacity| capacity <= MAX_COUNT);

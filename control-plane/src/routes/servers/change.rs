@@ -36,6 +36,12 @@ pub(super) async fn change(
     fields.check("sharedDatabase", !moved, "cannot change once the server is registered");
     let alone = body.admin_user.is_some() && body.admin_password.is_none();
     fields.check("adminPassword", !alone, "must come with another adminUser");
+    if before.server.owner.is_some() {
+        let its = "is its provider's to say: the server was made for one tenant, and goes with it";
+        fields.check("provider", body.provider.is_none_or(|own| own == before.server.provider), its);
+        let same = body.tiers.as_ref().is_none_or(|tiers| *tiers == before.server.tiers);
+        fields.check("tiers", same, its);
+    }
     let tls = body.tls(&before.server.tls, &mut fields);
     fields.finish()?;
     let id = before.server.id;

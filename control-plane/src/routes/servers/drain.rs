@@ -134,5 +134,8 @@ async fn plan(registry: &Registry, server: &Server) -> Result<DrainPlanView, Reg
         .into_iter()
         .map(|(tier, tenants)| TierToMoveView { tier: tier.as_str(), tenants, room: room(tier) })
         .collect();
-    Ok(DrainPlanView { fits: items.iter().all(|tier| u64::from(tier.tenants) <= tier.room), items })
+    // For tenants with a server of their own another one is made.
+    let instance = Tier::Instance.as_str();
+    let fits = items.iter().all(|tier| tier.tier == instance || u64::from(tier.tenants) <= tier.room);
+    Ok(DrainPlanView { fits, items })
 }

@@ -58,6 +58,9 @@ pub enum OperationInput {
         /// Writes wait for as long as it takes, however much there is to copy.
         #[serde(default)]
         offline: bool,
+        /// It takes the tenant back to where it was before its last move.
+        #[serde(default)]
+        undoes: bool,
     },
     /// See [`OperationKind::DrainServer`].
     DrainServer {
@@ -133,7 +136,13 @@ mod tests {
             OperationInput::Provision,
             OperationInput::Deactivate { was: TenantStatus::Active, retention_days: 30 },
             OperationInput::Purge { was, reason: PurgeReason::RetentionOver },
-            OperationInput::Move { tier: Tier::Database, server: None, plan: None, offline: false },
+            OperationInput::Move {
+                tier: Tier::Database,
+                server: None,
+                plan: None,
+                offline: false,
+                undoes: false,
+            },
         ] {
             let stored = serde_json::to_value(&input).unwrap();
             assert_eq!(stored["kind"], input.kind().as_str());

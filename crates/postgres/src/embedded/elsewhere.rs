@@ -24,14 +24,14 @@ pub struct RunningServer {
 }
 
 impl RunningServer {
-    /// The one in a folder; none: nobody runs it, or it has not answered yet since it was made.
+    /// The one in a folder; none: nobody runs it, or it has not answered yet since it was made. It may just be starting.
     pub fn find(data_dir: &Path) -> Option<Self> {
         let layout = Layout::of(data_dir.to_owned());
-        let pid = layout.postmaster_pid()?;
-        if !cluster::serves(pid, &layout.data) {
+        let (pid, port) = layout.postmaster()?;
+        if !cluster::serves(pid, &layout.data) || !layout.port.exists() {
             return None;
         }
-        let port = std::fs::read_to_string(&layout.port).ok()?.trim().parse().ok()?;
+        let port = port?;
         let password = std::fs::read_to_string(&layout.password).ok()?.trim().into();
         Some(Self { host: HOST, port, user: USER, password })
     }

@@ -86,8 +86,15 @@ impl Layout {
 
     /// The process id that a postmaster left in the cluster.
     pub(super) fn postmaster_pid(&self) -> Option<u32> {
+        Some(self.postmaster()?.0)
+    }
+
+    /// The same with the port that it listens on.
+    pub(super) fn postmaster(&self) -> Option<(u32, Option<u16>)> {
         let file = std::fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
-        file.lines().next()?.trim().parse().ok()
+        let mut lines = file.lines();
+        let pid = lines.next()?.trim().parse().ok()?;
+        Some((pid, lines.nth(2).and_then(|port| port.trim().parse().ok())))
     }
 }
 

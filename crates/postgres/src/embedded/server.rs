@@ -229,7 +229,7 @@ impl Running {
         Ok(())
     }
 
-    fn status(&mut self) -> Result<Option<ExitStatus>, EmbeddedError> {
+    pub(super) fn status(&mut self) -> Result<Option<ExitStatus>, EmbeddedError> {
         let status = self.process.child().try_wait();
         status.map_err(|e| EmbeddedError::io("wait for", "postgres".as_ref(), e))
     }
