@@ -85,6 +85,7 @@ fn both_documents_name_what_generators_need_names_for() {
                 "retry_operation",
                 "check_server",
                 "verify_domain",
+                "undo_move",
                 "restore_tenant",
                 "resume_tenant",
                 "suspend_tenant",
