@@ -79,12 +79,11 @@ async fn a_server_that_somebody_registered_for_the_tier_is_used_before_one_is_ma
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_who_want_the_only_free_server_one_gets_it_and_one_is_made_for_the_other() {
-    let app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
     let own = server::start(Durability::Volatile).await.unwrap();
     app.add_cordoned_server("roomy", &own).await;
     let change = json!({ "tiers": ["instance"], "state": "active" });
     app.api.patch("/api/v1/servers/roomy?check=false", change).await.expect(200);
-    let mut app = app;
     let (one, other) = (app.slug("one"), app.slug("other"));
     let begun = [app.begin_sign_up(&one, "enterprise").await, app.begin_sign_up(&other, "enterprise").await];
     app.start_worker(app.worker_settings()).await;

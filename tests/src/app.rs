@@ -444,6 +444,7 @@ impl TestApp {
         let path = format!("/api/v1/operations/{id}/events");
         for _ in 0..5 {
             let events = self.api.request(reqwest::Method::GET, &path).send().await.expect("an answer");
+            assert_eq!(events.status(), 200, "{path}");
             if events.text().await.is_ok() {
                 break;
             }

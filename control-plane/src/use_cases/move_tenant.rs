@@ -95,7 +95,7 @@ impl MoveTenant {
     /// Takes a tenant back to where it was before its last move, with the plan that it had.
     pub(crate) async fn undo(&self, tenant: TenantDetails, claim: Claim) -> Result<Started, MoveTenantError> {
         let last = self.registry.move_last(tenant.tenant.id, self.undo_for).await?;
-        let left = last.and_then(|last| last.state.left).ok_or(MoveTenantError::NothingToUndo)?;
+        let left = last.and_then(|last| last.left).ok_or(MoveTenantError::NothingToUndo)?;
         if let Some(plan) = &left.plan {
             self.catalogue.plan(plan).await?.ok_or(MoveTenantError::UnknownPlan)?;
         }

@@ -2,51 +2,28 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use tenantry_domain::{
-    ids::{OperationId, TenantId},
-    operation::MoveState,
-    placement::Epoch,
-};
+use tenantry_domain::{ids::TenantId, operation::MoveState, placement::Epoch};
 
 use crate::{FencedError, Lease, LeaseLost, Registry, RegistryError, error::Stored};
 
-/// A move that succeeded.
-#[derive(Debug, Clone)]
-pub struct LastMove {
-    /// The operation.
-    pub id: OperationId,
-    /// What it had written down.
-    pub state: MoveState,
-    /// When the tenant was served from its new placement, at the latest.
-    pub finished_at: DateTime<Utc>,
-}
-
 impl Registry {
-    /// The last move of a tenant that succeeded, if that was within a time, by the registry's clock.
+    /// What the last move of a tenant that succeeded had written down, if that was within a time, by the registry's clock.
     pub async fn move_last(
         &self,
         tenant: TenantId,
         within: Duration,
-    ) -> Result<Option<LastMove>, RegistryError> {
-        let row = sqlx::query!(
-            r#"SELECT id, durable_state, finished_at AS "finished_at!" FROM operations
-               WHERE subject_kind = 'tenant' AND subject_id = $1 AND kind = 'move' AND state = 'succeeded'
-                   AND finished_at > now() - make_interval(secs => $2)
-               ORDER BY finished_at DESC LIMIT 1"#,
+    ) -> Result<Option<MoveState>, RegistryError> {
+        let state = sqlx::query_scalar!(
+            "SELECT durable_state FROM operations
+             WHERE subject_kind = 'tenant' AND subject_id = $1 AND kind = 'move' AND state = 'succeeded'
+                 AND finished_at > now() - make_interval(secs => $2)
+             ORDER BY finished_at DESC LIMIT 1",
             tenant.as_uuid(),
             within.as_secs_f64(),
         )
         .fetch_optional(&self.pool)
         .await?;
-        row.map(|row| {
-            Ok(LastMove {
-                id: OperationId::from_uuid(row.id),
-                state: serde_json::from_value(row.durable_state).stored("operations.durable_state")?,
-                finished_at: row.finished_at,
-            })
-        })
-        .transpose()
+        state.map(|state| serde_json::from_value(state).stored("operations.durable_state")).transpose()
     }
 
     /// Announces that a tenant's writes wait: the placement that serves is about to be left. Again it changes nothing.

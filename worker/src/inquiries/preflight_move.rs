@@ -1,7 +1,6 @@
 //! Can a tenant be moved? What the operation's preflight finds, where the tenant would go, and how long it would take.
 
-use tenantry_domain::{ids::TenantId, inquiry::MovePreflight, plan::Tier};
-use tenantry_postgres::admin::ServerAdmin;
+use tenantry_domain::{ids::TenantId, inquiry::MovePreflight, plan::Tier, server::ServerName};
 
 use crate::{
     Resources,
@@ -62,11 +61,8 @@ pub(super) async fn run(
 }
 
 /// What keeps the target from taking it.
-async fn at_target(
-    resources: &Resources,
-    name: &tenantry_domain::server::ServerName,
-) -> Result<Option<String>, StepError> {
+async fn at_target(resources: &Resources, name: &ServerName) -> Result<Option<String>, StepError> {
     let Some(known) = resources.registry.server_find(name).await? else { return Ok(None) };
     let server = resources.servers.get(known.server.id, known.server.revision).await?;
-    server.call(ServerAdmin::may_copy(&server.admin)).await
+    server.call(server.admin.may_copy()).await
 }

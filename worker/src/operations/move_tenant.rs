@@ -604,9 +604,9 @@ async fn clean_up(work: &Work<Move>) -> StepResult {
         }
         registry.placement_left(&work.lease, left).await?;
     }
-    let stays = Some(to.placement.server_id);
-    own_server::delete_but(work, stays).await?;
-    own_server::forget_but(work, stays).await?;
+    let gone = own_server::all_but(work, Some(to.placement.server_id)).await?;
+    own_server::delete(work, &gone).await?;
+    own_server::forget(work, &gone).await?;
     Ok(Done::Now)
 }
 

@@ -13,7 +13,7 @@ use tenantry_domain::{
     purpose::Purpose,
     server::{Server, ServerHealth, ServerName, ServerState},
 };
-use tenantry_registry::{NewServer, PlaceError};
+use tenantry_registry::{NewServer, OwnServer, PlaceError};
 
 use super::provision::place_error;
 use crate::{
@@ -184,29 +184,29 @@ where
     })
 }
 
-/// Deletes the tenant's own servers but for one, at their providers. They are still registered.
-pub(super) async fn delete_but<D>(work: &Work<D>, stays: Option<ServerId>) -> Result<(), StepError>
+/// The tenant's own servers but for one.
+pub(super) async fn all_but<D>(work: &Work<D>, stays: Option<ServerId>) -> Result<Vec<OwnServer>, StepError>
 where
     D: Definition<Subject = TenantSubject>,
 {
-    for server in work.resources.registry.own_servers(&work.lease).await? {
-        if stays != Some(server.id) {
-            work.resources.settings.providers.of(server.provider)?.delete(server.id).await?;
-            work.resources.servers.forget(server.id);
-        }
+    let mut own = work.resources.registry.own_servers(&work.lease).await?;
+    own.retain(|server| stays != Some(server.id));
+    Ok(own)
+}
+
+/// Deletes servers at their providers. They are still registered.
+pub(super) async fn delete<D: Definition>(work: &Work<D>, servers: &[OwnServer]) -> Result<(), StepError> {
+    for server in servers {
+        work.resources.settings.providers.of(server.provider)?.delete(server.id).await?;
+        work.resources.servers.forget(server.id);
     }
     Ok(())
 }
 
-/// Forgets the tenant's own servers but for one: they are deleted, and hold no placement any more.
-pub(super) async fn forget_but<D>(work: &Work<D>, stays: Option<ServerId>) -> Result<(), StepError>
-where
-    D: Definition<Subject = TenantSubject>,
-{
-    for server in work.resources.registry.own_servers(&work.lease).await? {
-        if stays != Some(server.id) {
-            work.resources.registry.own_server_forget(&work.lease, server.id).await?;
-        }
+/// Forgets servers that are deleted, and hold no placement any more.
+pub(super) async fn forget<D: Definition>(work: &Work<D>, servers: &[OwnServer]) -> Result<(), StepError> {
+    for server in servers {
+        work.resources.registry.own_server_forget(&work.lease, server.id).await?;
     }
     Ok(())
 }

@@ -76,17 +76,11 @@ async fn place(work: &Work<Provision>) -> StepResult {
         return Ok(Done::Now);
     }
     let warm = take_warm(work).await?;
-    match choose(work, warm).await? {
-        Ok(()) => Ok(Done::Now),
-        Err(full) => own_server::instead(work, work.subject.plan.tier, full).await,
-    }
+    choose(work, warm).await
 }
 
-/// Records a placement: that of a warm tenant, or on the server with most room; or says that none has room.
-async fn choose(
-    work: &Work<Provision>,
-    warm: Option<WarmTenant>,
-) -> Result<Result<(), PlaceError>, StepError> {
+/// Records a placement: that of a warm tenant, or on the server with most room.
+async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult {
     let (registry, tenant) = (&work.resources.registry, work.tenant());
     let app = work.app().await?;
     let password = match &warm {
@@ -127,7 +121,7 @@ async fn choose(
         chosen => chosen,
     };
     let placed = match placed {
-        Err(full @ PlaceError::NoRoom(_)) => return Ok(Err(full)),
+        Err(full @ PlaceError::NoRoom(_)) => return own_server::instead(work, request.tier, full).await,
         placed => placed.map_err(place_error)?,
     };
     match placed {
@@ -146,7 +140,7 @@ async fn choose(
             work.set_placement(Some((placement, revision)));
         }
     }
-    Ok(Ok(()))
+    Ok(Done::Now)
 }
 
 async fn forget_placement(work: &Work<Provision>) -> Result<(), StepError> {

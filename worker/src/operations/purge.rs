@@ -128,13 +128,13 @@ async fn drop_role(work: &Work<Purge>) -> StepResult {
 
 /// Deletes the tenant's own server with what it holds, if it has one.
 async fn delete_server(work: &Work<Purge>) -> StepResult {
-    own_server::delete_but(work, None).await?;
+    own_server::delete(work, &own_server::all_but(work, None).await?).await?;
     Ok(Done::Now)
 }
 
 /// Forgets the tenant's placement, keys, domains and labels; its slug is free again.
 async fn forget(work: &Work<Purge>) -> StepResult {
     work.resources.registry.tenant_forget(&work.lease).await?;
-    own_server::forget_but(work, None).await?;
+    own_server::forget(work, &own_server::all_but(work, None).await?).await?;
     Ok(Done::Now)
 }

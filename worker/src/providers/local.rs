@@ -99,11 +99,9 @@ impl Local {
     /// Leaves a mark that outlasts a crash of the machine.
     fn leave(&self, id: ServerId, mark: &str) -> std::io::Result<()> {
         for folder in [&self.settings.dir, &self.folder(id)] {
-            match std::fs::create_dir_all(folder) {
-                // Passed through by the user that PostgreSQL runs as, whatever the umask.
-                Ok(()) => std::fs::set_permissions(folder, Permissions::from_mode(0o755))?,
-                Err(error) => return Err(error),
-            }
+            std::fs::create_dir_all(folder)?;
+            // Passed through by the user that PostgreSQL runs as, whatever the umask.
+            std::fs::set_permissions(folder, Permissions::from_mode(0o755))?;
         }
         File::create(self.mark(id, mark))?.sync_all()?;
         File::open(self.folder(id))?.sync_all()
