@@ -58,6 +58,8 @@ vocabulary! {
     SslMode = all!(server_tls::SslMode);
     /// What kind of object of a server.
     ServerObjectKind = all!(inquiry::ServerObjectKind);
+    /// What an abandoned operation may have left on a server.
+    LeftKind = ["database", "role", "schema", "write_fence"];
     /// What a key may do.
     Scope = all!(api_key::Scope);
     /// How JSON names the columns: as they are, or in camel case.

@@ -9,6 +9,7 @@ use tenantry_domain::{operation::OperationKind, plan::Tier};
 use tenantry_postgres::embedded::Durability;
 use tenantry_tests::{
     TestApp, local_servers,
+    one_operation::OneOperation,
     probe::{Gate, Notebook, crash_points, point_to_text},
     process::WorkerProcess,
     proxy::Proxy,
@@ -36,13 +37,13 @@ fn steps(kind: OperationKind, plan: &str) -> Vec<&'static str> {
 /// What is asked of a tenant that has signed up, up to and including an operation of a kind; and its status then.
 fn course(kind: OperationKind) -> (&'static [Ask], &'static str) {
     match kind {
-        OperationKind::Provision => (&[], "active"),
-        OperationKind::Suspend => (&[Ask::Post("suspend")], "suspended"),
-        OperationKind::Resume => (&[Ask::Post("suspend"), Ask::Post("resume")], "active"),
-        OperationKind::Deactivate => (&[Ask::Delete("")], "deactivated"),
-        OperationKind::Restore => (&[Ask::Delete(""), Ask::Post("restore")], "active"),
-        OperationKind::Purge => (&[Ask::Delete("?purge=now")], "purged"),
-        OperationKind::Move => (&[Ask::Move], "active"),
+        OperationKind::Provision => (&[Ask::SignUp], "active"),
+        OperationKind::Suspend => (&[Ask::SignUp, Ask::Post("suspend")], "suspended"),
+        OperationKind::Resume => (&[Ask::SignUp, Ask::Post("suspend"), Ask::Post("resume")], "active"),
+        OperationKind::Deactivate => (&[Ask::SignUp, Ask::Delete("")], "deactivated"),
+        OperationKind::Restore => (&[Ask::SignUp, Ask::Delete(""), Ask::Post("restore")], "active"),
+        OperationKind::Purge => (&[Ask::SignUp, Ask::Delete("?purge=now")], "purged"),
+        OperationKind::Move => (&[Ask::SignUp, Ask::Move], "active"),
         OperationKind::DrainServer | OperationKind::RemoveLostServer => unreachable!("is on a server"),
     }
 }
@@ -50,19 +51,21 @@ fn course(kind: OperationKind) -> (&'static [Ask], &'static str) {
 /// A request about a tenant: the end of its path, or its query.
 #[derive(Clone, Copy)]
 enum Ask {
+    SignUp,
     Post(&'static str),
     /// To the other tier of the two: live to a database, offline back.
     Move,
     Delete(&'static str),
 }
 
-async fn ask(app: &TestApp, slug: &str, ask: Ask) -> String {
+/// Answers the operation's id.
+async fn ask(app: &TestApp, slug: &str, plan: &str, ask: Ask) -> String {
     let path = format!("/api/v1/tenants/{slug}");
     let answer = match ask {
+        Ask::SignUp => return app.begin_sign_up(slug, plan).await,
         Ask::Post(action) => app.api.post(&format!("{path}/{action}"), json!({})).await,
         Ask::Move => {
-            let tier = app.api.get(&path).await.expect(200).json()["placement"]["tier"].clone();
-            let body = if tier == "schema" {
+            let body = if plan == "basic" {
                 json!({ "tier": "database" })
             } else {
                 json!({ "tier": "schema", "offline": true })
@@ -74,47 +77,72 @@ async fn ask(app: &TestApp, slug: &str, ask: Ask) -> String {
     answer.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned()
 }
 
-/// Kills a worker with SIGKILL at a point of an operation; another one finishes it.
-async fn kill_at(kind: OperationKind, plan: &str, point: &str) {
-    let app = TestApp::build().without_worker().start().await;
-    let slug = app.slug("acme");
-    let start = |stop_at| {
-        WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
-    };
-    let mut doomed = start(Some(point));
-    let (asks, status) = course(kind);
-    let mut operation = app.begin_sign_up(&slug, plan).await;
-    for next in asks {
-        assert_eq!(app.operation_ended(&operation).await["state"], "succeeded");
-        operation = ask(&app, &slug, *next).await;
-    }
-    doomed.stopped().await;
-    doomed.kill().await;
+/// Tenants that are prepared, or finished, beside each other.
+const BESIDE: usize = 6;
 
-    let rescuer = start(None);
-    let ended = app.operation_ended(&operation).await;
-    assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
-    assert!(ended["attempts"].as_u64().unwrap() >= 2, "killed at {point}: {ended}");
-    if status == "purged" {
-        app.assert_nothing_left().await;
-    } else {
-        let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();
-        assert_eq!(tenant["status"], status, "killed at {point}");
-        if status == "active" {
-            let key = app.data_key(&slug).await;
-            let data = app.data.with_host(format!("{slug}.localhost")).with_key(key);
-            data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+/// Workers that are started beside each other: each starts a process.
+const STARTING: usize = 4;
+
+/// Kills a worker with SIGKILL at each of these points of an operation, each on a tenant of its own; another one
+/// finishes them.
+async fn kill_at(kind: OperationKind, plan: &'static str, points: &[String]) {
+    let mut app = TestApp::build().without_worker().start().await;
+    let (asks, status) = course(kind);
+    let (last, before) = asks.split_last().unwrap();
+    // Moves are live, but for those that are asked for offline.
+    let settings = tenantry_worker::Settings { move_at_once: 0, ..app.worker_settings() };
+
+    app.start_worker(settings.clone()).await;
+    let prepared = stream::iter(0..points.len()).map(async |n| {
+        let slug = app.slug(&format!("t{n}"));
+        for next in before {
+            let operation = ask(&app, &slug, plan, *next).await;
+            assert_eq!(app.operation_ended(&operation).await["state"], "succeeded");
         }
-        assert_eq!(app.count("SELECT count(*) FROM placements").await, 1, "killed at {point}");
-        assert_eq!(app.count("SELECT sum(tenants)::bigint FROM server_logins").await, 1, "killed at {point}");
-        let own = usize::from(plan == "enterprise");
-        assert_eq!(local_servers::existing(app.label()).len(), own, "killed at {point}");
-        let left = app.on_server().await;
-        assert_eq!(left.roles.len(), 1 - own, "killed at {point}");
-        assert!(left.replication.is_empty(), "killed at {point}: {left:?}");
-        assert_eq!(left.schemas.len() + left.databases.len(), 1 - own, "killed at {point}");
+        slug
+    });
+    let slugs: Vec<String> = prepared.buffered(BESIDE).collect().await;
+    app.stop_worker().await;
+
+    let killed = stream::iter(points.iter().zip(&slugs)).map(async |(point, slug)| {
+        let operation = ask(&app, slug, plan, *last).await;
+        let doomed = OneOperation { stop_at: Some(point), ..OneOperation::new(BINARY, &app, &operation) };
+        doomed.start(None).kill_when_stopped().await;
+        operation
+    });
+    let operations: Vec<String> = killed.buffered(STARTING).collect().await;
+
+    app.start_worker(settings).await;
+    let finished = stream::iter(points.iter().zip(&slugs).zip(&operations));
+    finished
+        .for_each_concurrent(BESIDE, async |((point, slug), operation)| {
+            let ended = app.operation_ended(operation).await;
+            assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
+            assert!(ended["attempts"].as_u64().unwrap() >= 2, "killed at {point}: {ended}");
+            if status == "purged" {
+                return;
+            }
+            let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();
+            assert_eq!(tenant["status"], status, "killed at {point}");
+            if status == "active" {
+                let data = app.data.with_host(format!("{slug}.localhost"));
+                let data = data.with_key(app.data_key(slug).await);
+                data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+            }
+        })
+        .await;
+
+    if status == "purged" {
+        return app.assert_nothing_left().await;
     }
-    rescuer.kill().await;
+    let tenants = points.len();
+    let of_registry = async |query| usize::try_from(app.count(query).await).unwrap();
+    assert_eq!(of_registry("SELECT count(*) FROM placements").await, tenants);
+    assert_eq!(of_registry("SELECT sum(tenants)::bigint FROM server_logins").await, tenants);
+    let left = app.on_server().await;
+    assert_eq!(left.roles.len(), tenants);
+    assert_eq!(left.schemas.len() + left.databases.len(), tenants);
+    assert!(left.replication.is_empty(), "{left:?}");
 }
 
 async fn kill_everywhere(kind: OperationKind, plan: &'static str) {
@@ -126,7 +154,7 @@ async fn kill_everywhere(kind: OperationKind, plan: &'static str) {
         .map(point_to_text)
         .filter(|text| last.is_none_or(|last| *text != format!("{kind}/{last}/recorded")))
         .collect();
-    stream::iter(points).for_each_concurrent(6, async |point| kill_at(kind, plan, &point).await).await;
+    kill_at(kind, plan, &points).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -139,13 +167,46 @@ async fn a_worker_killed_at_any_step_of_provision_in_tier_database_is_succeeded_
     kill_everywhere(OperationKind::Provision, "premium").await;
 }
 
+/// Kills a whole worker, with the servers that run in it.
+async fn kill_with_its_servers_at(kind: OperationKind, point: &str) {
+    let app = TestApp::build().without_worker().start().await;
+    let start = |stop_at| {
+        WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
+    };
+    let mut doomed = start(Some(point));
+    let slug = app.slug("acme");
+    let mut operation = app.begin_sign_up(&slug, "enterprise").await;
+    if kind == OperationKind::Purge {
+        assert_eq!(app.operation_ended(&operation).await["state"], "succeeded");
+        operation = ask(&app, &slug, "enterprise", Ask::Delete("?purge=now")).await;
+    }
+    doomed.stopped().await;
+    doomed.kill().await;
+
+    let rescuer = start(None);
+    let ended = app.operation_ended(&operation).await;
+    assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
+    assert!(ended["attempts"].as_u64().unwrap() >= 2, "killed at {point}: {ended}");
+    let existing = local_servers::existing(app.label());
+    if kind == OperationKind::Purge {
+        assert!(existing.is_empty(), "killed at {point}: {existing:?}");
+        app.assert_nothing_left().await;
+    } else {
+        assert_eq!(existing.len(), 1, "killed at {point}");
+        let data = app.data.with_host(format!("{slug}.localhost")).with_key(app.data_key(&slug).await);
+        data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    }
+    rescuer.kill().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_killed_while_it_makes_or_deletes_a_server_is_succeeded_by_another() {
-    let of = |kind, step| crash_points(kind, &[step]).into_iter().map(point_to_text);
-    let makes = of(OperationKind::Provision, "order_server").map(|point| (OperationKind::Provision, point));
-    let deletes = of(OperationKind::Purge, "delete_server").map(|point| (OperationKind::Purge, point));
-    let kill = async |(kind, point): (OperationKind, String)| kill_at(kind, "enterprise", &point).await;
-    stream::iter(makes.chain(deletes)).for_each_concurrent(4, kill).await;
+    let steps = [(OperationKind::Provision, "order_server"), (OperationKind::Purge, "delete_server")];
+    let points = steps.into_iter().flat_map(|(kind, step)| {
+        crash_points(kind, &[step]).into_iter().map(move |point| (kind, point_to_text(point)))
+    });
+    let kill = async |(kind, point): (OperationKind, String)| kill_with_its_servers_at(kind, &point).await;
+    stream::iter(points).for_each_concurrent(4, kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +242,7 @@ async fn a_worker_killed_while_it_gives_up_a_lost_server_is_succeeded_by_another
     let steps = steps(kind, "basic");
     let mut points = crash_points(kind, &steps);
     points.pop();
-    for point in points.into_iter().map(point_to_text) {
+    let kill = async |point: String| {
         let app = TestApp::build().without_worker().start().await;
         let start = |stop_at| {
             WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
@@ -204,7 +265,8 @@ async fn a_worker_killed_while_it_gives_up_a_lost_server_is_succeeded_by_another
         assert_eq!(app.count("SELECT count(*) FROM servers").await, 0, "killed at {point}");
         assert_eq!(app.count("SELECT count(*) FROM placements").await, 0, "killed at {point}");
         rescuer.kill().await;
-    }
+    };
+    stream::iter(points.into_iter().map(point_to_text)).for_each_concurrent(4, kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,8 +274,8 @@ async fn a_worker_killed_while_it_drains_a_server_is_succeeded_by_another() {
     let kind = OperationKind::DrainServer;
     let mut points = crash_points(kind, &steps(kind, "basic"));
     points.pop();
-    for point in points.into_iter().map(point_to_text) {
-        let other = server::start(Durability::Volatile).await.unwrap();
+    let other = server::start(Durability::Volatile).await.unwrap();
+    let kill = async |point: String| {
         let app = TestApp::build().without_worker().start().await;
         let start = |stop_at| {
             WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
@@ -233,7 +295,8 @@ async fn a_worker_killed_while_it_drains_a_server_is_succeeded_by_another() {
         assert_eq!(tenant["placement"]["server"], "other", "killed at {point}");
         assert!(app.on_server().await.is_empty(), "killed at {point}");
         rescuer.kill().await;
-    }
+    };
+    stream::iter(points.into_iter().map(point_to_text)).for_each_concurrent(4, kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

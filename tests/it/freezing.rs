@@ -24,30 +24,31 @@ const AT_ONCE: usize = 24;
 /// Chooses the points of a case from the messages of an undisturbed run.
 type Choose<'a> = &'a mut dyn FnMut(Case, &[Message]) -> Vec<(usize, Side)>;
 
-/// Before and after each message.
-fn all(_: Case, messages: &[Message]) -> Vec<(usize, Side)> {
-    (0..messages.len()).flat_map(|at| [(at, Side::Before), (at, Side::After)]).collect()
+/// Whether a message is a point of its own in a case: until an operation fails, it sends what one sends that
+/// does not.
+fn is_of(case: Case, message: &Message) -> bool {
+    case.undo != Some(Undo::Failed) || message.step.starts_with("und")
 }
 
-/// One message of each step to freeze before, and one to freeze after. Of an operation that is undone, one of
-/// each step that is undone: what comes before is the same as in one that is not.
+/// Before and after each message.
+fn all(case: Case, messages: &[Message]) -> Vec<(usize, Side)> {
+    let own = messages.iter().enumerate().filter(|(_, message)| is_of(case, message));
+    own.flat_map(|(at, _)| [(at, Side::Before), (at, Side::After)]).collect()
+}
+
+/// One message of each step, to freeze before or after.
 fn of_each_step(case: Case, messages: &[Message], random: &mut StdRng) -> Vec<(usize, Side)> {
     let mut steps = BTreeMap::<&str, Vec<usize>>::new();
-    for (at, message) in messages.iter().enumerate() {
+    for (at, message) in messages.iter().enumerate().filter(|(_, message)| is_of(case, message)) {
         steps.entry(&message.step).or_default().push(at);
     }
-    let mut any = |of: &Vec<usize>| of[random.random_range(0..of.len())];
-    match case.undo {
-        None => steps.values().flat_map(|of| [(any(of), Side::Before), (any(of), Side::After)]).collect(),
-        Some(undo) => steps
-            .into_iter()
-            .filter(|(step, _)| undo == Undo::Cancelled || step.starts_with("und"))
-            .map(|(_, of)| any(&of))
-            .collect::<Vec<_>>()
-            .into_iter()
-            .map(|at| (at, if random.random() { Side::Before } else { Side::After }))
-            .collect(),
-    }
+    steps
+        .into_values()
+        .map(|of| {
+            let at = of[random.random_range(0..of.len())];
+            (at, if random.random() { Side::Before } else { Side::After })
+        })
+        .collect()
 }
 
 /// Tries points of some cases, which one stage can hold; says how many, and asserts that nothing was lost.

@@ -1,12 +1,12 @@
 //! A server that is lost for good: it is given up with what it held.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::json;
 use tenantry_domain::{SystemClock, operation::OperationKind};
 use tenantry_postgres::embedded::Durability;
 use tenantry_registry::FencedError;
-use tenantry_tests::{TestApp, server};
+use tenantry_tests::{TestApp, probe::Gate, server};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_server_is_removed_with_its_tenants_and_their_slugs_are_free() {
@@ -96,4 +96,28 @@ async fn a_server_has_at_most_one_unfinished_operation() {
     let second = app.api.delete("/api/v1/servers/main?lost=true").await;
     let second = second.expect_problem(409, "operation_in_progress").json();
     assert_eq!(second["operationId"], first["operation"]["id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_was_moving_to_a_server_that_is_given_up_is_served_where_it_was() {
+    let gate = Arc::new(Gate::after("cutover"));
+    let app = TestApp::build().with_shared_probe(gate.clone()).start().await;
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    let other = server::start(Durability::Volatile).await.unwrap();
+    app.add_server("other", &other).await;
+    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
+    let begun = app.api.post(&path, json!({ "server": "other" })).await.expect(202).json();
+    gate.reached().await;
+    let away = "UPDATE servers SET unreachable_since = now(), unreachable_error = 'the test says so'
+        WHERE name = 'other'";
+    sqlx::query(away).execute(app.owner()).await.unwrap();
+    app.api.delete_and_wait("/api/v1/servers/other?lost=true").await.expect(200);
+    gate.open();
+    let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+    assert_eq!(ended["state"], "failed", "{ended}");
+    app.routes_caught_up().await;
+    tenant.data.post("/api/contacts", json!({ "email": "b@example.com" })).await.expect(201);
+    let contacts = tenant.data.get("/api/contacts?select=email&order=email").await.expect(200).json();
+    assert_eq!(contacts, json!([{ "email": "a@example.com" }, { "email": "b@example.com" }]));
 }

@@ -1,11 +1,11 @@
 //! An end for everything: operations that can go neither forward nor back, and the ways out.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::json;
 use tenantry_postgres::embedded::Durability;
-use tenantry_tests::{TestApp, server, within::within};
+use tenantry_tests::{TestApp, probe::Gate, server, within::within};
 use tenantry_worker::{
     StepError,
     engine::{Moment, Point, Probe},
@@ -158,6 +158,30 @@ async fn a_tenant_whose_move_is_abandoned_is_served_where_it_was_and_can_be_move
     app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(200);
     app.assert_nothing_left().await;
     drop(worker);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_an_abandoned_move_has_left_closed_are_named_and_opened_when_the_tenant_is_resumed() {
+    let gate = Arc::new(Gate::after("cutover"));
+    let app = TestApp::build().with_shared_probe(gate.clone()).start().await;
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+    let path = format!("/api/v1/tenants/{}", tenant.slug);
+    let begun = app.api.post(&format!("{path}/move"), json!({ "tier": "database" })).await.expect(202).json();
+    let id = begun["operation"]["id"].as_str().unwrap();
+    gate.reached().await;
+    let give_up = "UPDATE operations SET state = 'stuck', fence = fence + 1, lease_owner = NULL,
+        lease_expires_at = NULL WHERE id = $1::uuid";
+    sqlx::query(give_up).bind(id).execute(app.owner()).await.unwrap();
+    let abandon = format!("/api/v1/operations/{id}/abandon");
+    let abandoned = app.api.post(&abandon, json!({ "reason": "a test" })).await.expect(200).json();
+    let name = format!("tenant_{}", tenant.slug.replace('-', "_"));
+    let closed = json!({ "kind": "write_fence", "name": name, "server": "main" });
+    assert_eq!(abandoned["left"][0], closed, "{abandoned}");
+    gate.open();
+    app.api.post_and_wait(&format!("{path}/suspend"), json!({})).await.expect(200);
+    app.api.post_and_wait(&format!("{path}/resume"), json!({})).await.expect(200);
+    app.routes_caught_up().await;
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
 }
 
 #[tokio::test(flavor = "multi_thread")]

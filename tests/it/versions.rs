@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use super::moves;
 use reqwest::Method;
-use secrecy::ExposeSecret;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, error::DatabaseError};
 use tenantry_tests::{
     Signup, TestApp,
     app::TestAppBuilder,
-    process::WorkerProcess,
+    one_operation::OneOperation,
     server,
     versions::{
         self,
@@ -219,37 +218,31 @@ async fn sessions_end(major: u32, admin: Admin) {
 async fn killed_in_provision(major: u32, admin: Admin) {
     let Some(app) = build(major, admin).await else { return };
     let app = app.without_worker().start().await;
+    let mut killed = Vec::new();
     for (plan, point) in
         [("basic", "provision/create_schema/ran"), ("premium", "provision/create_database/ran")]
     {
-        let binary = env!("CARGO_BIN_EXE_tenantry-under-test");
-        let start = |stop_at| {
-            WorkerProcess::start(binary, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
-        };
-        let mut doomed = start(Some(point));
         let slug = app.slug(plan);
-        let body = json!({ "name": plan, "slug": slug, "plan": plan, "app": "crm" });
-        let answer = app.api.post("/api/v1/tenants", body).await.expect(202).json();
-        doomed.stopped().await;
-        doomed.kill().await;
-
-        let rescuer = start(None);
-        let ended = app.operation_ended(answer["operation"]["id"].as_str().unwrap()).await;
+        let operation = app.begin_sign_up(&slug, plan).await;
+        let binary = env!("CARGO_BIN_EXE_tenantry-under-test");
+        let doomed = OneOperation { stop_at: Some(point), ..OneOperation::new(binary, &app, &operation) };
+        doomed.start(None).kill_when_stopped().await;
+        killed.push((slug, operation, point));
+    }
+    let _rescuer = app.second_worker();
+    for (slug, operation, point) in &killed {
+        let ended = app.operation_ended(operation).await;
         assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
         assert!(ended["attempts"].as_u64().unwrap() >= 2, "killed at {point}: {ended}");
-        let data = app.data.with_host(format!("{slug}.localhost")).with_key(app.data_key(&slug).await);
+        let data = app.data.with_host(format!("{slug}.localhost")).with_key(app.data_key(slug).await);
         data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
-        let left = app.on_server().await;
-        assert_eq!(
-            (left.roles.len(), left.schemas.len() + left.databases.len()),
-            (1, 1),
-            "killed at {point}"
-        );
-
-        app.api.delete_and_wait(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(200);
-        app.assert_nothing_left().await;
-        rescuer.kill().await;
     }
+    let left = app.on_server().await;
+    assert_eq!((left.roles.len(), left.schemas.len(), left.databases.len()), (2, 1, 1), "{left:?}");
+    for (slug, ..) in &killed {
+        app.api.delete_and_wait(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(200);
+    }
+    app.assert_nothing_left().await;
 }
 
 async fn moved(major: u32, admin: Admin) {

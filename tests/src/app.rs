@@ -669,6 +669,7 @@ impl Answer {
 impl Drop for TestApp {
     fn drop(&mut self) {
         self.stop.cancel();
+        server::drop_databases_of(&self.suffix);
     }
 }
 

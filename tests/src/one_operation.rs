@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use crate::{
+    TestApp,
     freezing::{STEP_MARKER, Watched},
     local_servers,
     probe::point_to_text,
@@ -70,7 +71,22 @@ pub struct OneOperationProcess {
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-impl OneOperation<'_> {
+impl<'a> OneOperation<'a> {
+    /// It reaches a Tenantry's registry as everybody does, and runs to its end.
+    pub fn new(binary: &'a str, app: &'a TestApp, operation: &'a str) -> Self {
+        Self {
+            binary,
+            registry_url: app.registry_url(),
+            kek: &app.kek,
+            label: app.label(),
+            warm_tenants: 0,
+            operation,
+            fail_at: None,
+            stop_at: None,
+            mark_steps: false,
+        }
+    }
+
     /// Starts it, watched by a proxy or not.
     pub fn start(&self, watched: Option<&Watched>) -> OneOperationProcess {
         let mut command = Command::new(self.binary);

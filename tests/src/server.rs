@@ -10,7 +10,10 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tenantry_cli::embedded::database_url;
 use tenantry_postgres::embedded::{Durability, EmbeddedConfig, EmbeddedPostgres, SearchPath};
 use tenantry_registry::Registry;
-use tokio::{runtime::Runtime, sync::OnceCell};
+use tokio::{
+    runtime::Runtime,
+    sync::{Mutex, OnceCell},
+};
 
 /// Outlives the runtimes of single tests, which a server's own tasks would die with.
 pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -121,6 +124,25 @@ pub async fn fresh_registry(name: &str) -> SecretString {
             Err(error) => panic!("the registry {name} cannot be made: {error}"),
         }
     }
+}
+
+/// Drops in the background what a test has left on the shared server: the databases whose names end so.
+pub(crate) fn drop_databases_of(suffix: &str) {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+    let names = format!("SELECT datname::text FROM pg_database WHERE datname LIKE '%\\_{suffix}'");
+    RUNTIME.spawn(async move {
+        let _one = ONE_AT_A_TIME.lock().await;
+        let url = database_url(SERVER.get()?, "postgres");
+        let mut connection = PgConnection::connect(url.expose_secret()).await.ok()?;
+        let names: Vec<String> =
+            sqlx::query_scalar(AssertSqlSafe(names)).fetch_all(&mut connection).await.ok()?;
+        for name in names {
+            let drop = format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)");
+            // What cannot be dropped goes with the server.
+            let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await;
+        }
+        Some(())
+    });
 }
 
 /// A connection as superuser, for looks behind the API.

@@ -24,6 +24,8 @@ pub struct Settings {
     pub retry_cap: Duration,
     /// How long one try of a step may take that does not say so itself.
     pub step_timeout: Duration,
+    /// How long a step may go on when the worker is told to stop; the next worker runs it again.
+    pub stop_grace: Duration,
     /// When an operation is looked at again that waits for a server; before, when the server is back.
     pub away_pause: Duration,
     /// How often servers are looked at that could not be reached.
@@ -49,6 +51,10 @@ pub struct Settings {
     pub move_at_once: u64,
     /// Bytes per second that a tenant is copied with while it is written to; none: as fast as it goes.
     pub move_rate: Option<NonZeroU64>,
+    /// How long the copy of a tenant that is written to waits for other transactions of its server.
+    pub move_transaction_patience: Duration,
+    /// Bytes of WAL that a server may keep for a tenant that is copied while it is written to; the move ends at more.
+    pub move_wal_keep_size: u64,
     /// Who makes servers for tenants of tier `instance`; none: only those are used that somebody registered.
     pub providers: Providers,
     /// How long ended operations, usage and records of purged tenants are kept.
@@ -70,6 +76,7 @@ impl Default for Settings {
             retry_base: Duration::from_millis(100),
             retry_cap: Duration::from_secs(30),
             step_timeout: Duration::from_mins(2),
+            stop_grace: Duration::from_secs(10),
             away_pause: Duration::from_secs(30),
             probe_away_every: Duration::from_secs(2),
             probe_every: Duration::from_secs(15),
@@ -82,6 +89,8 @@ impl Default for Settings {
             warm_tenants: 8,
             move_at_once: 16 << 20,
             move_rate: None,
+            move_transaction_patience: Duration::from_mins(5),
+            move_wal_keep_size: 16 << 30,
             providers: Providers::default(),
             retention: Retention::default(),
             label: "main".into(),

@@ -59,6 +59,9 @@ pub enum StepError {
         /// For a person, with what to do next.
         message: String,
     },
+    /// The worker was told to stop, and the step takes long. No try of the step: the next worker runs it again.
+    #[error("the worker was told to stop")]
+    Stopping,
     /// Another worker has the operation: write nothing more.
     #[error("the lease on the operation is lost")]
     LeaseLost,

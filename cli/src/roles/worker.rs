@@ -69,6 +69,11 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_MOVE_RATE", value_name = "MEGABYTES")]
     move_rate: Option<NonZeroU32>,
 
+    /// Megabytes of WAL that a server may keep for a tenant that is copied while it is written to. At more the move is given
+    /// up, so that the server's disk does not become full.
+    #[arg(long, env = "TENANTRY_MOVE_WAL_KEEP_SIZE", default_value_t = 16 << 10, value_name = "MEGABYTES")]
+    move_wal_keep_size: u64,
+
     /// A folder for PostgreSQL servers that this worker starts, looks after and stops, one for each tenant of tier
     /// instance: for development. All workers of a machine have the same. Without it, such tenants go to servers that
     /// somebody has registered for that tier.
@@ -121,6 +126,7 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
         warm_tenants: args.warm_tenants,
         move_at_once: args.move_at_once << 20,
         move_rate: args.move_rate.map(|rate| NonZeroU64::from(rate).saturating_mul(MEGABYTE)),
+        move_wal_keep_size: args.move_wal_keep_size << 20,
         tenant_connections: args.tenant_connections,
         providers: args.local_servers.map_or_else(Providers::default, |dir| {
             local_servers(dir, args.embedded.search(), Durability::default())

@@ -60,7 +60,7 @@ pub use check::{ForbiddenDatabase, check_server};
 pub use error::{AdminError, ObjectKind};
 pub use fence::{Fence, SYSTEM_SCHEMA};
 pub use migration::MigrationReport;
-pub use moves::{MoveError, SchemaCatalog, Site, Survey, TableContents, Transfer};
+pub use moves::{KeepPatience, MoveError, SchemaCatalog, Site, Survey, TableContents, Transfer};
 pub use object::{MarkedObject, TenantObjects};
 pub use owner::Owner;
 pub use role::{RoleSpec, verifier};

@@ -5,6 +5,7 @@ use tenantry_domain::{
     operation::{OperationInput, OperationState, Subject},
     plan::Tier,
 };
+use uuid::Uuid;
 
 use crate::{
     FencedError, Lease, LeaseLost, NewOperation, OperationStartError, Registry, RegistryError, error::Stored,
@@ -65,6 +66,24 @@ impl Registry {
         .await?;
         let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
         Ok(TenantsOnServer { tenants: count(row.tenants), at_work: count(row.at_work) })
+    }
+
+    /// Which of some tenants are served from a server.
+    pub async fn tenants_on(
+        &self,
+        server: ServerId,
+        tenants: &[TenantId],
+    ) -> Result<Vec<TenantId>, RegistryError> {
+        let tenants: Vec<Uuid> = tenants.iter().map(|tenant| tenant.as_uuid()).collect();
+        let there = sqlx::query_scalar!(
+            "SELECT tenant_id FROM placements
+             WHERE server_id = $1 AND tenant_id = ANY ($2) AND state IN ('serving', 'cutover')",
+            server.as_uuid(),
+            &tenants
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(there.into_iter().map(TenantId::from_uuid).collect())
     }
 
     /// How many tenants of each tier a server holds.

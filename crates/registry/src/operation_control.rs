@@ -65,7 +65,7 @@ pub enum AbandonError {
 /// Something on a server that an abandoned operation may have left there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeftBehind {
-    /// `role`, `schema` or `database`.
+    /// `role`, `schema`, `database`, or `write_fence`: tables of the schema are closed to writes.
     pub kind: &'static str,
     /// Its name.
     pub name: String,

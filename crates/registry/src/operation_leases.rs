@@ -357,7 +357,8 @@ impl Registry {
     }
 
     /// Records an operation's course and what changes with it, in one transaction; extends the lease while it
-    /// goes on. But for [`Registry::placement_hold_writes`] the one way in which a worker changes a tenant's status or a
+    /// goes on. Nothing is recorded if a placement is not what it changes from: somebody else changed it, and the step is
+    /// to be run again on what is there. But for [`Registry::placement_hold_writes`] the one way in which a worker changes a tenant's status or a
     /// placement's state.
     pub async fn operation_record(
         &self,
@@ -394,11 +395,18 @@ impl Registry {
             r#"WITH tenant_first AS MATERIALIZED (
                    SELECT FROM tenants WHERE ($17::text IS NOT NULL OR $28::text IS NOT NULL)
                        AND id = (SELECT tenant_id FROM operations WHERE id = $1) FOR NO KEY UPDATE
+               ), misplaced AS MATERIALIZED (
+                   SELECT FROM unnest($20::integer[], $21::text[], $22::text[]) AS change (epoch, from_state, state)
+                       LEFT JOIN placements ON placements.epoch = change.epoch
+                           AND placements.tenant_id = (SELECT tenant_id FROM operations WHERE id = $1)
+                   -- Recorded before, and the answer was lost.
+                   WHERE change.state IS NOT NULL AND (placements.state IS NULL
+                       OR placements.state NOT IN (change.from_state, change.state))
                ), held AS MATERIALIZED (
                    SELECT id, cancel_requested, NOT (cancellable AND cancel_requested AND (
                        $3 = 'succeeded' OR (NOT $9 AND $3 IN ('queued', 'running', 'waiting')))) AS accepted
                    FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')
-                       AND (SELECT count(*) FROM tenant_first) >= 0 FOR UPDATE
+                       AND (SELECT count(*) FROM tenant_first) >= 0 AND NOT EXISTS (SELECT FROM misplaced) FOR UPDATE
                ), operation AS (
                    UPDATE operations SET state = $3, undoing = $4, steps = coalesce($5, steps), steps_done = $6,
                        step = $7, progress = $8, cancellable = $9, message = $11,

@@ -443,11 +443,11 @@ impl Registry {
         all: bool,
     ) -> Result<Vec<LeftBehind>, RegistryError> {
         let rows = sqlx::query!(
-            r#"SELECT tier, database, schema, servers.name AS server, NOT $2 AND EXISTS (
+            r#"SELECT tier, database, schema, servers.name AS server, placements.state = 'cutover' AS "closed!", NOT $2 AND EXISTS (
                    SELECT FROM placements AS other WHERE other.tenant_id = $1 AND other.state IN ('serving', 'cutover')
                        AND other.server_id = placements.server_id) AS "keeps_role!"
                FROM placements JOIN servers ON servers.id = server_id
-               WHERE tenant_id = $1 AND ($2 OR placements.state NOT IN ('serving', 'cutover')) ORDER BY epoch"#,
+               WHERE tenant_id = $1 AND ($2 OR placements.state <> 'serving') ORDER BY epoch"#,
             tenant.as_uuid(),
             all,
         )
@@ -456,6 +456,10 @@ impl Registry {
         Ok(rows
             .into_iter()
             .flat_map(|row| {
+                if row.closed && !all {
+                    let closed = LeftBehind { kind: "write_fence", name: row.schema, server: row.server };
+                    return vec![closed];
+                }
                 let data = if row.tier == "schema" {
                     ("schema", row.schema.clone())
                 } else {
@@ -463,11 +467,8 @@ impl Registry {
                 };
                 let role = (!row.keeps_role).then_some(("role", row.schema));
                 let server = row.server;
-                [Some(data), role].into_iter().flatten().map(move |(kind, name)| LeftBehind {
-                    kind,
-                    name,
-                    server: server.clone(),
-                })
+                let left = [Some(data), role].into_iter().flatten();
+                left.map(|(kind, name)| LeftBehind { kind, name, server: server.clone() }).collect()
             })
             .collect())
     }

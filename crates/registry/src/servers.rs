@@ -332,17 +332,41 @@ impl Registry {
         .await
         .map_err(RegistryError::from)?
         .ok_or(LeaseLost)?;
+        // Tenants and operations first, so that nothing about them changes from here on.
         let tenants = sqlx::query_scalar!(
-            r#"WITH spare AS (
-                   DELETE FROM placements WHERE server_id = $1 AND state NOT IN ('serving', 'cutover') AND EXISTS (
-                       SELECT FROM placements AS other WHERE other.tenant_id = placements.tenant_id
-                           AND other.server_id <> $1 AND other.state IN ('serving', 'cutover'))
-                   RETURNING tenant_id, epoch
-               )
-               SELECT DISTINCT tenant_id AS "tenant_id!" FROM placements
-               WHERE server_id = $1 AND (tenant_id, epoch) NOT IN (SELECT tenant_id, epoch FROM spare) LIMIT $2"#,
+            "SELECT id FROM tenants WHERE id IN (SELECT tenant_id FROM placements WHERE server_id = $1)
+             ORDER BY id LIMIT $2 FOR NO KEY UPDATE",
             held,
             limit
+        )
+        .fetch_all(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        // Whoever is at work on them finds out that a placement is gone.
+        sqlx::query!(
+            "UPDATE operations SET fence = fence + 1, lease_owner = NULL, lease_expires_at = NULL, waiting_for = NULL,
+                 run_after = now()
+             WHERE subject_kind = 'tenant' AND subject_id = ANY ($1)
+                 AND state IN ('queued', 'running', 'waiting', 'undoing')",
+            &tenants,
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        sqlx::query!(
+            "DELETE FROM placements WHERE server_id = $1 AND tenant_id = ANY ($2) AND state NOT IN ('serving', 'cutover')
+                 AND EXISTS (SELECT FROM placements AS other WHERE other.tenant_id = placements.tenant_id
+                     AND other.server_id <> $1 AND other.state IN ('serving', 'cutover'))",
+            held,
+            &tenants,
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        let lost = sqlx::query_scalar!(
+            "SELECT DISTINCT tenant_id FROM placements WHERE server_id = $1 AND tenant_id = ANY ($2)",
+            held,
+            &tenants,
         )
         .fetch_all(&mut *tx)
         .await
@@ -358,12 +382,12 @@ impl Registry {
              )
              INSERT INTO operation_events (operation_id, kind, progress, message, at)
              SELECT id, 'failed', progress, 'the server of its tenant is lost', now() FROM ended",
-            &tenants,
+            &lost,
         )
         .execute(&mut *tx)
         .await
         .map_err(RegistryError::from)?;
-        for tenant in &tenants {
+        for tenant in &lost {
             Self::tenant_forget_in_tx(&mut tx, TenantId::from_uuid(*tenant)).await?;
         }
         tx.commit().await.map_err(RegistryError::from)?;

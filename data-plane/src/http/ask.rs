@@ -64,11 +64,10 @@ pub(super) async fn ask(
     };
     let name = resolve::of_host(&domain, &plane.rules);
     let Some(name) = name.as_ref().and_then(resolve::Name::as_route_name) else { return Err(nobody_s()) };
-    let mut route = plane.routes.lookup(name);
-    if route.is_none() {
+    if !plane.routes.remembers(name) {
         plane.asks.admit().map_err(|TooMany| too_many())?;
-        route = plane.routes.get(name).await.map_err(answers::routes_unavailable)?;
     }
+    let route = plane.routes.get(name).await.map_err(answers::routes_unavailable)?;
     let is_tenant_s = route.is_some_and(|route| {
         let served_here =
             plane.rules.single_tenant().is_none_or(|slug| RouteName::Label(slug.as_str()).is_of(&route));

@@ -146,6 +146,11 @@ impl RouteCache {
         }
     }
 
+    /// Whether a name is in memory, be it that its route is to be read again or that it is nobody's.
+    pub(crate) fn remembers(&self, name: RouteName<'_>) -> bool {
+        !matches!(self.0.store.find(name, Instant::now()), Found::Unknown)
+    }
+
     /// Routes in memory.
     pub fn len(&self) -> usize {
         self.0.store.len()

@@ -317,15 +317,9 @@ impl Stage {
     /// A worker for an operation, which reaches the registry through the proxy.
     fn one<'a>(&'a self, operation: &'a str) -> OneOperation<'a> {
         OneOperation {
-            binary: BINARY,
             registry_url: &self.registry_url,
-            kek: &self.app.kek,
-            label: self.app.label(),
             warm_tenants: self.warm_tenants(),
-            operation,
-            fail_at: None,
-            stop_at: None,
-            mark_steps: false,
+            ..OneOperation::new(BINARY, &self.app, operation)
         }
     }
 }

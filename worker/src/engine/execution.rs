@@ -253,6 +253,7 @@ impl Execution<'_> {
     ) -> Result<Tried, StepError> {
         let settings = &self.engine.resources.settings;
         let name = self.names[index];
+        let mut prepared_anew = false;
         loop {
             let ran = match ran.take() {
                 Some(ran) if !matches!(ran, Err(StepError::RegistryAway { .. })) => ran,
@@ -268,6 +269,7 @@ impl Execution<'_> {
                     return Ok(Tried::Pending(again_after, message));
                 }
                 Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => return Err(error),
+                Err(StepError::Stopping) => return Ok(Tried::Later(Duration::ZERO)),
                 Err(StepError::ServerAway { server, message, known, .. }) => {
                     if !known {
                         self.note_away(server, &message).await?;
@@ -283,7 +285,7 @@ impl Execution<'_> {
             failures += 1;
             let (message, transient) = match error {
                 StepError::Permanent { message } => (message, false),
-                StepError::Unprepared { message } => (message, failures == 1),
+                StepError::Unprepared { message } => (message, !std::mem::replace(&mut prepared_anew, true)),
                 error => (error.to_string(), true),
             };
             // Asked to stop, a step may well end in an error.
@@ -343,7 +345,8 @@ impl Execution<'_> {
         ran
     }
 
-    /// Runs a part of a step within its timeout and lease. A panic is a failed try.
+    /// Runs a part of a step within its timeout and lease, and not for long when the worker is told to stop. A panic is a
+    /// failed try.
     pub(super) async fn guarded<T>(
         &self,
         index: usize,
@@ -355,6 +358,7 @@ impl Execution<'_> {
             // First: a step whose lease is known to be lost must not send another statement.
             biased;
             () = self.heartbeat.lost.cancelled() => Err(StepError::LeaseLost),
+            () = self.engine.no_time_left() => Err(StepError::Stopping),
             ran = tokio::time::timeout(timeout, caught) => match ran {
                 Ok(Ok(ran)) => ran,
                 Ok(Err(panic)) => Err(StepError::transient(format!("it panicked: {}", panic_text(&*panic)))),

@@ -87,6 +87,12 @@ impl Engine {
         self.stop.cancel();
     }
 
+    /// Returns when the worker was told to stop, and what was at work has had its time.
+    async fn no_time_left(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(self.resources.settings.stop_grace).await;
+    }
+
     /// Takes an operation, if it is due and free, and runs it as far as it goes now.
     pub fn execute(&self, id: OperationId) -> BoxFuture<'_, Executed> {
         Box::pin(execution::execute(self, id))

@@ -71,6 +71,7 @@ impl Execution<'_> {
             let error = match self.guarded(index, undo).await {
                 Ok(()) => return Ok(None),
                 Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => return Err(error),
+                Err(StepError::Stopping) => return self.leave_undo(index).await.map(Some),
                 Err(StepError::ServerAway { server, message, known, .. }) => {
                     // That the registry knew of it is no news.
                     if !known {
@@ -108,15 +109,19 @@ impl Execution<'_> {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 () = self.heartbeat.lost.cancelled() => return Err(StepError::LeaseLost),
-                () = self.engine.stop.cancelled() => {
-                    let mut entry = Entry::undoing(index + 1);
-                    entry.transition = Transition::Queued(Duration::ZERO);
-                    self.write(entry).await?;
-                    return Ok(Some(Executed::Released));
-                }
+                () = self.engine.stop.cancelled() => return self.leave_undo(index).await.map(Some),
             }
         }
     }
+
+    /// Releases the operation before a step is undone, because this worker stops.
+    async fn leave_undo(&self, index: usize) -> Result<Executed, StepError> {
+        let mut entry = Entry::undoing(index + 1);
+        entry.transition = Transition::Queued(Duration::ZERO);
+        self.write(entry).await?;
+        Ok(Executed::Released)
+    }
+
     /// Releases the operation before a step is undone, because it waits for a server.
     async fn wait_to_undo(
         &self,

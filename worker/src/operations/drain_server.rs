@@ -66,6 +66,10 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
             state.failed.push(FailedMove { tenant: ended.tenant, slug: ended.slug, error });
         }
     }
+    // Others may have left since: purged, or moved by somebody else.
+    let failed: Vec<_> = state.failed.iter().map(|failed| failed.tenant).collect();
+    let stays = registry.tenants_on(work.subject.id, &failed).await?;
+    state.failed.retain(|failed| stays.contains(&failed.tenant));
     let there = registry.server_tenants(work.subject.id).await?;
     let surplus = there.tenants.saturating_sub(work.input.keep.unwrap_or(0));
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);

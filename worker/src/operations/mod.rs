@@ -70,7 +70,7 @@ impl Definitions for Operations {
             }
             (Input::Move { tier, server, plan, offline, undoes }, _, Some(tenant)) => {
                 let input = move_tenant::Input { tier, server, plan, offline, undoes };
-                Ok(move_tenant::define(offline).on(Work::new(lease, input, tenant, resources)?))
+                Ok(move_tenant::define().on(Work::new(lease, input, tenant, resources)?))
             }
             (Input::DrainServer { keep, at_once }, Subject::Server(id), None) => {
                 let input = drain_server::Input { keep, at_once };
@@ -99,7 +99,7 @@ pub fn outlines() -> Vec<(Option<Tier>, Outline)> {
         (None, deactivate::define().outline()),
         (None, restore::define().outline()),
         (None, purge::define().outline()),
-        (None, move_tenant::define(false).outline()),
+        (None, move_tenant::define().outline()),
         (None, drain_server::define().outline()),
         (None, remove_lost_server::define().outline()),
     ]

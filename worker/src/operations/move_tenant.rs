@@ -19,7 +19,9 @@ use tenantry_domain::{
     placement::{Epoch, Placement, PlacementState},
     plan::{PlanName, Tier},
 };
-use tenantry_postgres::admin::{MoveError, RoleLimits, RoleSpec, Site, Survey, TableContents, Transfer};
+use tenantry_postgres::admin::{
+    KeepPatience, MoveError, RoleLimits, RoleSpec, Site, Survey, TableContents, Transfer,
+};
 use tenantry_registry::{PlaceError, PlaceRequest, Placed, PlacementChange};
 
 use super::{own_server, provision::place_error, steps::ignore_foreign};
@@ -53,11 +55,8 @@ impl Definition for Move {
 /// Making tables, copying rows and dropping them takes as long as it takes.
 const LONG: Duration = Duration::from_hours(6);
 
-/// For how long writes may wait, unless the caller accepts that they do.
+/// For how long writes may wait, unless the caller accepts that they do. Less than a data plane holds them.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-
-/// But a tenant whose writes wait for it is small. Less than a data plane holds them.
-const CUTOVER_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Writes are held when no more of the log is to be read than this.
 const SMALL_LAG: u64 = 4 << 20;
@@ -72,8 +71,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(3);
 const LOCK_PATIENCE: Duration = Duration::from_millis(100);
 const LOCK_TRIES: u32 = 20;
 
-pub(super) fn define(offline: bool) -> Sequence<Move> {
-    let cutover_timeout = if offline { LONG } else { CUTOVER_TIMEOUT };
+pub(super) fn define() -> Sequence<Move> {
     Sequence::new("the tenant is served from its new placement")
         .step(step!(preflight, "looking at what has to move"))
         .step(step!(order_server, "making a server of the tenant's own").undo(undo!(give_server_back)))
@@ -90,7 +88,7 @@ pub(super) fn define(offline: bool) -> Sequence<Move> {
         .step(
             step!(cutover, "bringing the last rows, and serving from there")
                 .undo(undo!(reopen))
-                .timeout(cutover_timeout),
+                .timeout(LONG),
         )
         .point_of_no_return()
         .step(step!(clean_up, "dropping what the tenant has left").timeout(LONG))
@@ -285,8 +283,12 @@ async fn keep_changes(work: &Work<Move>) -> StepResult {
     let (from, to) = both(work).await?;
     let mut transfer = connect(work, &from, &to).await?;
     let mut tries = LockTries::default();
+    let patience = KeepPatience {
+        tables: LOCK_PATIENCE,
+        transactions: work.resources.settings.move_transaction_patience,
+    };
     let slot = loop {
-        let attempt = watched(work, &from, &to, transfer.keep_changes(LOCK_PATIENCE)).await;
+        let attempt = watched(work, &from, &to, transfer.keep_changes(patience)).await;
         if let Some(slot) = tries.result(work, attempt).await? {
             break slot;
         }
@@ -403,31 +405,34 @@ async fn cutover(work: &Work<Move>) -> StepResult {
         }
         Ok(transfer)
     };
-    let transfer = match near.await {
+    let transfer = if from.placement.state == PlacementState::Cutover {
         // A worker died here: writes wait already.
-        Err(error) if from.placement.state == PlacementState::Cutover => return Err(at_once(error)),
-        near => near?,
+        while_writes_wait(work, near).await?
+    } else {
+        near.await?
     };
     let own = own_server::is_own(work, from.placement.tier, from.placement.server_id).await?;
-    let mut change = Box::pin(change_over(work, transfer, &from, &to, own));
+    while_writes_wait(work, Box::pin(change_over(work, transfer, &from, &to, own))).await
+}
+
+/// What does not go in time, or not at once, is undone.
+async fn while_writes_wait<T>(
+    work: &Work<Move>,
+    done: impl Future<Output = Result<T, StepError>>,
+) -> Result<T, StepError> {
     let done = if work.input.offline {
-        change.await
+        done.await
     } else {
-        tokio::time::timeout(LONGEST_PAUSE, &mut change).await.unwrap_or_else(|_| {
+        tokio::time::timeout(LONGEST_PAUSE, done).await.unwrap_or_else(|_| {
             Err(StepError::permanent(
                 "the last rows took too long; ask for an offline move, in which writes wait",
             ))
         })
     };
-    done.map_err(at_once)
-}
-
-/// What does not go at once is undone, for writes wait.
-fn at_once(error: StepError) -> StepError {
-    match error {
+    done.map_err(|error| match error {
         StepError::LeaseLost | StepError::RegistryAway { .. } => error,
         error => StepError::permanent(error.to_string()),
-    }
+    })
 }
 
 /// What writes wait for. `own`: the server that the tenant leaves was made for it.
@@ -529,7 +534,8 @@ async fn connect<'a>(
     Box::pin(watched(work, from, to, connect)).await
 }
 
-/// Waits for work on both servers, looking meanwhile whether they are there and the work is still wanted.
+/// Waits for work on both servers, looking meanwhile whether they are there, the work is still wanted, and the old server
+/// does not keep too much for it.
 async fn watched<T>(
     work: &Work<Move>,
     from: &PlacedAt,
@@ -546,20 +552,45 @@ async fn watched<T>(
             }
         }
     };
+    let trouble = async {
+        tokio::select! {
+            () = work.cancelled().cancelled() => StepError::transient("it was asked to stop"),
+            error = away(from) => error,
+            error = away(to) => error,
+            error = too_much_wal(work, from) => error,
+        }
+    };
     let done = tokio::select! {
         biased;
         done = Box::pin(done) => done,
-        () = work.cancelled().cancelled() => return Err(StepError::transient("it was asked to stop")),
-        error = away(from) => return Err(error),
-        error = away(to) => return Err(error),
+        error = Box::pin(trouble) => return Err(error),
     };
     done.map_err(|error| match error {
         MoveError::Source(error) => StepError::on_server(from.placement.server_id, &error),
         MoveError::Target(error) => StepError::on_server(to.placement.server_id, &error),
-        error @ (MoveError::Differs { .. } | MoveError::Unapplied(_)) => {
+        error @ (MoveError::Blocked(_) | MoveError::Differs { .. } | MoveError::Unapplied(_)) => {
             StepError::permanent(error.to_string())
         }
     })
+}
+
+/// Waits until a server keeps more WAL for the move than it may.
+async fn too_much_wal(work: &Work<Move>, from: &PlacedAt) -> StepError {
+    let Some(slot) = work.state().slot else { return std::future::pending().await };
+    let most = work.resources.settings.move_wal_keep_size;
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        // That the server is away is noticed elsewhere.
+        if let Ok(kept) = from.server.admin.wal_kept_for(&slot).await
+            && kept > most
+        {
+            return StepError::permanent(format!(
+                "its server keeps more than {} MB of WAL for the move, and may not (--move-wal-keep-size of the worker); move \
+                 it when less is written on that server, or ask for an offline move, in which writes wait",
+                most >> 20
+            ));
+        }
+    }
 }
 
 async fn reopen(work: &Work<Move>) -> Result<(), StepError> {

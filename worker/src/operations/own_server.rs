@@ -151,6 +151,14 @@ where
     if tier != Tier::Instance || work.resources.settings.providers.first().is_none() {
         return Err(place_error(error));
     }
+    if let Some(id) = ordered(work)
+        && let Some(known) = work.resources.registry.server_get(id).await?
+    {
+        return Err(StepError::permanent(format!(
+            "server {}, which was made for the tenant, takes no tenants: make it active, and retry",
+            known.server.name
+        )));
+    }
     match order_one(work).await? {
         // It can be used now: once more.
         Done::Now => Ok(Done::Pending { again_after: Duration::ZERO, message: "its server is ready".into() }),

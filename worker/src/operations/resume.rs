@@ -1,11 +1,12 @@
-//! Resume: serves a suspended tenant again. Undone, the tenant is suspended.
+//! Resume: serves a suspended tenant again, also where a move that was abandoned has left its tables closed to writes.
+//! Undone, the tenant is suspended.
 
 use tenantry_domain::{
     operation::{NoState, OperationKind},
     tenant::TenantStatus,
 };
 
-use super::steps::{forbid_login, open_login, open_route, restore_status};
+use super::steps::{forbid_login, open_login, open_route, open_writes, restore_status};
 use crate::{
     engine::{Definition, Sequence, TenantSubject},
     step, undo,
@@ -22,6 +23,7 @@ impl Definition for Resume {
 
 pub(super) fn define() -> Sequence<Resume> {
     Sequence::new("the tenant is served again")
+        .step(step!(open_writes, "opening the tenant's tables"))
         .step(step!(open_login, "allowing the tenant's own connections").undo(undo!(forbid_login)))
         .step(step!(open_route, "telling the data planes").undo(undo!(restore_status)))
 }

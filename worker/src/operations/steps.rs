@@ -62,6 +62,12 @@ pub(super) async fn close_login<D: Definition<Subject = TenantSubject>>(work: &W
     Ok(Done::Now)
 }
 
+pub(super) async fn open_writes<D: Definition<Subject = TenantSubject>>(work: &Work<D>) -> StepResult {
+    let (placement, server) = work.placed().await?;
+    server.call(server.admin.open_writes(&placement.database, work.owner(&placement))).await?;
+    Ok(Done::Now)
+}
+
 pub(super) async fn open_login<D: Definition<Subject = TenantSubject>>(work: &Work<D>) -> StepResult {
     set_login(work, true).await?;
     Ok(Done::Now)

@@ -70,6 +70,8 @@ async fn check(resources: &Resources, server: Server) -> Result<bool, StepError>
             | StepError::ServerFull { .. }
             | StepError::ServerBusy(_),
         ) => Ok(resources.registry.server_reachable(server.id).await?),
-        Err(error @ (StepError::RegistryAway { .. } | StepError::LeaseLost)) => Err(error),
+        Err(error @ (StepError::RegistryAway { .. } | StepError::LeaseLost | StepError::Stopping)) => {
+            Err(error)
+        }
     }
 }

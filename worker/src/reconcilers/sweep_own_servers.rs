@@ -9,14 +9,25 @@ pub async fn run(resources: &Resources) -> Reconciled {
     let registry = &resources.registry;
     let mut deleted = 0;
     for left in registry.own_servers_left().await? {
-        let provider = resources.settings.providers.of(left.provider)?;
-        provider.delete(left.id).await?;
-        registry.own_server_sweep(left.id).await?;
+        let delete = async {
+            resources.settings.providers.of(left.provider)?.delete(left.id).await?;
+            Ok::<_, StepError>(registry.own_server_sweep(left.id).await?)
+        };
+        if let Err(error) = delete.await {
+            tracing::warn!(server.id = %left.id, %error, "server {} cannot be deleted: {error}", left.id);
+            continue;
+        }
         resources.servers.forget(left.id);
         deleted += 1;
     }
     for provider in resources.settings.providers.all() {
-        let listed = provider.list().await.map_err(StepError::from)?;
+        let listed = match provider.list().await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::warn!(%error, "the servers of provider {} cannot be listed: {error}", provider.kind());
+                continue;
+            }
+        };
         let known = registry.servers_known(&listed).await?;
         for id in listed.iter().filter(|id| !known.contains(id)) {
             tracing::warn!(

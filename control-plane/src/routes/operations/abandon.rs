@@ -40,8 +40,8 @@ pub(crate) struct AbandonedView {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LeftView {
-    /// role, schema or database.
-    #[schema(value_type = vocabulary::ServerObjectKind)]
+    /// What it is. A `write_fence` closes a schema's tables to writes, until the tenant is suspended and resumed.
+    #[schema(value_type = vocabulary::LeftKind)]
     kind: &'static str,
     /// Its name.
     #[schema(example = "tenant_my_org")]

@@ -16,4 +16,4 @@ mod write_fence;
 pub use catalog::SchemaCatalog;
 pub use contents::TableContents;
 pub use survey::Survey;
-pub use transfer::{MoveError, Site, Transfer};
+pub use transfer::{KeepPatience, MoveError, Site, Transfer};

@@ -34,7 +34,7 @@ use super::{
     pace::Pace,
     pgoutput::{self, Lsn, Message, Unreadable},
     snapshot::Snapshot,
-    transfer::{Ends, MoveError},
+    transfer::{Ends, KeepPatience, MoveError},
 };
 use crate::sql;
 
@@ -47,9 +47,6 @@ const CHANGES: i32 = 20_000;
 
 /// Bytes of statements that are sent at a time.
 const STATEMENTS: usize = 256 << 10;
-
-/// How long the server may take to begin a slot. It waits for all transactions that write.
-const SLOT_PATIENCE: Duration = Duration::from_mins(5);
 
 /// How often something is looked at that ends by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -113,7 +110,7 @@ fn unreadable(error: Unreadable) -> MoveError {
 pub(super) async fn keep_changes(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
-    patience: Duration,
+    patience: KeepPatience,
 ) -> Result<String, MoveError> {
     let fence = fenced(owner)?;
     let (publication, slot) = (publication(fence), slot_of(fence));
@@ -133,7 +130,7 @@ pub(super) async fn keep_changes(
         schema: owner.name,
         fence: owner.fence,
         as_admin: &as_admin,
-        as_owner: &format!("SET LOCAL lock_timeout = {}", patience.as_millis().max(1)),
+        as_owner: &format!("SET LOCAL lock_timeout = {}", patience.tables.as_millis().max(1)),
     };
     // A table without a key, of which rows are changed, could not be published otherwise.
     let identify = format!(
@@ -155,26 +152,26 @@ pub(super) async fn keep_changes(
         run(&mut ends.from, "ROLLBACK").await.map_err(&of_source)?;
     }
     kept.map_err(&of_source)?;
+    // It waits for all transactions that write.
     let begin_slot = format!(
         "SET statement_timeout = {}; SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput');
         RESET statement_timeout",
-        SLOT_PATIENCE.as_millis()
+        patience.transactions.as_millis().max(1)
     );
-    run(&mut ends.from, &begin_slot).await.map_err(&of_source)?;
+    run_or_blocked(ends, &begin_slot).await?;
     // A transaction may be in the log before the slot's beginning and be seen by others after it (it waits for a standby,
     // say). What began before is over when the tables are copied, so that the copy has it.
     let wait = format!(
         "DO $$ DECLARE next xid8 := pg_snapshot_xmax(pg_current_snapshot()); BEGIN
-            FOR look IN 1..{looks} LOOP
+            FOR look IN 0..{looks} LOOP
                 IF pg_snapshot_xmin(pg_current_snapshot()) >= next THEN RETURN; END IF;
                 PERFORM pg_sleep(0.02);
             END LOOP;
-            RAISE EXCEPTION USING ERRCODE = 'query_canceled',
-                MESSAGE = 'a transaction on the server has been running for long; move the tenant when it has ended';
+            RAISE EXCEPTION USING ERRCODE = 'query_canceled';
         END $$",
-        looks = SLOT_PATIENCE.as_millis() / 20,
+        looks = patience.transactions.as_millis() / 20,
     );
-    run(&mut ends.from, &wait).await.map_err(&of_source)?;
+    run_or_blocked(ends, &wait).await?;
     let note = format!(
         "{look} {install}
         INSERT INTO {SYSTEM_SCHEMA}.moves (subject, slot) VALUES ({subject}, '{slot}')
@@ -186,6 +183,28 @@ pub(super) async fn keep_changes(
     let of_target = ends.target(KEEP);
     run(&mut ends.to, &fence::block(owner.fence, "found_mark text;", &note)).await.map_err(of_target)?;
     Ok(slot)
+}
+
+/// Runs at the source what waits for all transactions there that write; says which one it has waited for in vain.
+async fn run_or_blocked(ends: &mut Ends<'_>, waits: &str) -> Result<(), MoveError> {
+    const OLDEST: &str = "
+        SELECT format('process %s, which has been in a transaction of role %s in database %s%s',
+            pid, usename, datname, ' since ' || xact_start) AS who, xact_start AS since
+            FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+        UNION ALL SELECT format('prepared transaction %L of role %s in database %s since %s', gid, owner, database, prepared),
+            prepared FROM pg_prepared_xacts
+        ORDER BY since LIMIT 1";
+    let of_source = ends.source(KEEP);
+    match run(&mut ends.from, waits).await {
+        Err(error)
+            if error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("57014")) =>
+        {
+            let oldest = sqlx::query_scalar(OLDEST).persistent(false).fetch_optional(&mut *ends.from).await;
+            let oldest: Option<String> = oldest.map_err(&of_source)?;
+            Err(MoveError::Blocked(oldest.unwrap_or_else(|| "a transaction that has ended by now".into())))
+        }
+        done => done.map_err(of_source),
+    }
 }
 
 /// How far a move is, as its target knows.
@@ -578,6 +597,16 @@ pub(super) async fn finish(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) ->
 }
 
 impl ServerAdmin {
+    /// Bytes of WAL that the server keeps for a slot; 0 where there is none.
+    pub async fn wal_kept_for(&self, slot: &str) -> Result<u64, AdminError> {
+        const TASK: &str = "look how much WAL is kept for a move";
+        let kept = "SELECT coalesce((SELECT (pg_current_wal_lsn() - restart_lsn)::bigint
+                FROM pg_replication_slots WHERE slot_name = $1), 0)";
+        let mut connection = self.connection(TASK).await?;
+        let kept = sqlx::query_scalar(kept).persistent(false).bind(slot).fetch_one(&mut *connection).await;
+        kept.map(i64::cast_unsigned).map_err(|error| self.failed(TASK, error))
+    }
+
     /// Drops what keeps a tenant's changes at the placement that a move leaves, and what is noted of them at the other one.
     /// That there is nothing, or no such database, is fine.
     pub async fn forget_changes(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {

@@ -43,12 +43,27 @@ pub enum MoveError {
         /// Rows that arrived.
         arrived: i64,
     },
+    /// Whom the server waits for, before it can keep changes.
+    #[error(
+        "its changes can be kept when all transactions have ended that write on the server, and it waits for {0}; move the \
+         tenant when that has ended, or ask for an offline move, in which writes wait"
+    )]
+    Blocked(String),
     /// Changes cannot be made at the target as they were made at the source.
     #[error(
         "a change that the tenant made meanwhile cannot be made in its new tables: {0}; if somebody changes the tenant's \
          tables, move it when that is done"
     )]
     Unapplied(String),
+}
+
+/// How long others are waited for, before changes are kept.
+#[derive(Debug, Clone, Copy)]
+pub struct KeepPatience {
+    /// Those who write to each table; whoever comes meanwhile waits too.
+    pub tables: Duration,
+    /// Those who write anywhere on the server. Nobody waits for that.
+    pub transactions: Duration,
 }
 
 /// Connections to both ends.
@@ -137,7 +152,7 @@ impl<'a> Transfer<'a> {
 
     /// Keeps the tenant's changes from now on, for the copy and for what comes after it: a publication of its tables, and a
     /// replication slot, whose name is answered. Others of this tenant are dropped. Until [`ServerAdmin::forget_changes`].
-    pub async fn keep_changes(&mut self, patience: Duration) -> Result<String, MoveError> {
+    pub async fn keep_changes(&mut self, patience: KeepPatience) -> Result<String, MoveError> {
         replication::keep_changes(&mut self.ends, self.owner, patience).await
     }
 
