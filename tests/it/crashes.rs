@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tenantry_domain::{operation::OperationKind, plan::Tier};
-use tenantry_postgres::embedded::Durability;
+use tenantry_postgres::embedded::{Durability, EmbeddedPostgres};
 use tenantry_tests::{
     TestApp, local_servers,
     one_operation::OneOperation,
@@ -365,4 +365,69 @@ async fn a_worker_that_loses_the_registry_in_any_step_finishes_the_operation_aft
         .into_iter()
         .flat_map(|kind| steps(kind, "basic").into_iter().map(move |step| (kind, step)));
     stream::iter(all).for_each_concurrent(4, async |(kind, step)| cut_at(kind, step).await).await;
+}
+
+/// Which connections of a worker that moves a tenant to another server are cut.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    Registry,
+    Old,
+    New,
+}
+
+/// Cuts them while the worker stands at a gate, and lets it go on: the move is finished or undone, and nothing is left.
+async fn cut_move_at(other: &EmbeddedPostgres, cut: Cut, step: &'static str, gate: Gate) {
+    let shared = server::shared().await;
+    let proxy_of = async |port: u16| Proxy::start(([127, 0, 0, 1], port).into()).await;
+    let (registry, old, new) =
+        (proxy_of(shared.port()).await, proxy_of(shared.port()).await, proxy_of(other.port()).await);
+    let gate = Arc::new(gate.only(OperationKind::Move));
+    let app = TestApp::build()
+        .with_worker_registry_proxy(registry.address)
+        .with_tenant_server_proxy(old.address)
+        .with_shared_probe(gate.clone())
+        .worker(|worker| worker.move_at_once = 0)
+        .start()
+        .await;
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+    app.add_server_at("other", other, new.address.port()).await;
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
+    let begun = app.api.post(&path, json!({ "server": "other" })).await.expect(202).json();
+    gate.reached().await;
+    let cut_off = match cut {
+        Cut::Registry => &registry,
+        Cut::Old => &old,
+        Cut::New => &new,
+    };
+    cut_off.cut();
+    gate.open();
+    cut_off.mend();
+    let at = format!("{cut:?} cut at {step}");
+    let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+    let state = ended["state"].as_str().unwrap();
+    assert!(matches!(state, "succeeded" | "failed"), "{at}: {ended}");
+    app.routes_caught_up().await;
+    let written = || tenant.data.post("/api/contacts", json!({ "email": "b@example.com" }));
+    // Connections of the data plane were cut too: which it learns by using them.
+    within(Duration::from_secs(20), &at, async || written().await.status == 201).await;
+    let read = tenant.data.get("/api/contacts?select=email&order=email").await.expect(200).json();
+    assert_eq!(read, json!([{ "email": "a@example.com" }, { "email": "b@example.com" }]), "{at}");
+    let (here, there) = (app.on_server().await, app.on(other).await);
+    let (serves, other) = if state == "succeeded" { (there, here) } else { (here, there) };
+    assert_eq!((serves.schemas.len(), serves.roles.len(), serves.databases.len()), (1, 1, 0), "{at}");
+    assert!(serves.replication.is_empty() && other.is_empty(), "{at}: {serves:?} {other:?}");
+    assert_eq!(app.count("SELECT count(*) FROM placements").await, 1, "{at}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_whose_connections_are_cut_at_any_step_is_finished_or_undone() {
+    let other = server::start(Durability::Volatile).await.unwrap();
+    // In the step, or before it is recorded.
+    let gate = |cut, step| if matches!(cut, Cut::Registry) { Gate::after(step) } else { Gate::at(step) };
+    let all = [Cut::Registry, Cut::Old, Cut::New].into_iter().flat_map(|cut| {
+        steps(OperationKind::Move, "basic").into_iter().map(move |step| (cut, step, gate(cut, step)))
+    });
+    let cut = async |(cut, step, gate)| cut_move_at(&other, cut, step, gate).await;
+    stream::iter(all).for_each_concurrent(6, cut).await;
 }

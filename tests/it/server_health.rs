@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures::future::join_all;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, postgres::PgConnectOptions};
 use tenantry_cli::embedded::database_url;
 use tenantry_postgres::embedded::{Durability, EmbeddedPostgres};
 use tenantry_tests::{TestApp, proxy::Proxy, server, within::within};
@@ -233,18 +233,19 @@ async fn work_on_a_full_server(new_worker: bool) {
     if new_worker {
         app.stop_worker().await;
     }
-    // The data plane's and the worker's idle ones are given back in the meantime, or taken.
-    let mut taken = vec![server::admin(&small, "postgres").await];
+    // The data plane's and the worker's are ended, until neither has any.
+    let connect = database_url(&small, "postgres").expose_secret().parse::<PgConnectOptions>().unwrap();
+    let connect = connect.application_name("taken");
+    let mut taken = vec![PgConnection::connect_with(&connect).await.unwrap()];
     within(Duration::from_secs(20), "all connections are taken", async || {
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                   WHERE backend_type = 'client backend' AND datname <> 'postgres'";
-        sqlx::raw_sql(end).execute(&mut taken[0]).await.unwrap();
-        while let Ok(connection) =
-            PgConnection::connect(database_url(&small, "postgres").expose_secret()).await
-        {
+        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                   WHERE backend_type = 'client backend' AND application_name <> 'taken'";
+        let ended: i64 = sqlx::query_scalar(end).fetch_one(&mut taken[0]).await.unwrap();
+        let before = taken.len();
+        while let Ok(connection) = PgConnection::connect_with(&connect).await {
             taken.push(connection);
         }
-        taken.len() >= 27
+        ended == 0 && taken.len() == before
     })
     .await;
     if new_worker {

@@ -549,7 +549,12 @@ impl TestApp {
 
     /// Registers a further server for this test's tenants, without asking a worker to check it.
     pub async fn add_server(&self, name: &str, server: &EmbeddedPostgres) {
-        let body = self.server_body(name, server, &AdminLogin::superuser(server), server.port());
+        self.add_server_at(name, server, server.port()).await;
+    }
+
+    /// The same, reached at another port: that of a proxy.
+    pub async fn add_server_at(&self, name: &str, server: &EmbeddedPostgres, port: u16) {
+        let body = self.server_body(name, server, &AdminLogin::superuser(server), port);
         self.register_server(body).await;
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use sqlx::{Connection, PgConnection, Row};
+use tenantry_postgres::embedded::EmbeddedPostgres;
 
 use crate::{TestApp, local_servers, server, within::within};
 
@@ -34,8 +35,13 @@ async fn names(connection: &mut PgConnection, query: &'static str, like: &str) -
 impl TestApp {
     /// What this test's tenants have on the server now.
     pub async fn on_server(&self) -> OnServer {
+        self.on(self.server()).await
+    }
+
+    /// The same of another server of this test.
+    pub async fn on(&self, server: &EmbeddedPostgres) -> OnServer {
         let like = format!("tenant\\_%\\_{}", self.suffix);
-        let mut postgres = server::admin(self.server(), "postgres").await;
+        let mut postgres = server::admin(server, "postgres").await;
         let roles =
             names(&mut postgres, "SELECT rolname::text FROM pg_roles WHERE rolname LIKE $1", &like).await;
         let databases =
@@ -51,7 +57,7 @@ impl TestApp {
         let mut replication = names(&mut postgres, slots, &ours).await;
         let mut schemas = BTreeSet::new();
         if !shared.is_empty() {
-            let mut tenants = server::admin(self.server(), self.shared_database()).await;
+            let mut tenants = server::admin(server, self.shared_database()).await;
             let named = "SELECT nspname::text FROM pg_namespace WHERE nspname LIKE $1";
             schemas = names(&mut tenants, named, &like).await;
             let publications = "SELECT pubname::text FROM pg_publication WHERE pubname LIKE $1";

@@ -177,6 +177,10 @@ impl Probe for Told {
         }
         Ok(())
     }
+
+    fn records_each_step(&self) -> bool {
+        self.stop_at.as_ref().is_some_and(|point| point.ends_with("/recorded"))
+    }
 }
 
 /// What the process does.

@@ -141,6 +141,8 @@ pub fn crash_points(kind: OperationKind, steps: &[&'static str]) -> Vec<Point> {
 /// Holds the worker inside a step until it is opened.
 #[derive(Debug)]
 pub struct Gate {
+    /// None: operations of any kind that have the step.
+    kind: Option<OperationKind>,
     step: &'static str,
     moment: Moment,
     reached: tokio::sync::Semaphore,
@@ -159,7 +161,14 @@ impl Gate {
     }
 
     fn of(step: &'static str, moment: Moment) -> Self {
-        Self { step, moment, reached: tokio::sync::Semaphore::new(0), open: tokio::sync::Semaphore::new(0) }
+        let closed = || tokio::sync::Semaphore::new(0);
+        Self { kind: None, step, moment, reached: closed(), open: closed() }
+    }
+
+    /// Only for operations of a kind.
+    #[must_use]
+    pub fn only(self, kind: OperationKind) -> Self {
+        Self { kind: Some(kind), ..self }
     }
 
     /// Waits until a worker stands at the gate.
@@ -176,7 +185,8 @@ impl Gate {
 #[async_trait]
 impl Probe for Gate {
     async fn reached(&self, point: Point) -> Result<(), StepError> {
-        if point.step == self.step && point.moment == self.moment && !self.open.is_closed() {
+        let is_of_kind = self.kind.is_none_or(|kind| kind == point.kind);
+        if is_of_kind && point.step == self.step && point.moment == self.moment && !self.open.is_closed() {
             self.reached.add_permits(1);
             // An error says that it was opened.
             let _ = self.open.acquire().await;

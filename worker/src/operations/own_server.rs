@@ -83,7 +83,11 @@ where
         work.set_stored_state(state);
         id
     };
-    let provider = provider(work)?;
+    let Some(provider) = work.resources.settings.providers.first() else {
+        let message =
+            "its server is being made, which a worker with --local-servers has to look after".into();
+        return Ok(Done::Pending { again_after: LOOK_EVERY, message });
+    };
     provider.order(&Order { id, label: work.tenant().slug.to_string() }).await?;
     match provider.look(id).await? {
         Look::Ready(endpoint) => {

@@ -88,17 +88,21 @@ pub(super) fn install() -> String {
             held bigint;
             session record;
         BEGIN
-            INSERT INTO {SYSTEM_SCHEMA}.fences AS known (subject, token) VALUES (fence.subject, fence.token)
-                ON CONFLICT DO NOTHING;
-            IF FOUND THEN RETURN; END IF;
-            -- One that was frozen in a transaction may hold the row, or that nobody reads from any more.
-            PERFORM pg_terminate_backend(pid, 5000) FROM {SYSTEM_SCHEMA}.sessions AS noted
-                JOIN pg_stat_activity USING (pid)
-                WHERE noted.subject = fence.subject AND noted.token <= fence.token
-                    AND noted.pid <> pg_backend_pid() AND backend_start = started;
-            PERFORM pg_stat_clear_snapshot();
-            SELECT known.token INTO held FROM {SYSTEM_SCHEMA}.fences AS known
-                WHERE known.subject = fence.subject FOR UPDATE;
+            LOOP
+                INSERT INTO {SYSTEM_SCHEMA}.fences AS known (subject, token) VALUES (fence.subject, fence.token)
+                    ON CONFLICT DO NOTHING;
+                IF FOUND THEN RETURN; END IF;
+                -- One that was frozen in a transaction may hold the row, or that nobody reads from any more.
+                PERFORM pg_terminate_backend(pid, 5000) FROM {SYSTEM_SCHEMA}.sessions AS noted
+                    JOIN pg_stat_activity USING (pid)
+                    WHERE noted.subject = fence.subject AND noted.token <= fence.token
+                        AND noted.pid <> pg_backend_pid() AND backend_start = started;
+                PERFORM pg_stat_clear_snapshot();
+                SELECT known.token INTO held FROM {SYSTEM_SCHEMA}.fences AS known
+                    WHERE known.subject = fence.subject FOR UPDATE;
+                -- Or the row is so old that it was forgotten just now.
+                EXIT WHEN FOUND;
+            END LOOP;
             IF held > fence.token THEN
                 RAISE EXCEPTION USING ERRCODE = '{FENCED}', MESSAGE = 'a later attempt has taken over';
             END IF;
