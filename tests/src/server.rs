@@ -1,7 +1,7 @@
 //! The server that all tests of a binary share.
 
 use std::sync::{
-    Arc, LazyLock,
+    LazyLock,
     atomic::{AtomicU32, Ordering},
 };
 
@@ -54,21 +54,17 @@ pub async fn shared() -> &'static EmbeddedPostgres {
         .await
 }
 
-/// A server for tests that freeze processes: one that stands still while it logs in holds up every `DROP DATABASE`
-/// of the server until its log-in has timed out.
-pub async fn of_frozen_workers() -> Arc<EmbeddedPostgres> {
-    static OF_FROZEN: OnceCell<Arc<EmbeddedPostgres>> = OnceCell::const_new();
-    let start = async || {
-        // Every frozen worker keeps its connections.
-        let started = RUNTIME.spawn(start_from(search(), Durability::Volatile, 3_000));
-        let postgres = started.await.expect("no panic").expect("a PostgreSQL server for the tests");
-        let mut connection = admin(&postgres, "postgres").await;
-        for statement in ["ALTER SYSTEM SET authentication_timeout = '5s'", "SELECT pg_reload_conf()"] {
-            sqlx::raw_sql(statement).execute(&mut connection).await.expect("a setting");
-        }
-        Arc::new(postgres)
-    };
-    Arc::clone(OF_FROZEN.get_or_init(start).await)
+/// A server for a test that freezes processes: one that stands still while it logs in holds up every `DROP DATABASE`
+/// of the server until its log-in has timed out, and one in the middle of a `COPY` until its session is ended.
+pub async fn of_frozen_workers() -> EmbeddedPostgres {
+    // Every frozen worker keeps its connections.
+    let started = RUNTIME.spawn(start_from(search(), Durability::Volatile, 3_000));
+    let postgres = started.await.expect("no panic").expect("a PostgreSQL server for the tests");
+    let mut connection = admin(&postgres, "postgres").await;
+    for statement in ["ALTER SYSTEM SET authentication_timeout = '5s'", "SELECT pg_reload_conf()"] {
+        sqlx::raw_sql(statement).execute(&mut connection).await.expect("a setting");
+    }
+    postgres
 }
 
 /// A server of one's own, removed when it is dropped: for tests that stop it, and for benchmarks.

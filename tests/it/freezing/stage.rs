@@ -34,6 +34,9 @@ const BESIDE: usize = 6;
 /// Workers that are started beside each other: each starts a process.
 const STARTING: usize = 4;
 
+/// How long a worker may take to come to its point before the next one is started.
+const HELD_UP: Duration = Duration::from_secs(10);
+
 /// Warm tenants, where there are any: as many as sign-ups of a wave.
 const WARM: usize = super::AT_ONCE;
 
@@ -78,7 +81,7 @@ pub(super) struct Frozen {
 
 impl Stage {
     pub(super) async fn set(warm: bool) -> Self {
-        let server = server::of_frozen_workers().await;
+        let server = Arc::new(server::of_frozen_workers().await);
         let address = format!("127.0.0.1:{}", server.port());
         let proxy = FreezingProxy::start(address.parse().unwrap()).await;
         let app = TestApp::build()
@@ -169,11 +172,15 @@ impl Stage {
         let mut outcomes: Vec<Outcome> = stream::iter(lives)
             .map(async |(mut frozen, mut live)| {
                 live.settle(app).await;
-                let was_frozen = frozen.watched.was_frozen();
+                let was_frozen = tokio::select! {
+                    biased;
+                    () = frozen.watched.frozen() => true,
+                    _ = frozen.process.ended() => false,
+                };
                 if was_frozen {
                     frozen.watched.release().await;
+                    frozen.process.ended().await;
                 }
-                frozen.process.ended().await;
                 let mut losses = live.losses(app).await;
                 let messages = frozen.watched.messages();
                 if !losses.is_empty() {
@@ -293,6 +300,8 @@ impl Stage {
         tokio::select! {
             () = watched.frozen() => {}
             _ = process.ended() => {}
+            // What others hold that are frozen already: it comes to its point when they are taken over.
+            () = tokio::time::sleep(HELD_UP) => {}
         }
         Frozen { point, slug, operation, server, watched, process }
     }
