@@ -77,6 +77,11 @@ async fn ask(app: &TestApp, slug: &str, plan: &str, ask: Ask) -> String {
     answer.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned()
 }
 
+/// A worker process on a test's registry, that stops at a point or runs on.
+fn start_worker(app: &TestApp, stop_at: Option<&str>) -> WorkerProcess {
+    WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
+}
+
 /// Tenants that are prepared, or finished, beside each other.
 const BESIDE: usize = 6;
 
@@ -170,10 +175,7 @@ async fn a_worker_killed_at_any_step_of_provision_in_tier_database_is_succeeded_
 /// Kills a whole worker, with the servers that run in it.
 async fn kill_with_its_servers_at(kind: OperationKind, point: &str) {
     let app = TestApp::build().without_worker().start().await;
-    let start = |stop_at| {
-        WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
-    };
-    let mut doomed = start(Some(point));
+    let mut doomed = start_worker(&app, Some(point));
     let slug = app.slug("acme");
     let mut operation = app.begin_sign_up(&slug, "enterprise").await;
     if kind == OperationKind::Purge {
@@ -183,7 +185,7 @@ async fn kill_with_its_servers_at(kind: OperationKind, point: &str) {
     doomed.stopped().await;
     doomed.kill().await;
 
-    let rescuer = start(None);
+    let rescuer = start_worker(&app, None);
     let ended = app.operation_ended(&operation).await;
     assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
     assert!(ended["attempts"].as_u64().unwrap() >= 2, "killed at {point}: {ended}");
@@ -244,10 +246,7 @@ async fn a_worker_killed_while_it_gives_up_a_lost_server_is_succeeded_by_another
     points.pop();
     let kill = async |point: String| {
         let app = TestApp::build().without_worker().start().await;
-        let start = |stop_at| {
-            WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
-        };
-        let mut doomed = start(Some(point.as_str()));
+        let mut doomed = start_worker(&app, Some(&point));
         let sign_up = app.begin_sign_up(&app.slug("acme"), "basic").await;
         assert_eq!(app.operation_ended(&sign_up).await["state"], "succeeded");
         // Where nobody answers.
@@ -259,7 +258,7 @@ async fn a_worker_killed_while_it_gives_up_a_lost_server_is_succeeded_by_another
         let begun = app.api.delete("/api/v1/servers/main?lost=true").await.expect(202).json();
         doomed.stopped().await;
         doomed.kill().await;
-        let rescuer = start(None);
+        let rescuer = start_worker(&app, None);
         let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
         assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
         assert_eq!(app.count("SELECT count(*) FROM servers").await, 0, "killed at {point}");
@@ -277,10 +276,7 @@ async fn a_worker_killed_while_it_drains_a_server_is_succeeded_by_another() {
     let other = server::start(Durability::Volatile).await.unwrap();
     let kill = async |point: String| {
         let app = TestApp::build().without_worker().start().await;
-        let start = |stop_at| {
-            WorkerProcess::start(BINARY, app.registry_url().expose_secret(), &app.kek, app.label(), stop_at)
-        };
-        let mut doomed = start(Some(point.as_str()));
+        let mut doomed = start_worker(&app, Some(&point));
         let slug = app.slug("acme");
         let sign_up = app.begin_sign_up(&slug, "basic").await;
         assert_eq!(app.operation_ended(&sign_up).await["state"], "succeeded");
@@ -288,7 +284,7 @@ async fn a_worker_killed_while_it_drains_a_server_is_succeeded_by_another() {
         let begun = app.api.post("/api/v1/servers/main/drain", json!({})).await.expect(202).json();
         doomed.stopped().await;
         doomed.kill().await;
-        let rescuer = start(None);
+        let rescuer = start_worker(&app, None);
         let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
         assert_eq!(ended["state"], "succeeded", "killed at {point}: {ended}");
         let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();

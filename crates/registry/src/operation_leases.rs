@@ -358,8 +358,8 @@ impl Registry {
 
     /// Records an operation's course and what changes with it, in one transaction; extends the lease while it
     /// goes on. Nothing is recorded if a placement is not what it changes from: somebody else changed it, and the step is
-    /// to be run again on what is there. But for [`Registry::placement_hold_writes`] the one way in which a worker changes a tenant's status or a
-    /// placement's state.
+    /// to be run again on what is there. But for [`Registry::placement_hold_writes`] the one way in which a worker changes
+    /// a tenant's status or a placement's state.
     pub async fn operation_record(
         &self,
         lease: &Lease,

@@ -71,7 +71,9 @@ impl Execution<'_> {
             let error = match self.guarded(index, undo).await {
                 Ok(()) => return Ok(None),
                 Err(error @ (StepError::LeaseLost | StepError::RegistryAway { .. })) => return Err(error),
-                Err(StepError::Stopping) => return self.leave_undo(index).await.map(Some),
+                Err(StepError::Stopping) => {
+                    return self.release_undo(index, Transition::Queued(Duration::ZERO), None).await;
+                }
                 Err(StepError::ServerAway { server, message, known, .. }) => {
                     // That the registry knew of it is no news.
                     if !known {
@@ -79,11 +81,11 @@ impl Execution<'_> {
                         self.emit(OperationEventKind::Waiting, Some(index), index + 1, &message);
                     }
                     let until = Transition::Waiting(settings.away_pause, server);
-                    return self.wait_to_undo(index, until, message).await.map(Some);
+                    return self.release_undo(index, until, Some(message)).await;
                 }
                 Err(error @ (StepError::ServerBusy(_) | StepError::ServerFull { .. })) => {
                     let until = Transition::Waiting(slots::AGAIN_AFTER, None);
-                    return self.wait_to_undo(index, until, error.to_string()).await.map(Some);
+                    return self.release_undo(index, until, Some(error.to_string())).await;
                 }
                 Err(error) => error,
             };
@@ -109,30 +111,22 @@ impl Execution<'_> {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
                 () = self.heartbeat.lost.cancelled() => return Err(StepError::LeaseLost),
-                () = self.engine.stop.cancelled() => return self.leave_undo(index).await.map(Some),
+                () = self.engine.stop.cancelled() => return self.release_undo(index, Transition::Queued(Duration::ZERO), None).await,
             }
         }
     }
 
-    /// Releases the operation before a step is undone, because this worker stops.
-    async fn leave_undo(&self, index: usize) -> Result<Executed, StepError> {
-        let mut entry = Entry::undoing(index + 1);
-        entry.transition = Transition::Queued(Duration::ZERO);
-        self.write(entry).await?;
-        Ok(Executed::Released)
-    }
-
-    /// Releases the operation before a step is undone, because it waits for a server.
-    async fn wait_to_undo(
+    /// Releases the operation before a step is undone: it waits for something, or this worker stops.
+    async fn release_undo(
         &self,
         index: usize,
         until: Transition,
-        message: String,
-    ) -> Result<Executed, StepError> {
+        message: Option<String>,
+    ) -> Result<Option<Executed>, StepError> {
         let mut entry = Entry::undoing(index + 1);
         entry.transition = until;
-        entry.message = Some(message);
+        entry.message = message;
         self.write(entry).await?;
-        Ok(Executed::Released)
+        Ok(Some(Executed::Released))
     }
 }

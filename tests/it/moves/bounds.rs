@@ -1,0 +1,103 @@
+//! What a live move waits for, and what it costs others, is bounded.
+
+use std::{
+    num::NonZeroU64,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use tenantry_postgres::embedded::Durability;
+use tenantry_tests::{Signup, TestApp, server, within::within};
+
+use super::{as_admin, move_to, sign_up, with_ledger};
+
+/// Three megabytes of a tenant.
+async fn fill(app: &TestApp, tenant: &Signup) {
+    let much = format!(
+        "INSERT INTO tenant_{}.files (name, content)
+            SELECT n, string_agg(sha256((n::text || m)::bytea), '')
+            FROM generate_series(1, 100) n, generate_series(1, 1000) m GROUP BY n",
+        tenant.slug.replace('-', "_")
+    );
+    let mut admin = as_admin(app, tenant, app.server()).await;
+    sqlx::raw_sql(AssertSqlSafe(much)).execute(&mut admin).await.unwrap();
+}
+
+/// Has a tenant moved to a database of its own; answers the operation, when rows are being copied.
+async fn copying(app: &TestApp, tenant: &Signup) -> String {
+    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
+    let begun = app.api.post(&path, json!({ "tier": "database" })).await.expect(202).json();
+    let operation = begun["operation"]["id"].as_str().unwrap().to_owned();
+    let copies = async || app.operation(&operation).await["step"] == "copy";
+    within(Duration::from_mins(1), "it is being copied", copies).await;
+    operation
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_move_names_the_transaction_that_it_has_waited_for_in_vain() {
+    let own = Arc::new(server::start(Durability::Volatile).await.unwrap());
+    let build = TestApp::build().on_server(Arc::clone(&own)).worker(|worker| {
+        worker.move_at_once = 0;
+        worker.move_transaction_patience = Duration::from_millis(500);
+    });
+    let app = with_ledger(build).await;
+    let tenant = sign_up(&app, "acme", "basic").await;
+    let mut superuser = server::admin(&own, "postgres").await;
+    sqlx::raw_sql("BEGIN; SELECT pg_current_xact_id()").execute(&mut superuser).await.unwrap();
+    let process = "SELECT pg_backend_pid()";
+    let process: i32 = sqlx::query_scalar(process).fetch_one(&mut superuser).await.unwrap();
+    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
+    let refused = app.api.post_and_wait(&path, json!({ "tier": "database" })).await;
+    let refused = refused.expect_problem(422, "operation_failed");
+    assert!(refused.text.contains(&format!("process {process}, ")), "{}", refused.text);
+    tenant.data.post("/api/things", json!({ "name": "one more" })).await.expect(201);
+    sqlx::raw_sql("ROLLBACK").execute(&mut superuser).await.unwrap();
+    move_to(&app, &tenant, json!({ "tier": "database" })).await;
+    tenant.data.post("/api/things", json!({ "name": "another" })).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_stop_leaves_a_long_copy_to_the_next_one() {
+    let build = TestApp::build().worker(|worker| {
+        worker.move_at_once = 0;
+        worker.move_rate = NonZeroU64::new(128 << 10);
+        worker.stop_grace = Duration::from_millis(100);
+    });
+    let mut app = with_ledger(build).await;
+    let tenant = sign_up(&app, "acme", "basic").await;
+    fill(&app, &tenant).await;
+    let operation = copying(&app, &tenant).await;
+    let told = Instant::now();
+    app.stop_worker().await;
+    assert!(told.elapsed() < Duration::from_secs(10), "it took {:?}", told.elapsed());
+    let settings = tenantry_worker::Settings { move_at_once: 0, ..app.worker_settings() };
+    app.start_worker(settings).await;
+    let ended = app.operation_ended(&operation).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    let count = tenant.data.get("/api/files?select=count()").await.expect(200).json();
+    assert_eq!(count, json!([{ "count": 101 }]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_for_which_too_much_wal_would_be_kept_is_given_up_and_the_tenant_served_as_before() {
+    let build = TestApp::build().worker(|worker| {
+        worker.move_at_once = 0;
+        worker.move_rate = NonZeroU64::new(256 << 10);
+        worker.move_wal_keep_size = 1 << 20;
+    });
+    let app = with_ledger(build).await;
+    let tenant = sign_up(&app, "acme", "basic").await;
+    fill(&app, &tenant).await;
+    let operation = copying(&app, &tenant).await;
+    let mut admin = as_admin(&app, &tenant, app.server()).await;
+    let write = "SELECT pg_logical_emit_message(false, 'test', repeat('x', 3000000))";
+    sqlx::raw_sql(write).execute(&mut admin).await.unwrap();
+    let ended = app.operation_ended(&operation).await;
+    assert_eq!(ended["state"], "failed", "{ended}");
+    assert!(ended["error"].as_str().unwrap().contains("more than 1 MB of WAL"), "{ended}");
+    tenant.data.post("/api/things", json!({ "name": "one more" })).await.expect(201);
+    let left = app.on_server().await;
+    assert!(left.replication.is_empty() && left.databases.is_empty(), "{left:?}");
+}
