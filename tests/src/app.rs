@@ -34,7 +34,7 @@ use crate::{
     local_servers::{self, RemovedAtTheEnd},
     server,
     versions::AdminLogin,
-    within::within,
+    within::{in_time, within},
 };
 
 /// How a test's Tenantry differs from the usual one.
@@ -492,7 +492,8 @@ impl TestApp {
     pub async fn stop_worker(&mut self) {
         self.worker_stop.cancel();
         if let Some(task) = self.worker_task.take() {
-            task.await.expect("the worker does not panic").expect("the worker ends well");
+            let ended = in_time("the worker hands over its work", task).await;
+            ended.expect("the worker does not panic").expect("the worker ends well");
         }
     }
 
@@ -660,7 +661,7 @@ impl RunningWorker {
     /// Stops it, and waits until it has handed over its work.
     pub async fn stop(self) {
         self.stop.cancel();
-        self.task.await.expect("the worker does not panic");
+        in_time("the worker hands over its work", self.task).await.expect("the worker does not panic");
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{
     freezing::{STEP_MARKER, Watched},
     local_servers,
     probe::point_to_text,
+    within::in_time,
 };
 
 /// The environment variable that names the operation.
@@ -124,7 +125,8 @@ impl OneOperationProcess {
     /// Waits for its end; how the operation ended for it, as text.
     pub async fn ended(&mut self) -> String {
         let mut last = String::new();
-        while let Some(line) = self.lines.next_line().await.expect("its output") {
+        let ends = "the worker of one operation ends";
+        while let Some(line) = in_time(ends, self.lines.next_line()).await.expect("its output") {
             last = line;
         }
         let status = self.child.wait().await.expect("its end");
@@ -134,7 +136,8 @@ impl OneOperationProcess {
 
     /// Waits until it stands at its point, and kills it there with SIGKILL.
     pub async fn kill_when_stopped(mut self) {
-        let line = self.lines.next_line().await.expect("its output").unwrap_or_default();
+        let line = in_time("the worker of one operation comes to its point", self.lines.next_line()).await;
+        let line = line.expect("its output").unwrap_or_default();
         assert!(line.starts_with("stopped at "), "it ended before it reached the point: {line}");
         self.child.kill().await.expect("the worker is killed");
     }

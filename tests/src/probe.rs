@@ -12,6 +12,8 @@ use tenantry_worker::{
     engine::{Moment, Point, Probe},
 };
 
+use crate::within::in_time;
+
 /// Fails one step of a kind of operation, each time it is reached.
 #[derive(Debug, Clone, Copy)]
 pub struct FailAt {
@@ -173,7 +175,8 @@ impl Gate {
 
     /// Waits until a worker stands at the gate.
     pub async fn reached(&self) {
-        self.reached.acquire().await.expect("never closed").forget();
+        let what = format!("a worker comes to {} ({:?})", self.step, self.moment);
+        in_time(&what, self.reached.acquire()).await.expect("never closed").forget();
     }
 
     /// Lets workers pass from now on.

@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Api, local_servers};
+use crate::{Api, local_servers, within::in_time};
 
 /// How long a process may take to say what a test waits for.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -54,7 +54,8 @@ impl WorkerProcess {
 
     /// Waits until it has stopped at its point.
     pub async fn stopped(&mut self) {
-        while let Some(line) = self.lines.next_line().await.expect("its output") {
+        let comes = "the worker comes to its point";
+        while let Some(line) = in_time(comes, self.lines.next_line()).await.expect("its output") {
             if line.starts_with("stopped at ") {
                 return;
             }
@@ -137,7 +138,7 @@ impl RoleProcess {
 
     /// Waits for its end, which must be a good one.
     pub async fn ended(mut self) {
-        let status = self.child.wait().await.expect("its end");
+        let status = in_time("the process ends", self.child.wait()).await.expect("its end");
         assert!(status.success(), "{status}: {:#?}", *self.log.borrow());
     }
 }

@@ -15,6 +15,8 @@ use tokio::{
     sync::{Mutex, OnceCell},
 };
 
+use crate::within::in_time;
+
 /// Outlives the runtimes of single tests, which a server's own tasks would die with.
 pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread()
@@ -111,15 +113,19 @@ pub async fn fresh_registry(name: &str) -> SecretString {
     let mut connection = admin(server, "postgres").await;
     let copy = format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}");
     // Another test may be copying just now, and a copy wants its template for itself.
-    loop {
-        match sqlx::raw_sql(AssertSqlSafe(copy.clone())).execute(&mut connection).await {
-            Ok(_) => return database_url(server, name),
-            Err(error) if error.to_string().contains("being accessed by other users") => {
-                tokio::task::yield_now().await;
+    let copied = async {
+        loop {
+            match sqlx::raw_sql(AssertSqlSafe(copy.clone())).execute(&mut connection).await {
+                Ok(_) => return,
+                Err(error) if error.to_string().contains("being accessed by other users") => {
+                    tokio::task::yield_now().await;
+                }
+                Err(error) => panic!("the registry {name} cannot be made: {error}"),
             }
-            Err(error) => panic!("the registry {name} cannot be made: {error}"),
         }
-    }
+    };
+    in_time("the template of the registry is free", copied).await;
+    database_url(server, name)
 }
 
 /// Drops in the background what a test has left on the shared server: the databases whose names end so.

@@ -39,8 +39,8 @@ pub enum StepError {
     /// operation waits, without a worker.
     #[error("waits for a slot: enough operations of this worker are at work on server {0}")]
     ServerBusy(ServerId),
-    /// A tenant server has no connection left. No try of the step: whoever has them gives them back at some time, so
-    /// the operation waits, without a worker.
+    /// A tenant server has no connection left, or no replication slot. No try of the step: whoever has them gives them
+    /// back at some time, so the operation waits, without a worker.
     #[error("{message}")]
     ServerFull {
         /// For a person.

@@ -101,3 +101,26 @@ async fn a_move_for_which_too_much_wal_would_be_kept_is_given_up_and_the_tenant_
     let left = app.on_server().await;
     assert!(left.replication.is_empty() && left.databases.is_empty(), "{left:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_move_waits_for_a_replication_slot_that_another_move_has() {
+    let own = Arc::new(server::start(Durability::Volatile).await.unwrap());
+    let build = TestApp::build().on_server(Arc::clone(&own)).worker(|worker| worker.move_at_once = 0);
+    let app = with_ledger(build).await;
+    let tenant = sign_up(&app, "acme", "basic").await;
+    let mut superuser = server::admin(&own, "postgres").await;
+    let take = "SELECT pg_create_physical_replication_slot(CASE n WHEN 1 THEN 'tenantry_other' ELSE 'taken_' || n END)
+        FROM generate_series(1, current_setting('max_replication_slots')::int) n";
+    sqlx::raw_sql(take).execute(&mut superuser).await.unwrap();
+    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
+    let begun = app.api.post(&path, json!({ "tier": "database" })).await.expect(202).json();
+    let operation = begun["operation"]["id"].as_str().unwrap();
+    let waiting = app.operation_is(operation, "waiting").await;
+    assert!(waiting["message"].as_str().unwrap().contains("replication slots of the server"), "{waiting}");
+    tenant.data.post("/api/things", json!({ "name": "one more" })).await.expect(201);
+    let free = "SELECT pg_drop_replication_slot('tenantry_other')";
+    sqlx::raw_sql(free).execute(&mut superuser).await.unwrap();
+    let ended = app.operation_ended(operation).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    tenant.data.post("/api/things", json!({ "name": "another" })).await.expect(201);
+}

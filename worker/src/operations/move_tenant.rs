@@ -568,6 +568,7 @@ async fn watched<T>(
     done.map_err(|error| match error {
         MoveError::Source(error) => StepError::on_server(from.placement.server_id, &error),
         MoveError::Target(error) => StepError::on_server(to.placement.server_id, &error),
+        error @ MoveError::NoSlot(_) => StepError::ServerFull { message: error.to_string() },
         error @ (MoveError::Blocked(_) | MoveError::Differs { .. } | MoveError::Unapplied(_)) => {
             StepError::permanent(error.to_string())
         }

@@ -128,7 +128,7 @@ impl Program {
             // Moving a tenant is logical replication.
             "wal_level=logical",
             "max_wal_senders=20",
-            "max_replication_slots=20",
+            "max_replication_slots=100",
             "max_logical_replication_workers=16",
             "max_sync_workers_per_subscription=4",
             "max_worker_processes=24",

@@ -195,15 +195,17 @@ async fn run_or_blocked(ends: &mut Ends<'_>, waits: &str) -> Result<(), MoveErro
             prepared FROM pg_prepared_xacts
         ORDER BY since LIMIT 1";
     let of_source = ends.source(KEEP);
-    match run(&mut ends.from, waits).await {
-        Err(error)
-            if error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("57014")) =>
-        {
+    let waited = run(&mut ends.from, waits).await;
+    let code = waited.as_ref().err().and_then(|error| error.as_database_error()?.code());
+    match code.as_deref() {
+        // A slot is the only thing here of which a server has a limited number.
+        Some("53400") => Err(MoveError::NoSlot(ends.source.admin.server().to_owned())),
+        Some("57014") => {
             let oldest = sqlx::query_scalar(OLDEST).persistent(false).fetch_optional(&mut *ends.from).await;
             let oldest: Option<String> = oldest.map_err(&of_source)?;
             Err(MoveError::Blocked(oldest.unwrap_or_else(|| "a transaction that has ended by now".into())))
         }
-        done => done.map_err(of_source),
+        _ => waited.map_err(of_source),
     }
 }
 

@@ -34,8 +34,11 @@ WITH members AS (
     WHERE rolname = current_user AND NOT rolsuper AND NOT rolreplication
         AND NOT coalesce(pg_has_role(to_regrole('rds_replication')::oid, 'MEMBER'), false)
     UNION ALL
-    SELECT format('all %s replication slots of the server are used: try again later, or raise max_replication_slots', setting)
-    FROM pg_settings WHERE name = 'max_replication_slots' AND setting::bigint <= (SELECT count(*) FROM pg_replication_slots)
+    -- Those of other moves become free: the move waits for one.
+    SELECT format('all %s replication slots of the server are used, none of them by a move: raise max_replication_slots, '
+        'and restart it', setting)
+    FROM pg_settings WHERE name = 'max_replication_slots'
+        AND setting::bigint <= (SELECT count(*) FROM pg_replication_slots WHERE NOT starts_with(slot_name, 'tenantry_'))
 )
 SELECT
     (SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM members WHERE relkind IN ('r', 'm')),

@@ -49,6 +49,12 @@ pub enum MoveError {
          tenant when that has ended, or ask for an offline move, in which writes wait"
     )]
     Blocked(String),
+    /// Other moves have all slots of the server; in time they give them back.
+    #[error(
+        "waits for another move to end: all replication slots of the server at {0} are used; raise its \
+         max_replication_slots to have more tenants moved beside each other"
+    )]
+    NoSlot(String),
     /// Changes cannot be made at the target as they were made at the source.
     #[error(
         "a change that the tenant made meanwhile cannot be made in its new tables: {0}; if somebody changes the tenant's \
