@@ -65,7 +65,18 @@ async fn queries(root: &Path) -> anyhow::Result<()> {
 
 fn cargo(root: &Path, args: &[&str], env: &[(&str, &str)]) -> anyhow::Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
+    let mut command = Command::new(cargo);
+    // What `cargo run` tells this program of itself. Build scripts that look at it would run again, and what depends on
+    // them would be compiled again: TLS, and all clients of it.
+    for (name, _) in std::env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
+    let status = command
         .args(args)
         .current_dir(root)
         .envs(env.iter().copied())
