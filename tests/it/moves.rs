@@ -16,6 +16,7 @@ use tenantry_tests::{
 };
 
 mod bounds;
+mod full_disk;
 
 const ACCOUNTS: u32 = 8;
 

@@ -282,7 +282,7 @@ impl TestAppBuilder {
         let mut settings = tenantry_control_plane::Settings::default();
         (self.control_plane)(&mut settings);
         let config = ControlPlaneConfig {
-            registry: registry(through(self.control_plane_registry_proxy), 12),
+            registry: registry(through(self.control_plane_registry_proxy), REGISTRY_CONNECTIONS),
             kek: kek.clone(),
             addr: any_port(),
             api_key: Some(key.clone()),
@@ -298,7 +298,7 @@ impl TestAppBuilder {
         let mut settings = tenantry_data_plane::Settings::default();
         (self.data_plane)(&mut settings);
         let config = DataPlaneConfig {
-            registry: registry(through(self.registry_proxy), 4),
+            registry: registry(through(self.registry_proxy), REGISTRY_CONNECTIONS),
             kek: kek.clone(),
             addr: any_port(),
             settings,
@@ -333,7 +333,7 @@ impl TestAppBuilder {
         if self.worker {
             let mut settings = app.worker_settings();
             (self.worker_settings)(&mut settings);
-            let registry = registry(through(self.worker_registry_proxy), 12);
+            let registry = registry(through(self.worker_registry_proxy), REGISTRY_CONNECTIONS);
             let mut config = WorkerConfig::new(registry, app.kek.clone(), settings);
             config.probe = self.probe;
             config.resolver = self.resolver.unwrap_or(config.resolver);
@@ -691,6 +691,9 @@ pub fn random_suffix() -> String {
     rand::rng().fill_bytes(&mut bytes);
     bytes.iter().map(|byte| char::from(b'a' + byte % 26)).collect()
 }
+
+/// Of each pool of a part: what a part connects costs a test more than what it asks.
+const REGISTRY_CONNECTIONS: u32 = 4;
 
 fn any_port() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()

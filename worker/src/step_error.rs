@@ -46,6 +46,12 @@ pub enum StepError {
         /// For a person.
         message: String,
     },
+    /// A tenant server's disk is full. What may be undone is; what must come to an end waits for room, without a worker.
+    #[error("{message}")]
+    DiskFull {
+        /// For a person.
+        message: String,
+    },
     /// Something is missing on a server that was prepared there once. The next try prepares it anew; a second
     /// failure of the kind is permanent.
     #[error("{message}")]
@@ -98,6 +104,9 @@ impl StepError {
         }
         if error.is_full() {
             return Self::ServerFull { message };
+        }
+        if error.is_out_of_space() {
+            return Self::DiskFull { message };
         }
         if error.is_unprepared() {
             return Self::Unprepared { message };

@@ -14,7 +14,7 @@ use tenantry_tests::{Signup, TestApp, server, within::within};
 use super::{as_admin, move_to, sign_up, with_ledger};
 
 /// Three megabytes of a tenant.
-async fn fill(app: &TestApp, tenant: &Signup) {
+pub(super) async fn fill(app: &TestApp, tenant: &Signup) {
     let much = format!(
         "INSERT INTO tenant_{}.files (name, content)
             SELECT n, string_agg(sha256((n::text || m)::bytea), '')

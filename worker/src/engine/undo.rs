@@ -87,6 +87,10 @@ impl Execution<'_> {
                     let until = Transition::Waiting(slots::AGAIN_AFTER, None);
                     return self.release_undo(index, until, Some(error.to_string())).await;
                 }
+                Err(StepError::DiskFull { message }) => {
+                    let until = Transition::Waiting(settings.away_pause, None);
+                    return self.release_undo(index, until, Some(message)).await;
+                }
                 Err(error) => error,
             };
             self.doubt_server();

@@ -203,7 +203,7 @@ impl AdminError {
     }
 
     /// Whether the server's disk is full.
-    pub(super) fn is_out_of_space(&self) -> bool {
+    pub fn is_out_of_space(&self) -> bool {
         self.code() == Some("53100")
     }
 
