@@ -1,7 +1,7 @@
 //! The step helpers, applied to every operation: each step failed in turn leaves nothing behind,
 //! each step run twice leaves what once leaves.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::join_all, stream};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use tenantry_tests::{
     Signup, TestApp,
     app::TestAppBuilder,
     local_servers,
-    probe::{FailAt, FailEverythingOnce, Twice, TwiceThenFailAt},
+    probe::{FailAt, FailEverythingOnce, Failing, Twice},
     within::within,
 };
 use tenantry_worker::{
@@ -104,17 +104,23 @@ async fn status(app: &TestApp, slug: &str) -> Option<String> {
     answer.status.is_success().then(|| answer.json()["status"].as_str().unwrap().to_owned())
 }
 
-/// Fails a step, before it ran or when it ran, and asserts that what was before is again.
-async fn fail_at(kind: OperationKind, plan: &str, step: &'static str, moment: Moment, twice: bool) {
-    let fail = FailAt { point: Point { kind, step, moment }, transient: false };
-    let build = build();
-    let app =
-        if twice { build.with_probe(TwiceThenFailAt(fail)) } else { build.with_probe(fail) }.start().await;
-    let (slug, operation) = run(&app, kind, plan, "acme").await;
+/// Fails a step of a tenant of its own, before it ran or when it ran, and asserts that what was before is again.
+async fn fail_at(
+    app: &TestApp,
+    failing: &Failing,
+    kind: OperationKind,
+    plan: &str,
+    at: (&'static str, Moment),
+) {
+    let (step, moment) = at;
+    let twice = moment == Moment::Ran;
+    failing.fail_at(FailAt { point: Point { kind, step, moment }, transient: false }, twice);
+    let name = format!("{}-{moment:?}", step.replace('_', "-")).to_lowercase();
+    let (slug, operation) = run(app, kind, plan, &name).await;
     let at = format!("{kind} of {plan}, {step} {moment:?}, twice: {twice}");
     assert_eq!(operation["state"], "failed", "{at}: {operation}");
     assert!(operation["error"].as_str().unwrap().contains("the test says so"), "{at}: {operation}");
-    assert_eq!(status(&app, &slug).await.as_deref(), Some(statuses(kind).0), "{at}");
+    assert_eq!(status(app, &slug).await.as_deref(), Some(statuses(kind).0), "{at}");
     if kind == OperationKind::Provision {
         app.assert_nothing_left().await;
     } else {
@@ -128,15 +134,16 @@ async fn fail_at(kind: OperationKind, plan: &str, step: &'static str, moment: Mo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_that_fails_leaves_what_was_before_the_operation() {
-    for (plan, Outline { kind, steps, no_return }) in operations() {
-        for batch in steps[..no_return].chunks(3) {
-            let moments = [Moment::Before, Moment::Ran];
-            join_all(batch.iter().flat_map(|step| {
-                moments.map(|moment| fail_at(kind, plan, step, moment, moment == Moment::Ran))
-            }))
-            .await;
+    let fail_each = async |(plan, Outline { kind, steps, no_return }): (&str, Outline)| {
+        let failing = Arc::new(Failing::default());
+        let app = build().with_shared_probe(failing.clone()).start().await;
+        for step in &steps[..no_return] {
+            for moment in [Moment::Before, Moment::Ran] {
+                fail_at(&app, &failing, kind, plan, (step, moment)).await;
+            }
         }
-    }
+    };
+    stream::iter(operations()).for_each_concurrent(4, fail_each).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -324,8 +324,11 @@ async fn answers(
         };
         let ready = message[0] == b'Z';
         if hold.load(Ordering::SeqCst) == answered + 1 {
+            // `COPY FROM` is answered before its data is sent.
+            let awaits_data = message[0] == b'G';
             kept.extend(message);
-            if ready {
+            if ready || awaits_data {
+                hold.store(0, Ordering::SeqCst);
                 watched.freeze().await;
                 to.write_all(&kept).await?;
                 kept.clear();

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -65,18 +65,32 @@ impl Probe for Twice {
     }
 }
 
-/// Every step twice, and a failure at one point.
-#[derive(Debug, Clone, Copy)]
-pub struct TwiceThenFailAt(pub FailAt);
+/// Fails where a test says, one point after another, and runs every step once or twice.
+#[derive(Debug, Default)]
+pub struct Failing(Mutex<(Option<FailAt>, bool)>);
+
+impl Failing {
+    /// From now on it fails there, and runs steps so often.
+    pub fn fail_at(&self, fail: FailAt, twice: bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Some(fail), twice);
+    }
+
+    fn now(&self) -> (Option<FailAt>, bool) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 #[async_trait]
-impl Probe for TwiceThenFailAt {
+impl Probe for Failing {
     async fn reached(&self, point: Point) -> Result<(), StepError> {
-        self.0.reached(point).await
+        match self.now().0 {
+            Some(fail) => fail.reached(point).await,
+            None => Ok(()),
+        }
     }
 
     fn repetitions(&self) -> u32 {
-        2
+        if self.now().1 { 2 } else { 1 }
     }
 }
 
@@ -195,5 +209,29 @@ impl Probe for Gate {
             let _ = self.open.acquire().await;
         }
         Ok(())
+    }
+}
+
+/// One gate after another.
+#[derive(Debug, Default)]
+pub struct Gates(Mutex<Option<Arc<Gate>>>);
+
+impl Gates {
+    /// Stands there from now on, instead of the one before it.
+    pub fn put(&self, gate: Gate) -> Arc<Gate> {
+        let gate = Arc::new(gate);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&gate));
+        gate
+    }
+}
+
+#[async_trait]
+impl Probe for Gates {
+    async fn reached(&self, point: Point) -> Result<(), StepError> {
+        let gate = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match gate {
+            Some(gate) => Probe::reached(&*gate, point).await,
+            None => Ok(()),
+        }
     }
 }
