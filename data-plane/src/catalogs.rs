@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
@@ -59,6 +60,8 @@ pub(crate) enum CatalogsError {
     Empty,
 }
 
+/// How long somebody waits for what another one reads.
+const TURN: Duration = Duration::from_secs(1);
 /// Versions of one app that are kept; a fleet in the middle of a rollout has two.
 const MAX_VERSIONS: usize = 16;
 /// Combinations of features per version that are kept.
@@ -96,7 +99,8 @@ impl Catalogs {
             let mut reading = self.0.reading.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(reading.entry((route.app.name.clone(), version)).or_default())
         };
-        let _turn = turn.lock().await;
+        // Whoever reads it may be at a server that hangs: then everybody asks his own.
+        let _turn = tokio::time::timeout(TURN, turn.lock()).await;
         if let Some(catalog) = self.get(route, version) {
             return Ok(catalog);
         }
@@ -167,6 +171,8 @@ async fn introspect(
 ) -> Result<Introspection, CatalogsError> {
     let Some(placement) = &route.placement else { return Err(CatalogsError::Empty) };
     let schema = Some(placement.schema.as_str().to_owned());
+    // It becomes that of all tenants of the app: no setting of this one's may change how it reads.
+    connection.reset_next();
     let row = connection
         .query_one_text(&placement.schema, Access::ReadOnly, Catalog::INTROSPECTION_SQL, &[schema])
         .await?;

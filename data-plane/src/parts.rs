@@ -51,7 +51,7 @@ impl Parts {
 async fn pass_on(mut lease: Lease, parts: mpsc::Sender<Result<Bytes, Broken>>) {
     loop {
         let part = tokio::select! {
-            part = lease.connection.body_part() => part,
+            part = lease.connection().body_part() => part,
             () = parts.closed() => return,
         };
         let part = match part {

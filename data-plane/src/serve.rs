@@ -265,12 +265,12 @@ impl Runner {
         kept: &mut Option<Lease>,
     ) -> Result<Arc<Catalog>, Failed> {
         let mut lease = self.pools.get(placement, claim(route)).await.map_err(connect_failed)?;
-        let mut read = self.catalogs.read(route, placement.schema_version, &mut lease.connection).await;
+        let mut read = self.catalogs.read(route, placement.schema_version, lease.connection()).await;
         if matches!(&read, Err(CatalogsError::Query(error)) if is_sent_again(error, &lease, Access::ReadOnly))
         {
             drop(lease);
             lease = self.pools.get_new(placement, claim(route)).await.map_err(connect_failed)?;
-            read = self.catalogs.read(route, placement.schema_version, &mut lease.connection).await;
+            read = self.catalogs.read(route, placement.schema_version, lease.connection()).await;
         }
         match read {
             Ok(catalog) => {
@@ -310,7 +310,7 @@ impl Runner {
         let extras = Extras { timezone: transaction.timezone.as_deref(), rollback: transaction.rollback };
         let ask = async |lease: &mut Lease, extras: Extras<'_>| {
             lease.statement_begins();
-            let (connection, schema) = (&mut lease.connection, &placement.schema);
+            let (connection, schema) = (lease.connection(), &placement.schema);
             let answer = match access {
                 Access::ReadOnly => connection.read_one_text(schema, extras, sql, params).await,
                 // What was written counts only when the transaction has ended.

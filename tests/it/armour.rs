@@ -4,4 +4,5 @@ mod answers;
 mod connections;
 mod edge;
 mod own_login;
+mod statements;
 mod values;

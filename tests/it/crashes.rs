@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, future::join, stream};
+use futures::{StreamExt, stream};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tenantry_domain::{operation::OperationKind, plan::Tier};
@@ -365,7 +365,8 @@ async fn cut_at_each_step(kind: OperationKind) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_loses_the_registry_in_any_step_finishes_the_operation_afterwards() {
-    join(cut_at_each_step(OperationKind::Provision), cut_at_each_step(OperationKind::Purge)).await;
+    let kinds = stream::iter([OperationKind::Provision, OperationKind::Purge]);
+    kinds.for_each_concurrent(2, cut_at_each_step).await;
 }
 
 /// Which connections of a worker that moves a tenant to another server are cut.

@@ -31,6 +31,7 @@ struct State {
 struct Connections {
     cut: CancellationToken,
     silence: CancellationToken,
+    loss: CancellationToken,
 }
 
 impl State {
@@ -75,6 +76,11 @@ impl Proxy {
     pub fn silence(&self) {
         std::mem::take(&mut *self.state.connections()).silence.cancel();
     }
+
+    /// Lets what is asked on the connections of now through, and cuts each when its answer comes. New ones work.
+    pub fn lose_answers(&self) {
+        std::mem::take(&mut *self.state.connections()).loss.cancel();
+    }
 }
 
 async fn forward(mut client: TcpStream, target: SocketAddr, of: Connections, until: CancellationToken) {
@@ -82,11 +88,16 @@ async fn forward(mut client: TcpStream, target: SocketAddr, of: Connections, unt
     // Small packets must not wait: the proxy is not to change what is measured.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let forwarded = async {
-        let copied =
-            of.silence.run_until_cancelled(tokio::io::copy_bidirectional(&mut client, &mut server)).await;
-        if copied.is_none() {
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
             // Held open, and nothing read.
-            until.cancelled().await;
+            () = of.silence.cancelled() => return until.cancelled().await,
+            () = of.loss.cancelled() => {}
+        }
+        let ((mut asked, _), (answered, mut server)) = (client.split(), server.split());
+        tokio::select! {
+            _ = tokio::io::copy(&mut asked, &mut server) => {}
+            _ = answered.readable() => {}
         }
     };
     of.cut.run_until_cancelled(forwarded).await;

@@ -250,7 +250,14 @@ fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem 
         QueryErrorKind::Timeout => Problem::new(
             StatusCode::GATEWAY_TIMEOUT,
             "statement_timeout",
-            "the statement took longer than it may; narrow it with filters or a limit",
+            match (sqlstate, may_have_written) {
+                // The server did not say that it has ended it.
+                ("", true) => {
+                    "the tenant's database did not answer in time; the change may or may not have been made"
+                }
+                ("", false) => "the tenant's database did not answer in time; try again",
+                _ => "the statement took longer than it may; narrow it with filters or a limit",
+            },
         ),
         QueryErrorKind::Busy => {
             tracing::debug!(sqlstate, "a tenant server is busy");
@@ -280,8 +287,8 @@ fn statement_failed(error: TenantQueryError, may_have_written: bool) -> Problem 
             })
         }
         QueryErrorKind::Internal => {
-            // The message of an internal error names tables and columns, never values.
-            tracing::error!(sqlstate, error.message = error.message, "a statement failed: {}", error.message);
+            // PostgreSQL's own messages of the kind name tables and columns, never values. A function's may say anything.
+            tracing::error!(sqlstate, "a statement failed: {:.200}", error.message);
             if sqlstate.is_empty() {
                 Problem::internal()
             } else {

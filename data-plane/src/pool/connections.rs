@@ -21,6 +21,7 @@ use tenantry_postgres::{
     tls::Tls,
 };
 use tenantry_registry::Registry;
+use tokio::runtime::Handle;
 
 use super::{
     budget::{Budget, Claim, Permit},
@@ -85,9 +86,11 @@ struct IdleSet {
     len: usize,
 }
 
-/// A connection in use. Dropping it closes it; [`Lease::release`] keeps it for the next.
+/// A connection in use. Dropping it closes it, and gives its place to another when the server has ended what it did for
+/// it; [`Lease::release`] keeps it for the next.
 pub(crate) struct Lease {
-    pub(crate) connection: TenantConnection,
+    /// None once it is given back.
+    held: Option<(TenantConnection, Permit)>,
     /// It was used before, so that the server may have closed it meanwhile.
     pub(crate) reused: bool,
     since: Instant,
@@ -96,8 +99,6 @@ pub(crate) struct Lease {
     server: Arc<RouteServer>,
     pool: Arc<ServerPool>,
     pools: Pools,
-    // Last, so that the connection is closed before somebody else may open one.
-    permit: Permit,
 }
 
 impl Pools {
@@ -146,7 +147,8 @@ impl Pools {
             self.connect(placement, pool.tls(&placement.server.tls)).await?
         };
         let since = Instant::now();
-        Ok(Lease { connection, reused, since, tenant, key, server, pool, pools: self.clone(), permit })
+        let held = Some((connection, permit));
+        Ok(Lease { held, reused, since, tenant, key, server, pool, pools: self.clone() })
     }
 
     fn server(&self, server: &RouteServer) -> Arc<ServerPool> {
@@ -327,15 +329,21 @@ impl IdleSet {
     }
 }
 
+const HELD: &str = "it is held until it is given back";
+
 impl Lease {
+    pub(crate) fn connection(&mut self) -> &mut TenantConnection {
+        &mut self.held.as_mut().expect(HELD).0
+    }
+
     /// See [`Permit::statement_begins`].
     pub(crate) fn statement_begins(&mut self) {
-        self.permit.statement_begins();
+        self.held.as_mut().expect(HELD).1.statement_begins();
     }
 
     /// See [`Permit::statement_ends`].
     pub(crate) fn statement_ends(&mut self) {
-        self.permit.statement_ends();
+        self.held.as_mut().expect(HELD).1.statement_ends();
     }
 
     /// It is in use for longer than a statement may take, while a tenant that has none waits for one.
@@ -346,15 +354,37 @@ impl Lease {
     /// Keeps the connection for the next, unless it has served its time.
     pub(crate) fn release(mut self) {
         let settings = &self.pools.0.settings;
-        let spent = self.connection.is_closed()
-            || self.connection.tenants_touched() >= settings.max_tenants_touched
-            || self.connection.age() >= settings.max_age;
+        let (connection, _) = self.held.as_mut().expect(HELD);
+        let spent = connection.is_closed()
+            || connection.tenants_touched() >= settings.max_tenants_touched
+            || connection.age() >= settings.max_age;
         if spent {
             return;
         }
-        let Self { connection, tenant, key, server, pool, permit, .. } = self;
-        pool.idle().put(key, Idle { connection, tenant, server, since: Instant::now() });
-        pool.report();
+        let (connection, permit) = self.held.take().expect(HELD);
+        let idle =
+            Idle { connection, tenant: self.tenant, server: Arc::clone(&self.server), since: Instant::now() };
+        self.pool.idle().put(self.key.clone(), idle);
+        self.pool.report();
         drop(permit);
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some((connection, permit)) = self.held.take() else { return };
+        match Handle::try_current() {
+            Ok(runtime) if connection.is_busy() => {
+                runtime.spawn(async move {
+                    connection.end().await;
+                    drop(permit);
+                });
+            }
+            _ => {
+                // The connection first, so that it is closed before somebody else may open one.
+                drop(connection);
+                drop(permit);
+            }
+        }
     }
 }

@@ -121,6 +121,12 @@ pub(super) async fn read(wire: &mut Wire, expected: Expected) -> Result<Answer, 
     }
 }
 
+/// Reads whatever comes, until the server waits for the next request.
+pub(super) async fn read_away(wire: &mut Wire) -> Result<(), LinkError> {
+    while !matches!(wire.next().await?, Message::ReadyForQuery(_)) {}
+    Ok(())
+}
+
 /// Reads the end of an answer whose body was read in parts.
 pub(super) async fn read_end(wire: &mut Wire) -> Result<(), LinkError> {
     loop {
@@ -133,13 +139,22 @@ pub(super) async fn read_end(wire: &mut Wire) -> Result<(), LinkError> {
     }
 }
 
-/// Reads the answer to [`reset`](super::request::reset).
+/// Reads the answer to [`reset`](super::request::reset). An error that the server said means that it went no further:
+/// what was sent after the reset it has not begun. Of any other error nobody knows.
 pub(super) async fn read_reset(wire: &mut Wire) -> Result<(), LinkError> {
-    let mut error = None;
+    let mut error: Option<Box<ServerError>> = None;
     loop {
-        match wire.next().await? {
+        let message = match (wire.next().await, error.take()) {
+            (Ok(message), said) => {
+                error = said;
+                message
+            }
+            (Err(_), Some(said)) => return Err(said.into()),
+            (Err(lost), None) => return Err(lost),
+        };
+        match message {
             Message::ErrorResponse(body) => {
-                error.get_or_insert(ServerError::read(&body));
+                error.get_or_insert_with(|| ServerError::read(&body));
             }
             Message::ReadyForQuery(_) => return error.map_or(Ok(()), |error| Err(error.into())),
             Message::ParseComplete

@@ -30,8 +30,13 @@ impl Canceller {
         Self { secret: key.secret_key(), process: key.process_id(), server, host, tls }
     }
 
+    /// Which of the server's processes.
+    pub(super) const fn process(&self) -> i32 {
+        self.process
+    }
+
     /// Asks a server to stop what the process does, over a connection of its own. It answers nothing.
-    pub(super) async fn cancel(self) -> Result<(), TlsError> {
+    pub(super) async fn cancel(&self) -> Result<(), TlsError> {
         let asking = async {
             let stream = TcpStream::connect(self.server).await.map_err(TlsError::Network)?;
             let mut stream = self.tls.protect(stream, &self.host).await?;

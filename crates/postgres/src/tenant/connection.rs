@@ -27,11 +27,16 @@ use super::statements::Plan;
 /// A connection that becomes one tenant per transaction.
 pub struct TenantConnection {
     session: Session,
+    /// By which its process is ended, should a statement not stop.
+    target: LoginTarget,
+    options: ConnectOptions,
     openings: Openings,
     statements: Statements,
     touched: HashSet<ObjectName>,
     /// Whose SQL it ran last, and may have left something behind.
     last: Option<ObjectName>,
+    /// See [`Self::reset_next`].
+    distrusted: bool,
     /// How long a statement may run, whatever its own SQL does to `statement_timeout`.
     patience: Duration,
     opened: Instant,
@@ -45,6 +50,9 @@ struct Asked {
     resets: bool,
     expected: Expected,
 }
+
+/// How long a statement that was cancelled may take to stop, and a process that was told to end.
+const STOPS_WITHIN: Duration = Duration::from_secs(2);
 
 /// How long the server has to stop a statement itself, which leaves the connection usable.
 const GRACE: Duration = Duration::from_secs(1);
@@ -75,10 +83,13 @@ impl TenantConnection {
     pub async fn connect(target: &LoginTarget, options: &ConnectOptions) -> Result<Self, ConnectError> {
         Ok(Self {
             session: Session::open(target, options).await?,
+            target: target.clone(),
+            options: options.clone(),
             openings: Openings::new(),
             statements: Statements::default(),
             touched: HashSet::new(),
             last: None,
+            distrusted: false,
             patience: options.statement_timeout + GRACE,
             opened: Instant::now(),
             state: State::Idle,
@@ -180,7 +191,8 @@ impl TenantConnection {
         statement: Statement<'_>,
         in_parts: bool,
     ) -> Result<QueryRow, TenantQueryError> {
-        let resets = self.last.as_ref().is_some_and(|last| last != tenant);
+        let resets = self.last.as_ref().is_some_and(|last| last != tenant || self.distrusted);
+        self.distrusted = false;
         let out = &mut self.session.wire.outgoing;
         let mut written = Ok(());
         if resets {
@@ -221,10 +233,13 @@ impl TenantConnection {
         self.state = State::Busy;
         let answer = async {
             wire.send().await?;
-            if asked.resets
-                && let Err(error) = answer::read_reset(wire).await
-            {
-                return Ok(Err(error));
+            if asked.resets {
+                match answer::read_reset(wire).await {
+                    Ok(()) => {}
+                    Err(LinkError::Said(error)) => return Ok(Err(error)),
+                    // What came after the reset may have been done.
+                    Err(lost) => return Err(lost),
+                }
             }
             let answer = answer::read(wire, asked.expected).await?;
             if answer.is_open {
@@ -256,6 +271,43 @@ impl TenantConnection {
         Ok(answer?)
     }
 
+    /// Its next statement finds the session as it was after the log-in, also if it is the same tenant's.
+    pub fn reset_next(&mut self) {
+        self.distrusted = true;
+    }
+
+    /// Closes it when its process on the server has nothing more to do: a statement that nobody waits for any more is
+    /// cancelled, and where its SQL catches that, the process is ended. Takes as long as the server does.
+    pub async fn end(mut self) {
+        let Some(canceller) = self.session.canceller.take().filter(|_| self.state == State::Busy) else {
+            return;
+        };
+        self.state = State::Closed;
+        let wire = &mut self.session.wire;
+        // An error says that the process is gone.
+        let mut ended = async |within| tokio::time::timeout(within, answer::read_away(wire)).await.is_ok();
+        let _ = canceller.cancel().await;
+        if ended(STOPS_WITHIN).await {
+            return;
+        }
+        tracing::warn!(
+            login = self.target.login.as_str(),
+            "a statement goes on after it was cancelled; its process is ended"
+        );
+        loop {
+            let terminated = terminate(&self.target, &self.options, canceller.process()).await;
+            if ended(STOPS_WITHIN).await {
+                return;
+            }
+            if let Err(error) = terminated {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the process cannot be ended: {error}"
+                );
+            }
+        }
+    }
+
     /// How many tenants it has been. Each leaves its tables in the server process's caches, so a
     /// connection is better replaced after some hundreds.
     pub fn tenants_touched(&self) -> usize {
@@ -270,20 +322,41 @@ impl TenantConnection {
         self.state != State::Idle
     }
 
+    /// Whether the server may be at work for a request that has not ended.
+    pub fn is_busy(&self) -> bool {
+        self.state == State::Busy
+    }
+
     /// How long ago it was made.
     pub fn age(&self) -> Duration {
         self.opened.elapsed()
     }
 }
 
+/// Ends a process of the login's own.
+async fn terminate(target: &LoginTarget, options: &ConnectOptions, process: i32) -> Result<(), ConnectError> {
+    let mut session = Session::open(target, options).await?;
+    let asked = async {
+        frontend::query(
+            &format!("SELECT pg_catalog.pg_terminate_backend({process})"),
+            &mut session.wire.outgoing,
+        )?;
+        session.wire.send().await?;
+        answer::read_away(&mut session.wire).await
+    };
+    // Whether it has ended shows on its own connection.
+    let _ = tokio::time::timeout(options.connect_timeout, asked).await;
+    Ok(())
+}
+
 impl Drop for TenantConnection {
-    /// A query that nobody waits for any more is cancelled, not left to run to its end.
+    /// A query that nobody waits for any more is cancelled, not left to run to its end. See also [`Self::end`].
     fn drop(&mut self) {
         if self.state == State::Busy
             && let Some(canceller) = self.session.canceller.take()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
-            runtime.spawn(canceller.cancel());
+            runtime.spawn(async move { canceller.cancel().await });
         }
     }
 }

@@ -79,7 +79,7 @@ async fn log_in(target: &LoginTarget, options: &ConnectOptions) -> Result<Sessio
     let mut wire = Wire::open(&target.host, target.port, &target.tls, patience).await?;
     let settings = format!(
         "-c statement_timeout={} -c idle_in_transaction_session_timeout=60000 \
-         -c client_min_messages=warning -c jit=off",
+         -c client_min_messages=warning -c jit=off -c quote_all_identifiers=off",
         options.statement_timeout.as_millis()
     );
     let parameters = [

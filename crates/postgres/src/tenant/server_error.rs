@@ -20,6 +20,17 @@ pub struct ServerError {
     pub(super) constraint: Option<String>,
 }
 
+/// Bytes of a text that a server may say: a function of an app may raise any.
+const LONGEST: usize = 8 << 10;
+
+fn cut(text: &[u8]) -> String {
+    let mut said = String::from_utf8_lossy(&text[..text.len().min(LONGEST)]).into_owned();
+    if text.len() > LONGEST {
+        said.push('…');
+    }
+    said
+}
+
 impl ServerError {
     /// The message that it was, as far as it says what and why.
     pub(crate) fn message(&self) -> Vec<u8> {
@@ -48,7 +59,7 @@ impl ServerError {
         let mut fields = body.fields();
         while let Ok(Some(field)) = fields.next() {
             // Before the log-in is through, it speaks in whatever encoding it likes.
-            let text = String::from_utf8_lossy(field.value_bytes()).into_owned();
+            let text = cut(field.value_bytes());
             match field.type_() {
                 // The severity, in English whatever the server's language.
                 b'V' => error.fatal = matches!(&*text, "FATAL" | "PANIC"),
