@@ -124,6 +124,9 @@ async fn a_write_that_a_silent_server_does_not_answer_may_have_been_made() {
     let lost = tenant.data.post("/api/things", json!({ "name": "perhaps" })).await;
     let lost = lost.expect_problem(504, "statement_timeout");
     assert!(lost.text.contains("may or may not have been made"), "{}", lost.text);
+    // Nobody says that the only connection has ended: the server is asked.
+    let served = async || tenant.data.get("/api/things").await.status == 200;
+    within(Duration::from_secs(30), "the tenant is served on another connection", served).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,6 +127,18 @@ pub(super) async fn read_away(wire: &mut Wire) -> Result<(), LinkError> {
     Ok(())
 }
 
+/// Reads the answer to a simple query for one boolean; none if it was refused.
+pub(super) async fn read_bool(wire: &mut Wire) -> Result<Option<bool>, LinkError> {
+    let mut value = None;
+    loop {
+        match wire.next().await? {
+            Message::DataRow(row) => value = Some(row.buffer().ends_with(b"t")),
+            Message::ReadyForQuery(_) => return Ok(value),
+            _ => {}
+        }
+    }
+}
+
 /// Reads the end of an answer whose body was read in parts.
 pub(super) async fn read_end(wire: &mut Wire) -> Result<(), LinkError> {
     loop {

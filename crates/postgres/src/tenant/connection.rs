@@ -296,7 +296,8 @@ impl TenantConnection {
         );
         loop {
             let terminated = terminate(&self.target, &self.options, canceller.process()).await;
-            if ended(STOPS_WITHIN).await {
+            // Where the connection was cut without a word, only the server knows.
+            if terminated.as_ref().is_ok_and(|was_there| !was_there) || ended(STOPS_WITHIN).await {
                 return;
             }
             if let Err(error) = terminated {
@@ -333,20 +334,22 @@ impl TenantConnection {
     }
 }
 
-/// Ends a process of the login's own.
-async fn terminate(target: &LoginTarget, options: &ConnectOptions, process: i32) -> Result<(), ConnectError> {
+/// Ends a process of the login's own; false where there is none any more.
+async fn terminate(
+    target: &LoginTarget,
+    options: &ConnectOptions,
+    process: i32,
+) -> Result<bool, ConnectError> {
     let mut session = Session::open(target, options).await?;
     let asked = async {
-        frontend::query(
-            &format!("SELECT pg_catalog.pg_terminate_backend({process})"),
-            &mut session.wire.outgoing,
-        )?;
+        let end = format!("SELECT pg_catalog.pg_terminate_backend({process})");
+        frontend::query(&end, &mut session.wire.outgoing)?;
         session.wire.send().await?;
-        answer::read_away(&mut session.wire).await
+        answer::read_bool(&mut session.wire).await
     };
-    // Whether it has ended shows on its own connection.
-    let _ = tokio::time::timeout(options.connect_timeout, asked).await;
-    Ok(())
+    let was_there = tokio::time::timeout(options.connect_timeout, asked).await;
+    // Without an answer it may be there.
+    Ok(!matches!(was_there, Ok(Ok(Some(false)))))
 }
 
 impl Drop for TenantConnection {
