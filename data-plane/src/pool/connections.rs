@@ -47,8 +47,8 @@ pub(crate) enum PoolError {
 #[derive(Clone)]
 pub(crate) struct Pools(Arc<Inner>);
 
-/// How long it takes to end a statement after its time.
-const CANCELLED_WITHIN: Duration = Duration::from_secs(2);
+/// How long it takes to end a statement after its time, also one that catches its cancellation.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(5);
 
 struct Inner {
     servers: RwLock<HashMap<ServerId, Arc<ServerPool>>>,

@@ -121,10 +121,9 @@ pub(super) async fn read(wire: &mut Wire, expected: Expected) -> Result<Answer, 
     }
 }
 
-/// Reads whatever comes, until the server waits for the next request.
-pub(super) async fn read_away(wire: &mut Wire) -> Result<(), LinkError> {
-    while !matches!(wire.next().await?, Message::ReadyForQuery(_)) {}
-    Ok(())
+/// Reads whatever comes, until the connection ends.
+pub(super) async fn read_to_end(wire: &mut Wire) {
+    while wire.next().await.is_ok() {}
 }
 
 /// Reads the answer to a simple query for one boolean; none if it was refused.

@@ -141,8 +141,8 @@ impl TenantConnection {
     /// The next part of a body; none at its end, when the connection can be used again.
     pub async fn body_part(&mut self) -> Result<Option<Bytes>, TenantQueryError> {
         let State::Reading(left) = self.state else { return Ok(None) };
-        // What is given up midway leaves the connection closed.
-        self.state = State::Busy;
+        // What is given up midway leaves the connection closed. The server has nothing left to do but to send it.
+        self.state = State::Closed;
         let wire = &mut self.session.wire;
         let read = async {
             if left > 0 {
@@ -284,8 +284,11 @@ impl TenantConnection {
         };
         self.state = State::Closed;
         let wire = &mut self.session.wire;
-        // An error says that the process is gone.
-        let mut ended = async |within| tokio::time::timeout(within, answer::read_away(wire)).await.is_ok();
+        // Of several answers that may be due, the last one is followed by the end of the connection.
+        wire.outgoing.clear();
+        frontend::terminate(&mut wire.outgoing);
+        let _ = tokio::time::timeout(STOPS_WITHIN, wire.send()).await;
+        let mut ended = async |within| tokio::time::timeout(within, answer::read_to_end(wire)).await.is_ok();
         let _ = canceller.cancel().await;
         if ended(STOPS_WITHIN).await {
             return;
