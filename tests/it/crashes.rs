@@ -328,9 +328,7 @@ async fn the_points_that_are_tested_are_all_that_there_are() {
 
 /// Cuts the worker's connections to the registry while it stands before each step, and lets it go on.
 async fn cut_at_each_step(kind: OperationKind) {
-    let server = tenantry_tests::server::shared().await;
-    let address = format!("127.0.0.1:{}", server.port()).parse().unwrap();
-    let proxy = Proxy::start(address).await;
+    let proxy = Proxy::before(server::shared().await).await;
     let gates = Arc::new(Gates::default());
     let app = TestApp::build()
         .with_worker_registry_proxy(proxy.address)
@@ -381,9 +379,8 @@ enum Cut {
 /// left.
 async fn cut_each_step_of_a_move(other: &EmbeddedPostgres, cut: Cut) {
     let shared = server::shared().await;
-    let proxy_of = async |port: u16| Proxy::start(([127, 0, 0, 1], port).into()).await;
     let (registry, old, new) =
-        (proxy_of(shared.port()).await, proxy_of(shared.port()).await, proxy_of(other.port()).await);
+        (Proxy::before(shared).await, Proxy::before(shared).await, Proxy::before(other).await);
     let gates = Arc::new(Gates::default());
     let app = TestApp::build()
         .with_worker_registry_proxy(registry.address)

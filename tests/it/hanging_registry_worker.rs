@@ -7,8 +7,7 @@ use tenantry_tests::{TestApp, proxy::Proxy, server};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_connections_to_the_registry_are_silently_cut_takes_jobs_again_within_twenty_seconds()
 {
-    let address = format!("127.0.0.1:{}", server::shared().await.port()).parse().unwrap();
-    let proxy = Proxy::start(address).await;
+    let proxy = Proxy::before(server::shared().await).await;
     let app = TestApp::build()
         .with_worker_registry_proxy(proxy.address)
         .with_registry_timeout(Duration::from_secs(5))

@@ -63,11 +63,15 @@ pub(super) async fn move_to(app: &TestApp, tenant: &Signup, body: Value) -> Valu
     moved(app, tenant, "move", body).await
 }
 
+/// Asks for a move; answers the operation.
+pub(super) async fn begin(app: &TestApp, tenant: &Signup, path: &str, body: Value) -> String {
+    let begun = app.api.post(&format!("/api/v1/tenants/{}/{path}", tenant.slug), body).await;
+    begun.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned()
+}
+
 /// Asks for a move and waits for its end, however long it takes; answers tenant and operation as they are then.
 async fn moved(app: &TestApp, tenant: &Signup, path: &str, body: Value) -> Value {
-    let begun =
-        app.api.post(&format!("/api/v1/tenants/{}/{path}", tenant.slug), body).await.expect(202).json();
-    let operation = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+    let operation = app.operation_ended(&begin(app, tenant, path, body).await).await;
     assert_eq!(operation["state"], "succeeded", "{operation}");
     json!({ "tenant": show(app, tenant).await, "operation": operation })
 }
@@ -455,8 +459,7 @@ async fn a_second_move_is_refused_and_a_suspension_has_the_first_stop() {
         format!("BEGIN; LOCK TABLE tenant_{}.things IN ROW EXCLUSIVE MODE", tenant.slug.replace('-', "_"));
     sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut holder).await.unwrap();
     let path = format!("/api/v1/tenants/{}", tenant.slug);
-    let begun = app.api.post(&format!("{path}/move"), json!({ "tier": "database" })).await.expect(202).json();
-    let operation = begun["operation"]["id"].as_str().unwrap().to_owned();
+    let operation = begin(&app, &tenant, "move", json!({ "tier": "database" })).await;
     within(Duration::from_secs(20), "the move closes the tables", async || {
         app.operation(&operation).await["step"] == "cutover"
     })
@@ -480,10 +483,9 @@ async fn a_second_move_is_refused_and_a_suspension_has_the_first_stop() {
 async fn moving(gate: &Arc<Gate>, way: Way) -> (TestApp, Signup, String) {
     let app = with_ledger(way.build().with_shared_probe(gate.clone())).await;
     let tenant = sign_up(&app, "acme", "basic").await;
-    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
-    let begun = app.api.post(&path, json!({ "tier": "database" })).await.expect(202).json();
+    let operation = begin(&app, &tenant, "move", json!({ "tier": "database" })).await;
     gate.reached().await;
-    (app, tenant, begun["operation"]["id"].as_str().unwrap().to_owned())
+    (app, tenant, operation)
 }
 
 #[tokio::test(flavor = "multi_thread")]

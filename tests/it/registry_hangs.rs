@@ -128,8 +128,7 @@ async fn a_quiet_feed_goes_on_hearing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_api_answers_in_time_while_its_connections_hang_and_then_as_before() {
-    let address = format!("127.0.0.1:{}", server::shared().await.port()).parse().unwrap();
-    let proxy = Proxy::start(address).await;
+    let proxy = Proxy::before(server::shared().await).await;
     // Time enough for a dozen log-ins on a machine that is busy with other tests.
     let limit = Duration::from_secs(2);
     let app = TestApp::build()

@@ -7,8 +7,7 @@ use tenantry_tests::{TestApp, proxy::Proxy, server, within::within};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn known_tenants_are_read_and_written_while_the_registry_is_away() {
-    let address = format!("127.0.0.1:{}", server::shared().await.port()).parse().unwrap();
-    let proxy = Proxy::start(address).await;
+    let proxy = Proxy::before(server::shared().await).await;
     let app = TestApp::build().with_registry_proxy(proxy.address).start().await;
     let (schema, database) =
         (app.sign_up("schema", "basic", "crm").await, app.sign_up("database", "premium", "crm").await);
@@ -67,8 +66,7 @@ async fn a_registry_that_takes_no_writes_is_said_to_be_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_plane_that_missed_a_purge_cannot_serve_the_slug_s_next_tenant_to_the_last_one() {
-    let address = format!("127.0.0.1:{}", server::shared().await.port()).parse().unwrap();
-    let proxy = Proxy::start(address).await;
+    let proxy = Proxy::before(server::shared().await).await;
     let app = TestApp::build().with_registry_proxy(proxy.address).start().await;
     for plan in ["basic", "premium"] {
         proxy.mend();

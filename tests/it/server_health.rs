@@ -290,8 +290,7 @@ async fn a_statement_whose_answer_is_lost_on_a_dead_connection_is_not_waited_for
         .worker(|settings| settings.admin.probe_after = Duration::from_millis(300))
         .start()
         .await;
-    let address = format!("{}:{}", app.server().host(), app.server().port()).parse().unwrap();
-    let proxy = Proxy::start(address).await;
+    let proxy = Proxy::before(app.server()).await;
     app.api.patch("/api/v1/servers/main", json!({ "port": proxy.address.port() })).await.expect(200);
     let tenant = app.sign_up("acme", "basic", "crm").await;
 

@@ -8,6 +8,7 @@ use std::{
     },
 };
 
+use tenantry_postgres::embedded::EmbeddedPostgres;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +59,11 @@ impl Proxy {
             }
         });
         Self { address, state, stop }
+    }
+
+    /// The same in front of a server of these tests.
+    pub async fn before(server: &EmbeddedPostgres) -> Self {
+        Self::start(([127, 0, 0, 1], server.port()).into()).await
     }
 
     /// Cuts all connections; new ones are taken and closed at once until [`Proxy::mend`].

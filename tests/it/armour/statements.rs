@@ -90,8 +90,7 @@ async fn what_a_function_says_is_cut() {
 
 /// A tenant whose next request is the first on a connection that another one had, through a proxy.
 async fn second_on_a_connection() -> (TestApp, Proxy, Signup) {
-    let shared = server::shared().await;
-    let proxy = Proxy::start(([127, 0, 0, 1], shared.port()).into()).await;
+    let proxy = Proxy::before(server::shared().await).await;
     let build = TestApp::build().with_tenant_server_proxy(proxy.address).data_plane(|data| {
         data.pool.connections_per_server = 1;
         data.statement_timeout = Duration::from_secs(1);
@@ -133,9 +132,8 @@ async fn a_write_that_a_silent_server_does_not_answer_may_have_been_made() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_hangs_keeps_no_tenant_of_the_app_on_another_from_its_tables() {
-    let shared = server::shared().await;
     let other = server::start(Durability::Volatile).await.unwrap();
-    let proxy = Proxy::start(([127, 0, 0, 1], shared.port()).into()).await;
+    let proxy = Proxy::before(server::shared().await).await;
     let app = start(TestApp::build().with_tenant_server_proxy(proxy.address), "shared").await;
     let hanging = sign_up(&app, "hanging").await;
     app.add_server("other", &other).await;

@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use tenantry_postgres::embedded::Durability;
 use tenantry_tests::{Signup, TestApp, server, within::within};
 
-use super::{as_admin, move_to, sign_up, with_ledger};
+use super::{as_admin, begin, move_to, sign_up, with_ledger};
 
 /// Three megabytes of a tenant.
 pub(super) async fn fill(app: &TestApp, tenant: &Signup) {
@@ -27,9 +27,7 @@ pub(super) async fn fill(app: &TestApp, tenant: &Signup) {
 
 /// Has a tenant moved to a database of its own; answers the operation, when rows are being copied.
 async fn copying(app: &TestApp, tenant: &Signup) -> String {
-    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
-    let begun = app.api.post(&path, json!({ "tier": "database" })).await.expect(202).json();
-    let operation = begun["operation"]["id"].as_str().unwrap().to_owned();
+    let operation = begin(app, tenant, "move", json!({ "tier": "database" })).await;
     let copies = async || app.operation(&operation).await["step"] == "copy";
     within(Duration::from_mins(1), "it is being copied", copies).await;
     operation
@@ -112,15 +110,13 @@ async fn a_live_move_waits_for_a_replication_slot_that_another_move_has() {
     let take = "SELECT pg_create_physical_replication_slot(CASE n WHEN 1 THEN 'tenantry_other' ELSE 'taken_' || n END)
         FROM generate_series(1, current_setting('max_replication_slots')::int) n";
     sqlx::raw_sql(take).execute(&mut superuser).await.unwrap();
-    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
-    let begun = app.api.post(&path, json!({ "tier": "database" })).await.expect(202).json();
-    let operation = begun["operation"]["id"].as_str().unwrap();
-    let waiting = app.operation_is(operation, "waiting").await;
+    let operation = begin(&app, &tenant, "move", json!({ "tier": "database" })).await;
+    let waiting = app.operation_is(&operation, "waiting").await;
     assert!(waiting["message"].as_str().unwrap().contains("replication slots of the server"), "{waiting}");
     tenant.data.post("/api/things", json!({ "name": "one more" })).await.expect(201);
     let free = "SELECT pg_drop_replication_slot('tenantry_other')";
     sqlx::raw_sql(free).execute(&mut superuser).await.unwrap();
-    let ended = app.operation_ended(operation).await;
+    let ended = app.operation_ended(&operation).await;
     assert_eq!(ended["state"], "succeeded", "{ended}");
     tenant.data.post("/api/things", json!({ "name": "another" })).await.expect(201);
 }

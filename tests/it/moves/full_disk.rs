@@ -14,7 +14,7 @@ use sqlx::AssertSqlSafe;
 use tenantry_postgres::embedded::Durability;
 use tenantry_tests::{app::random_suffix, server};
 
-use super::{Way, bounds::fill, move_to, sign_up, with_ledger};
+use super::{Way, begin, bounds::fill, move_to, sign_up, with_ledger};
 
 /// A disk of some megabytes, unmounted when dropped.
 struct SmallDisk(PathBuf);
@@ -86,15 +86,13 @@ async fn a_target_whose_disk_becomes_full_ends_a_move_and_the_tenant_is_served_a
     disk.leave(2 * MEGABYTE);
     app.add_server("other", &other).await;
 
-    let path = format!("/api/v1/tenants/{}/move", tenant.slug);
-    let begun = app.api.post(&path, json!({ "server": "other" })).await.expect(202).json();
-    let operation = begun["operation"]["id"].as_str().unwrap();
+    let operation = begin(&app, &tenant, "move", json!({ "server": "other" })).await;
     // What it has made there cannot be dropped without room either.
-    let waiting = app.operation_is(operation, "waiting").await;
+    let waiting = app.operation_is(&operation, "waiting").await;
     assert!(waiting["message"].as_str().unwrap().contains("No space left on device"), "{waiting}");
     tenant.data.post("/api/things", json!({ "name": "one more" })).await.expect(201);
     disk.make_room();
-    let ended = app.operation_ended(operation).await;
+    let ended = app.operation_ended(&operation).await;
     assert_eq!(ended["state"], "failed", "{ended}");
     assert!(ended["error"].as_str().unwrap().contains("No space left on device"), "{ended}");
     assert!(app.on(&other).await.is_empty());

@@ -155,13 +155,9 @@ pub(super) async fn read_end(wire: &mut Wire) -> Result<(), LinkError> {
 pub(super) async fn read_reset(wire: &mut Wire) -> Result<(), LinkError> {
     let mut error: Option<Box<ServerError>> = None;
     loop {
-        let message = match (wire.next().await, error.take()) {
-            (Ok(message), said) => {
-                error = said;
-                message
-            }
-            (Err(_), Some(said)) => return Err(said.into()),
-            (Err(lost), None) => return Err(lost),
+        let message = match wire.next().await {
+            Ok(message) => message,
+            Err(lost) => return Err(error.map_or(lost, LinkError::from)),
         };
         match message {
             Message::ErrorResponse(body) => {

@@ -35,10 +35,8 @@ pub struct TenantConnection {
     touched: HashSet<ObjectName>,
     /// Whose SQL it ran last, and may have left something behind.
     last: Option<ObjectName>,
-    /// See [`Self::reset_next`].
-    distrusted: bool,
-    /// How long a statement may run, whatever its own SQL does to `statement_timeout`.
-    patience: Duration,
+    /// Its next statement is preceded by a reset.
+    resets_next: bool,
     opened: Instant,
     state: State,
 }
@@ -89,8 +87,7 @@ impl TenantConnection {
             statements: Statements::default(),
             touched: HashSet::new(),
             last: None,
-            distrusted: false,
-            patience: options.statement_timeout + GRACE,
+            resets_next: false,
             opened: Instant::now(),
             state: State::Idle,
         })
@@ -143,6 +140,7 @@ impl TenantConnection {
         let State::Reading(left) = self.state else { return Ok(None) };
         // What is given up midway leaves the connection closed. The server has nothing left to do but to send it.
         self.state = State::Closed;
+        let patience = self.patience();
         let wire = &mut self.session.wire;
         let read = async {
             if left > 0 {
@@ -151,7 +149,7 @@ impl TenantConnection {
             answer::read_end(wire).await.map(|()| None)
         };
         // The server has all of it.
-        let part = tokio::time::timeout(self.patience, read).await.unwrap_or(Err(LinkError::Closed));
+        let part = tokio::time::timeout(patience, read).await.unwrap_or(Err(LinkError::Closed));
         self.state = match &part {
             Ok(Some(part)) => State::Reading(left - part.len()),
             Ok(None) => State::Idle,
@@ -191,8 +189,8 @@ impl TenantConnection {
         statement: Statement<'_>,
         in_parts: bool,
     ) -> Result<QueryRow, TenantQueryError> {
-        let resets = self.last.as_ref().is_some_and(|last| last != tenant || self.distrusted);
-        self.distrusted = false;
+        let resets = self.last.as_ref().is_some_and(|last| last != tenant || self.resets_next);
+        self.resets_next = false;
         let out = &mut self.session.wire.outgoing;
         let mut written = Ok(());
         if resets {
@@ -224,6 +222,7 @@ impl TenantConnection {
 
     /// Sends what was written and reads the answer, unless it could not be written.
     async fn exchange(&mut self, written: io::Result<()>, asked: Asked) -> Result<Answer, TenantQueryError> {
+        let patience = self.patience();
         let wire = &mut self.session.wire;
         if let Err(error) = written {
             wire.outgoing.clear();
@@ -250,7 +249,7 @@ impl TenantConnection {
             }
             Ok::<_, LinkError>(Ok(answer))
         };
-        let Ok(answer) = tokio::time::timeout(self.patience, answer).await else {
+        let Ok(answer) = tokio::time::timeout(patience, answer).await else {
             // Closed, and cancelled, when it is dropped.
             return Err(TenantQueryError::bare(QueryErrorKind::Timeout, "the statement did not end in time"));
         };
@@ -271,15 +270,20 @@ impl TenantConnection {
         Ok(answer?)
     }
 
+    /// How long a statement may run, whatever its own SQL does to `statement_timeout`.
+    fn patience(&self) -> Duration {
+        self.options.statement_timeout + GRACE
+    }
+
     /// Its next statement finds the session as it was after the log-in, also if it is the same tenant's.
     pub fn reset_next(&mut self) {
-        self.distrusted = true;
+        self.resets_next = true;
     }
 
     /// Closes it when its process on the server has nothing more to do: a statement that nobody waits for any more is
-    /// cancelled, and where its SQL catches that, the process is ended. Takes as long as the server does.
+    /// cancelled, and where its SQL catches that, the process is ended. Ends when that is so, be it never.
     pub async fn end(mut self) {
-        let Some(canceller) = self.session.canceller.take().filter(|_| self.state == State::Busy) else {
+        let Some(canceller) = self.session.canceller.take().filter(|_| self.is_busy()) else {
             return;
         };
         self.state = State::Closed;
