@@ -141,23 +141,29 @@ pub(super) fn install() -> String {
         CREATE TABLE IF NOT EXISTS {SYSTEM_SCHEMA}.sessions (
             subject uuid NOT NULL, pid int NOT NULL, started timestamptz NOT NULL,
             PRIMARY KEY (subject, pid, started));
-        ALTER TABLE {SYSTEM_SCHEMA}.sessions ADD COLUMN IF NOT EXISTS token bigint NOT NULL DEFAULT 0;
+        IF NOT {has_token} THEN
+            ALTER TABLE {SYSTEM_SCHEMA}.sessions ADD COLUMN token bigint NOT NULL DEFAULT 0;
+        END IF;
         CREATE TABLE IF NOT EXISTS {SYSTEM_SCHEMA}.locks (name text PRIMARY KEY);
         {fence}
         {lock}
-        REVOKE ALL ON FUNCTION {SYSTEM_SCHEMA}.fence, {SYSTEM_SCHEMA}.lock FROM PUBLIC;"
+        REVOKE ALL ON FUNCTION {SYSTEM_SCHEMA}.fence, {SYSTEM_SCHEMA}.lock FROM PUBLIC;",
+        has_token = has_token()
+    )
+}
+
+/// Whether notes of sessions are those of this release. Asked before they are altered, which waits for every
+/// transaction that has the fence; a copy's goes on for hours.
+fn has_token() -> String {
+    format!(
+        "EXISTS (SELECT FROM pg_attribute
+            WHERE attrelid = to_regclass('{SYSTEM_SCHEMA}.sessions') AND attname = 'token')"
     )
 }
 
 /// The same, as a statement of PL/pgSQL, for a database that has them of an earlier release.
 pub(super) fn renew() -> String {
-    format!(
-        "IF NOT EXISTS (SELECT FROM pg_attribute
-                WHERE attrelid = '{SYSTEM_SCHEMA}.sessions'::regclass AND attname = 'token') THEN
-            {}
-        END IF;",
-        install()
-    )
+    format!("IF NOT {} THEN {} END IF;", has_token(), install())
 }
 
 impl ServerAdmin {

@@ -713,6 +713,22 @@ async fn nobody_goes_on_beside_a_session_of_an_earlier_attempt_that_does_not_end
 }
 
 #[tokio::test]
+async fn a_server_is_prepared_while_a_move_holds_its_fence() {
+    let bench = Bench::new("copying").await;
+    let tenant = bench.tenant_without_tables("tenant_copying").await;
+    let fence = owner(&tenant, &mark(&tenant)).fence.unwrap();
+    // As a worker has it that copies a tenant's rows, for hours.
+    let mut copying = bench.admin.connection("test").await.unwrap();
+    sqlx::raw_sql("BEGIN").execute(&mut *copying).await.unwrap();
+    let hold = format!("DO $$ BEGIN {} END $$", fence.perform());
+    sqlx::raw_sql(AssertSqlSafe(hold)).execute(&mut *copying).await.unwrap();
+    let limits = AdminLimits { lock_timeout: Duration::from_millis(500), ..AdminLimits::default() };
+    let of_another_worker = admin(crate::fixture::server().await, &bench.database, limits);
+    of_another_worker.prepare().await.unwrap();
+    copying.close_on_drop();
+}
+
+#[tokio::test]
 async fn a_warm_copy_that_somebody_was_about_to_drop_can_be_taken() {
     let bench = Bench::new("closed").await;
     let (admin, app, tenant) = (&bench.admin, notes(), name("tenant_closed"));
