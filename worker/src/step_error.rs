@@ -49,6 +49,8 @@ pub enum StepError {
     /// A tenant server's disk is full. What may be undone is; what must come to an end waits for room, without a worker.
     #[error("{message}")]
     DiskFull {
+        /// Which.
+        server: ServerId,
         /// For a person.
         message: String,
     },
@@ -106,7 +108,7 @@ impl StepError {
             return Self::ServerFull { message };
         }
         if error.is_out_of_space() {
-            return Self::DiskFull { message };
+            return Self::DiskFull { server, message };
         }
         if error.is_unprepared() {
             return Self::Unprepared { message };

@@ -28,6 +28,8 @@ pub(super) struct Live {
 /// resumed, and so on.
 pub(super) async fn moved_on(app: &TestApp, frozen: &Frozen, ended: &Value) -> Live {
     let (api, slug, kind) = (&app.api, frozen.slug.as_str(), frozen.point.case.kind);
+    let over = ["succeeded", "failed", "cancelled"].contains(&ended["state"].as_str().unwrap());
+    assert!(over, "{} at {:?}: {ended}", frozen.point.case, frozen.point.freeze);
     let plan = frozen.point.case.plan();
     let path = format!("/api/v1/tenants/{slug}");
     // Both ways to go on are taken, by turns.

@@ -91,10 +91,15 @@ async fn a_target_whose_disk_becomes_full_ends_a_move_and_the_tenant_is_served_a
     let waiting = app.operation_is(&operation, "waiting").await;
     assert!(waiting["message"].as_str().unwrap().contains("No space left on device"), "{waiting}");
     tenant.data.post("/api/things", json!({ "name": "one more" })).await.expect(201);
+    // It says for which server it waits: only so it could be abandoned.
+    let for_other = "SELECT count(*) FROM operations JOIN servers ON servers.id = waiting_for WHERE servers.name = 'other'";
+    assert_eq!(app.count(for_other).await, 1);
     disk.make_room();
     let ended = app.operation_ended(&operation).await;
     assert_eq!(ended["state"], "failed", "{ended}");
     assert!(ended["error"].as_str().unwrap().contains("No space left on device"), "{ended}");
+    let events = app.api.get(&format!("/api/v1/operations/{operation}/events")).await.expect(200).text;
+    assert!(events.contains("event: waiting"), "{events}");
     assert!(app.on(&other).await.is_empty());
     assert!(app.on_server().await.replication.is_empty());
 

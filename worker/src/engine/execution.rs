@@ -279,15 +279,15 @@ impl Execution<'_> {
                 Err(error @ (StepError::ServerBusy(_) | StepError::ServerFull { .. })) => {
                     return Ok(Tried::Pending(slots::AGAIN_AFTER, error.to_string()));
                 }
-                Err(StepError::DiskFull { message }) if past_return => {
-                    return Ok(Tried::Pending(settings.away_pause, message));
+                Err(StepError::DiskFull { server, message }) if past_return => {
+                    return Ok(Tried::Away(Some(server), message));
                 }
                 Err(error) => error,
             };
             self.doubt_server();
             failures += 1;
             let (message, transient) = match error {
-                StepError::Permanent { message } | StepError::DiskFull { message } => (message, false),
+                StepError::Permanent { message } | StepError::DiskFull { message, .. } => (message, false),
                 StepError::Unprepared { message } => (message, !std::mem::replace(&mut prepared_anew, true)),
                 error => (error.to_string(), true),
             };

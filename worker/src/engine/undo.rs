@@ -87,8 +87,12 @@ impl Execution<'_> {
                     let until = Transition::Waiting(slots::AGAIN_AFTER, None);
                     return self.release_undo(index, until, Some(error.to_string())).await;
                 }
-                Err(StepError::DiskFull { message }) => {
-                    let until = Transition::Waiting(settings.away_pause, None);
+                Err(StepError::DiskFull { server, message }) => {
+                    // That it goes on waiting is no news.
+                    if self.steps.lease().operation.message.is_none() {
+                        self.emit(OperationEventKind::Waiting, Some(index), index + 1, &message);
+                    }
+                    let until = Transition::Waiting(settings.away_pause, Some(server));
                     return self.release_undo(index, until, Some(message)).await;
                 }
                 Err(error) => error,

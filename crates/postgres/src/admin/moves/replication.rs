@@ -115,6 +115,19 @@ pub(super) async fn keep_changes(
     let fence = fenced(owner)?;
     let (publication, slot) = (publication(fence), slot_of(fence));
     let of_source = ends.source(KEEP);
+    // Looked at before anything is locked: who waits for a slot comes here often.
+    let free = format!(
+        "SELECT current_setting('max_replication_slots')::bigint > count(*) FROM pg_replication_slots
+            WHERE NOT starts_with(slot_name, '{publication}_')"
+    );
+    let free: bool = sqlx::query_scalar(AssertSqlSafe(free))
+        .persistent(false)
+        .fetch_one(&mut *ends.from)
+        .await
+        .map_err(&of_source)?;
+    if !free {
+        return Err(MoveError::NoSlot(ends.source.admin.server().to_owned()));
+    }
     // Noted: whoever takes the fence later ends this session first, also while it begins the slot.
     let as_admin = format!(
         "{look} {note} {drop_slots}
