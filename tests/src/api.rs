@@ -32,7 +32,11 @@ pub struct Answer {
 /// A client that keeps this many connections.
 fn client(kept: usize) -> reqwest::Client {
     tenantry_cli::choose_cryptography();
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(90)).pool_max_idle_per_host(kept);
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(90))
+        .pool_max_idle_per_host(kept)
+        // Sooner than the planes close what waits for a request, or one may be sent on what is about to be closed.
+        .pool_idle_timeout(Duration::from_secs(15));
     client.build().expect("a client without surprises")
 }
 
