@@ -120,11 +120,7 @@ pub(super) async fn keep_changes(
         "SELECT current_setting('max_replication_slots')::bigint > count(*) FROM pg_replication_slots
             WHERE NOT starts_with(slot_name, '{publication}_')"
     );
-    let free: bool = sqlx::query_scalar(AssertSqlSafe(free))
-        .persistent(false)
-        .fetch_one(&mut *ends.from)
-        .await
-        .map_err(&of_source)?;
+    let free: bool = one(&mut ends.from, &free).await.map_err(&of_source)?;
     if !free {
         return Err(MoveError::NoSlot(ends.source.admin.server().to_owned()));
     }
