@@ -97,6 +97,26 @@ async fn a_query_that_nobody_waits_for_any_more_does_not_keep_a_dead_connection_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_cannot_be_rolled_back_in_time_does_not_go_back_to_the_pool() {
+    let (registry, _proxy) = behind_a_proxy(Part::ControlPlane).await;
+    let mut given_up = registry.begin().await.unwrap();
+    // It runs for longer than the rolling back waits.
+    let sleep = sqlx::query("SELECT pg_sleep($1)").bind((2 * LIMIT).as_secs_f64()).execute(&mut *given_up);
+    timeout(LIMIT / 6, sleep).await.unwrap_err();
+    drop(given_up);
+    tokio::time::sleep(3 * LIMIT).await;
+    let after = registry.now().await.unwrap();
+    let mut transactions = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut begun = registry.begin().await.unwrap();
+        let at = sqlx::query_scalar::<_, chrono::DateTime<chrono::Utc>>("SELECT now()");
+        let at = at.fetch_one(&mut *begun).await.unwrap();
+        assert!(at >= after, "it goes on with what was given up: {at} is before {after}");
+        transactions.push(begun);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_feed_whose_connection_hangs_is_begun_anew_and_says_so() {
     let (registry, proxy) = behind_a_proxy(Part::ControlPlane).await;
     let (mut routes, mut operations) = (registry.route_feed(), registry.operation_feed());

@@ -155,15 +155,17 @@ impl Drop for Lent {
         };
         let (limit, health, in_transaction) = (self.limit, self.health.clone(), self.in_transaction);
         runtime.spawn(async move {
-            // The pool asks a connection that comes back for a sign of life, and a dead one would keep its
-            // place for ever.
-            let back = async {
-                if in_transaction && connection.execute("ROLLBACK").await.is_err() {
+            if in_transaction {
+                let rolled_back = timeout(limit, connection.execute("ROLLBACK")).await;
+                if !matches!(rolled_back, Ok(Ok(_))) {
+                    // The pool would lend it with its transaction, which nobody would commit.
+                    health.note_broken();
                     return drop(connection.detach());
                 }
-                connection.return_to_pool().await;
-            };
-            if timeout(limit, back).await.is_err() {
+            }
+            // The pool asks a connection that comes back for a sign of life, and a dead one would keep its
+            // place for ever.
+            if timeout(limit, connection.return_to_pool()).await.is_err() {
                 health.note_broken();
             }
         });
