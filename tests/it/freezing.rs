@@ -79,8 +79,8 @@ async fn freeze(what: &str, cases: Vec<Case>, choose: Choose<'_>) {
         ));
     }
     assert!(lost.is_empty(), "{losses} losses: {lost:#?}");
-    // One that a run does not come to is none: how many messages there are depends a little on time.
-    assert!(frozen * 10 >= tried * 9, "only {frozen} of {tried} points were reached");
+    // One that a run does not come to is none: how many messages there are depends on time, on a busy machine more than else.
+    assert!(frozen * 10 >= tried * 8, "only {frozen} of {tried} points were reached");
 }
 
 /// The seed of this run: of the environment, to repeat one, or a new one.
