@@ -131,5 +131,6 @@ every_message! {
     every_message_of_restore: "restore", cases::of(OperationKind::Restore);
     every_message_of_purge: "purge", cases::of(OperationKind::Purge);
     every_message_of_move: "move", cases::of(OperationKind::Move);
+    every_message_of_undo_windows: "undo windows", cases::windows();
     every_message_of_remove_lost_server: "remove lost server", cases::of(OperationKind::RemoveLostServer);
 }

@@ -17,6 +17,7 @@ use tenantry_tests::{
 
 mod bounds;
 mod full_disk;
+mod undo_window;
 
 const ACCOUNTS: u32 = 8;
 
@@ -252,7 +253,7 @@ async fn a_dry_run_says_what_a_move_would_meet_and_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_move_is_undone_with_what_was_written_since_within_its_time() {
-    let app = start().await;
+    let app = with_ledger(Way::AtOnce.with_undo()).await;
     let tenant = sign_up(&app, "acme", "basic").await;
     let undo = format!("/api/v1/tenants/{}/move/undo", tenant.slug);
     app.api.post(&undo, json!({})).await.expect_problem(409, "nothing_to_undo");
@@ -279,7 +280,7 @@ async fn a_move_is_undone_with_what_was_written_since_within_its_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_that_a_tenant_is_about_to_get_or_goes_back_to_is_missed_before_writes_wait() {
     let gate = Arc::new(Gate::at("prepare"));
-    let app = with_ledger(Way::AtOnce.build().with_shared_probe(gate.clone())).await;
+    let app = with_ledger(Way::AtOnce.with_undo().with_shared_probe(gate.clone())).await;
     let plan = json!({ "name": "gold", "tier": "database", "limits": {}, "features": {} });
     app.api.post("/api/v1/plans", plan).await.expect(201);
     let tenant = sign_up(&app, "acme", "basic").await;
@@ -580,6 +581,11 @@ enum Way {
 }
 
 impl Way {
+    /// Moves can be undone for a day.
+    fn with_undo(self) -> TestAppBuilder {
+        self.build().control_plane(|settings| settings.undo_moves_for = Duration::from_hours(24))
+    }
+
     fn build(self) -> TestAppBuilder {
         TestApp::build().worker(move |worker| {
             worker.move_at_once = match self {
@@ -594,7 +600,15 @@ impl Way {
 /// doubled or failed.
 async fn ledger(rounds: usize, way: Way) {
     let app = with_ledger(way.build()).await;
-    let tenant = sign_up(&app, "acme", "basic").await;
+    ledger_on(&app, rounds, &format!("{rounds} moves {way:?}"), async |tenant, round| {
+        upgrade(&app, tenant, ["premium", "enterprise", "premium", "basic"][round % 4]).await;
+    })
+    .await;
+}
+
+/// The same of any moves.
+async fn ledger_on(app: &TestApp, rounds: usize, what: &str, mut next: impl AsyncFnMut(&Signup, usize)) {
+    let tenant = sign_up(app, "acme", "basic").await;
     let (stop, reads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     let writers: Vec<_> = (1..=ACCOUNTS)
         .map(|account| tokio::spawn(write(tenant.data.clone(), account, Arc::clone(&stop))))
@@ -612,15 +626,15 @@ async fn ledger(rounds: usize, way: Way) {
         .collect();
     let mut pauses = Vec::new();
     for round in 0..rounds {
-        upgrade(&app, &tenant, ["premium", "enterprise", "premium", "basic"][round % 4]).await;
-        pauses.push(last_move(&app).await.0);
+        next(&tenant, round).await;
+        pauses.push(last_move(app).await.0);
     }
     stop.store(true, Ordering::Relaxed);
     for reader in readers {
         reader.await.unwrap();
     }
     let mut longest = Duration::ZERO;
-    let mut admin = as_admin(&app, &tenant, app.server()).await;
+    let mut admin = as_admin(app, &tenant, app.server()).await;
     for writer in writers {
         let writer = writer.await.unwrap();
         longest = longest.max(writer.longest);
@@ -644,7 +658,7 @@ async fn ledger(rounds: usize, way: Way) {
     #[expect(clippy::print_stdout, reason = "figures for people")]
     {
         println!(
-            "{rounds} moves {way:?}: pause p50 {:?}, p99 {:?}, longest {:?}; longest write {longest:?}; {} reads",
+            "{what}: pause p50 {:?}, p99 {:?}, longest {:?}; longest write {longest:?}; {} reads",
             at(50),
             at(99),
             pauses[pauses.len() - 1],
@@ -667,7 +681,13 @@ async fn ten_thousand_requests_by_an_old_route_are_served_from_the_new_placement
 /// Each client writes and reads until that many writes came after the move.
 async fn deaf(writes_after: u32) {
     let app = start().await;
-    let tenant = sign_up(&app, "acme", "basic").await;
+    deaf_during(&app, writes_after, async |tenant| drop(upgrade(&app, tenant, "premium").await)).await;
+    assert_eq!(app.on_server().await.schemas.len(), 0);
+}
+
+/// The same of any moves.
+async fn deaf_during(app: &TestApp, writes_after: u32, moves: impl AsyncFnOnce(&Signup)) {
+    let tenant = sign_up(app, "acme", "basic").await;
     // Nothing is announced: the old route stays in its memory.
     let deaf =
         "ALTER TABLE placements DISABLE TRIGGER USER; ALTER TABLE tenants DISABLE TRIGGER tenants_changed";
@@ -690,12 +710,11 @@ async fn deaf(writes_after: u32) {
             })
         })
         .collect();
-    upgrade(&app, &tenant, "premium").await;
+    moves(&tenant).await;
     stop.store(true, Ordering::Relaxed);
     for client in clients {
         client.await.unwrap();
     }
-    assert_eq!(app.on_server().await.schemas.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

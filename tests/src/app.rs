@@ -279,7 +279,9 @@ impl TestAppBuilder {
         let stop = CancellationToken::new();
         let admin = process.serve_admin(any_port(), stop.clone()).await.expect("a free port");
 
-        let mut settings = tenantry_control_plane::Settings::default();
+        // Moves keep nothing of where a tenant was, unless a test wants that.
+        let mut settings =
+            tenantry_control_plane::Settings { undo_moves_for: Duration::ZERO, ..Default::default() };
         (self.control_plane)(&mut settings);
         let config = ControlPlaneConfig {
             registry: registry(through(self.control_plane_registry_proxy), REGISTRY_CONNECTIONS),

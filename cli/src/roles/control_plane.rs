@@ -63,7 +63,8 @@ pub(crate) struct ApiArgs {
     #[arg(long, env = "TENANTRY_SIGNUP_RATE", default_value = "5", value_name = "COUNT")]
     signup_rate: NonZeroU32,
 
-    /// Hours in which a tenant's last move can be undone; 0: not at all.
+    /// Hours in which a tenant's last move can be undone, and in which what was moved live is kept up to date where it was; 0:
+    /// not at all.
     #[arg(long, env = "TENANTRY_UNDO_MOVES_FOR", default_value_t = 24, value_name = "HOURS")]
     undo_moves_for: u16,
 

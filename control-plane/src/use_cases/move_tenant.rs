@@ -105,6 +105,7 @@ impl MoveTenant {
             plan: left.plan,
             offline: false,
             undoes: true,
+            undo_window_seconds: 0,
         };
         Ok(self.start.move_tenant(tenant, input, claim).await?)
     }
@@ -138,7 +139,14 @@ impl MoveTenant {
         claim: Claim,
     ) -> Result<Started, MoveTenantError> {
         let Target { server, offline, .. } = target;
-        let input = OperationInput::Move { tier, server, plan, offline, undoes: false };
+        let input = OperationInput::Move {
+            tier,
+            server,
+            plan,
+            offline,
+            undoes: false,
+            undo_window_seconds: u32::try_from(self.undo_for.as_secs()).unwrap_or(u32::MAX),
+        };
         Ok(self.start.move_tenant(tenant, input, claim).await?)
     }
 }

@@ -60,7 +60,10 @@ pub use check::{ForbiddenDatabase, check_server};
 pub use error::{AdminError, ObjectKind};
 pub use fence::{Fence, SYSTEM_SCHEMA};
 pub use migration::MigrationReport;
-pub use moves::{KeepPatience, MoveError, SchemaCatalog, Site, Survey, TableContents, Transfer};
+pub use moves::{
+    KeepPatience, KeptSlot, MoveError, PublicationId, SchemaCatalog, Site, Survey, TableContents, Transfer,
+    WayBack,
+};
 pub use object::{MarkedObject, TenantObjects};
 pub use owner::Owner;
 pub use role::{RoleSpec, verifier};
@@ -302,7 +305,17 @@ impl ServerAdmin {
     /// As [`ServerAdmin::run`], and ends the sessions of tenants that hold the locks which it waits for: one may
     /// leave a transaction open for ever.
     async fn run_past_tenants(&self, task: &'static str, sql: String) -> Result<PgQueryResult, AdminError> {
-        let mut connection = self.connection(task).await?;
+        self.run_past_tenants_in(&self.shared_database, task, sql).await
+    }
+
+    /// The same in any database.
+    async fn run_past_tenants_in(
+        &self,
+        database: &ObjectName,
+        task: &'static str,
+        sql: String,
+    ) -> Result<PgQueryResult, AdminError> {
+        let mut connection = self.connection_to(database, task).await?;
         let backend: i32 = sqlx::query_scalar("SELECT pg_backend_pid()")
             .persistent(false)
             .fetch_one(&mut *connection)

@@ -33,6 +33,8 @@ pub struct TenantsOnServer {
     pub tenants: u32,
     /// Those of them that an operation is at work with.
     pub at_work: u32,
+    /// Tenants that have left it, and may go back in the undo window of their move.
+    pub kept: u32,
 }
 
 impl Registry {
@@ -58,14 +60,20 @@ impl Registry {
         let row = sqlx::query!(
             r#"SELECT count(*) AS "tenants!", count(*) FILTER (WHERE EXISTS (
                    SELECT FROM operations WHERE subject_kind = 'tenant' AND subject_id = placements.tenant_id
-                       AND operations.state IN ('queued', 'running', 'waiting', 'undoing', 'stuck'))) AS "at_work!"
+                       AND operations.state IN ('queued', 'running', 'waiting', 'undoing', 'stuck'))) AS "at_work!",
+                   (SELECT count(*) FROM undo_windows JOIN placements AS kept
+                       ON kept.tenant_id = undo_windows.tenant_id AND epoch = kept_epoch WHERE server_id = $1) AS "kept!"
                FROM placements WHERE server_id = $1 AND state IN ('serving', 'cutover')"#,
             server.as_uuid()
         )
         .fetch_one(&self.pool)
         .await?;
         let count = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
-        Ok(TenantsOnServer { tenants: count(row.tenants), at_work: count(row.at_work) })
+        Ok(TenantsOnServer {
+            tenants: count(row.tenants),
+            at_work: count(row.at_work),
+            kept: count(row.kept),
+        })
     }
 
     /// Which of some tenants are served from a server.

@@ -41,6 +41,7 @@ mod storage_samples;
 mod tenant_states;
 mod tenants;
 mod timed;
+mod undo_windows;
 mod usage_samples;
 mod warm_tenants;
 
@@ -72,5 +73,6 @@ pub use servers::{NewServer, ServerAccess, ServerCreateError, ServerDeleteError}
 pub use storage_samples::UnsampledTenant;
 pub use tenants::{NewTenant, TenantChange, TenantCreateError, TenantDetails, TenantFilter, TenantWithPlan};
 pub use timed::{TimedConnection, Transaction};
+pub use undo_windows::{KnownReplication, UndoWindow};
 pub use usage_samples::{UsageBatch, UsageSample};
 pub use warm_tenants::{WarmCounts, WarmKind, WarmTenant};

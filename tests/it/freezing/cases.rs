@@ -17,6 +17,18 @@ pub(super) struct Case {
     /// A sign-up takes a warm tenant.
     pub(super) warm: bool,
     pub(super) undo: Option<Undo>,
+    pub(super) window: Window,
+}
+
+/// A move's undo window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Window {
+    /// The move keeps nothing of where the tenant was.
+    None,
+    /// It has one.
+    Opens,
+    /// The tenant goes back by that of its last move.
+    Takes,
 }
 
 /// Why an operation is undone.
@@ -48,7 +60,12 @@ impl Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let warm = if self.warm { ", warm" } else { "" };
-        write!(f, "{} ({}{warm})", self.kind, self.tier)?;
+        let window = match self.window {
+            Window::None => "",
+            Window::Opens => ", with an undo window",
+            Window::Takes => ", back by an undo window",
+        };
+        write!(f, "{} ({}{warm}{window})", self.kind, self.tier)?;
         match self.undo {
             None => Ok(()),
             Some(Undo::Failed) => f.write_str(" that fails"),
@@ -57,10 +74,15 @@ impl fmt::Display for Case {
     }
 }
 
-/// All that need no warm tenants and no lost server.
+/// All that need no warm tenants and no lost server; those of undo windows only as far as a tenant goes up a tier and nothing is
+/// taken back.
 pub(super) fn cold() -> Vec<Case> {
     let mut cases = everything();
-    cases.retain(|case| !case.warm && case.kind != OperationKind::RemoveLostServer);
+    cases.retain(|case| {
+        !case.warm
+            && case.kind != OperationKind::RemoveLostServer
+            && (case.window == Window::None || (case.tier == Tier::Schema && case.undo.is_none()))
+    });
     cases
 }
 
@@ -71,10 +93,17 @@ pub(super) fn warm() -> Vec<Case> {
     cases
 }
 
-/// All of a kind, without warm tenants.
+/// All of a kind, without warm tenants and undo windows.
 pub(super) fn of(kind: OperationKind) -> Vec<Case> {
     let mut cases = everything();
-    cases.retain(|case| !case.warm && case.kind == kind);
+    cases.retain(|case| !case.warm && case.kind == kind && case.window == Window::None);
+    cases
+}
+
+/// All of undo windows.
+pub(super) fn windows() -> Vec<Case> {
+    let mut cases = everything();
+    cases.retain(|case| case.window != Window::None);
     cases
 }
 
@@ -103,10 +132,22 @@ fn everything() -> Vec<Case> {
                 (OperationKind::Provision, Tier::Schema) => &[false, true],
                 _ => &[false],
             };
-            for warm in warms {
-                let cases_of =
-                    undos.iter().map(|undo| Case { kind: outline.kind, tier, warm: *warm, undo: *undo });
-                cases.extend(cases_of);
+            // What a tenant has left is kept where it was copied while it was written to.
+            let windows: &[Window] = match (outline.kind, tier) {
+                (OperationKind::Move, _) => &[Window::None, Window::Opens, Window::Takes],
+                _ => &[Window::None],
+            };
+            for (warm, window) in
+                warms.iter().flat_map(|warm| windows.iter().map(move |window| (warm, window)))
+            {
+                let case = |undo: &Option<Undo>| Case {
+                    kind: outline.kind,
+                    tier,
+                    warm: *warm,
+                    undo: *undo,
+                    window: *window,
+                };
+                cases.extend(undos.iter().map(case));
             }
         }
     }

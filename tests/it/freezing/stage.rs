@@ -22,7 +22,7 @@ use tenantry_tests::{
 };
 
 use super::{
-    cases::{Case, Undo},
+    cases::{Case, Undo, Window},
     world::{Live, moved_on},
 };
 
@@ -88,6 +88,7 @@ impl Stage {
             .on_server(server)
             .with_tenant_server_proxy(proxy.address)
             .with_apps(&["crm"])
+            .control_plane(|settings| settings.undo_moves_for = Duration::from_hours(24))
             .without_worker()
             .start()
             .await;
@@ -192,6 +193,8 @@ impl Stage {
             .buffered(BESIDE)
             .collect()
             .await;
+        sqlx::raw_sql("UPDATE undo_windows SET closes_at = now()").execute(app.owner()).await.unwrap();
+        app.until_zero("SELECT count(*) FROM undo_windows").await;
         if let Some(outcome) = outcomes.last_mut() {
             outcome.losses.extend(super::world::imbalances(app).await);
         }
@@ -235,6 +238,10 @@ impl Stage {
             OperationKind::Restore => {
                 app.api.delete_and_wait(&path).await.expect(200);
             }
+            OperationKind::Move if case.window == Window::Takes => {
+                let to = if case.tier == Tier::Schema { "database" } else { "schema" };
+                app.api.post_and_wait(&format!("{path}/move"), json!({ "tier": to })).await.expect(200);
+            }
             _ => {}
         }
         server
@@ -257,11 +264,15 @@ impl Stage {
                 let data = self.app.data.with_host(format!("{slug}.localhost"));
                 let data = data.with_key(self.app.data_key(slug).await);
                 data.post("/api/contacts", json!({ "email": super::MOVED })).await.expect(201);
+                if case.window == Window::Takes {
+                    let answer = api.post(&format!("{path}/move/undo"), json!({})).await;
+                    return answer.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned();
+                }
                 // One way live, since no worker moves anything at once, and back offline.
                 let body = if case.tier == Tier::Schema {
                     json!({ "tier": "database" })
                 } else {
-                    json!({ "tier": "schema", "offline": true })
+                    json!({ "tier": "schema", "offline": case.window == Window::None })
                 };
                 api.post(&format!("{path}/move"), body).await
             }
@@ -281,6 +292,11 @@ impl Stage {
     /// Has a worker of its own begin an operation; waits until it is frozen, or has ended.
     async fn begin(&self, point: Point, slug: String, server: Option<Value>) -> Frozen {
         let operation = self.ask(point.case, &slug).await;
+        if point.case.window == Window::None {
+            let none = "UPDATE operations SET input = input || '{\"undo_window_seconds\": 0}'
+                WHERE id = $1::uuid AND kind = 'move'";
+            sqlx::query(none).bind(&operation).execute(self.app.owner()).await.unwrap();
+        }
         let last = point.case.last_undone();
         let mut run = self.one(&operation);
         if point.case.undo == Some(Undo::Cancelled) {

@@ -219,6 +219,8 @@ pub(super) async fn imbalances(app: &TestApp) -> Vec<String> {
     let of_databases =
         "SELECT datname::text, shobj_description(oid, 'pg_database') FROM pg_database WHERE datname LIKE $1";
     look("databases", databases, of_databases).await;
+    let of_slots = "SELECT slot_name::text, NULL FROM pg_replication_slots WHERE database LIKE replace($1, 'tenant\\_%', '%')";
+    look("replication slots", Marked::new(), of_slots).await;
 
     let of_gone =
         "SELECT datname::text, NULL FROM pg_database WHERE datname LIKE 'tenantry\\_gone\\_%' AND $1 <> ''";

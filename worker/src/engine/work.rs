@@ -235,6 +235,19 @@ pub(crate) struct PlacedAt {
     pub(crate) server: Arc<Server>,
 }
 
+impl PlacedAt {
+    /// Reaches the server of a placement, unless it is known to be away.
+    pub(crate) async fn reach(resources: &Resources, known: PlacementWithServer) -> Result<Self, StepError> {
+        let PlacementWithServer { placement, role_password, server_revision, server_unreachable } = known;
+        if let Some(message) = server_unreachable {
+            let server = Some(placement.server_id);
+            return Err(StepError::ServerAway { server, message, unsent: true, known: true });
+        }
+        let server = resources.servers.get(placement.server_id, server_revision).await?;
+        Ok(Self { placement, role_password, server })
+    }
+}
+
 /// Steps on a tenant.
 impl<D: Definition<Subject = TenantSubject>> Work<D> {
     /// The tenant.
@@ -339,18 +352,9 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
     /// works on two servers at a time would wait for others that do.
     pub(crate) async fn placed_at(&self, epoch: Epoch) -> Result<Option<PlacedAt>, StepError> {
         let known = self.resources.registry.placement_get(self.tenant().id, epoch).await?;
-        let Some(PlacementWithServer { placement, role_password, server_revision, server_unreachable }) =
-            known
-        else {
-            return Ok(None);
-        };
-        self.works_on(placement.server_id);
-        if let Some(message) = server_unreachable {
-            let server = Some(placement.server_id);
-            return Err(StepError::ServerAway { server, message, unsent: true, known: true });
-        }
-        let server = self.resources.servers.get(placement.server_id, server_revision).await?;
-        Ok(Some(PlacedAt { placement, role_password, server }))
+        let Some(known) = known else { return Ok(None) };
+        self.works_on(known.placement.server_id);
+        PlacedAt::reach(&self.resources, known).await.map(Some)
     }
 
     /// The proof that this attempt may act on the tenant.

@@ -124,7 +124,8 @@ async fn find_out_once(resources: &Resources, question: &Question) -> Result<Ans
             Answer::ServerAudited(audit_server::run(resources, server).await?)
         }
         Question::PreflightMove { tenant, tier, server, offline } => {
-            let input = Input { tier, server, plan: None, offline, undoes: false };
+            let input =
+                Input { tier, server, plan: None, offline, undoes: false, undo_window: Duration::ZERO };
             Answer::MovePreflighted(preflight_move::run(resources, tenant, &input).await?)
         }
     })

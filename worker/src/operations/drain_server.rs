@@ -47,6 +47,8 @@ pub(super) fn define() -> Sequence<DrainServer> {
 async fn stop_placing(work: &Work<DrainServer>) -> StepResult {
     if work.input.keep.is_none() {
         work.resources.registry.server_drain(&work.lease).await?;
+        // What tenants have left there is kept no longer.
+        work.resources.registry.undo_window_end_on(work.subject.id).await?;
     }
     // What an earlier run could not move is tried again.
     work.update_state(|state| *state = DrainServerState::default());
@@ -102,6 +104,8 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
                         plan: None,
                         offline: false,
                         undoes: false,
+                        // The server is to be empty.
+                        undo_window_seconds: 0,
                     },
                     created_at: now,
                 },
@@ -116,7 +120,13 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
     }
     work.update_state(|stored| *stored = state.clone());
     if surplus == 0 {
-        return Ok(Done::Now);
+        if work.input.keep.is_some() || there.kept == 0 {
+            return Ok(Done::Now);
+        }
+        // Those that have left it meanwhile, too.
+        registry.undo_window_end_on(work.subject.id).await?;
+        let message = format!("dropping what {} tenants have left there", there.kept);
+        return Ok(Done::Pending { again_after: LOOK_EVERY, message });
     }
     if there.at_work > 0 && surplus > failed {
         return Ok(again);

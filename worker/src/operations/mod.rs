@@ -5,6 +5,7 @@ mod deactivate;
 mod drain_server;
 pub(crate) mod move_tenant;
 mod own_server;
+mod placements;
 mod provision;
 mod purge;
 mod remove_lost_server;
@@ -12,8 +13,9 @@ mod restore;
 mod resume;
 mod steps;
 mod suspend;
+pub(crate) mod undo_window;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tenantry_domain::{
     operation::{OperationInput as Input, OperationKind, Subject},
@@ -68,8 +70,9 @@ impl Definitions for Operations {
                 let input = purge::Input { was, reason };
                 Ok(purge::define().on(Work::new(lease, input, tenant, resources)?))
             }
-            (Input::Move { tier, server, plan, offline, undoes }, _, Some(tenant)) => {
-                let input = move_tenant::Input { tier, server, plan, offline, undoes };
+            (Input::Move { tier, server, plan, offline, undoes, undo_window_seconds }, _, Some(tenant)) => {
+                let undo_window = Duration::from_secs(undo_window_seconds.into());
+                let input = move_tenant::Input { tier, server, plan, offline, undoes, undo_window };
                 Ok(move_tenant::define().on(Work::new(lease, input, tenant, resources)?))
             }
             (Input::DrainServer { keep, at_once }, Subject::Server(id), None) => {

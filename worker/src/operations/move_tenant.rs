@@ -20,11 +20,16 @@ use tenantry_domain::{
     plan::{PlanName, Tier},
 };
 use tenantry_postgres::admin::{
-    KeepPatience, MoveError, RoleLimits, RoleSpec, Site, Survey, TableContents, Transfer,
+    KeepPatience, MoveError, PublicationId, RoleLimits, RoleSpec, Survey, TableContents, Transfer, WayBack,
 };
-use tenantry_registry::{PlaceError, PlaceRequest, Placed, PlacementChange};
+use tenantry_registry::{PlaceError, PlaceRequest, Placed, PlacementChange, UndoWindow};
 
-use super::{own_server, provision::place_error, steps::ignore_foreign};
+use super::{
+    own_server,
+    placements::{LOOK_EVERY, away, between, drop_placement, on_one_server, site},
+    provision::place_error,
+    undo_window,
+};
 use crate::{
     engine::{Definition, Done, PlacedAt, Sequence, StepResult, TenantSubject, Work},
     servers::Server,
@@ -43,6 +48,8 @@ pub(crate) struct Input {
     pub(crate) offline: bool,
     /// It takes the tenant back to where it was before its last move.
     pub(crate) undoes: bool,
+    /// For how long the old placement is kept, and kept up to date; zero: not at all.
+    pub(crate) undo_window: Duration,
 }
 
 impl Definition for Move {
@@ -64,8 +71,8 @@ const SMALL_LAG: u64 = 4 << 20;
 /// How long the lag may stay as it is.
 const CATCH_UP_PATIENCE: Duration = Duration::from_mins(10);
 
-/// How often a server is looked at that does not answer.
-const LOOK_EVERY: Duration = Duration::from_secs(3);
+/// Replication slots of a server that undo windows leave to moves.
+const SPARE_SLOTS: u32 = 3;
 
 /// How long the lock of a table is waited for, in which others wait too, and how often.
 const LOCK_PATIENCE: Duration = Duration::from_millis(100);
@@ -74,6 +81,11 @@ const LOCK_TRIES: u32 = 20;
 pub(super) fn define() -> Sequence<Move> {
     Sequence::new("the tenant is served from its new placement")
         .step(step!(preflight, "looking at what has to move"))
+        .step(
+            step!(end_undo_window, "taking or dropping what its last move has kept")
+                .undo(undo!(drop_kept))
+                .timeout(LONG),
+        )
         .step(step!(order_server, "making a server of the tenant's own").undo(undo!(give_server_back)))
         .step(step!(place, "choosing where it goes").undo(undo!(forget_target)))
         .step(step!(prepare, "making the tables there").undo(undo!(drop_target)).timeout(LONG))
@@ -86,12 +98,17 @@ pub(super) fn define() -> Sequence<Move> {
         .step(step!(catch_up, "making the changes there").timeout(LONG))
         .step(step!(compare, "comparing the rows").timeout(LONG))
         .step(
+            step!(keep_way_back, "keeping what will be written there")
+                .undo(undo!(forget_way_back))
+                .timeout(LONG),
+        )
+        .step(
             step!(cutover, "bringing the last rows, and serving from there")
                 .undo(undo!(reopen))
                 .timeout(LONG),
         )
         .point_of_no_return()
-        .step(step!(clean_up, "dropping what the tenant has left").timeout(LONG))
+        .step(step!(clean_up, "keeping or dropping what the tenant has left").timeout(LONG))
 }
 
 /// Looks whether everything can move. Changes nothing.
@@ -143,8 +160,56 @@ pub(crate) async fn look(
     Ok(Preflight { survey, live, obstacles })
 }
 
+/// Takes what the last move has kept, where this one undoes that; else it is dropped, since it may be in the way.
+async fn end_undo_window(work: &Work<Move>) -> StepResult {
+    let registry = &work.resources.registry;
+    let Some(window) = registry.undo_window_get(work.tenant().id).await? else {
+        // It may be taken already, and the answer was lost.
+        let stored = registry.operation_get(work.lease.operation.id).await?;
+        let stored = stored.map(|operation| operation.durable_state).unwrap_or_default();
+        if work.input.undoes
+            && let Ok(state) = serde_json::from_value::<MoveState>(stored)
+            && state.undone.is_some()
+        {
+            work.set_stored_state(state);
+        }
+        return Ok(Done::Now);
+    };
+    // Nothing is taken of which nobody knows whether it is there.
+    let kept = work.placed_at(window.kept).await?;
+    if work.input.undoes && !window.closing && kept.is_some() {
+        let state = MoveState {
+            live: true,
+            slot: Some(window.slot.clone()),
+            undone: Some(window.operation),
+            ..work.state()
+        };
+        let stored = serde_json::to_value(&state).expect("states are plain data");
+        if let Some(to) = registry.undo_window_take(&work.lease, &window, &stored).await? {
+            work.set_stored_state(MoveState { to: Some(to), ..state });
+            return Ok(Done::Now);
+        }
+    }
+    undo_window::close(&work.resources, &window, work.lease.fence(), false).await?;
+    registry.undo_window_closed(&window).await?;
+    Ok(Done::Now)
+}
+
+/// Drops what was kept: after a move back that did not come to its end it is not up to date any more.
+async fn drop_kept(work: &Work<Move>) -> Result<(), StepError> {
+    let state = work.state();
+    let (Some(operation), Some(kept), Some(slot)) = (state.undone, state.to, state.slot) else {
+        return Ok(());
+    };
+    let serving = epoch(state.from)?;
+    let tenant = work.tenant().id;
+    let window = UndoWindow { tenant, operation, kept, serving, slot, over: true, closing: true };
+    undo_window::close(&work.resources, &window, work.lease.fence(), false).await?;
+    Ok(work.resources.registry.placement_left(&work.lease, kept).await?)
+}
+
 async fn order_server(work: &Work<Move>) -> StepResult {
-    if work.input.tier != Tier::Instance {
+    if work.input.tier != Tier::Instance || goes_back(work) {
         return Ok(Done::Now);
     }
     own_server::order(work, work.input.server).await
@@ -162,6 +227,9 @@ pub(crate) fn not_server(from: &Placement, tier: Tier) -> Option<ServerId> {
 
 /// Records a placement for it, on the server with most room or the one that was asked for.
 async fn place(work: &Work<Move>) -> StepResult {
+    if goes_back(work) {
+        return Ok(Done::Now);
+    }
     let from = source(work).await?;
     let app = app(work, &from.placement).await?;
     let registry = &work.resources.registry;
@@ -196,6 +264,9 @@ async fn place(work: &Work<Move>) -> StepResult {
 }
 
 async fn forget_target(work: &Work<Move>) -> Result<(), StepError> {
+    if goes_back(work) {
+        return Ok(());
+    }
     if let Some(to) = target_epoch(work).await? {
         let state = MoveState { to: None, ..work.state() };
         let stored = serde_json::to_value(&state).expect("states are plain data");
@@ -246,9 +317,14 @@ async fn prepare(work: &Work<Move>) -> StepResult {
             }
         }
     };
-    let report = to.server.call(make).await?;
-    work.note_schema_version(&to.placement, report.to);
-    to.server.call(admin.await_contents(database, owner)).await?;
+    if let Some(of) = work.state().undone {
+        undo_window::end_follower(&from, of).await?;
+        undo_window::end_follower(&to, of).await?;
+    } else {
+        let report = to.server.call(make).await?;
+        work.note_schema_version(&to.placement, report.to);
+        to.server.call(admin.await_contents(database, owner)).await?;
+    }
     let schema = &from.placement.schema;
     let shape = from.server.call(from.server.admin.schema_shape(&from.placement.database, schema)).await?;
     work.update_state(|state| state.shape = Some(shape));
@@ -268,33 +344,37 @@ async fn prepare(work: &Work<Move>) -> StepResult {
 }
 
 async fn drop_target(work: &Work<Move>) -> Result<(), StepError> {
+    if goes_back(work) {
+        return Ok(());
+    }
     if let Some(to) = target_if_any(work).await? {
         let from = source(work).await?;
-        drop_placement(work, &to, &from).await?;
+        drop_placement(&to, Some(&from), work.owner(&to.placement)).await?;
     }
     Ok(())
 }
 
 /// Has the server keep what is written from now on.
 async fn keep_changes(work: &Work<Move>) -> StepResult {
-    if !work.state().live {
+    // On the way back they are kept since the move came.
+    if !work.state().live || goes_back(work) {
         return Ok(Done::Now);
     }
     let (from, to) = both(work).await?;
     let mut transfer = connect(work, &from, &to).await?;
     let mut tries = LockTries::default();
-    let patience = KeepPatience {
-        tables: LOCK_PATIENCE,
-        transactions: work.resources.settings.move_transaction_patience,
-    };
     let slot = loop {
-        let attempt = watched(work, &from, &to, transfer.keep_changes(patience)).await;
+        let attempt = watched(work, &from, &to, transfer.keep_changes(keep_patience(work), 0)).await;
         if let Some(slot) = tries.result(work, attempt).await? {
             break slot;
         }
     };
     work.update_state(|state| state.slot = Some(slot));
     Ok(Done::Now)
+}
+
+fn keep_patience(work: &Work<Move>) -> KeepPatience {
+    KeepPatience { tables: LOCK_PATIENCE, transactions: work.resources.settings.move_transaction_patience }
 }
 
 async fn forget_changes(work: &Work<Move>) -> Result<(), StepError> {
@@ -309,9 +389,30 @@ async fn forget_changes(work: &Work<Move>) -> Result<(), StepError> {
 }
 
 async fn forget_changes_at(work: &Work<Move>, placed: &PlacedAt) -> Result<(), StepError> {
-    let forget =
-        placed.server.admin.forget_changes(&placed.placement.database, work.owner(&placed.placement));
-    placed.server.call(forget).await
+    forget_publication(work, placed, of_tenant(work)).await
+}
+
+async fn forget_publication(
+    work: &Work<Move>,
+    placed: &PlacedAt,
+    publication: PublicationId,
+) -> Result<(), StepError> {
+    let PlacedAt { placement, server, .. } = placed;
+    server.call(server.admin.forget_changes(&placement.database, work.owner(placement), publication)).await
+}
+
+fn of_tenant(work: &Work<Move>) -> PublicationId {
+    PublicationId(work.tenant().id.as_uuid().as_u128())
+}
+
+/// What keeps changes at the new placement for the undo window of this move.
+fn of_way_back(work: &Work<Move>) -> PublicationId {
+    undo_window::publication(work.lease.operation.id)
+}
+
+/// Whether it takes the tenant back by the undo window of its last move.
+fn goes_back(work: &Work<Move>) -> bool {
+    work.state().undone.is_some()
 }
 
 /// Copies what the tenant has, table by table, while it is written to.
@@ -386,6 +487,58 @@ fn copied(work: &Work<Move>) -> impl FnMut(u64) + Send + '_ {
     move |copied: u64| {
         work.progress((copied as f32 / bytes as f32).min(0.9), format!("{} kB copied", copied >> 10));
     }
+}
+
+/// Has the new placement keep what will be written there, so that the old one can be kept up to date. Where that is
+/// impossible the move says why, and has no undo window.
+async fn keep_way_back(work: &Work<Move>) -> StepResult {
+    let state = work.state();
+    if state.slot.is_none() || work.input.undo_window.is_zero() || work.input.undoes {
+        return Ok(Done::Now);
+    }
+    let (from, to) = both(work).await?;
+    let kept = match begin_way_back(work, &from, &to).await? {
+        Ok(slot) => (Some(slot), None),
+        Err(why) => {
+            tracing::info!("it will have no undo window: {why}");
+            (None, Some(why))
+        }
+    };
+    work.update_state(|state| (state.undo_slot, state.no_undo_window) = kept);
+    Ok(Done::Now)
+}
+
+/// Answers the slot at the new placement, or why there is none.
+async fn begin_way_back(
+    work: &Work<Move>,
+    from: &PlacedAt,
+    to: &PlacedAt,
+) -> Result<Result<String, String>, StepError> {
+    if own_server::is_own(work, from.placement.tier, from.placement.server_id).await? {
+        return Ok(Err("the server that it leaves was its own, and is deleted".into()));
+    }
+    let Placement { database, schema, .. } = &to.placement;
+    let survey = to.server.call(to.server.admin.survey(database, schema)).await?;
+    let obstacles = [survey.obstacles, survey.live_obstacles].concat();
+    if !obstacles.is_empty() {
+        return Ok(Err(obstacles.join("; ")));
+    }
+    let mut back = connect_for(work, to, from, of_way_back(work)).await?;
+    match watched_as(work, to, from, back.keep_changes(keep_patience(work), SPARE_SLOTS)).await? {
+        Ok(slot) => Ok(Ok(slot)),
+        Err(error @ (MoveError::NoSlot(_) | MoveError::Blocked(_))) => Ok(Err(error.to_string())),
+        Err(error) => Err(between(to, from, error)),
+    }
+}
+
+async fn forget_way_back(work: &Work<Move>) -> Result<(), StepError> {
+    if work.input.undo_window.is_zero() || !work.state().live {
+        return Ok(());
+    }
+    if let Some(to) = target_if_any(work).await? {
+        forget_publication(work, &to, of_way_back(work)).await?;
+    }
+    forget_publication(work, &source(work).await?, of_way_back(work)).await
 }
 
 /// Has writes held, closes the old placement, brings its last rows, and serves from the new one: what is recorded with the
@@ -472,7 +625,7 @@ async fn change_over(
         });
     });
     flip(work, &from.placement, PlacementState::Cutover, PlacementState::Fenced);
-    flip(work, &to.placement, PlacementState::Preparing, PlacementState::Serving);
+    flip(work, &to.placement, to.placement.state, PlacementState::Serving);
     if let Some(plan) = &work.input.plan {
         work.change_plan(plan.clone());
     }
@@ -513,7 +666,9 @@ async fn bring(
     to: &PlacedAt,
 ) -> Result<(), StepError> {
     if let Some(slot) = slot {
-        watched(work, from, to, transfer.finish(slot)).await?;
+        let undo_slot = work.state().undo_slot;
+        let way_back = undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot });
+        watched(work, from, to, transfer.finish(slot, way_back)).await?;
     } else {
         note_verified(work, watched(work, from, to, transfer.copy(copied(work))).await?);
     }
@@ -530,7 +685,17 @@ async fn connect<'a>(
     from: &'a PlacedAt,
     to: &'a PlacedAt,
 ) -> Result<Transfer<'a>, StepError> {
-    let connect = Transfer::connect(site(from), site(to), work.owner(&from.placement));
+    let publication = work.state().undone.map_or_else(|| of_tenant(work), undo_window::publication);
+    connect_for(work, from, to, publication).await
+}
+
+async fn connect_for<'a>(
+    work: &'a Work<Move>,
+    from: &'a PlacedAt,
+    to: &'a PlacedAt,
+    publication: PublicationId,
+) -> Result<Transfer<'a>, StepError> {
+    let connect = Transfer::connect(site(from), site(to), work.owner(&from.placement), publication);
     Box::pin(watched(work, from, to, connect)).await
 }
 
@@ -542,42 +707,38 @@ async fn watched<T>(
     to: &PlacedAt,
     done: impl Future<Output = Result<T, MoveError>>,
 ) -> Result<T, StepError> {
-    let away = async |placed: &PlacedAt| {
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            if let Err(error) = placed.server.admin.ping().await
-                && error.is_unreachable()
-            {
-                return StepError::on_server(placed.placement.server_id, &error);
-            }
-        }
-    };
+    watched_as(work, from, to, done).await?.map_err(|error| between(from, to, error))
+}
+
+/// As [`watched`], with what became of the work as it is.
+async fn watched_as<T>(
+    work: &Work<Move>,
+    from: &PlacedAt,
+    to: &PlacedAt,
+    done: impl Future<Output = Result<T, MoveError>>,
+) -> Result<Result<T, MoveError>, StepError> {
     let trouble = async {
         tokio::select! {
             () = work.cancelled().cancelled() => StepError::transient("it was asked to stop"),
             error = away(from) => error,
             error = away(to) => error,
-            error = too_much_wal(work, from) => error,
+            error = too_much_wal(work) => error,
         }
     };
-    let done = tokio::select! {
+    tokio::select! {
         biased;
-        done = Box::pin(done) => done,
-        error = Box::pin(trouble) => return Err(error),
-    };
-    done.map_err(|error| match error {
-        MoveError::Source(error) => StepError::on_server(from.placement.server_id, &error),
-        MoveError::Target(error) => StepError::on_server(to.placement.server_id, &error),
-        error @ MoveError::NoSlot(_) => StepError::ServerFull { message: error.to_string() },
-        error @ (MoveError::Blocked(_) | MoveError::Differs { .. } | MoveError::Unapplied(_)) => {
-            StepError::permanent(error.to_string())
-        }
-    })
+        done = Box::pin(done) => Ok(done),
+        error = Box::pin(trouble) => Err(error),
+    }
 }
 
 /// Waits until a server keeps more WAL for the move than it may.
-async fn too_much_wal(work: &Work<Move>, from: &PlacedAt) -> StepError {
+async fn too_much_wal(work: &Work<Move>) -> StepError {
     let Some(slot) = work.state().slot else { return std::future::pending().await };
+    let from = match source(work).await {
+        Ok(from) => from,
+        Err(error) => return error,
+    };
     let most = work.resources.settings.move_wal_keep_size;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
@@ -613,10 +774,16 @@ async fn analyze(work: &Work<Move>, to: &PlacedAt) -> Result<(), StepError> {
     to.server.call(to.server.admin.analyze(&to.placement.database, work.owner(&to.placement))).await
 }
 
-/// Drops the old placement.
+/// Drops the old placement, or keeps it for the undo window.
 async fn clean_up(work: &Work<Move>) -> StepResult {
     let state = work.state();
     let to = work.placed_at(epoch(state.to)?).await?.ok_or_else(gone)?;
+    if let Some(slot) = &state.undo_slot {
+        return keep_old(work, &to, slot).await;
+    }
+    if let Some(undone) = state.undone {
+        forget_publication(work, &to, undo_window::publication(undone)).await?;
+    }
     if state.live {
         forget_changes_at(work, &to).await?;
     } else {
@@ -632,7 +799,10 @@ async fn clean_up(work: &Work<Move>) -> StepResult {
             if state.live {
                 forget_changes_at(work, &from).await?;
             }
-            drop_placement(work, &from, &to).await?;
+            if let Some(undone) = state.undone {
+                forget_publication(work, &from, undo_window::publication(undone)).await?;
+            }
+            drop_placement(&from, Some(&to), work.owner(&from.placement)).await?;
         }
         registry.placement_left(&work.lease, left).await?;
     }
@@ -642,34 +812,25 @@ async fn clean_up(work: &Work<Move>) -> StepResult {
     Ok(Done::Now)
 }
 
-/// Drops what the tenant has at one of two placements. Its role stays where the other one is on the same server.
-async fn drop_placement(work: &Work<Move>, gone: &PlacedAt, stays: &PlacedAt) -> Result<(), StepError> {
-    let (admin, owner) = (&gone.server.admin, work.owner(&gone.placement));
-    let together = on_one_server(gone, stays);
-    let drop = async {
-        if !together {
-            ignore_foreign(admin.set_role_login(owner, false).await)?;
-        }
-        match gone.placement.tier {
-            Tier::Schema => ignore_foreign(admin.drop_schema(owner).await)?,
-            Tier::Database | Tier::Instance => ignore_foreign(admin.drop_database(owner).await)?,
-        }
-        if together {
-            let login = (gone.placement.login != stays.placement.login).then_some(&gone.placement.login);
-            admin.forget_way_in(&gone.placement.database, owner, login).await
-        } else {
-            ignore_foreign(admin.drop_role(owner).await)
-        }
-    };
-    gone.server.call(drop).await
-}
-
-fn site(placed: &PlacedAt) -> Site<'_> {
-    Site { admin: &placed.server.admin, database: &placed.placement.database }
-}
-
-fn on_one_server(one: &PlacedAt, other: &PlacedAt) -> bool {
-    one.placement.server_id == other.placement.server_id
+/// Keeps the old placement, closed to everybody but who keeps it up to date.
+async fn keep_old(work: &Work<Move>, to: &PlacedAt, slot: &str) -> StepResult {
+    forget_changes_at(work, to).await?;
+    let left = epoch(work.state().from)?;
+    // First, so that what is kept for it is bounded, however long its server is away.
+    work.resources
+        .registry
+        .undo_window_open(&work.lease, left, to.placement.epoch, slot, work.input.undo_window)
+        .await?;
+    // Given up with its server: the window ends by that.
+    let Some(from) = work.placed_at(left).await? else { return Ok(Done::Now) };
+    let owner = work.owner(&from.placement);
+    forget_changes_at(work, &from).await?;
+    let admin = &from.server.admin;
+    if !on_one_server(&from, to) {
+        from.server.call(admin.set_role_login(owner, false)).await?;
+    }
+    from.server.call(admin.open_to_replication(&from.placement.database, owner)).await?;
+    Ok(Done::Now)
 }
 
 /// The tenant's app as it has it: nothing after the version of its tables.

@@ -15,6 +15,7 @@ use tenantry_registry::StatusChange;
 use super::{
     own_server,
     steps::{back_to, ignore_foreign, set_login},
+    undo_window,
 };
 use crate::{
     engine::{Definition, Done, Sequence, StepResult, TenantSubject, Work},
@@ -95,9 +96,15 @@ async fn goes_with_its_server(work: &Work<Purge>) -> Result<bool, StepError> {
     }
 }
 
-/// Drops the tenant's database or schema.
+/// Drops the tenant's database or schema, and what its last move has kept.
 async fn drop_data(work: &Work<Purge>) -> StepResult {
-    if goes_with_its_server(work).await? {
+    let registry = &work.resources.registry;
+    let goes = goes_with_its_server(work).await?;
+    if let Some(window) = registry.undo_window_get(work.tenant().id).await? {
+        undo_window::close(&work.resources, &window, work.lease.fence(), goes).await?;
+        registry.undo_window_closed(&window).await?;
+    }
+    if goes {
         return Ok(Done::Now);
     }
     // A tenant whose provisioning failed has no placement, and no data.

@@ -9,6 +9,7 @@ pub mod compact_usage;
 pub mod drop_trials;
 pub mod fill_warm_databases;
 pub mod fill_warm_tenants;
+pub mod follow_undo_windows;
 pub mod forget_domains;
 pub mod forget_fences;
 pub mod forget_idempotency;
@@ -20,6 +21,7 @@ pub mod requeue_stranded;
 pub mod sample_usage;
 pub mod sweep_own_servers;
 pub mod verify_domains;
+pub mod watch_slots;
 
 use std::{
     panic::AssertUnwindSafe,
@@ -62,8 +64,10 @@ const ALL: &[Reconciler] = reconcilers![
     check_servers every 1 s,
     fill_warm_tenants every 1 s,
     fill_warm_databases every 5 s,
+    follow_undo_windows every 5 s,
     verify_domains every 5 s,
     purge_due every 10 s,
+    watch_slots every 10 s,
     limit_roles every 10 s,
     forget_jobs every 30 s,
     sample_usage every 60 s,

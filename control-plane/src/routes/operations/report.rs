@@ -24,6 +24,9 @@ pub(crate) struct MoveReportView {
     /// For how long its writes waited, in milliseconds, but for the record of the change; null before.
     #[schema(example = 31.5)]
     pause_ms: Option<f64>,
+    /// Why undoing it copies everything back, where it was to have an undo window; null where it has one, or was to have none.
+    #[schema(example = "all 10 replication slots of the server are used")]
+    no_undo_window: Option<String>,
     /// What each table held when it was compared, the same at both ends.
     tables: Vec<MovedTableView>,
 }
@@ -89,7 +92,13 @@ impl From<MoveState> for MoveReportView {
         let pause_ms = state.pause_us.map(|micros| micros as f64 / 1e3);
         let tables =
             state.verified.into_iter().map(|(table, rows, hash)| MovedTableView { table, rows, hash });
-        Self { live: state.live, bytes: state.bytes, pause_ms, tables: tables.collect() }
+        Self {
+            live: state.live,
+            bytes: state.bytes,
+            pause_ms,
+            no_undo_window: state.no_undo_window,
+            tables: tables.collect(),
+        }
     }
 }
 

@@ -61,6 +61,9 @@ pub enum OperationInput {
         /// It takes the tenant back to where it was before its last move.
         #[serde(default)]
         undoes: bool,
+        /// For how long the old placement is kept, and kept up to date, so that the move can be undone at once.
+        #[serde(default)]
+        undo_window_seconds: u32,
     },
     /// See [`OperationKind::DrainServer`].
     DrainServer {
@@ -142,6 +145,7 @@ mod tests {
                 plan: None,
                 offline: false,
                 undoes: false,
+                undo_window_seconds: 60,
             },
         ] {
             let stored = serde_json::to_value(&input).unwrap();

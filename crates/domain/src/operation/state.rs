@@ -46,6 +46,12 @@ pub struct MoveState {
     pub verified: Vec<(String, i64, String)>,
     /// Where it was before, once it is served from its new placement.
     pub left: Option<LeftPlacement>,
+    /// The replication slot at the new placement that keeps what is written there, for the undo window.
+    pub undo_slot: Option<String>,
+    /// Why there is no undo window, where one was wanted.
+    pub no_undo_window: Option<String>,
+    /// The move that this one undoes by its undo window: its old placement was kept up to date.
+    pub undone: Option<OperationId>,
     /// For how long writes waited, in microseconds, but for the time that the registry took to record the change.
     pub pause_us: Option<u64>,
 }

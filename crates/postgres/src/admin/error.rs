@@ -234,6 +234,11 @@ impl AdminError {
     pub(super) fn is_missing_database(&self) -> bool {
         self.code() == Some("3D000")
     }
+
+    /// Whether the database that was to be connected to does not exist, or takes no connections, as one that is being dropped.
+    pub(super) fn is_closed_database(&self) -> bool {
+        self.is_missing_database() || self.code() == Some("55000")
+    }
 }
 
 /// The SQLSTATE and the whole message, if the server is the one that complains.

@@ -15,6 +15,8 @@
 //! Each database has its own table, since a transaction sees one database only. An attempt that has an
 //! effect in a database has taken the fence there; one that has none there leaves nothing to undo.
 
+use tenantry_domain::names::ObjectName;
+
 use super::{OWNER_ROLE, ServerAdmin, TOMBSTONE_PREFIX};
 use crate::sql;
 
@@ -167,6 +169,15 @@ pub(super) fn renew() -> String {
 }
 
 impl ServerAdmin {
+    /// Takes a fence in a database: from then on none with a lower token does anything there. That there is no such database
+    /// any more is fine.
+    pub async fn raise_fence(&self, database: &ObjectName, fence: Fence) -> Result<(), super::AdminError> {
+        match self.run_in(database, "raise a fence", block(Some(fence), "", "NULL;")).await {
+            Err(error) if error.is_closed_database() => Ok(()),
+            raised => raised.map(drop),
+        }
+    }
+
     /// Forgets fences of the shared database that nobody raised for some days; answers how many. A worker
     /// that was frozen for longer than that would find none.
     pub async fn forget_fences(&self, days: u16) -> Result<u64, super::AdminError> {

@@ -16,7 +16,12 @@ WITH namespace AS (
             WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' WHEN 'i' THEN 'index'
             WHEN 'I' THEN 'partitioned index' ELSE 'relation' END, relname),
         concat_ws(' | ', 'owner ' || pg_get_userbyid(relowner), 'persistence ' || relpersistence::text,
-            'security ' || relrowsecurity || ' ' || relforcerowsecurity, 'identity ' || relreplident::text,
+            'security ' || relrowsecurity || ' ' || relforcerowsecurity, 'identity ' ||
+                -- Without a key, and so because its changes are kept.
+                CASE WHEN relreplident = 'f' AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)
+                    AND EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = prpubid
+                        WHERE prrelid = c.oid AND starts_with(pubname, 'tenantry_'))
+                THEN 'd' ELSE relreplident::text END,
             reloptions::text, obj_description(c.oid, 'pg_class'),
             CASE WHEN relkind IN ('r', 'p', 'v', 'm', 'S') THEN (
                 SELECT string_agg(item::text, ',' ORDER BY item::text)

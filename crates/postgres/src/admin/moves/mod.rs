@@ -8,6 +8,7 @@ mod leave;
 mod pace;
 mod pgoutput;
 mod replication;
+mod slots;
 mod snapshot;
 mod survey;
 mod transfer;
@@ -15,5 +16,6 @@ mod write_fence;
 
 pub use catalog::SchemaCatalog;
 pub use contents::TableContents;
+pub use slots::{KeptSlot, PublicationId, WayBack};
 pub use survey::Survey;
 pub use transfer::{KeepPatience, MoveError, Site, Transfer};

@@ -33,8 +33,10 @@ use super::{
     },
     pace::Pace,
     pgoutput::{self, Lsn, Message, Unreadable},
+    slots::{PublicationId, WayBack, drop_slots},
     snapshot::Snapshot,
     transfer::{Ends, KeepPatience, MoveError},
+    write_fence::{drop_triggers, open},
 };
 use crate::sql;
 
@@ -51,29 +53,12 @@ const STATEMENTS: usize = 256 << 10;
 /// How often something is looked at that ends by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// How often a table's lock is tried to be had, to forget how its rows were known, and the pause before the next try.
+const FORGET_TRIES: u32 = 20;
+const FORGET_AGAIN: Duration = Duration::from_millis(100);
+
 /// How often a transaction that waits for another one shows that somebody is there.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
-
-/// The publication of a tenant's tables.
-fn publication(fence: Fence) -> String {
-    format!("tenantry_{:032x}", fence.subject)
-}
-
-/// Each attempt has a slot of its own: one that wakes up late makes or drops no other's.
-fn slot_of(fence: Fence) -> String {
-    format!("{}_{:x}", publication(fence), fence.token)
-}
-
-/// A statement of PL/pgSQL that drops the slots of a subject.
-fn drop_slots(fence: Fence) -> String {
-    format!(
-        "DECLARE known record; BEGIN FOR known IN SELECT slot_name FROM pg_replication_slots
-            WHERE starts_with(slot_name, '{}_') AND database = current_database() LOOP
-            PERFORM pg_drop_replication_slot(known.slot_name);
-        END LOOP; END;",
-        publication(fence)
-    )
-}
 
 /// Statements of PL/pgSQL that make the table in which a move notes how far it is.
 fn install() -> String {
@@ -111,13 +96,15 @@ pub(super) async fn keep_changes(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     patience: KeepPatience,
+    spare_slots: u32,
 ) -> Result<String, MoveError> {
     let fence = fenced(owner)?;
-    let (publication, slot) = (publication(fence), slot_of(fence));
+    let id = ends.publication;
+    let (publication, slot) = (id.name(), id.slot(fence));
     let of_source = ends.source(KEEP);
     // Looked at before anything is locked: who waits for a slot comes here often.
     let free = format!(
-        "SELECT current_setting('max_replication_slots')::bigint > count(*) FROM pg_replication_slots
+        "SELECT current_setting('max_replication_slots')::bigint - {spare_slots} > count(*) FROM pg_replication_slots
             WHERE NOT starts_with(slot_name, '{publication}_')"
     );
     let free: bool = one(&mut ends.from, &free).await.map_err(&of_source)?;
@@ -132,7 +119,7 @@ pub(super) async fn keep_changes(
             SELECT 'FOR TABLE ' || string_agg('ONLY ' || c.oid::regclass, ', ') FROM {members} AND relkind = 'r'), '');",
         look = owner.check_schema(),
         note = fence.note_session(),
-        drop_slots = drop_slots(fence),
+        drop_slots = drop_slots(id),
         members = members(owner.name),
     );
     let begin = Beginning {
@@ -187,7 +174,7 @@ pub(super) async fn keep_changes(
             ON CONFLICT (subject) DO UPDATE SET slot = excluded.slot, applied = '0/0', copied = '{{}}';",
         look = owner.check_schema(),
         install = install(),
-        subject = fence.subject(),
+        subject = id.subject(),
     );
     let of_target = ends.target(KEEP);
     run(&mut ends.to, &fence::block(owner.fence, "found_mark text;", &note)).await.map_err(of_target)?;
@@ -224,11 +211,11 @@ struct Noted {
     copied: HashMap<String, Snapshot>,
 }
 
-async fn noted(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) -> Result<Noted, MoveError> {
+async fn noted(ends: &mut Ends<'_>, slot: &str) -> Result<Noted, MoveError> {
     let ask = format!(
         "SELECT (applied - '0/0')::bigint, ARRAY(SELECT key FROM jsonb_each_text(copied) ORDER BY key),
             ARRAY(SELECT value FROM jsonb_each_text(copied) ORDER BY key) FROM {SYSTEM_SCHEMA}.moves WHERE subject = {} AND slot = '{slot}'",
-        fenced(owner)?.subject()
+        ends.publication.subject()
     );
     let of_target = ends.target(APPLY);
     let row = sqlx::query(AssertSqlSafe(ask)).persistent(false).fetch_optional(&mut *ends.to).await;
@@ -249,14 +236,14 @@ pub(super) async fn copy_tables(
     mut pace: Pace,
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Result<(), MoveError> {
-    let fence = fenced(owner)?;
+    let subject = ends.publication.subject();
     let (of_source, of_target) =
         (ends.source("copy the tenant's tables"), ends.target("copy the tenant's tables"));
     let of_any = |failed| match failed {
         Failed::Source(error) => of_source(error),
         Failed::Target(error) => of_target(error),
     };
-    let done = noted(ends, owner, slot).await?.copied;
+    let done = noted(ends, slot).await?.copied;
     let all = tables(&mut ends.from, owner.name).await.map_err(&of_source)?;
     let same_version = same_version(&mut ends.from, &mut ends.to).await.map_err(&of_any)?;
     let mut copied = 0;
@@ -272,7 +259,6 @@ pub(super) async fn copy_tables(
             IF NOT FOUND THEN RAISE EXCEPTION 'the move was begun anew'; END IF;",
             look = owner.check_schema(),
             name = sql::literal(&table.name),
-            subject = fence.subject(),
         );
         // What an earlier attempt left, or the app's migrations put there.
         let empty = format!("DELETE FROM ONLY {}.{}", owner.name.quoted(), quoted(&table.name));
@@ -342,11 +328,11 @@ impl<'s> Log<'s> {
     }
 }
 
-fn peek(fence: Fence, slot: &str, until: Lsn, most: i32) -> String {
+fn peek(id: PublicationId, slot: &str, until: Lsn, most: i32) -> String {
     format!(
         "SELECT data FROM pg_logical_slot_peek_binary_changes('{slot}', '{until}', {most},
             'proto_version', '1', 'publication_names', '{}')",
-        publication(fence)
+        id.name()
     )
 }
 
@@ -423,13 +409,13 @@ impl<'c> Applying<'c> {
     }
 
     /// Notes how far the changes are made, with them.
-    async fn commit(mut self, fence: Fence, slot: &str, applied: Option<Lsn>) -> Result<(), MoveError> {
+    async fn commit(mut self, id: PublicationId, slot: &str, applied: Option<Lsn>) -> Result<(), MoveError> {
         self.send().await?;
         let note = applied.map_or_else(String::new, |applied| {
             format!(
                 "UPDATE {SYSTEM_SCHEMA}.moves SET applied = '{applied}' WHERE subject = {} AND slot = '{slot}';
                 IF NOT FOUND THEN RAISE EXCEPTION 'the move was begun anew'; END IF;",
-                fence.subject()
+                id.subject()
             )
         });
         let last = format!("{} RESET ROLE; {}", self.resume, sql::block("", &format!("{note} NULL;")));
@@ -453,11 +439,11 @@ async fn apply_until(
     slot: &str,
     until: Lsn,
 ) -> Result<Lsn, MoveError> {
-    let fence = fenced(owner)?;
-    let Noted { applied, copied } = noted(ends, owner, slot).await?;
+    let id = ends.publication;
+    let Noted { applied, copied } = noted(ends, slot).await?;
     let tables = target_tables(ends, owner).await?;
     let mut applier = Applier::new(owner.name, copied, tables.identities.clone());
-    let peek = peek(fence, slot, until, CHANGES);
+    let peek = peek(id, slot, until, CHANGES);
     let of_source = ends.source(READ);
     let mut log = Log::read(&mut ends.from, &peek, applied, of_source);
     if let Some((xid, change)) = log.next().await? {
@@ -466,7 +452,7 @@ async fn apply_until(
         while let Some((xid, change)) = log.next().await? {
             applying.apply(&mut applier, xid, change).await?;
         }
-        applying.commit(fence, slot, log.end).await?;
+        applying.commit(id, slot, log.end).await?;
     }
     Ok(if log.changes < CHANGES { until } else { log.end.unwrap_or(applied) })
 }
@@ -509,9 +495,9 @@ pub(super) async fn compare(
     owner: Owner<'_>,
     slot: &str,
 ) -> Result<Vec<TableContents>, MoveError> {
-    let fence = fenced(owner)?;
+    let id = ends.publication;
     let (of_source, of_target) = (ends.source(READ), ends.target(APPLY));
-    let noted = noted(ends, owner, slot).await?;
+    let noted = noted(ends, slot).await?;
     let all = tables(&mut ends.from, owner.name).await.map_err(&of_source)?;
     run(&mut ends.from, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(&of_source)?;
     let snapshot: String =
@@ -528,7 +514,7 @@ pub(super) async fn compare(
     run(&mut ends.from, &flushed).await.map_err(&of_source)?;
     // All that the snapshot saw, first; others of that time did not build on each other, or one would have seen the other.
     let (mut seen, mut later) = (Vec::new(), Vec::new());
-    let peek = peek(fence, slot, until, i32::MAX);
+    let peek = peek(id, slot, until, i32::MAX);
     let of_log = ends.source(READ);
     let mut log = Log::read(&mut ends.from, &peek, noted.applied, of_log);
     while let Some((xid, change)) = log.next().await? {
@@ -558,7 +544,7 @@ pub(super) async fn compare(
     applying.send().await?;
     let refresh = sql::block("known record;", &refresh_views(owner.name));
     applying.writing.run(refresh).await.map_err(&of_target)?;
-    applying.commit(fence, slot, end).await?;
+    applying.commit(id, slot, end).await?;
     if let Some(end) = end {
         release(ends, slot, end).await?;
     }
@@ -587,8 +573,33 @@ async fn contents_beside(
     Ok(held)
 }
 
+/// Notes at the source that it has all that is at the target: what is written there from now on is news to it.
+async fn begin_way_back(
+    ends: &mut Ends<'_>,
+    owner: Owner<'_>,
+    WayBack { publication, slot }: WayBack<'_>,
+) -> Result<(), MoveError> {
+    let (of_source, of_target) = (ends.source(KEEP), ends.target(KEEP));
+    let snapshot: String =
+        one(&mut ends.to, "SELECT pg_current_snapshot()::text").await.map_err(of_target)?;
+    let note = format!(
+        "UPDATE {SYSTEM_SCHEMA}.moves SET copied = (
+            SELECT coalesce(jsonb_object_agg(c.relname, '{snapshot}'), '{{}}') FROM {members} AND relkind = 'r')
+            WHERE subject = {subject} AND slot = '{slot}';
+        IF NOT FOUND THEN RAISE EXCEPTION 'the move was begun anew'; END IF;",
+        members = members(owner.name),
+        subject = publication.subject(),
+    );
+    run(&mut ends.from, &fence::block(owner.fence, "", &note)).await.map_err(of_source)
+}
+
 /// See [`super::Transfer::finish`].
-pub(super) async fn finish(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) -> Result<(), MoveError> {
+pub(super) async fn finish(
+    ends: &mut Ends<'_>,
+    owner: Owner<'_>,
+    slot: &str,
+    way_back: Option<WayBack<'_>>,
+) -> Result<(), MoveError> {
     let (of_source, of_target) = (ends.source(READ), ends.target(APPLY));
     // All that was committed before the tables were closed.
     let until = flushed(ends).await?;
@@ -599,55 +610,71 @@ pub(super) async fn finish(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) ->
         }
         release(ends, slot, reached).await?;
     }
+    // Before the tenant is let in: it may come there by its own log-in.
+    if let Some(way_back) = way_back {
+        begin_way_back(ends, owner, way_back).await?;
+    }
     let sequences = sequences(&mut ends.from, owner.name).await.map_err(&of_source)?;
     let quoted = owner.name.quoted();
-    let as_admin = format!("{look} GRANT USAGE ON SCHEMA {quoted} TO {quoted};", look = owner.check_schema());
+    // It may have been closed when the tenant left it by a move that this one undoes.
+    let as_admin = format!(
+        "{look} GRANT USAGE ON SCHEMA {quoted} TO {quoted}; {open}",
+        look = owner.check_schema(),
+        open = open(owner.name),
+    );
     let begin = Beginning { schema: owner.name, fence: owner.fence, as_admin: &as_admin, as_owner: "SELECT" };
-    let writing = OwnerTransaction::begin(&mut ends.to, begin).await.map_err(&of_target)?;
+    let mut writing = OwnerTransaction::begin(&mut ends.to, begin).await.map_err(&of_target)?;
+    writing.run(drop_triggers(owner.name)).await.map_err(&of_target)?;
     writing.commit_after(&sequences).await.map_err(&of_target)
 }
 
 impl ServerAdmin {
-    /// Bytes of WAL that the server keeps for a slot; 0 where there is none.
-    pub async fn wal_kept_for(&self, slot: &str) -> Result<u64, AdminError> {
-        const TASK: &str = "look how much WAL is kept for a move";
-        let kept = "SELECT coalesce((SELECT (pg_current_wal_lsn() - restart_lsn)::bigint
-                FROM pg_replication_slots WHERE slot_name = $1), 0)";
-        let mut connection = self.connection(TASK).await?;
-        let kept = sqlx::query_scalar(kept).persistent(false).bind(slot).fetch_one(&mut *connection).await;
-        kept.map(i64::cast_unsigned).map_err(|error| self.failed(TASK, error))
-    }
-
     /// Drops what keeps a tenant's changes at the placement that a move leaves, and what is noted of them at the other one.
     /// That there is nothing, or no such database, is fine.
-    pub async fn forget_changes(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
-        let Some(fence) = owner.fence else { return Ok(()) };
+    pub async fn forget_changes(
+        &self,
+        database: &ObjectName,
+        owner: Owner<'_>,
+        id: PublicationId,
+    ) -> Result<(), AdminError> {
         let identity = format!(
             "FOR known IN SELECT c.oid::regclass AS name FROM pg_publication_rel p JOIN pg_publication ON pg_publication.oid = prpubid
                 JOIN pg_class c ON c.oid = prrelid
-                WHERE pubname = '{publication}' AND relreplident = 'f' LOOP
+                WHERE pubname = '{publication}' AND relreplident = 'f'
+                    -- Of one with a key it is the app's.
+                    AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)
+                    -- Its rows could not be changed for as long as another one needs it.
+                    AND NOT EXISTS (SELECT FROM pg_publication_rel WHERE prrelid = c.oid AND prpubid <> p.prpubid) LOOP
                 EXECUTE format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', known.name);
             END LOOP;",
-            publication = publication(fence)
+            publication = id.name()
         );
+        // Whoever comes meanwhile waits behind it for a table's lock, so it does not wait long.
         let body = format!(
-            "{drop_slots} {identity} DROP PUBLICATION IF EXISTS {publication};
+            "SET LOCAL lock_timeout = '100ms';
+            {drop_slots} {identity} DROP PUBLICATION IF EXISTS {publication};
             IF to_regclass('{SYSTEM_SCHEMA}.moves') IS NOT NULL THEN
                 DELETE FROM {SYSTEM_SCHEMA}.moves WHERE subject = {subject};
             END IF;",
-            drop_slots = drop_slots(fence),
-            subject = fence.subject(),
-            publication = publication(fence)
+            drop_slots = drop_slots(id),
+            subject = id.subject(),
+            publication = id.name()
         );
         let block = fence::block(owner.fence, "known record;", &body);
-        match self.run_in(database, "forget the tenant's changes", block).await {
-            Err(error) if error.is_missing_database() => Ok(()),
-            forgot => forgot.map(drop),
+        let mut tries = 0..FORGET_TRIES;
+        loop {
+            match self.run_in(database, "forget the tenant's changes", block.clone()).await {
+                Err(error) if error.is_closed_database() => return Ok(()),
+                Err(error) if error.is_transient() && !error.is_unreachable() && tries.next().is_some() => {
+                    tokio::time::sleep(FORGET_AGAIN).await;
+                }
+                forgot => return forgot.map(drop),
+            }
         }
     }
 }
 
-async fn one<T>(connection: &mut PgConnection, ask: &str) -> Result<T, sqlx::Error>
+pub(super) async fn one<T>(connection: &mut PgConnection, ask: &str) -> Result<T, sqlx::Error>
 where
     T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
 {

@@ -12,6 +12,7 @@ use super::{
     leave,
     pace::Pace,
     replication::{self, TargetTables},
+    slots::{PublicationId, WayBack},
     write_fence,
 };
 
@@ -78,6 +79,7 @@ pub(super) struct Ends<'a> {
     pub(super) target: Site<'a>,
     pub(super) from: AdminConnection,
     pub(super) to: AdminConnection,
+    pub(super) publication: PublicationId,
     /// Read once: nobody changes them meanwhile.
     pub(super) target_tables: Option<TargetTables>,
 }
@@ -105,7 +107,12 @@ impl Site<'_> {
 
 impl<'a> Transfer<'a> {
     /// Connects to both ends. The owner is the same at both.
-    pub async fn connect(source: Site<'a>, target: Site<'a>, owner: Owner<'a>) -> Result<Self, MoveError> {
+    pub async fn connect(
+        source: Site<'a>,
+        target: Site<'a>,
+        owner: Owner<'a>,
+        publication: PublicationId,
+    ) -> Result<Self, MoveError> {
         const TASK: &str = "connect both ends of a move";
         let from = async || source.connect(TASK).await.map_err(MoveError::Source);
         let to = async || target.connect(TASK).await.map_err(MoveError::Target);
@@ -118,7 +125,8 @@ impl<'a> Transfer<'a> {
             let to = to().await?;
             (from().await?, to)
         };
-        let mut transfer = Self { ends: Ends { source, target, from, to, target_tables: None }, owner };
+        let ends = Ends { source, target, from, to, publication, target_tables: None };
+        let mut transfer = Self { ends, owner };
         transfer.same_text().await?;
         transfer.note_sessions().await?;
         Ok(transfer)
@@ -158,8 +166,13 @@ impl<'a> Transfer<'a> {
 
     /// Keeps the tenant's changes from now on, for the copy and for what comes after it: a publication of its tables, and a
     /// replication slot, whose name is answered. Others of this tenant are dropped. Until [`ServerAdmin::forget_changes`].
-    pub async fn keep_changes(&mut self, patience: KeepPatience) -> Result<String, MoveError> {
-        replication::keep_changes(&mut self.ends, self.owner, patience).await
+    /// `spare_slots` are to stay free on the server for others.
+    pub async fn keep_changes(
+        &mut self,
+        patience: KeepPatience,
+        spare_slots: u32,
+    ) -> Result<String, MoveError> {
+        replication::keep_changes(&mut self.ends, self.owner, patience, spare_slots).await
     }
 
     /// What the source's tables are like; see [`ServerAdmin::schema_shape`].
@@ -200,8 +213,9 @@ impl<'a> Transfer<'a> {
     }
 
     /// Makes the last changes at the target, after [`Transfer::close_writes`], sets the sequences, and lets the tenant in there.
-    pub async fn finish(&mut self, slot: &str) -> Result<(), MoveError> {
-        replication::finish(&mut self.ends, self.owner, slot).await
+    /// What is written there from then on is kept for the way back, if there is to be one.
+    pub async fn finish(&mut self, slot: &str, way_back: Option<WayBack<'_>>) -> Result<(), MoveError> {
+        replication::finish(&mut self.ends, self.owner, slot, way_back).await
     }
 
     /// Closes the source's tables to writes. Waits for each table's writers no longer than a time, in which others wait

@@ -28,6 +28,9 @@ use crate::{sql, tenant::MOVING};
 pub(super) const TRIGGER: &str = "tenantry_moving";
 
 pub(super) const CLOSE: &str = "close what the tenant leaves";
+/// How often the triggers are tried to be dropped.
+const TRIES: usize = 5;
+
 const OPEN: &str = "open the tenant's tables again";
 
 /// The tables of a schema that rows are written to.
@@ -114,38 +117,105 @@ pub(super) async fn close_reads(
     sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut **connection).await.map(drop)
 }
 
+/// Statements of PL/pgSQL after which the triggers on a schema's tables refuse nothing.
+pub(super) fn open(schema: &ObjectName) -> String {
+    format!(
+        "IF to_regclass('{SYSTEM_SCHEMA}.closed') IS NOT NULL THEN
+            DELETE FROM {SYSTEM_SCHEMA}.closed WHERE schema = {};
+        END IF;",
+        sql::literal(schema.as_str())
+    )
+}
+
+/// Drops the triggers at once, where nobody is at the tables.
+pub(super) fn drop_triggers(schema: &ObjectName) -> String {
+    let body = format!(
+        "FOR known IN {} LOOP
+            IF known.is_closed THEN EXECUTE format('DROP TRIGGER {TRIGGER} ON %s', known.name); END IF;
+        END LOOP;",
+        tables(schema)
+    );
+    sql::block("known record;", &body)
+}
+
 impl ServerAdmin {
-    /// Opens a tenant's tables to writes again, and its schema to the tenant. That nothing is closed, or there, is fine.
-    pub async fn open_writes(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
-        let (name, quoted) = (sql::literal(owner.name.as_str()), owner.name.quoted());
+    /// Has tables that are closed take the rows that replication brings, and nobody else's. Whose statement began before
+    /// they were closed may still be at it: a function that runs with its owner's rights, say.
+    pub async fn open_to_replication(
+        &self,
+        database: &ObjectName,
+        owner: Owner<'_>,
+    ) -> Result<(), AdminError> {
         let body = format!(
             "{look}
             IF found_mark IS NULL THEN RETURN; END IF;
-            GRANT USAGE ON SCHEMA {quoted} TO {quoted};
-            IF to_regclass('{SYSTEM_SCHEMA}.closed') IS NOT NULL THEN
-                DELETE FROM {SYSTEM_SCHEMA}.closed WHERE schema = {name};
-            END IF;",
-            look = owner.check_schema(),
-        );
-        let block = fence::block(owner.fence, "found_mark text;", &body);
-        self.run_in(database, OPEN, block).await?;
-        let body = format!(
-            "{look}
-            IF found_mark IS NULL THEN RETURN; END IF;
-            SET LOCAL lock_timeout = '1s';
             FOR known IN {tables} LOOP
-                IF known.is_closed THEN EXECUTE format('DROP TRIGGER {TRIGGER} ON %s', known.name); END IF;
+                IF known.is_closed THEN EXECUTE format('ALTER TABLE %s ENABLE TRIGGER {TRIGGER}', known.name); END IF;
             END LOOP;",
             look = owner.check_schema(),
             tables = tables(owner.name),
         );
         let block = fence::block(owner.fence, "found_mark text; known record;", &body);
-        match self.run_in(database, OPEN, block).await {
-            Err(error) if error.is_transient() && !error.is_unreachable() => {
-                tracing::info!(%error, "triggers that refuse nothing stay until the tenant is moved again");
-                Ok(())
+        self.run_past_tenants_in(database, "open what the tenant has left to replication", block)
+            .await
+            .map(drop)
+    }
+
+    /// Opens a tenant's tables to writes again, and its schema to the tenant. That nothing is closed, or there, is fine.
+    pub async fn open_writes(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
+        let quoted = owner.name.quoted();
+        let body = format!(
+            "{look}
+            IF found_mark IS NULL THEN RETURN; END IF;
+            GRANT USAGE ON SCHEMA {quoted} TO {quoted}; {open}",
+            look = owner.check_schema(),
+            open = open(owner.name),
+        );
+        let block = fence::block(owner.fence, "found_mark text;", &body);
+        self.run_in(database, OPEN, block).await?;
+        for _ in 0..TRIES {
+            if self.drop_triggers(database, owner).await? {
+                return Ok(());
             }
-            opened => opened.map(drop),
         }
+        tracing::info!(
+            "triggers that refuse nothing stay on tables of {quoted} until the tenant is moved again"
+        );
+        Ok(())
+    }
+
+    /// Each in a transaction of its own, and sooner given up than a deadlock is looked for: the tenant is written to, and its
+    /// transactions are not to be the ones that fail. False: not all could be dropped.
+    async fn drop_triggers(&self, database: &ObjectName, owner: Owner<'_>) -> Result<bool, AdminError> {
+        let list = format!(
+            "SELECT tgrelid::regclass::text FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
+                WHERE tgname = '{TRIGGER}' AND relnamespace = to_regnamespace({})",
+            sql::literal(&owner.name.quoted())
+        );
+        let mut connection = self.connection_to(database, OPEN).await?;
+        let closed: Vec<String> = sqlx::query_scalar(AssertSqlSafe(list))
+            .persistent(false)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|error| self.failed(OPEN, error))?;
+        drop(connection);
+        let mut all = true;
+        for table in closed {
+            let body = format!(
+                "{look}
+                IF found_mark IS NULL THEN RETURN; END IF;
+                SET LOCAL lock_timeout = '100ms';
+                DROP TRIGGER IF EXISTS {TRIGGER} ON {table};",
+                look = owner.check_schema(),
+            );
+            let drop = fence::block(owner.fence, "found_mark text;", &body);
+            match self.run_in(database, OPEN, drop).await {
+                Err(error) if error.is_transient() && !error.is_unreachable() => all = false,
+                dropped => {
+                    dropped?;
+                }
+            }
+        }
+        Ok(all)
     }
 }
