@@ -33,7 +33,7 @@ pub struct TenantsOnServer {
     pub tenants: u32,
     /// Those of them that an operation is at work with.
     pub at_work: u32,
-    /// Tenants that have left it, and may go back in the undo window of their move.
+    /// Placements that tenants have left there.
     pub kept: u32,
 }
 
@@ -61,8 +61,7 @@ impl Registry {
             r#"SELECT count(*) AS "tenants!", count(*) FILTER (WHERE EXISTS (
                    SELECT FROM operations WHERE subject_kind = 'tenant' AND subject_id = placements.tenant_id
                        AND operations.state IN ('queued', 'running', 'waiting', 'undoing', 'stuck'))) AS "at_work!",
-                   (SELECT count(*) FROM undo_windows JOIN placements AS kept
-                       ON kept.tenant_id = undo_windows.tenant_id AND epoch = kept_epoch WHERE server_id = $1) AS "kept!"
+                   (SELECT count(*) FROM placements WHERE server_id = $1 AND state = 'fenced') AS "kept!"
                FROM placements WHERE server_id = $1 AND state IN ('serving', 'cutover')"#,
             server.as_uuid()
         )

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tenantry_domain::{
-    ids::{OperationId, ServerId, TenantId},
+    ids::{OperationId, TenantId},
     placement::Epoch,
 };
 use uuid::Uuid;
@@ -35,7 +35,7 @@ pub struct KnownReplication {
     /// Of the tenant, or of the move.
     pub id: u128,
     /// Nobody needs them any more.
-    pub left: bool,
+    pub abandoned: bool,
 }
 
 struct Row {
@@ -124,17 +124,44 @@ impl Registry {
         Ok(rows.into_iter().map(Into::into).collect())
     }
 
-    /// Ends the time of those whose kept placement is on a server: nothing is to be left there.
-    pub async fn undo_window_end_on(&self, server: ServerId) -> Result<(), RegistryError> {
+    /// Ends the time of those whose kept placement is on the server of a lease: nothing is to be left there.
+    pub async fn undo_window_end_on(&self, lease: &Lease) -> Result<(), RegistryError> {
         sqlx::query!(
-            "UPDATE undo_windows SET closes_at = now() FROM placements
-             WHERE placements.tenant_id = undo_windows.tenant_id AND epoch = kept_epoch AND server_id = $1
+            "UPDATE undo_windows SET closes_at = now() FROM placements, operations
+             WHERE operations.id = $1 AND fence = $2 AND operations.state IN ('running', 'undoing')
+                 AND placements.tenant_id = undo_windows.tenant_id AND epoch = kept_epoch AND server_id = subject_id
                  AND closes_at > now()",
-            server.as_uuid(),
+            lease.operation.id.as_uuid(),
+            lease.fence(),
         )
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// Nobody follows it or goes back by it any more; whoever holds the lease drops what was kept.
+    pub async fn undo_window_set_closing(
+        &self,
+        lease: &Lease,
+        window: &UndoWindow,
+    ) -> Result<(), FencedError> {
+        let held = sqlx::query_scalar!(
+            r#"WITH fence AS MATERIALIZED (
+                   SELECT id, tenant_id FROM operations WHERE id = $1 AND fence = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE
+               ), closing AS (
+                   UPDATE undo_windows SET closing = true FROM fence
+                   WHERE undo_windows.tenant_id = fence.tenant_id AND operation_id = $3
+               )
+               SELECT count(*) AS "held!" FROM fence"#,
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+            window.operation.as_uuid(),
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
     /// Takes a window for the move that goes back by it, and notes what that move knows with it. The kept placement gets the
@@ -153,6 +180,7 @@ impl Registry {
                ), taken AS (
                    DELETE FROM undo_windows USING fence
                    WHERE undo_windows.tenant_id = fence.tenant_id AND operation_id = $3 AND NOT closing
+                       AND closes_at > now()
                    RETURNING undo_windows.tenant_id, kept_epoch
                ), tenant AS (
                    UPDATE tenants SET last_epoch = last_epoch + 1 FROM taken WHERE tenants.id = taken.tenant_id
@@ -197,6 +225,12 @@ impl Registry {
         )
         .fetch_optional(&mut *tx)
         .await?;
+        if let Some(token) = token {
+            // Later leases are higher, whatever the clock says then.
+            sqlx::query!("UPDATE operations SET fence = $2 WHERE id = $1", window.operation.as_uuid(), token)
+                .execute(&mut *tx)
+                .await?;
+        }
         if token.is_some() && why.is_some() {
             sqlx::query!(
                 "UPDATE operations SET durable_state = durable_state || jsonb_build_object('no_undo_window', $2::text)
@@ -232,13 +266,16 @@ impl Registry {
         let known = sqlx::query!(
             r#"SELECT asked.id AS "id!", NOT EXISTS (SELECT FROM operations WHERE subject_kind = 'tenant'
                        AND subject_id = tenants.id AND finished_at IS NULL)
-                   AND NOT EXISTS (SELECT FROM undo_windows WHERE operation_id = asked.id) AS "left!"
+                   AND NOT EXISTS (SELECT FROM undo_windows WHERE operation_id = asked.id) AS "abandoned!"
                FROM unnest($1::uuid[]) AS asked (id) LEFT JOIN operations AS of_move ON of_move.id = asked.id
                JOIN tenants ON tenants.id = coalesce(of_move.subject_id, asked.id)"#,
             &ids,
         )
         .fetch_all(&self.pool)
         .await?;
-        Ok(known.into_iter().map(|row| KnownReplication { id: row.id.as_u128(), left: row.left }).collect())
+        Ok(known
+            .into_iter()
+            .map(|row| KnownReplication { id: row.id.as_u128(), abandoned: row.abandoned })
+            .collect())
     }
 }

@@ -48,7 +48,7 @@ async fn stop_placing(work: &Work<DrainServer>) -> StepResult {
     if work.input.keep.is_none() {
         work.resources.registry.server_drain(&work.lease).await?;
         // What tenants have left there is kept no longer.
-        work.resources.registry.undo_window_end_on(work.subject.id).await?;
+        work.resources.registry.undo_window_end_on(&work.lease).await?;
     }
     // What an earlier run could not move is tried again.
     work.update_state(|state| *state = DrainServerState::default());
@@ -124,7 +124,7 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
             return Ok(Done::Now);
         }
         // Those that have left it meanwhile, too.
-        registry.undo_window_end_on(work.subject.id).await?;
+        registry.undo_window_end_on(&work.lease).await?;
         let message = format!("dropping what {} tenants have left there", there.kept);
         return Ok(Done::Pending { again_after: LOOK_EVERY, message });
     }

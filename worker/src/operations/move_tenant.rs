@@ -9,6 +9,9 @@
 //! Writes wait for the last of them only.
 //!
 //! Its point of no return is that moment. Undone before, it is served where it was. ADR 12.
+//!
+//! A move that undoes one by its undo window goes to a placement that data planes may still know. That is opened when
+//! the point of no return is recorded, and not before: what is written there is not to be lost.
 
 use std::time::{Duration, Instant};
 
@@ -108,6 +111,7 @@ pub(super) fn define() -> Sequence<Move> {
                 .timeout(LONG),
         )
         .point_of_no_return()
+        .step(step!(open_kept, "opening what the tenant goes back to"))
         .step(step!(clean_up, "keeping or dropping what the tenant has left").timeout(LONG))
 }
 
@@ -164,20 +168,13 @@ pub(crate) async fn look(
 async fn end_undo_window(work: &Work<Move>) -> StepResult {
     let registry = &work.resources.registry;
     let Some(window) = registry.undo_window_get(work.tenant().id).await? else {
-        // It may be taken already, and the answer was lost.
-        let stored = registry.operation_get(work.lease.operation.id).await?;
-        let stored = stored.map(|operation| operation.durable_state).unwrap_or_default();
-        if work.input.undoes
-            && let Ok(state) = serde_json::from_value::<MoveState>(stored)
-            && state.undone.is_some()
-        {
-            work.set_stored_state(state);
+        if work.input.undoes {
+            know_of_taking(work).await?;
         }
         return Ok(Done::Now);
     };
     // Nothing is taken of which nobody knows whether it is there.
-    let kept = work.placed_at(window.kept).await?;
-    if work.input.undoes && !window.closing && kept.is_some() {
+    if work.input.undoes && !window.closing && work.placed_at(window.kept).await?.is_some() {
         let state = MoveState {
             live: true,
             slot: Some(window.slot.clone()),
@@ -190,13 +187,29 @@ async fn end_undo_window(work: &Work<Move>) -> StepResult {
             return Ok(Done::Now);
         }
     }
+    registry.undo_window_set_closing(&work.lease, &window).await?;
     undo_window::close(&work.resources, &window, work.lease.fence(), false).await?;
     registry.undo_window_closed(&window).await?;
     Ok(Done::Now)
 }
 
+/// The window may be taken already, and the answer was lost.
+async fn know_of_taking(work: &Work<Move>) -> Result<(), StepError> {
+    let stored = work.resources.registry.operation_get(work.lease.operation.id).await?;
+    let stored = stored.map(|operation| operation.durable_state).unwrap_or_default();
+    if let Ok(state) = serde_json::from_value::<MoveState>(stored)
+        && state.undone.is_some()
+    {
+        work.set_stored_state(state);
+    }
+    Ok(())
+}
+
 /// Drops what was kept: after a move back that did not come to its end it is not up to date any more.
 async fn drop_kept(work: &Work<Move>) -> Result<(), StepError> {
+    if work.input.undoes && !goes_back(work) {
+        know_of_taking(work).await?;
+    }
     let state = work.state();
     let (Some(operation), Some(kept), Some(slot)) = (state.undone, state.to, state.slot) else {
         return Ok(());
@@ -526,7 +539,15 @@ async fn begin_way_back(
     let mut back = connect_for(work, to, from, of_way_back(work)).await?;
     match watched_as(work, to, from, back.keep_changes(keep_patience(work), SPARE_SLOTS)).await? {
         Ok(slot) => Ok(Ok(slot)),
-        Err(error @ (MoveError::NoSlot(_) | MoveError::Blocked(_))) => Ok(Err(error.to_string())),
+        Err(error @ (MoveError::NoSlot(_) | MoveError::Blocked(_))) => {
+            forget_publication(work, to, of_way_back(work)).await?;
+            Ok(Err(match error {
+                MoveError::Blocked(who) => {
+                    format!("its new server waited in vain for transactions to end: {who}")
+                }
+                _ => format!("all replication slots of its new server but {SPARE_SLOTS} are used"),
+            }))
+        }
         Err(error) => Err(between(to, from, error)),
     }
 }
@@ -624,10 +645,27 @@ async fn change_over(
             plan: work.input.plan.as_ref().map(|_| work.tenant().plan.clone()),
         });
     });
+    if !goes_back(work) {
+        serve_from(work, from, to);
+    }
+    Ok(Done::Now)
+}
+
+/// The tenant is served from its new placement, by its new plan, from the record of the step on.
+fn serve_from(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) {
     flip(work, &from.placement, PlacementState::Cutover, PlacementState::Fenced);
     flip(work, &to.placement, to.placement.state, PlacementState::Serving);
     if let Some(plan) = &work.input.plan {
         work.change_plan(plan.clone());
+    }
+}
+
+/// Lets the tenant in at the placement that it goes back to, and serves it from there.
+async fn open_kept(work: &Work<Move>) -> StepResult {
+    if goes_back(work) {
+        let (from, to) = both(work).await?;
+        to.server.call(to.server.admin.let_in(&to.placement.database, work.owner(&to.placement))).await?;
+        serve_from(work, &from, &to);
     }
     Ok(Done::Now)
 }
@@ -668,7 +706,7 @@ async fn bring(
     if let Some(slot) = slot {
         let undo_slot = work.state().undo_slot;
         let way_back = undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot });
-        watched(work, from, to, transfer.finish(slot, way_back)).await?;
+        watched(work, from, to, transfer.finish(slot, way_back, !goes_back(work))).await?;
     } else {
         note_verified(work, watched(work, from, to, transfer.copy(copied(work))).await?);
     }
@@ -743,7 +781,7 @@ async fn too_much_wal(work: &Work<Move>) -> StepError {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         // That the server is away is noticed elsewhere.
-        if let Ok(kept) = from.server.admin.wal_kept_for(&slot).await
+        if let Ok(Some(kept)) = from.server.admin.wal_kept_for(&slot).await
             && kept > most
         {
             return StepError::permanent(format!(
@@ -782,6 +820,9 @@ async fn clean_up(work: &Work<Move>) -> StepResult {
         return keep_old(work, &to, slot).await;
     }
     if let Some(undone) = state.undone {
+        // What it was closed with when the tenant left it.
+        let open = to.server.admin.open_writes(&to.placement.database, work.owner(&to.placement));
+        to.server.call(open).await?;
         forget_publication(work, &to, undo_window::publication(undone)).await?;
     }
     if state.live {
@@ -824,12 +865,16 @@ async fn keep_old(work: &Work<Move>, to: &PlacedAt, slot: &str) -> StepResult {
     // Given up with its server: the window ends by that.
     let Some(from) = work.placed_at(left).await? else { return Ok(Done::Now) };
     let owner = work.owner(&from.placement);
-    forget_changes_at(work, &from).await?;
     let admin = &from.server.admin;
     if !on_one_server(&from, to) {
         from.server.call(admin.set_role_login(owner, false)).await?;
     }
     from.server.call(admin.open_to_replication(&from.placement.database, owner)).await?;
+    match forget_changes_at(work, &from).await {
+        // The slot is gone. Somebody reads a table there; how its rows are known may stay until it is dropped.
+        Err(StepError::Transient { message }) => tracing::info!("{message}"),
+        forgot => forgot?,
+    }
     Ok(Done::Now)
 }
 

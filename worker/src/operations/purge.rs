@@ -99,12 +99,13 @@ async fn goes_with_its_server(work: &Work<Purge>) -> Result<bool, StepError> {
 /// Drops the tenant's database or schema, and what its last move has kept.
 async fn drop_data(work: &Work<Purge>) -> StepResult {
     let registry = &work.resources.registry;
-    let goes = goes_with_its_server(work).await?;
+    let server_goes = goes_with_its_server(work).await?;
     if let Some(window) = registry.undo_window_get(work.tenant().id).await? {
-        undo_window::close(&work.resources, &window, work.lease.fence(), goes).await?;
+        registry.undo_window_set_closing(&work.lease, &window).await?;
+        undo_window::close(&work.resources, &window, work.lease.fence(), server_goes).await?;
         registry.undo_window_closed(&window).await?;
     }
-    if goes {
+    if server_goes {
         return Ok(Done::Now);
     }
     // A tenant whose provisioning failed has no placement, and no data.

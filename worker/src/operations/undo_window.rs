@@ -19,8 +19,8 @@ const SMALL_LAG: u64 = 4 << 20;
 /// For how long in one go, however much is written meanwhile: others have their turn then.
 const TURN: Duration = Duration::from_secs(10);
 
-/// The longest that the transactions of a turn may take.
-const LONGEST: Duration = Duration::from_mins(10);
+/// The longest that a turn may take.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// What keeps the changes that are made in the window of a move.
 pub(crate) fn publication(of: OperationId) -> PublicationId {
@@ -62,6 +62,11 @@ pub(crate) async fn follow(resources: &Resources, window: &UndoWindow) -> Result
     // First, also where the kept placement is away: its server is not to be full then.
     let most = resources.settings.move_wal_keep_size;
     let wal = serving.server.call(serving.server.admin.wal_kept_for(&window.slot)).await?;
+    let Some(wal) = wal else {
+        return Err(StepError::permanent(
+            "the server of its new placement does not keep its changes any more",
+        ));
+    };
     if wal > most {
         return Err(StepError::permanent(format!(
             "the server of its new placement keeps more than {} MB of WAL for it, and may not (--move-wal-keep-size of the \
@@ -100,17 +105,18 @@ pub(super) async fn end_follower(end: &PlacedAt, of: OperationId) -> Result<(), 
 }
 
 /// Drops the kept placement, and what keeps changes for it. `token`: of the lease on the tenant, or what closes the window.
-/// `goes`: the server that serves is deleted as a whole.
+/// `server_goes`: the one that serves is deleted as a whole.
 pub(crate) async fn close(
     resources: &Resources,
     window: &UndoWindow,
     token: i64,
-    goes: bool,
+    server_goes: bool,
 ) -> Result<(), StepError> {
     let mark = Resources::owner_mark(window.tenant);
     let fence = Some(Fence { subject: window.tenant.as_uuid().as_u128(), token });
     let of = publication(window.operation);
-    let serving = if goes { None } else { placed_at(resources, window.tenant, window.serving).await? };
+    let serving =
+        if server_goes { None } else { placed_at(resources, window.tenant, window.serving).await? };
     // First, so that its server keeps nothing for one that may be away.
     if let Some(serving) = &serving {
         let owner = Owner { name: serving.placement.role(), mark: &mark, fence };

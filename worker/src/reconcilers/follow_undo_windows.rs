@@ -7,7 +7,7 @@ use super::Reconciled;
 use crate::{Resources, operations::undo_window, step_error::StepError};
 
 /// Windows that are seen to at a time: each has a session on two servers.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {

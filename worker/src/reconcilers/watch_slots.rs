@@ -29,7 +29,7 @@ async fn watch(resources: &Resources, server: &Server) -> Reconciled {
     for slot in slots {
         // Another installation's.
         let Some(known) = known.iter().find(|known| known.id == slot.publication.0) else { continue };
-        let why = match (known.left, slot.wal > most) {
+        let why = match (known.abandoned, slot.wal > most) {
             (true, _) => "an operation has left it".to_owned(),
             (false, true) => {
                 format!("it keeps {} MB of WAL (--move-wal-keep-size of the worker)", slot.wal >> 20)

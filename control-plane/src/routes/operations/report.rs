@@ -24,8 +24,9 @@ pub(crate) struct MoveReportView {
     /// For how long its writes waited, in milliseconds, but for the record of the change; null before.
     #[schema(example = 31.5)]
     pause_ms: Option<f64>,
-    /// Why undoing it copies everything back, where it was to have an undo window; null where it has one, or was to have none.
-    #[schema(example = "all 10 replication slots of the server are used")]
+    /// Why undoing it copies everything back, where it was to have an undo window; null where it has one or had one for its
+    /// time, and where it was to have none.
+    #[schema(example = "all replication slots of its new server but 3 are used")]
     no_undo_window: Option<String>,
     /// What each table held when it was compared, the same at both ends.
     tables: Vec<MovedTableView>,

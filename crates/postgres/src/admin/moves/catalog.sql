@@ -17,10 +17,9 @@ WITH namespace AS (
             WHEN 'I' THEN 'partitioned index' ELSE 'relation' END, relname),
         concat_ws(' | ', 'owner ' || pg_get_userbyid(relowner), 'persistence ' || relpersistence::text,
             'security ' || relrowsecurity || ' ' || relforcerowsecurity, 'identity ' ||
-                -- Without a key, and so because its changes are kept.
-                CASE WHEN relreplident = 'f' AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)
-                    AND EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = prpubid
-                        WHERE prrelid = c.oid AND starts_with(pubname, 'tenantry_'))
+                -- Of a table without a key whose changes are kept.
+                CASE WHEN relreplident = 'f' AND EXISTS (SELECT FROM pg_publication p WHERE pubname ~ '^tenantry_[0-9a-f]{32}$'
+                    AND c.oid = ANY (obj_description(p.oid, 'pg_publication')::oid[]))
                 THEN 'd' ELSE relreplident::text END,
             reloptions::text, obj_description(c.oid, 'pg_class'),
             CASE WHEN relkind IN ('r', 'p', 'v', 'm', 'S') THEN (

@@ -36,7 +36,6 @@ use super::{
     slots::{PublicationId, WayBack, drop_slots},
     snapshot::Snapshot,
     transfer::{Ends, KeepPatience, MoveError},
-    write_fence::{drop_triggers, open},
 };
 use crate::sql;
 
@@ -111,12 +110,27 @@ pub(super) async fn keep_changes(
     if !free {
         return Err(MoveError::NoSlot(ends.source.admin.server().to_owned()));
     }
+    // A table without a key, of which rows are changed, could not be published otherwise.
+    let without_key = format!(
+        "{} AND relkind = 'r' AND relreplident <> 'f'
+            AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisvalid AND indimmediate
+                AND CASE relreplident WHEN 'd' THEN indisprimary WHEN 'i' THEN indisreplident ELSE false END)",
+        members(owner.name)
+    );
+    let identify = format!(
+        "FOR known IN SELECT c.oid::regclass AS name FROM {without_key} LOOP
+            EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', known.name);
+        END LOOP;"
+    );
     // Noted: whoever takes the fence later ends this session first, also while it begins the slot.
     let as_admin = format!(
         "{look} {note} {drop_slots}
         DROP PUBLICATION IF EXISTS {publication};
         EXECUTE 'CREATE PUBLICATION {publication} ' || coalesce((
-            SELECT 'FOR TABLE ' || string_agg('ONLY ' || c.oid::regclass, ', ') FROM {members} AND relkind = 'r'), '');",
+            SELECT 'FOR TABLE ' || string_agg('ONLY ' || c.oid::regclass, ', ') FROM {members} AND relkind = 'r'), '');
+        -- Whose identity is changed with this, and is to be changed back.
+        EXECUTE format('COMMENT ON PUBLICATION {publication} IS %L',
+            ARRAY(SELECT c.oid FROM {without_key})::text);",
         look = owner.check_schema(),
         note = fence.note_session(),
         drop_slots = drop_slots(id),
@@ -128,15 +142,6 @@ pub(super) async fn keep_changes(
         as_admin: &as_admin,
         as_owner: &format!("SET LOCAL lock_timeout = {}", patience.tables.as_millis().max(1)),
     };
-    // A table without a key, of which rows are changed, could not be published otherwise.
-    let identify = format!(
-        "FOR known IN SELECT c.oid::regclass AS name FROM {} AND relkind = 'r' AND relreplident <> 'f'
-            AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisvalid AND indimmediate
-                AND CASE relreplident WHEN 'd' THEN indisprimary WHEN 'i' THEN indisreplident ELSE false END) LOOP
-            EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', known.name);
-        END LOOP;",
-        members(owner.name)
-    );
     let kept = async {
         let mut transaction = OwnerTransaction::begin(&mut ends.from, begin).await?;
         transaction.run(sql::block("known record;", &identify)).await?;
@@ -585,8 +590,11 @@ async fn begin_way_back(
     let note = format!(
         "UPDATE {SYSTEM_SCHEMA}.moves SET copied = (
             SELECT coalesce(jsonb_object_agg(c.relname, '{snapshot}'), '{{}}') FROM {members} AND relkind = 'r')
-            WHERE subject = {subject} AND slot = '{slot}';
-        IF NOT FOUND THEN RAISE EXCEPTION 'the move was begun anew'; END IF;",
+            WHERE subject = {subject} AND slot = '{slot}' AND copied = '{{}}';
+        -- Noted before, by an attempt that died: what was written there since then is news.
+        IF NOT EXISTS (SELECT FROM {SYSTEM_SCHEMA}.moves WHERE subject = {subject} AND slot = '{slot}') THEN
+            RAISE EXCEPTION 'the move was begun anew';
+        END IF;",
         members = members(owner.name),
         subject = publication.subject(),
     );
@@ -599,6 +607,7 @@ pub(super) async fn finish(
     owner: Owner<'_>,
     slot: &str,
     way_back: Option<WayBack<'_>>,
+    lets_in: bool,
 ) -> Result<(), MoveError> {
     let (of_source, of_target) = (ends.source(READ), ends.target(APPLY));
     // All that was committed before the tables were closed.
@@ -616,15 +625,10 @@ pub(super) async fn finish(
     }
     let sequences = sequences(&mut ends.from, owner.name).await.map_err(&of_source)?;
     let quoted = owner.name.quoted();
-    // It may have been closed when the tenant left it by a move that this one undoes.
-    let as_admin = format!(
-        "{look} GRANT USAGE ON SCHEMA {quoted} TO {quoted}; {open}",
-        look = owner.check_schema(),
-        open = open(owner.name),
-    );
+    let grant = if lets_in { format!("GRANT USAGE ON SCHEMA {quoted} TO {quoted};") } else { String::new() };
+    let as_admin = format!("{look} {grant}", look = owner.check_schema());
     let begin = Beginning { schema: owner.name, fence: owner.fence, as_admin: &as_admin, as_owner: "SELECT" };
-    let mut writing = OwnerTransaction::begin(&mut ends.to, begin).await.map_err(&of_target)?;
-    writing.run(drop_triggers(owner.name)).await.map_err(&of_target)?;
+    let writing = OwnerTransaction::begin(&mut ends.to, begin).await.map_err(&of_target)?;
     writing.commit_after(&sequences).await.map_err(&of_target)
 }
 
@@ -638,13 +642,12 @@ impl ServerAdmin {
         id: PublicationId,
     ) -> Result<(), AdminError> {
         let identity = format!(
-            "FOR known IN SELECT c.oid::regclass AS name FROM pg_publication_rel p JOIN pg_publication ON pg_publication.oid = prpubid
-                JOIN pg_class c ON c.oid = prrelid
+            "FOR known IN SELECT c.oid::regclass AS name FROM pg_publication p
+                JOIN pg_class c ON c.oid = ANY (obj_description(p.oid, 'pg_publication')::oid[])
                 WHERE pubname = '{publication}' AND relreplident = 'f'
-                    -- Of one with a key it is the app's.
-                    AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary)
                     -- Its rows could not be changed for as long as another one needs it.
-                    AND NOT EXISTS (SELECT FROM pg_publication_rel WHERE prrelid = c.oid AND prpubid <> p.prpubid) LOOP
+                    AND NOT EXISTS (SELECT FROM pg_publication_rel WHERE prrelid = c.oid AND prpubid <> p.oid)
+                    AND NOT EXISTS (SELECT FROM pg_publication WHERE puballtables) LOOP
                 EXECUTE format('ALTER TABLE %s REPLICA IDENTITY DEFAULT', known.name);
             END LOOP;",
             publication = id.name()

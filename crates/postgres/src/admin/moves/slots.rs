@@ -2,7 +2,7 @@
 //! they are named.
 
 use super::{
-    super::{AdminError, ServerAdmin, fence::Fence},
+    super::{AdminError, ServerAdmin, fence::Fence, template},
     contents::run,
     replication::one,
 };
@@ -81,35 +81,38 @@ impl ServerAdmin {
         Ok(slots.collect())
     }
 
-    /// Drops a slot, and ends whoever reads it; that it is gone is fine. False: its reader is not gone yet.
+    /// Drops a slot, unless it was read on since it was looked at, and ends whoever reads it. True: it is gone.
     pub async fn drop_slot(&self, slot: &KeptSlot) -> Result<bool, AdminError> {
         let drop = format!(
             "SELECT CASE WHEN active_pid IS NULL THEN pg_drop_replication_slot(slot_name)::text
                 ELSE pg_terminate_backend(active_pid)::text END
-                FROM pg_replication_slots WHERE slot_name = {}",
-            sql::literal(&slot.name)
+                FROM pg_replication_slots WHERE slot_name = {}
+                    AND (pg_current_wal_lsn() - restart_lsn)::bigint >= {}",
+            sql::literal(&slot.name),
+            slot.wal
         );
-        let still_there = format!(
+        let is_gone = format!(
             "SELECT count(*) = 0 FROM pg_replication_slots WHERE slot_name = {}",
             sql::literal(&slot.name)
         );
         let task = "drop a replication slot";
-        let database = super::super::template::name(slot.database.clone())?;
+        let database = template::name(slot.database.clone())?;
         let mut connection = self.connection_to(&database, task).await?;
         let done = async {
             run(&mut connection, &drop).await?;
-            one(&mut connection, &still_there).await
+            one(&mut connection, &is_gone).await
         };
         done.await.map_err(|error| self.failed(task, error))
     }
 
-    /// Bytes of WAL that the server keeps for a slot; 0 where there is none.
-    pub async fn wal_kept_for(&self, slot: &str) -> Result<u64, AdminError> {
+    /// Bytes of WAL that the server keeps for a slot; none where there is no such slot.
+    pub async fn wal_kept_for(&self, slot: &str) -> Result<Option<u64>, AdminError> {
         const TASK: &str = "look how much WAL is kept for a move";
-        let kept = "SELECT coalesce((SELECT (pg_current_wal_lsn() - restart_lsn)::bigint
-                FROM pg_replication_slots WHERE slot_name = $1), 0)";
+        let kept = "SELECT coalesce((pg_current_wal_lsn() - restart_lsn)::bigint, 0)
+            FROM pg_replication_slots WHERE slot_name = $1";
         let mut connection = self.connection(TASK).await?;
-        let kept = sqlx::query_scalar(kept).persistent(false).bind(slot).fetch_one(&mut *connection).await;
-        kept.map(i64::cast_unsigned).map_err(|error| self.failed(TASK, error))
+        let kept = sqlx::query_scalar::<_, i64>(kept).persistent(false).bind(slot);
+        let kept = kept.fetch_optional(&mut *connection).await.map_err(|error| self.failed(TASK, error))?;
+        Ok(kept.map(i64::cast_unsigned))
     }
 }

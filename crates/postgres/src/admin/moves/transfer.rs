@@ -212,10 +212,16 @@ impl<'a> Transfer<'a> {
         done.map(drop).map_err(|error| MoveError::Target(target.admin.failed(leave::ANALYZE, error)))
     }
 
-    /// Makes the last changes at the target, after [`Transfer::close_writes`], sets the sequences, and lets the tenant in there.
-    /// What is written there from then on is kept for the way back, if there is to be one.
-    pub async fn finish(&mut self, slot: &str, way_back: Option<WayBack<'_>>) -> Result<(), MoveError> {
-        replication::finish(&mut self.ends, self.owner, slot, way_back).await
+    /// Makes the last changes at the target, after [`Transfer::close_writes`], sets the sequences, and `lets_in` the tenant
+    /// there, or leaves that to [`ServerAdmin::let_in`]. What is written there from then on is kept for the way back, if there
+    /// is to be one.
+    pub async fn finish(
+        &mut self,
+        slot: &str,
+        way_back: Option<WayBack<'_>>,
+        lets_in: bool,
+    ) -> Result<(), MoveError> {
+        replication::finish(&mut self.ends, self.owner, slot, way_back, lets_in).await
     }
 
     /// Closes the source's tables to writes. Waits for each table's writers no longer than a time, in which others wait

@@ -28,6 +28,7 @@ use crate::{sql, tenant::MOVING};
 pub(super) const TRIGGER: &str = "tenantry_moving";
 
 pub(super) const CLOSE: &str = "close what the tenant leaves";
+
 /// How often the triggers are tried to be dropped.
 const TRIES: usize = 5;
 
@@ -117,71 +118,67 @@ pub(super) async fn close_reads(
     sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut **connection).await.map(drop)
 }
 
-/// Statements of PL/pgSQL after which the triggers on a schema's tables refuse nothing.
-pub(super) fn open(schema: &ObjectName) -> String {
-    format!(
-        "IF to_regclass('{SYSTEM_SCHEMA}.closed') IS NOT NULL THEN
-            DELETE FROM {SYSTEM_SCHEMA}.closed WHERE schema = {};
-        END IF;",
-        sql::literal(schema.as_str())
-    )
-}
-
-/// Drops the triggers at once, where nobody is at the tables.
-pub(super) fn drop_triggers(schema: &ObjectName) -> String {
-    let body = format!(
-        "FOR known IN {} LOOP
-            IF known.is_closed THEN EXECUTE format('DROP TRIGGER {TRIGGER} ON %s', known.name); END IF;
-        END LOOP;",
-        tables(schema)
-    );
-    sql::block("known record;", &body)
-}
-
 impl ServerAdmin {
     /// Has tables that are closed take the rows that replication brings, and nobody else's. Whose statement began before
-    /// they were closed may still be at it: a function that runs with its owner's rights, say.
+    /// they were closed may still be at it: a function that runs with its owner's rights, say. The tenant's own sessions in
+    /// the database end: one may hold rows or tables for ever.
     pub async fn open_to_replication(
         &self,
         database: &ObjectName,
         owner: Owner<'_>,
     ) -> Result<(), AdminError> {
+        let name = sql::literal(owner.name.as_str());
         let body = format!(
             "{look}
             IF found_mark IS NULL THEN RETURN; END IF;
+            {lend}
+            PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+                WHERE usename = {name} AND datname = current_database();
+            {give_back}
             FOR known IN {tables} LOOP
                 IF known.is_closed THEN EXECUTE format('ALTER TABLE %s ENABLE TRIGGER {TRIGGER}', known.name); END IF;
             END LOOP;",
             look = owner.check_schema(),
             tables = tables(owner.name),
+            lend = sql::lend(&name),
+            give_back = sql::give_back(&name),
         );
-        let block = fence::block(owner.fence, "found_mark text; known record;", &body);
+        let block = fence::block(owner.fence, "found_mark text; known record; lent boolean;", &body);
         self.run_past_tenants_in(database, "open what the tenant has left to replication", block)
             .await
             .map(drop)
     }
 
-    /// Opens a tenant's tables to writes again, and its schema to the tenant. That nothing is closed, or there, is fine.
+    /// Opens a tenant's tables to writes again, and its schema to the tenant, and drops what they were closed with. That
+    /// nothing is closed, or there, is fine.
     pub async fn open_writes(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
-        let quoted = owner.name.quoted();
-        let body = format!(
-            "{look}
-            IF found_mark IS NULL THEN RETURN; END IF;
-            GRANT USAGE ON SCHEMA {quoted} TO {quoted}; {open}",
-            look = owner.check_schema(),
-            open = open(owner.name),
-        );
-        let block = fence::block(owner.fence, "found_mark text;", &body);
-        self.run_in(database, OPEN, block).await?;
+        self.let_in(database, owner).await?;
         for _ in 0..TRIES {
             if self.drop_triggers(database, owner).await? {
                 return Ok(());
             }
         }
         tracing::info!(
-            "triggers that refuse nothing stay on tables of {quoted} until the tenant is moved again"
+            "triggers that refuse nothing stay on tables of {} until the tenant is moved again",
+            owner.name
         );
         Ok(())
+    }
+
+    /// As [`ServerAdmin::open_writes`], at once: triggers stay that refuse nothing.
+    pub async fn let_in(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
+        let (name, quoted) = (sql::literal(owner.name.as_str()), owner.name.quoted());
+        let body = format!(
+            "{look}
+            IF found_mark IS NULL THEN RETURN; END IF;
+            GRANT USAGE ON SCHEMA {quoted} TO {quoted};
+            IF to_regclass('{SYSTEM_SCHEMA}.closed') IS NOT NULL THEN
+                DELETE FROM {SYSTEM_SCHEMA}.closed WHERE schema = {name};
+            END IF;",
+            look = owner.check_schema(),
+        );
+        let block = fence::block(owner.fence, "found_mark text;", &body);
+        self.run_in(database, OPEN, block).await.map(drop)
     }
 
     /// Each in a transaction of its own, and sooner given up than a deadlock is looked for: the tenant is written to, and its
