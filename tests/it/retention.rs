@@ -1,9 +1,11 @@
 //! What nobody works with any more is forgotten after a configured time, and not before.
 
+use std::time::Duration;
+
 use serde_json::json;
 use sqlx::AssertSqlSafe;
 use tenantry_domain::SystemClock;
-use tenantry_tests::TestApp;
+use tenantry_tests::{TestApp, within::within};
 use tenantry_worker::reconcilers::{compact_usage, forget_operations};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,4 +86,31 @@ async fn weeks_of_samples_are_dropped_when_their_last_day_was_kept_for_as_long_a
         .await
         .unwrap();
     assert_eq!(made, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_week_that_another_worker_drops_meanwhile_is_no_error() {
+    let app = TestApp::build().without_worker().start().await;
+    let weeks = "SELECT make_sample_weeks(now() - interval '40 days', now())";
+    sqlx::query(weeks).execute(app.owner()).await.unwrap();
+    let old = "SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+        WHERE inhparent IN ('storage_samples'::regclass, 'usage_samples'::regclass) AND relname ~ '_\\d{8}$'
+            AND to_date(right(relname, 8), 'YYYYMMDD') < now() - interval '15 days'";
+    let mut old: Vec<String> = sqlx::query_scalar(old).fetch_all(app.owner()).await.unwrap();
+    let last = old.pop().unwrap();
+    // Somebody reads all but the last, so that they are waited for.
+    let mut reader = app.owner().begin().await.unwrap();
+    let lock = format!("LOCK TABLE {} IN ACCESS SHARE MODE", old.join(", "));
+    sqlx::query(AssertSqlSafe(lock)).execute(&mut *reader).await.unwrap();
+    let waits = "SELECT count(*) > 0 FROM pg_stat_activity WHERE datname = current_database()
+        AND wait_event_type = 'Lock' AND query LIKE '%drop_sample_weeks%'";
+    let others = async {
+        let waits = async || sqlx::query_scalar(waits).fetch_one(app.owner()).await.unwrap();
+        within(Duration::from_secs(10), "it waits for a week", waits).await;
+        sqlx::query(AssertSqlSafe(format!("DROP TABLE {last}"))).execute(app.owner()).await.unwrap();
+    };
+    let drop = sqlx::query_scalar::<_, i64>("SELECT drop_sample_weeks(now() - interval '7 days')");
+    let (dropped, ()) = tokio::join!(drop.fetch_one(app.owner()), others);
+    assert_eq!(dropped.unwrap(), 0, "they are read, or gone");
+    assert!(old.len() > 3, "{old:?}");
 }

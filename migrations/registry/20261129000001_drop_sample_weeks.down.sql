@@ -1,0 +1,1 @@
+-- The function before does the same, but for that.
