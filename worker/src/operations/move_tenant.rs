@@ -29,7 +29,7 @@ use tenantry_registry::{PlaceError, PlaceRequest, Placed, PlacementChange, UndoW
 
 use super::{
     own_server,
-    placements::{LOOK_EVERY, away, between, drop_placement, on_one_server, site},
+    placements::{LOOK_EVERY, SMALL_LAG, away, between, drop_placement, on_one_server, site},
     provision::place_error,
     undo_window,
 };
@@ -67,9 +67,6 @@ const LONG: Duration = Duration::from_hours(6);
 
 /// For how long writes may wait, unless the caller accepts that they do. Less than a data plane holds them.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-
-/// Writes are held when no more of the log is to be read than this.
-const SMALL_LAG: u64 = 4 << 20;
 
 /// How long the lag may stay as it is.
 const CATCH_UP_PATIENCE: Duration = Duration::from_mins(10);

@@ -28,6 +28,9 @@ pub(super) fn between(from: &PlacedAt, to: &PlacedAt, error: MoveError) -> StepE
     }
 }
 
+/// Bytes of the log that are still to be read when a placement is as good as up to date: the rest takes a moment.
+pub(super) const SMALL_LAG: u64 = 4 << 20;
+
 /// How often a server is looked at that does not answer.
 pub(super) const LOOK_EVERY: Duration = Duration::from_secs(3);
 

@@ -10,11 +10,8 @@ use tenantry_domain::{
 use tenantry_postgres::admin::{Fence, Owner, PublicationId, Transfer};
 use tenantry_registry::UndoWindow;
 
-use super::placements::{away, between, drop_placement, site};
+use super::placements::{SMALL_LAG, away, between, drop_placement, site};
 use crate::{Resources, engine::PlacedAt, step_error::StepError};
-
-/// The log is followed in one go until no more of it is to be read than this.
-const SMALL_LAG: u64 = 4 << 20;
 
 /// For how long in one go, however much is written meanwhile: others have their turn then.
 const TURN: Duration = Duration::from_secs(10);
