@@ -227,15 +227,12 @@ impl Registry {
         .await?;
         if let Some(token) = token {
             // Later leases are higher, whatever the clock says then.
-            sqlx::query!("UPDATE operations SET fence = $2 WHERE id = $1", window.operation.as_uuid(), token)
-                .execute(&mut *tx)
-                .await?;
-        }
-        if token.is_some() && why.is_some() {
             sqlx::query!(
-                "UPDATE operations SET durable_state = durable_state || jsonb_build_object('no_undo_window', $2::text)
+                "UPDATE operations SET fence = $2,
+                     durable_state = durable_state || jsonb_strip_nulls(jsonb_build_object('no_undo_window', $3::text))
                  WHERE id = $1",
                 window.operation.as_uuid(),
+                token,
                 why,
             )
             .execute(&mut *tx)
