@@ -40,7 +40,7 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::restore::restore_tenant))
         .routes(routes!(tenants::migrate::migrate_tenant))
         .routes(routes!(tenants::move_tenant::move_tenant))
-        .routes(routes!(tenants::undo_move::undo_move))
+        .routes(routes!(tenants::undo_move::undo_move, tenants::way_back::way_back))
         .routes(routes!(tenants::connection::tenant_connection))
         .routes(routes!(tenants::branding::tenant_branding))
         .routes(routes!(tenants::operations::tenant_operations))

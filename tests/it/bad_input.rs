@@ -160,6 +160,7 @@ const ENDPOINTS: &[&str] = &[
     "GET /api/v1/tenants/{tenant}/connection",
     "GET /api/v1/tenants/{tenant}/domains",
     "GET /api/v1/tenants/{tenant}/keys",
+    "GET /api/v1/tenants/{tenant}/move/undo",
     "GET /api/v1/tenants/{tenant}/operations",
     "PATCH /api/v1/plans/{plan}",
     "PATCH /api/v1/servers/{server}",

@@ -29,7 +29,7 @@ fn starter() -> Value {
     json!({
         "name": "starter", "tier": "schema", "limits": { "maxUsers": 10, "maxStorage": 1_073_741_824, "apiRequestsPerDay": 100 },
         "features": { "biometric_auth": false, "custom_branding": true }, "defaultConfig": { "session.timeout": 600 },
-        "retentionDays": 7,
+        "retentionDays": 7, "undoMovesHours": 48,
         "database": {
             "weight": 2, "maxConnections": 5, "statementTimeoutSeconds": 60, "lockTimeoutSeconds": null,
             "idleInTransactionTimeoutSeconds": 300,
@@ -52,6 +52,7 @@ async fn a_plan_is_made_read_replaced_and_deleted() {
         app.api.put("/api/v1/plans/starter", json!({ "tier": "database" })).await.expect(200).json();
     let expected = json!({
         "name": "starter", "tier": "database", "features": {}, "defaultConfig": {}, "retentionDays": 30,
+        "undoMovesHours": null,
         "limits": { "maxUsers": null, "maxStorage": null, "apiRequestsPerDay": null },
         "database": {
             "weight": 1, "maxConnections": null, "statementTimeoutSeconds": null, "lockTimeoutSeconds": null,
@@ -465,6 +466,8 @@ async fn a_patch_of_a_plan_changes_what_is_given_and_nothing_else() {
     let mut expected = starter();
     for (change, path, value) in [
         (json!({ "retentionDays": 14 }), "/retentionDays", json!(14)),
+        (json!({ "undoMovesHours": 72 }), "/undoMovesHours", json!(72)),
+        (json!({ "undoMovesHours": null }), "/undoMovesHours", json!(null)),
         (json!({ "limits": { "maxUsers": 20 } }), "/limits/maxUsers", json!(20)),
         (json!({ "limits": { "maxStorage": null } }), "/limits/maxStorage", Value::Null),
         (json!({ "features": { "x": true } }), "/features", json!({ "x": true })),
@@ -477,6 +480,7 @@ async fn a_patch_of_a_plan_changes_what_is_given_and_nothing_else() {
     }
     for (change, field) in [
         (json!({ "retentionDays": 3651 }), "retentionDays"),
+        (json!({ "undoMovesHours": 8761 }), "undoMovesHours"),
         (json!({ "name": "other" }), "name"),
         (json!({ "limits": { "users": 1 } }), "limits.users"),
         (json!({ "features": { "a b": true } }), "features.a b"),

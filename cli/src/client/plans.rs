@@ -115,6 +115,11 @@ pub(super) struct PlanChangeArgs {
     /// Days between a tenant's deletion and the purge of its data.
     #[arg(long, value_name = "DAYS")]
     retention_days: Option<u16>,
+
+    /// Hours in which a move of its tenants can be undone, 0: not at all; or `default`: as many as the control
+    /// plane's --undo-moves-for says.
+    #[arg(long, value_name = "HOURS", value_parser = or_default)]
+    undo_moves_for: Option<Ceiling>,
 }
 
 /// A limit; `null` is none.
@@ -174,6 +179,7 @@ impl PlanChangeArgs {
         if let Some(days) = self.retention_days {
             plan.insert("retentionDays".into(), days.into());
         }
+        plan.extend(given(&[("undoMovesHours", &self.undo_moves_for)]));
         let ceilings = [
             ("maxUsers", &self.max_users),
             ("maxStorage", &self.max_storage),
@@ -209,10 +215,11 @@ impl PlanChangeArgs {
             features,
             default_config,
             retention_days,
+            undo_moves_for,
         } = self;
         let limits = [max_users, max_storage, requests_per_day];
         let sessions = [max_connections, statement_timeout, lock_timeout, idle_in_transaction_timeout];
-        let ceilings = limits.into_iter().chain(sessions).any(Option::is_some);
+        let ceilings = limits.into_iter().chain(sessions).chain([undo_moves_for]).any(Option::is_some);
         let rest = file.is_some() || tier.is_some() || weight.is_some() || retention_days.is_some();
         ceilings || rest || !features.is_empty() || !default_config.is_empty()
     }
@@ -267,6 +274,7 @@ const LINES: &[Column] = &[
     ("idle in transaction (s)", Shown::Limit("/database/idleInTransactionTimeoutSeconds")),
     ("features", Shown::Text("/features")),
     ("retention days", Shown::Text("/retentionDays")),
+    ("undo moves for (h)", Shown::Text("/undoMovesHours")),
     ("default config", Shown::Text("/defaultConfig")),
 ];
 

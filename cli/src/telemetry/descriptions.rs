@@ -39,6 +39,7 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "tenantry_lane_oldest_due_seconds",
         "How long the oldest due operation of a lane waits for a worker",
     ),
+    (Gauge, "tenantry_undo_windows", "Placements that tenants have left and that are kept up to date"),
     (Gauge, "tenantry_server_reachable", "1 where workers reach a server, 0 where they do not, by its name"),
     (Seconds, "tenantry_inquiry_duration_seconds", "Time to answer a question that needs a tenant server"),
     (Counter, "tenantry_data_requests_total", "Requests for tenants' data, by outcome"),

@@ -18,3 +18,4 @@ pub(crate) mod suspend;
 pub(crate) mod transition;
 pub(crate) mod undo_move;
 pub(crate) mod view;
+pub(crate) mod way_back;

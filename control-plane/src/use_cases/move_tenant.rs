@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tenantry_domain::{
     ids::ServerId,
     inquiry::{Answer, MovePreflight, Question},
-    operation::OperationInput,
-    plan::{PlanName, Tier},
+    operation::{LeftPlacement, OperationInput},
+    plan::{Plan, PlanName, Tier},
+    server::ServerName,
 };
 use tenantry_registry::{OperationStartError, Registry, RegistryError, TenantDetails};
 
@@ -24,7 +26,7 @@ pub(crate) struct MoveTenant {
     pub(crate) catalogue: Catalogue,
     pub(crate) start: StartOperation,
     pub(crate) ask: AskWorker,
-    /// For how long a move can be undone.
+    /// For how long a move can be undone, where the plan does not say.
     pub(crate) undo_for: Duration,
 }
 
@@ -37,6 +39,19 @@ pub(crate) struct Target {
     pub(crate) server: Option<ServerId>,
     /// Writes wait for as long as it takes.
     pub(crate) offline: bool,
+}
+
+/// Where a tenant goes back to when its last move is undone.
+#[derive(Debug)]
+pub(crate) struct WayBack {
+    pub(crate) tier: Tier,
+    /// None: another one of its own, or its own is gone.
+    pub(crate) server: Option<ServerName>,
+    /// The plan that it will have.
+    pub(crate) plan: PlanName,
+    pub(crate) until: DateTime<Utc>,
+    /// What it has left is kept up to date.
+    pub(crate) kept: bool,
 }
 
 /// A move is refused; nothing was written.
@@ -74,7 +89,12 @@ impl MoveTenant {
         claim: Claim,
     ) -> Result<Started, MoveTenantError> {
         let tier = tier_of(&tenant, target)?;
-        self.begin(tenant, tier, target, None, claim).await
+        let plan = self.catalogue.plan(&tenant.tenant.plan).await?.ok_or(MoveTenantError::UnknownPlan)?;
+        let undo_window_seconds = self.undo_window_seconds(&plan);
+        let Target { server, offline, .. } = target;
+        let input =
+            OperationInput::Move { tier, server, plan: None, offline, undoes: false, undo_window_seconds };
+        Ok(self.start.move_tenant(tenant, input, claim).await?)
     }
 
     /// What a move would meet, and the tier that it would lead to.
@@ -94,8 +114,7 @@ impl MoveTenant {
 
     /// Takes a tenant back to where it was before its last move, with the plan that it had.
     pub(crate) async fn undo(&self, tenant: TenantDetails, claim: Claim) -> Result<Started, MoveTenantError> {
-        let last = self.registry.move_last(tenant.tenant.id, self.undo_for).await?;
-        let left = last.and_then(|last| last.left).ok_or(MoveTenantError::NothingToUndo)?;
+        let (left, _) = self.left(&tenant).await?;
         if let Some(plan) = &left.plan {
             self.catalogue.plan(plan).await?.ok_or(MoveTenantError::UnknownPlan)?;
         }
@@ -108,6 +127,29 @@ impl MoveTenant {
             undo_window_seconds: 0,
         };
         Ok(self.start.move_tenant(tenant, input, claim).await?)
+    }
+
+    /// Where a tenant would go back to.
+    pub(crate) async fn way_back(&self, tenant: &TenantDetails) -> Result<WayBack, MoveTenantError> {
+        let (left, until) = self.left(tenant).await?;
+        let server = match left.server {
+            Some(id) => self.registry.server_get(id).await?.map(|known| known.server.name),
+            None => None,
+        };
+        let window = self.registry.undo_window_get(tenant.tenant.id).await?;
+        Ok(WayBack {
+            tier: left.tier,
+            server,
+            plan: left.plan.unwrap_or_else(|| tenant.tenant.plan.clone()),
+            until,
+            kept: window.is_some_and(|window| !window.over && !window.closing),
+        })
+    }
+
+    /// Where a tenant was before its last move, and until when that can be undone.
+    async fn left(&self, tenant: &TenantDetails) -> Result<(LeftPlacement, DateTime<Utc>), MoveTenantError> {
+        let last = self.registry.move_last(tenant.tenant.id).await?;
+        last.and_then(|last| Some((last.state.left?, last.until))).ok_or(MoveTenantError::NothingToUndo)
     }
 
     /// Gives a tenant another plan; none: that was done at once, because its tier is the same.
@@ -126,28 +168,21 @@ impl MoveTenant {
                 Err(busy) => Err(OperationStartError::Busy(busy).into()),
             };
         }
-        let target = Target { tier: None, server: None, offline: downtime };
-        self.begin(tenant, found.tier, target, Some(plan.clone()), claim).await.map(Some)
+        let input = OperationInput::Move {
+            tier: found.tier,
+            server: None,
+            plan: Some(plan.clone()),
+            offline: downtime,
+            undoes: false,
+            undo_window_seconds: self.undo_window_seconds(&found),
+        };
+        Ok(Some(self.start.move_tenant(tenant, input, claim).await?))
     }
 
-    async fn begin(
-        &self,
-        tenant: TenantDetails,
-        tier: Tier,
-        target: Target,
-        plan: Option<PlanName>,
-        claim: Claim,
-    ) -> Result<Started, MoveTenantError> {
-        let Target { server, offline, .. } = target;
-        let input = OperationInput::Move {
-            tier,
-            server,
-            plan,
-            offline,
-            undoes: false,
-            undo_window_seconds: u32::try_from(self.undo_for.as_secs()).unwrap_or(u32::MAX),
-        };
-        Ok(self.start.move_tenant(tenant, input, claim).await?)
+    /// For how long a move to a plan can be undone.
+    fn undo_window_seconds(&self, plan: &Plan) -> u32 {
+        let length = plan.undo_moves_hours.map(|hours| Duration::from_hours(hours.into()));
+        u32::try_from(length.unwrap_or(self.undo_for).as_secs()).unwrap_or(u32::MAX)
     }
 }
 

@@ -82,6 +82,8 @@ pub struct Plan {
     pub default_config: BTreeMap<String, Value>,
     /// Days between a tenant's deletion and the purge of its data.
     pub retention_days: u16,
+    /// Hours in which a move of its tenants can be undone; none: as long as the installation says.
+    pub undo_moves_hours: Option<u16>,
 }
 
 /// Bytes of a gibibyte (the documents' "10 GB" is 10737418240).
@@ -120,6 +122,7 @@ impl Plan {
             features,
             default_config,
             retention_days,
+            undo_moves_hours: None,
         };
         let limits = |users, storage, requests| Limits {
             max_users: Some(users),

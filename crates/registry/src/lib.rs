@@ -55,6 +55,7 @@ pub use error::RegistryError;
 pub use idempotency::{IdempotencyClaim, IdempotentRequest, StoredAnswer};
 pub use inquiries::Asked;
 pub use key_checks::SealedSample;
+pub use moves::LastMove;
 pub use operation_control::{AbandonError, CancelError, LeftBehind, RetryError};
 pub use operation_events::NewEvent;
 pub use operation_leases::{

@@ -1,29 +1,38 @@
 //! Tables `operations` and `placements`, for moves: what is known from those that have ended, and holding writes.
 
-use std::time::Duration;
-
+use chrono::{DateTime, Utc};
 use tenantry_domain::{ids::TenantId, operation::MoveState, placement::Epoch};
 
 use crate::{FencedError, Lease, LeaseLost, Registry, RegistryError, error::Stored};
 
+/// A move that can be undone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LastMove {
+    /// What it had written down.
+    pub state: MoveState,
+    /// Until when it can be undone.
+    pub until: DateTime<Utc>,
+}
+
 impl Registry {
-    /// What the last move of a tenant that succeeded had written down, if that was within a time, by the registry's clock.
-    pub async fn move_last(
-        &self,
-        tenant: TenantId,
-        within: Duration,
-    ) -> Result<Option<MoveState>, RegistryError> {
-        let state = sqlx::query_scalar!(
-            "SELECT durable_state FROM operations
-             WHERE subject_kind = 'tenant' AND subject_id = $1 AND kind = 'move' AND state = 'succeeded'
-                 AND finished_at > now() - make_interval(secs => $2)
-             ORDER BY finished_at DESC LIMIT 1",
+    /// The last move of a tenant that succeeded, if the time in which it can be undone is not over, by the registry's clock.
+    pub async fn move_last(&self, tenant: TenantId) -> Result<Option<LastMove>, RegistryError> {
+        let last = sqlx::query!(
+            r#"SELECT durable_state, until AS "until!" FROM (
+                   SELECT durable_state, finished_at + make_interval(secs => (input->>'undo_window_seconds')::float8) AS until
+                   FROM operations
+                   WHERE subject_kind = 'tenant' AND subject_id = $1 AND kind = 'move' AND state = 'succeeded'
+                   ORDER BY finished_at DESC LIMIT 1) AS last
+               WHERE until > now()"#,
             tenant.as_uuid(),
-            within.as_secs_f64(),
         )
         .fetch_optional(&self.pool)
         .await?;
-        state.map(|state| serde_json::from_value(state).stored("operations.durable_state")).transpose()
+        last.map(|last| {
+            let state = serde_json::from_value(last.durable_state).stored("operations.durable_state")?;
+            Ok(LastMove { state, until: last.until })
+        })
+        .transpose()
     }
 
     /// Announces that a tenant's writes wait: the placement that serves is about to be left. Again it changes nothing.

@@ -30,6 +30,7 @@ pub(crate) struct PlanRow {
     pub(crate) features: serde_json::Value,
     pub(crate) default_config: serde_json::Value,
     pub(crate) retention_days: i16,
+    pub(crate) undo_moves_hours: Option<i16>,
 }
 
 impl TryFrom<PlanRow> for Plan {
@@ -44,6 +45,11 @@ impl TryFrom<PlanRow> for Plan {
             features: serde_json::from_value(row.features).stored("plans.features")?,
             default_config: serde_json::from_value(row.default_config).stored("plans.default_config")?,
             retention_days: u16::try_from(row.retention_days).stored("plans.retention_days")?,
+            undo_moves_hours: row
+                .undo_moves_hours
+                .map(u16::try_from)
+                .transpose()
+                .stored("plans.undo_moves_hours")?,
         })
     }
 }
@@ -53,7 +59,8 @@ impl Registry {
     pub async fn plan_list(&self) -> Result<Vec<Plan>, RegistryError> {
         let rows = sqlx::query_as!(
             PlanRow,
-            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days FROM plans ORDER BY name"
+            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days, undo_moves_hours
+             FROM plans ORDER BY name"
         )
         .fetch_all(&self.pool)
         .await?;
@@ -64,7 +71,8 @@ impl Registry {
     pub async fn plan_get(&self, name: &PlanName) -> Result<Option<Plan>, RegistryError> {
         let row = sqlx::query_as!(
             PlanRow,
-            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days FROM plans WHERE name = $1",
+            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days, undo_moves_hours
+             FROM plans WHERE name = $1",
             name.as_str()
         )
         .fetch_optional(&self.pool)
@@ -75,8 +83,9 @@ impl Registry {
     /// Creates a plan; false if there is one of that name.
     pub async fn plan_create(&self, plan: &Plan, now: DateTime<Utc>) -> Result<bool, RegistryError> {
         let done = sqlx::query!(
-            "INSERT INTO plans (name, tier, limits, features, default_config, retention_days, updated_at, database_share)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO plans (name, tier, limits, features, default_config, retention_days, updated_at, database_share,
+                 undo_moves_hours)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (name) DO NOTHING",
             plan.name.as_str(),
             plan.tier.as_str(),
             to_json(&plan.limits),
@@ -85,6 +94,7 @@ impl Registry {
             plan.retention_days.cast_signed(),
             now,
             to_json(&plan.database),
+            plan.undo_moves_hours.map(u16::cast_signed),
         )
         .execute(&self.pool)
         .await?;
@@ -106,8 +116,8 @@ impl Registry {
         let mut tx = self.pool.begin().await.map_err(failed)?;
         let row = sqlx::query_as!(
             PlanRow,
-            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days FROM plans
-             WHERE name = $1 FOR UPDATE",
+            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days, undo_moves_hours
+             FROM plans WHERE name = $1 FOR UPDATE",
             name.as_str()
         )
         .fetch_optional(&mut *tx)
@@ -124,7 +134,7 @@ impl Registry {
         let plan = change(Plan::try_from(row)?, in_use)?;
         sqlx::query!(
             "UPDATE plans SET tier = $2, limits = $3, features = $4, default_config = $5, retention_days = $6,
-                 updated_at = $7, database_share = $8
+                 updated_at = $7, database_share = $8, undo_moves_hours = $9
              WHERE name = $1",
             name.as_str(),
             plan.tier.as_str(),
@@ -134,6 +144,7 @@ impl Registry {
             plan.retention_days.cast_signed(),
             now,
             to_json(&plan.database),
+            plan.undo_moves_hours.map(u16::cast_signed),
         )
         .execute(&mut *tx)
         .await

@@ -374,6 +374,10 @@ fn with_words(problem: Problem, error: TenantQueryError) -> Problem {
         .with("sqlState", error.code)
 }
 
+/// Classes that say that the app's function is wrong, not the request.
+const FUNCTION_FAILED: [&str; 15] =
+    ["09", "25", "2D", "38", "39", "3B", "40", "53", "55", "57", "58", "F0", "HV", "P0", "XX"];
+
 fn data_code(sqlstate: &str) -> (StatusCode, &'static str) {
     let bad = StatusCode::BAD_REQUEST;
     match sqlstate {
@@ -408,9 +412,8 @@ fn data_code(sqlstate: &str) -> (StatusCode, &'static str) {
         code if ["28", "0L", "0P"].iter().any(|class| code.starts_with(class)) => {
             (StatusCode::FORBIDDEN, "permission_denied")
         }
-        // PL/pgSQL's own: the app's function is wrong, not the request.
         "54001" | "54011" | "54023" => (StatusCode::INTERNAL_SERVER_ERROR, "too_complex"),
-        code if code.starts_with("P0") || code.starts_with("38") => {
+        code if FUNCTION_FAILED.iter().any(|class| code.starts_with(class)) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "function_failed")
         }
         // An app chooses the status: `RAISE SQLSTATE 'PT402'`.

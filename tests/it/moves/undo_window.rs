@@ -73,6 +73,11 @@ async fn a_tenant_goes_back_to_what_it_has_left_with_all_that_was_written_since(
     data.post("/api/things", json!({ "name": "four" })).await.expect(201);
     data.delete("/api/things?name=eq.four").await.expect(204);
 
+    let back = app.api.get(&format!("{path}/move/undo")).await.expect(200).json();
+    assert_eq!(
+        (&back["tier"], &back["plan"], &back["kept"]),
+        (&json!("schema"), &json!("basic"), &json!(true))
+    );
     let undone = moved(&app, &tenant, "move/undo", json!({})).await;
     let shown = &undone["tenant"];
     assert_eq!((&shown["plan"], &shown["placement"]["tier"]), (&json!("basic"), &json!("schema")));
@@ -83,10 +88,31 @@ async fn a_tenant_goes_back_to_what_it_has_left_with_all_that_was_written_since(
     assert_eq!(app.count("SELECT count(*) FROM placements").await, 1);
     data.post("/api/entries", json!({ "account": 2, "number": 4, "amount": 1 })).await.expect(201);
     app.api.post(&format!("{path}/move/undo"), json!({})).await.expect_problem(409, "nothing_to_undo");
+    app.api.get(&format!("{path}/move/undo")).await.expect_problem(409, "nothing_to_undo");
     // And away again.
     upgrade(&app, &tenant, "premium").await;
     data.post("/api/entries", json!({ "account": 2, "number": 5, "amount": 1 })).await.expect(201);
     followed(&app, &tenant, "entries", 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_for_how_long_moves_to_it_can_be_undone() {
+    // The installation says not at all.
+    let app = with_ledger(Way::Live.build()).await;
+    app.api.patch("/api/v1/plans/premium", json!({ "undoMovesHours": 48 })).await.expect(200);
+    let tenant = sign_up(&app, "acme", "basic").await;
+    let undo = format!("/api/v1/tenants/{}/move/undo", tenant.slug);
+    upgrade(&app, &tenant, "premium").await;
+    let back = app.api.get(&undo).await.expect(200).json();
+    assert_eq!(back["kept"], true, "{back}");
+    let hours =
+        app.count("SELECT round(extract(epoch FROM closes_at - now()) / 3600)::bigint FROM undo_windows");
+    assert_eq!(hours.await, 48, "{back}");
+
+    upgrade(&app, &tenant, "basic").await;
+    app.api.get(&undo).await.expect_problem(409, "nothing_to_undo");
+    app.api.post(&undo, json!({})).await.expect_problem(409, "nothing_to_undo");
+    assert_eq!(app.count("SELECT count(*) FROM undo_windows").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -503,7 +503,7 @@ fn copied(work: &Work<Move>) -> impl FnMut(u64) + Send + '_ {
 /// impossible the move says why, and has no undo window.
 async fn keep_way_back(work: &Work<Move>) -> StepResult {
     let state = work.state();
-    if state.slot.is_none() || work.input.undo_window.is_zero() || work.input.undoes {
+    if state.slot.is_none() || work.input.undo_window.is_zero() {
         return Ok(Done::Now);
     }
     let (from, to) = both(work).await?;

@@ -12,6 +12,8 @@ const AT_ONCE: usize = 8;
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {
     let windows = resources.registry.undo_window_list().await?;
+    #[expect(clippy::cast_precision_loss, reason = "a count")]
+    metrics::gauge!("tenantry_undo_windows").set(windows.len() as f64);
     let closed = stream::iter(windows)
         .map(async |window| match see_to(resources, &window).await {
             Ok(closed) => u64::from(closed),

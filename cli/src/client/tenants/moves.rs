@@ -55,12 +55,12 @@ pub(in crate::client) struct MoveArgs {
     #[arg(long)]
     offline: bool,
 
-    /// Only say what it would meet, and how long it would take.
+    /// Only say what it would meet, and how long it would take; with --undo, where to, and until when it can be undone.
     #[arg(long)]
     dry_run: bool,
 
     /// Take it back to where it was before its last move, with what was written since.
-    #[arg(long, conflicts_with_all = ["tier", "server", "offline", "dry_run"])]
+    #[arg(long, conflicts_with_all = ["tier", "server", "offline"])]
     undo: bool,
 
     #[command(flatten)]
@@ -77,6 +77,14 @@ const PREFLIGHT: &[Column] = &[
     ("expected seconds", Shown::Text("/expectedSeconds")),
 ];
 
+const WAY_BACK: &[Column] = &[
+    ("tier", Shown::Text("/tier")),
+    ("server", Shown::Text("/server")),
+    ("plan", Shown::Text("/plan")),
+    ("until", Shown::Time("/until")),
+    ("kept up to date", Shown::Text("/kept")),
+];
+
 pub(super) async fn upgrade(client: &Client, args: UpgradeArgs) -> anyhow::Result<()> {
     let body = json!({ "targetPlan": args.plan, "migrationOptions": { "downtime": args.downtime } });
     let begun = client.api.post(&["tenants", &args.tenant.tenant, "migrate"], Some(&body)).await?;
@@ -86,7 +94,11 @@ pub(super) async fn upgrade(client: &Client, args: UpgradeArgs) -> anyhow::Resul
 pub(super) async fn move_tenant(client: &Client, args: MoveArgs) -> anyhow::Result<()> {
     let path = ["tenants", &args.tenant.tenant, "move"];
     if args.undo {
-        let begun = client.api.post(&[path[0], path[1], path[2], "undo"], None).await?;
+        let undo = [path[0], path[1], path[2], "undo"];
+        if args.dry_run {
+            return client.output.one(&client.api.get(&undo, &[]).await?, WAY_BACK);
+        }
+        let begun = client.api.post(&undo, None).await?;
         return moved(client, begun, &args.wait).await;
     }
     let mut body = Map::new();

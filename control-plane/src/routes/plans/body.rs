@@ -21,6 +21,9 @@ use crate::{
 /// The longest retention: ten years.
 const MAX_RETENTION_DAYS: u16 = 3650;
 
+/// The longest time in which a move can be undone: a year.
+const MAX_UNDO_MOVES_HOURS: u16 = 8760;
+
 /// Everything about a plan.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -52,6 +55,9 @@ pub(crate) struct PlanBody {
     /// Days between a tenant's deletion and the purge of its data, up to 3650; 30 when absent.
     #[serde(default = "thirty")]
     retention_days: u16,
+    /// Hours in which a move of its tenants can be undone, up to 8760, 0: not at all; when null or absent as many as
+    /// `--undo-moves-for` says.
+    undo_moves_hours: Option<u16>,
 }
 
 const fn thirty() -> u16 {
@@ -64,6 +70,7 @@ pub(super) fn check(
     features: Option<&BTreeMap<String, bool>>,
     default_config: Option<&BTreeMap<String, Value>>,
     retention_days: Option<u16>,
+    undo_moves_hours: Option<u16>,
 ) {
     if let Some(features) = features {
         feature_names(fields, features);
@@ -74,6 +81,8 @@ pub(super) fn check(
     }
     let fits = retention_days.is_none_or(|days| days <= MAX_RETENTION_DAYS);
     fields.check("retentionDays", fits, "must be from 0 to 3650");
+    let fits = undo_moves_hours.is_none_or(|hours| hours <= MAX_UNDO_MOVES_HOURS);
+    fields.check("undoMovesHours", fits, "must be from 0 to 8760");
 }
 
 /// Notes what PostgreSQL would not take.
@@ -96,7 +105,13 @@ impl PlanBody {
     /// The plan; `named` is the name in the path, if it has one.
     pub(super) fn read(self, named: Option<PlanName>) -> Result<Plan, Refusal> {
         let mut fields = Fields::default();
-        check(&mut fields, Some(&self.features), Some(&self.default_config), Some(self.retention_days));
+        check(
+            &mut fields,
+            Some(&self.features),
+            Some(&self.default_config),
+            Some(self.retention_days),
+            self.undo_moves_hours,
+        );
         check_share(&mut fields, &self.database.into());
         let differs = matches!((&self.name, &named), (Some(own), Some(named)) if own != named);
         fields.check("name", !differs, "must be the one in the path, or left out");
@@ -110,6 +125,7 @@ impl PlanBody {
             features: self.features,
             default_config: self.default_config,
             retention_days: self.retention_days,
+            undo_moves_hours: self.undo_moves_hours,
         })
     }
 }

@@ -48,6 +48,11 @@ pub(crate) struct PatchPlanBody {
     default_config: Option<BTreeMap<String, Value>>,
     /// Days between a tenant's deletion and the purge of its data, up to 3650.
     retention_days: Option<u16>,
+    /// Hours in which a move of its tenants can be undone, up to 8760, 0: not at all; null: as many as
+    /// `--undo-moves-for` says.
+    #[serde(default)]
+    #[schema(value_type = Option<u16>)]
+    undo_moves_hours: Ceiling<u16>,
 }
 
 /// Ceilings to change: left out stays, null is unlimited from now on.
@@ -112,7 +117,13 @@ impl PatchPlanBody {
     fn check(&self) -> Result<(), Refusal> {
         let mut fields = Fields::default();
         body::check_share(&mut fields, &self.database.over(DatabaseShare::default()));
-        body::check(&mut fields, self.features.as_ref(), self.default_config.as_ref(), self.retention_days);
+        body::check(
+            &mut fields,
+            self.features.as_ref(),
+            self.default_config.as_ref(),
+            self.retention_days,
+            self.undo_moves_hours.over(None),
+        );
         fields.finish()
     }
 
@@ -129,6 +140,7 @@ impl PatchPlanBody {
             features: self.features.unwrap_or(plan.features),
             default_config: self.default_config.unwrap_or(plan.default_config),
             retention_days: self.retention_days.unwrap_or(plan.retention_days),
+            undo_moves_hours: self.undo_moves_hours.over(plan.undo_moves_hours),
         }
     }
 }

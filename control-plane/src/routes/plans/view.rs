@@ -37,6 +37,8 @@ pub(crate) struct PlanView {
     /// Days between a tenant's deletion and the purge of its data.
     #[schema(example = 30)]
     retention_days: u16,
+    /// Hours in which a move of its tenants can be undone; null: as many as `--undo-moves-for` says.
+    undo_moves_hours: Option<u16>,
 }
 
 /// Ceilings; null or absent is unlimited.
@@ -137,6 +139,7 @@ impl From<Plan> for PlanView {
             features: plan.features,
             default_config: plan.default_config,
             retention_days: plan.retention_days,
+            undo_moves_hours: plan.undo_moves_hours,
         }
     }
 }

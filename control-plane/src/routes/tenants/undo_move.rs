@@ -17,7 +17,7 @@ use crate::{
 /// Undo a tenant's last move
 ///
 /// Takes the tenant back to the tier, the server and the plan that it had before, with all that was written since, while it is
-/// served. Within the time that the control plane is set to (`--undo-moves-for`, a day). What was copied while it was written to
+/// served. Within the time that its plan had for that when it moved (`undoMovesHours`, or `--undo-moves-for`, a day). What was copied while it was written to
 /// is kept up to date where it was meanwhile, and takes a moment to go back; anything else is moved back as it came. A server
 /// of its own that it has left is gone; it gets another one.
 #[utoipa::path(

@@ -141,8 +141,9 @@ impl QueryErrorKind {
     }
 
     /// `in_text`: PostgreSQL points to a place in the statement, which is ours. Without, the error is about what a
-    /// value names: a language or words to search for, a table as a `regclass`.
-    pub(super) fn of(code: &str, in_text: bool) -> Self {
+    /// value names: a language or words to search for, a table as a `regclass`. `raised`: by `RAISE`, so that what else
+    /// would be ours is the word of the app's function.
+    pub(super) fn of(code: &str, in_text: bool, raised: bool) -> Self {
         match code {
             MOVING => Self::Moving,
             "42501" => Self::Permission,
@@ -169,6 +170,7 @@ impl QueryErrorKind {
                 {
                     Self::Data
                 }
+                _ if raised => Self::Data,
                 _ => Self::Internal,
             },
         }
@@ -202,7 +204,7 @@ impl From<Box<ServerError>> for TenantQueryError {
     fn from(said: Box<ServerError>) -> Self {
         let said = *said;
         Self {
-            kind: QueryErrorKind::of(&said.code, said.in_text),
+            kind: QueryErrorKind::of(&said.code, said.in_text, said.raised),
             code: Some(said.code),
             message: said.message,
             detail: said.detail,
@@ -264,10 +266,13 @@ mod tests {
             ("PGRST", Kind::Data),
             ("P0002", Kind::Data),
         ] {
-            assert_eq!(Kind::of(code, true), kind, "{code}");
+            assert_eq!(Kind::of(code, true, false), kind, "{code}");
         }
         for code in ["42704", "42601", "42P01", "42602", "3F000"] {
-            assert_eq!(Kind::of(code, false), Kind::Data, "{code} of a value");
+            assert_eq!(Kind::of(code, false, false), Kind::Data, "{code} of a value");
+        }
+        for code in ["XX000", "02000", "55000"] {
+            assert_eq!(Kind::of(code, false, true), Kind::Data, "{code}, raised");
         }
     }
 }

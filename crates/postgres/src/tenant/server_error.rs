@@ -13,6 +13,8 @@ pub struct ServerError {
     pub(super) message: String,
     /// It is about a place in the statement's text, not about what the statement met when it ran.
     pub(super) in_text: bool,
+    /// A function said it by `RAISE`.
+    pub(super) raised: bool,
     pub(super) detail: Option<String>,
     pub(super) hint: Option<String>,
     pub(super) table: Option<String>,
@@ -66,6 +68,7 @@ impl ServerError {
                 b'C' => error.code = text,
                 b'M' => error.message = text,
                 b'P' => error.in_text = true,
+                b'R' => error.raised = text == "exec_stmt_raise",
                 b'D' => error.detail = Some(text),
                 b'H' => error.hint = Some(text),
                 b't' => error.table = Some(text),

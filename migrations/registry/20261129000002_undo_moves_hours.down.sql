@@ -1,0 +1,1 @@
+ALTER TABLE plans DROP COLUMN undo_moves_hours;
