@@ -11,7 +11,7 @@ use super::{
     Way, begin, contents, deaf_during, ledger_on, move_to, moved, show, sign_up, upgrade, with_ledger,
 };
 
-fn schema(tenant: &Signup) -> String {
+pub(super) fn schema(tenant: &Signup) -> String {
     format!("tenant_{}", tenant.slug.replace('-', "_"))
 }
 
@@ -41,7 +41,7 @@ async fn write_much(server: &mut PgConnection) {
 }
 
 /// What identifies the schema: another one of the name has another number.
-async fn schema_oid(app: &TestApp, tenant: &Signup) -> Option<i64> {
+pub(super) async fn schema_oid(app: &TestApp, tenant: &Signup) -> Option<i64> {
     let mut shared = server::admin(app.server(), app.shared_database()).await;
     let oid = format!("SELECT to_regnamespace('{}')::oid::bigint", schema(tenant));
     sqlx::query_scalar(AssertSqlSafe(oid)).fetch_one(&mut shared).await.unwrap()
@@ -268,7 +268,11 @@ async fn a_data_plane_that_hears_nothing_of_a_move_and_of_its_undo_serves_nothin
 }
 
 /// A tenant that has moved from server `other` to `main`, with an undo window.
-async fn moved_from(other: &EmbeddedPostgres, port: u16, most_wal: u64) -> (TestApp, Signup, String) {
+pub(super) async fn moved_from(
+    other: &EmbeddedPostgres,
+    port: u16,
+    most_wal: u64,
+) -> (TestApp, Signup, String) {
     let own = Arc::new(server::start(Durability::Volatile).await.unwrap());
     let build = Way::Live.with_undo().on_server(own).worker(move |worker| {
         worker.move_at_once = 0;

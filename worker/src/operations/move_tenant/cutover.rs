@@ -1,0 +1,155 @@
+//! The moment of a move: writes wait while the last rows are brought, and the tenant is served from its new placement.
+
+use std::time::{Duration, Instant};
+
+use tenantry_domain::{operation::LeftPlacement, placement::PlacementState};
+use tenantry_postgres::admin::{Transfer, WayBack};
+
+use super::{
+    LOCK_PATIENCE, Move, both, copied, flip, goes_back,
+    live_copy::until_near,
+    note_verified, of_way_back, source,
+    watch::{LockTries, connect, watched},
+};
+use crate::{
+    engine::{Done, PlacedAt, StepResult, Work},
+    operations::{own_server, placements::on_one_server},
+    step_error::StepError,
+};
+
+/// For how long writes may wait, unless the caller accepts that they do. Less than a data plane holds them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// Has writes held, closes the old placement, brings its last rows, and serves from the new one: what is recorded with the
+/// end of this step.
+/// Writes are held meanwhile, so what does not go at once is undone: nobody waits for a server that is away or full.
+pub(super) async fn cutover(work: &Work<Move>) -> StepResult {
+    let (from, to) = both(work).await?;
+    if let Some(plan) = &work.input.plan
+        && work.resources.registry.plan_get(plan).await?.is_none()
+    {
+        return Err(StepError::permanent(format!("there is no plan {plan} any more; choose another one")));
+    }
+    let near = async {
+        let mut transfer = connect(work, &from, &to).await?;
+        if let Some(slot) = work.state().slot {
+            until_near(work, &from, &to, &mut transfer, &slot).await?;
+        }
+        Ok(transfer)
+    };
+    let transfer = if from.placement.state == PlacementState::Cutover {
+        // A worker died here: writes wait already.
+        while_writes_wait(work, near).await?
+    } else {
+        near.await?
+    };
+    let own = own_server::is_own(work, from.placement.tier, from.placement.server_id).await?;
+    while_writes_wait(work, Box::pin(change_over(work, transfer, &from, &to, own))).await
+}
+
+/// What does not go in time, or not at once, is undone.
+async fn while_writes_wait<T>(
+    work: &Work<Move>,
+    done: impl Future<Output = Result<T, StepError>>,
+) -> Result<T, StepError> {
+    let done = if work.input.offline {
+        done.await
+    } else {
+        tokio::time::timeout(LONGEST_PAUSE, done).await.unwrap_or_else(|_| {
+            Err(StepError::permanent(
+                "the last rows took too long; ask for an offline move, in which writes wait",
+            ))
+        })
+    };
+    done.map_err(|error| match error {
+        StepError::LeaseLost | StepError::RegistryAway { .. } => error,
+        error => StepError::permanent(error.to_string()),
+    })
+}
+
+/// What writes wait for. `own`: the server that the tenant leaves was made for it.
+async fn change_over(
+    work: &Work<Move>,
+    mut transfer: Transfer<'_>,
+    from: &PlacedAt,
+    to: &PlacedAt,
+    own: bool,
+) -> StepResult {
+    let slot = work.state().slot;
+    let began = Instant::now();
+    // Data planes hold writes that come from now on.
+    work.resources.registry.placement_hold_writes(&work.lease, from.placement.epoch).await?;
+    let mut tries = LockTries::default();
+    loop {
+        let attempt = watched(work, from, to, transfer.close_writes(LOCK_PATIENCE)).await;
+        if tries.result(work, attempt).await?.is_some() {
+            break;
+        }
+    }
+    let shape = watched(work, from, to, transfer.shape()).await?;
+    if work.state().shape.is_some_and(|before| before != shape) {
+        return Err(StepError::permanent(
+            "the tenant's tables were changed while it was being moved; move it when that is done",
+        ));
+    }
+    bring(work, transfer, slot.as_deref(), from, to).await?;
+    let pause = began.elapsed();
+    work.update_state(|state| {
+        state.pause_us = Some(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX));
+        // An undoing is not undone in turn: asked for twice, it is not to take the tenant away again.
+        state.left = (!work.input.undoes).then(|| LeftPlacement {
+            tier: from.placement.tier,
+            server: (!own).then_some(from.placement.server_id),
+            plan: work.input.plan.as_ref().map(|_| work.tenant().plan.clone()),
+        });
+    });
+    if !goes_back(work) {
+        serve_from(work, from, to);
+    }
+    Ok(Done::Now)
+}
+
+/// The tenant is served from its new placement, by its new plan, from the record of the step on.
+pub(super) fn serve_from(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) {
+    flip(work, &from.placement, PlacementState::Cutover, PlacementState::Fenced);
+    flip(work, &to.placement, to.placement.state, PlacementState::Serving);
+    if let Some(plan) = &work.input.plan {
+        work.change_plan(plan.clone());
+    }
+}
+
+/// Brings what is not there yet: everything, or what was written last.
+async fn bring(
+    work: &Work<Move>,
+    mut transfer: Transfer<'_>,
+    slot: Option<&str>,
+    from: &PlacedAt,
+    to: &PlacedAt,
+) -> Result<(), StepError> {
+    if let Some(slot) = slot {
+        let undo_slot = work.state().undo_slot;
+        let way_back = undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot });
+        watched(work, from, to, transfer.finish(slot, way_back, !goes_back(work))).await?;
+    } else {
+        note_verified(work, watched(work, from, to, transfer.copy(copied(work))).await?);
+    }
+    if !on_one_server(from, to) && work.tenant().status.is_served() {
+        let admin = &to.server.admin;
+        to.server.call(admin.set_role_login(work.owner(&to.placement), true)).await?;
+    }
+    watched(work, from, to, transfer.close_reads()).await
+}
+
+pub(super) async fn reopen(work: &Work<Move>) -> Result<(), StepError> {
+    // It came no further than its first step.
+    if work.state().from.is_none() {
+        return Ok(());
+    }
+    let from = source(work).await?;
+    let open = from.server.admin.open_writes(&from.placement.database, work.owner(&from.placement));
+    from.server.call(open).await?;
+    if from.placement.state == PlacementState::Cutover {
+        flip(work, &from.placement, PlacementState::Cutover, PlacementState::Serving);
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Work on both ends of a move, and what ends it early.
+
+use tenantry_postgres::admin::{MoveError, PublicationId, Transfer};
+
+use super::{LOCK_PATIENCE, LOCK_TRIES, Move, publication, source};
+use crate::{
+    engine::{PlacedAt, Work},
+    operations::placements::{LOOK_EVERY, away, between, site},
+    step_error::StepError,
+};
+
+/// Connects both ends. Its sessions are the only ones there that the move has meanwhile.
+pub(super) async fn connect<'a>(
+    work: &'a Work<Move>,
+    from: &'a PlacedAt,
+    to: &'a PlacedAt,
+) -> Result<Transfer<'a>, StepError> {
+    connect_for(work, from, to, publication(work)).await
+}
+
+pub(super) async fn connect_for<'a>(
+    work: &'a Work<Move>,
+    from: &'a PlacedAt,
+    to: &'a PlacedAt,
+    publication: PublicationId,
+) -> Result<Transfer<'a>, StepError> {
+    let connect = Transfer::connect(site(from), site(to), work.owner(&from.placement), publication);
+    Box::pin(watched(work, from, to, connect)).await
+}
+
+/// Waits for work on both servers, looking meanwhile whether they are there, the work is still wanted, and the old server
+/// does not keep too much for it.
+pub(super) async fn watched<T>(
+    work: &Work<Move>,
+    from: &PlacedAt,
+    to: &PlacedAt,
+    done: impl Future<Output = Result<T, MoveError>>,
+) -> Result<T, StepError> {
+    watched_as(work, from, to, done).await?.map_err(|error| between(from, to, error))
+}
+
+/// As [`watched`], with what became of the work as it is.
+pub(super) async fn watched_as<T>(
+    work: &Work<Move>,
+    from: &PlacedAt,
+    to: &PlacedAt,
+    done: impl Future<Output = Result<T, MoveError>>,
+) -> Result<Result<T, MoveError>, StepError> {
+    let trouble = async {
+        tokio::select! {
+            () = work.cancelled().cancelled() => StepError::transient("it was asked to stop"),
+            error = away(from) => error,
+            error = away(to) => error,
+            error = too_much_wal(work) => error,
+        }
+    };
+    tokio::select! {
+        biased;
+        done = Box::pin(done) => Ok(done),
+        error = Box::pin(trouble) => Err(error),
+    }
+}
+
+/// Waits until a server keeps more WAL for the move than it may.
+async fn too_much_wal(work: &Work<Move>) -> StepError {
+    let Some(slot) = work.state().slot else { return std::future::pending().await };
+    let from = match source(work).await {
+        Ok(from) => from,
+        Err(error) => return error,
+    };
+    let most = work.resources.settings.move_wal_keep_size;
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        // That the server is away is noticed elsewhere.
+        if let Ok(Some(kept)) = from.server.admin.wal_kept_for(&slot).await
+            && kept > most
+        {
+            return StepError::permanent(format!(
+                "its server keeps more than {} MB of WAL for the move, and may not (--move-wal-keep-size of the worker); move \
+                 it when less is written on that server, or ask for an offline move, in which writes wait",
+                most >> 20
+            ));
+        }
+    }
+}
+
+/// For one who needs the tenant's tables for himself and waits for whoever is at it, a little at a time.
+#[derive(Default)]
+pub(super) struct LockTries(u32);
+
+impl LockTries {
+    /// What an attempt gave; none: try again.
+    pub(super) async fn result<T>(
+        &mut self,
+        work: &Work<Move>,
+        attempt: Result<T, StepError>,
+    ) -> Result<Option<T>, StepError> {
+        self.0 += 1;
+        match attempt {
+            Err(StepError::Transient { .. }) if self.0 < LOCK_TRIES && !work.cancelled().is_cancelled() => {
+                tokio::time::sleep(LOCK_PATIENCE).await;
+                Ok(None)
+            }
+            Err(StepError::Transient { message }) => Err(StepError::permanent(format!(
+                "the tenant's tables cannot be closed to writes, because a transaction goes on for long: {message}"
+            ))),
+            done => done.map(Some),
+        }
+    }
+}
