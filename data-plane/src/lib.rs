@@ -9,6 +9,7 @@ mod asks;
 mod branding;
 mod catalogs;
 mod http;
+mod large_bodies;
 mod outcomes;
 mod parts;
 mod pool;
@@ -29,15 +30,8 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    asks::Asks,
-    branding::Brandings,
-    catalogs::Catalogs,
-    outcomes::Outcomes,
-    pool::Pools,
-    resolve::Rules,
-    serve::{Runner, turns_for_large_bodies},
-    state::Plane,
-    usage::Usage,
+    asks::Asks, branding::Brandings, catalogs::Catalogs, large_bodies::LargeBodies, outcomes::Outcomes,
+    pool::Pools, resolve::Rules, serve::Runner, state::Plane, usage::Usage,
 };
 pub use crate::{
     http::openapi,
@@ -82,7 +76,7 @@ impl DataPlane {
                 pools: Pools::new(registry.clone(), kek, settings.pool, settings.statement_timeout),
                 catalogs: Catalogs::default(),
                 limits,
-                large_bodies: Arc::new(Semaphore::new(turns_for_large_bodies())),
+                large_bodies: Arc::new(LargeBodies::new()),
                 held: Arc::new(Semaphore::new(settings.max_held)),
                 hold: settings.hold,
             },

@@ -19,15 +19,12 @@ use tenantry_query::{
     is_answer_too_large, plan,
 };
 
-use tokio::{
-    runtime::{Handle, RuntimeFlavor},
-    sync::Semaphore,
-    time::timeout,
-};
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     admit::{PhaseRefused, check_phase},
     catalogs::{Catalogs, CatalogsError},
+    large_bodies::LargeBodies,
     parts::Parts,
     pool::{Claim, Lease, PoolError, Pools},
     routes::{CachedRoute, RouteCache},
@@ -100,7 +97,7 @@ pub(crate) struct Runner {
     pub(crate) catalogs: Catalogs,
     pub(crate) limits: Limits,
     /// Turns to plan a request with a large body.
-    pub(crate) large_bodies: Arc<Semaphore>,
+    pub(crate) large_bodies: Arc<LargeBodies>,
     /// Places for requests that wait for the end of a move.
     pub(crate) held: Arc<Semaphore>,
     /// How long they wait.
@@ -109,31 +106,6 @@ pub(crate) struct Runner {
 
 /// Bytes of a body that are read in a fraction of a millisecond.
 const LARGE_BODY: usize = 64 << 10;
-
-/// How many requests with large bodies are planned at a time: half of the cores are left to the others.
-pub(crate) fn turns_for_large_bodies() -> usize {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    (cores / 2).max(1)
-}
-
-/// Works on a thread to which the kernel prefers those that serve requests. To make one takes less than a tenth of the
-/// time of reading a large body.
-fn giving_way<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    /// A tenth of the others' share where all are busy: what gives way altogether might never end.
-    #[cfg(target_os = "linux")]
-    const NICENESS: i32 = 10;
-    let working = std::thread::scope(|scope| {
-        scope
-            .spawn(|| {
-                // Elsewhere it would hold for the whole process.
-                #[cfg(target_os = "linux")]
-                let _ = rustix::process::nice(NICENESS);
-                work()
-            })
-            .join()
-    });
-    working.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
 
 impl Runner {
     /// Runs a request where the route says; and once more where a newer route says, if the placement turns
@@ -249,12 +221,7 @@ impl Runner {
         let planned = if request.body.len() <= LARGE_BODY {
             plan()
         } else {
-            let _turn = self.large_bodies.acquire().await.expect("it is never closed");
-            // Of the runtime with one thread nobody else's requests are served.
-            match Handle::current().runtime_flavor() {
-                RuntimeFlavor::CurrentThread => plan(),
-                _ => tokio::task::block_in_place(|| giving_way(plan)),
-            }
+            self.large_bodies.plan(route.tenant_id, plan).await
         };
         planned.map_err(Failure::Query)
     }

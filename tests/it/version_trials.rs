@@ -64,6 +64,29 @@ async fn a_version_that_postgresql_refuses_is_named_with_its_line_and_sign_ups_g
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_function_with_its_owner_s_rights_is_refused_in_an_app_that_runs_text() {
+    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let rights = |rights: &str| {
+        format!(
+            "CREATE FUNCTION run(code text) RETURNS SETOF text LANGUAGE plpgsql {rights} AS
+                $$ BEGIN RETURN QUERY EXECUTE code; END $$"
+        )
+    };
+    // Also where the text does not show it.
+    let hidden = format!(
+        "{}; DO $$ BEGIN EXECUTE 'ALTER FUNCTION run SECURITY DEF' || 'INER'; END $$",
+        rights("SECURITY INVOKER")
+    );
+    for up in [rights("SECURITY DEFINER"), hidden] {
+        let refused = app.api.post(VERSIONS, version(&up, None)).await.expect_problem(422, "version_invalid");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("function run is SECURITY DEFINER"), "{detail}");
+    }
+    assert_eq!(scratch(&app).await, Vec::<String>::new());
+    app.api.post(VERSIONS, version(&rights("SECURITY INVOKER"), None)).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_seed_that_does_not_go_with_a_version_is_a_warning() {
     let app = TestApp::build().with_apps(&[]).start().await;
     let seed = "INSERT INTO items VALUES (1);\nINSERT INTO items VALUES ('one')";

@@ -64,7 +64,7 @@ pub(crate) struct ApiArgs {
     signup_rate: NonZeroU32,
 
     /// Hours in which a tenant's last move can be undone, and in which what was moved live is kept up to date where it was; 0:
-    /// not at all.
+    /// not at all. A plan may say otherwise (undoMovesHours).
     #[arg(long, env = "TENANTRY_UNDO_MOVES_FOR", default_value_t = 24, value_name = "HOURS")]
     undo_moves_for: u16,
 

@@ -210,13 +210,15 @@ impl App {
     /// As whom the data plane logs in for its tenants: as the manifest says, or else as a login of each tenant's own
     /// where its SQL may run what a tenant wrote.
     pub fn connection(&self) -> Connection {
-        let runs_text = || {
-            let mut texts = self.migrations.iter().map(|migration| migration.up.as_str());
-            texts.any(dynamic_sql::has_dynamic_sql)
-        };
         self.manifest
             .connection
-            .unwrap_or_else(|| if runs_text() { Connection::Own } else { Connection::Shared })
+            .unwrap_or_else(|| if self.has_dynamic_sql() { Connection::Own } else { Connection::Shared })
+    }
+
+    /// Whether its functions may run what a tenant wrote, as far as its SQL shows: rather one app too many.
+    pub fn has_dynamic_sql(&self) -> bool {
+        let ups = self.migrations.iter().flat_map(|migration| [Some(&migration.up), migration.down.as_ref()]);
+        ups.chain([self.seed.as_ref()]).flatten().any(|sql| dynamic_sql::has_dynamic_sql(sql))
     }
 
     /// The app as new tenants get it: nothing after the promoted version.

@@ -102,6 +102,7 @@ fn instead_of(head: &[u8]) -> Option<Vec<u8>> {
         ),
         _ => return None,
     };
+    let problem = problem.for_postgrest();
     let body = serde_json::to_vec(&problem).ok()?;
     let mut answer = format!(
         "HTTP/1.1 {}\r\ncontent-type: application/problem+json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

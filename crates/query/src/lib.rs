@@ -22,6 +22,6 @@ pub use catalog::{
 };
 pub use error::QueryError;
 pub use json_case::JsonCase;
-pub use plan::{Planned, Statement, Transaction, plan};
+pub use plan::{Planned, Statement, Transaction, check_profile, plan};
 pub use request::{HttpRequest, Limits, Method, Options, Target};
 pub use response::{ResponseHead, ResponseShape, is_answer_too_large, rows_instead_of_one};

@@ -66,7 +66,7 @@ pub fn plan(
     request: &HttpRequest<'_>,
     limits: &Limits,
 ) -> Result<Planned, QueryError> {
-    check_profile(schema, request)?;
+    check_profile(schema, request.profile)?;
     let preferences = Preferences::parse(request.prefer)?;
     let accepted = media::accepted(request.accept);
     let pairs = request::pairs(request.query.unwrap_or_default(), limits)?;
@@ -106,8 +106,9 @@ impl Asked<'_> {
 }
 
 /// There is one schema. `public` is what clients call it that send a name in any case.
-fn check_profile(schema: &str, request: &HttpRequest<'_>) -> Result<(), QueryError> {
-    match request.profile {
+/// Refuses a profile (`Accept-Profile`, `Content-Profile`) that is not the tenant's schema.
+pub fn check_profile(schema: &str, profile: Option<&str>) -> Result<(), QueryError> {
+    match profile {
         None | Some("public") => Ok(()),
         Some(name) if name == schema => Ok(()),
         Some(name) => {

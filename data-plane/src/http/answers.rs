@@ -413,6 +413,10 @@ fn data_code(sqlstate: &str) -> (StatusCode, &'static str) {
             (StatusCode::FORBIDDEN, "permission_denied")
         }
         "54001" | "54011" | "54023" => (StatusCode::INTERNAL_SERVER_ERROR, "too_complex"),
+        // Only a function can say so: a server that does is not asked for its word.
+        code if code != "53400" && ["08", "53"].iter().any(|class| code.starts_with(class)) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "function_failed")
+        }
         code if FUNCTION_FAILED.iter().any(|class| code.starts_with(class)) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "function_failed")
         }

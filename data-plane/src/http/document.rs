@@ -9,10 +9,12 @@ use axum::{
 };
 use serde_json::{Map, Value, json};
 use tenantry_http::Problem;
-use tenantry_query::{Argument, Catalog, Column, Function, JsonCase, Options, Table, TypeName, Volatility};
+use tenantry_query::{
+    Argument, Catalog, Column, Function, JsonCase, Options, Table, TypeName, Volatility, check_profile,
+};
 
-use super::{admitted::Admitted, answers};
-use crate::state::Plane;
+use super::{admitted::Admitted, answers, resource::ACCEPT_PROFILE};
+use crate::{serve::Failure, state::Plane};
 
 /// The tenant's tables and functions, as an `OpenAPI` document.
 #[utoipa::path(
@@ -36,6 +38,12 @@ pub(super) async fn document_get(
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("*/*");
     if !["*/*", "application/*", "json"].iter().any(|media| accept.contains(media)) {
         return answers::not_acceptable(accept).for_postgrest().into_response();
+    }
+    let profile = headers.get(ACCEPT_PROFILE).and_then(|profile| profile.to_str().ok());
+    if let Some(placement) = &admitted.route.placement
+        && let Err(error) = check_profile(placement.schema.as_str(), profile)
+    {
+        return answers::failed(Failure::Query(error)).for_postgrest().into_response();
     }
     let catalog = match plane.runner.catalog(&admitted.route).await {
         Ok(catalog) => catalog,

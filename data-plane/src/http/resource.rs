@@ -252,7 +252,7 @@ async fn answer(
     Ok((response, bytes_out))
 }
 
-const ACCEPT_PROFILE: header::HeaderName = header::HeaderName::from_static("accept-profile");
+pub(super) const ACCEPT_PROFILE: header::HeaderName = header::HeaderName::from_static("accept-profile");
 const CONTENT_PROFILE: header::HeaderName = header::HeaderName::from_static("content-profile");
 
 fn method_of(method: &HttpMethod) -> Method {

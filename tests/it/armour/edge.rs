@@ -12,6 +12,7 @@ async fn a_url_that_is_not_encoded_is_told_what_to_encode() {
             assert_eq!(answer.status, 400, "{target}");
             let problem = answer.json();
             assert_eq!(problem["code"], "malformed_request", "{target}");
+            assert_eq!(problem["message"], problem["detail"], "{target}");
             assert!(problem["detail"].as_str().unwrap().contains("> as %3E"), "{problem}");
         }
     }

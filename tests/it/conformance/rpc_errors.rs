@@ -49,6 +49,8 @@ pub(super) const CASES: &[Case] = &[
     post("/rpc/whole_answer", "{}").fails(418, "123").message("\"Not so\"").details("\"As said\"").hint("\"Otherwise\"").has("x-reason", "tea")
         .lacks("set-cookie").lacks("transfer-encoding"),
     // It does not end the connection.
-    get("/rpc/raise_state?state=08006").fails(400, "08006"),
+    get("/rpc/raise_state?state=08006").fails(503, "08006"),
+    get("/rpc/raise_state?state=53100").fails(503, "53100").message("\"raised\""),
+    get("/rpc/raise_state?state=53400").fails(500, "53400").message("\"raised\""),
     get("/rpc/raise_state?state=57P01").fails(500, "57P01"),
 ];

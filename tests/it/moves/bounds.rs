@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use tenantry_postgres::embedded::Durability;
 use tenantry_tests::{Signup, TestApp, server, within::within};
 
-use super::{as_admin, begin, move_to, sign_up, with_ledger};
+use super::{Way, as_admin, begin, move_to, sign_up, with_ledger};
 
 /// Three megabytes of a tenant.
 pub(super) async fn fill(app: &TestApp, tenant: &Signup) {
@@ -119,4 +119,24 @@ async fn a_live_move_waits_for_a_replication_slot_that_another_move_has() {
     let ended = app.operation_ended(&operation).await;
     assert_eq!(ended["state"], "succeeded", "{ended}");
     tenant.data.post("/api/things", json!({ "name": "another" })).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_whose_indexes_take_long_is_copied_all_the_same() {
+    for way in [Way::Live, Way::AtOnce] {
+        let app = way.build().with_apps(&[]).start().await;
+        app.api.put("/api/v1/apps/slow", json!({ "manifest": {} })).await.expect(200);
+        let up = "CREATE FUNCTION slowly(what text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+                $$ BEGIN PERFORM pg_sleep(0.05); RETURN what; END $$;
+            CREATE TABLE things (what text PRIMARY KEY); CREATE INDEX ON things (slowly(what))";
+        let version = json!({ "version": 1, "name": "slow", "up": up });
+        app.api.post("/api/v1/apps/slow/versions", version).await.expect(201);
+        let tenant = app.sign_up("acme", "basic", "slow").await;
+        // Sent in a moment, and taken in four seconds: twice as long as a transaction may idle here.
+        let rows: Vec<_> = (0..80).map(|n| json!({ "what": n.to_string() })).collect();
+        tenant.data.post("/api/things", json!(rows)).await.expect(201);
+        move_to(&app, &tenant, json!({ "tier": "database" })).await;
+        let count = tenant.data.get("/api/things?select=count()").await.expect(200).json();
+        assert_eq!(count, json!([{ "count": 80 }]), "{way:?}");
+    }
 }

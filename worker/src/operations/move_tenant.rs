@@ -375,6 +375,8 @@ async fn clean_up(work: &Work<Move>) -> StepResult {
         // What it was closed with when the tenant left it.
         let open = to.server.admin.open_writes(&to.placement.database, work.owner(&to.placement));
         to.server.call(open).await?;
+        // What could not be forgotten there when it left, because somebody was at the tables.
+        forget_publication(work, &to, of_tenant(work)).await?;
     }
     if state.live {
         forget_changes_at(work, &to).await?;

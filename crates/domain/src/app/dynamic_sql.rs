@@ -3,30 +3,54 @@
 //! Such a function may run what a tenant wrote, with all that the session's login may become.
 
 /// Functions of PostgreSQL's own and of common extensions that run text, or set the setting that a text names.
-const RUN_TEXT: [&str; 9] = [
-    "set_config",
+const RUN_TEXT: [&str; 5] = ["set_config", "ts_stat", "ts_rewrite", "connectby", "xpath_table"];
+
+/// What the names of whole families of them begin with, and of those that read whatever table a text names.
+const FAMILIES: [&str; 8] = [
     "query_to_xml",
-    "query_to_xmlschema",
-    "query_to_xml_and_xmlschema",
     "cursor_to_xml",
-    "ts_stat",
-    "ts_rewrite",
-    "connectby",
-    "xpath_table",
+    "table_to_xml",
+    "schema_to_xml",
+    "database_to_xml",
+    "crosstab",
+    "dblink",
+    "pgr_",
 ];
 
-/// What the names of whole families of them begin with.
-const FAMILIES: [&str; 2] = ["crosstab", "dblink"];
+/// What comes after `LANGUAGE` where functions hold nothing else than SQL, or where it is a column.
+const LANGUAGES: [&str; 6] = ["sql", "plpgsql", "text", "varchar", "character", "char"];
 
-/// The languages whose functions hold nothing else than SQL.
-const LANGUAGES: [&str; 4] = ["sql", "plpgsql", "c", "internal"];
+/// Words that cannot name a trigger's function, since they go on an expression, and may have a parenthesis behind them.
+const GO_ON: [&str; 21] = [
+    "into",
+    "using",
+    "where",
+    "limit",
+    "offset",
+    "fetch",
+    "group",
+    "order",
+    "having",
+    "window",
+    "union",
+    "intersect",
+    "except",
+    "for",
+    "operator",
+    "collate",
+    "in",
+    "and",
+    "or",
+    "is",
+    "between",
+];
 
 /// Takes a word in a comment or a literal for what it says: rather one too many.
 pub(super) fn has_dynamic_sql(sql: &str) -> bool {
     let mut rest = sql;
     while let Some((word, after)) = next_word(rest) {
         let found = if is_one_of(word, &["execute"]) {
-            !is_a_trigger_s(after) && !is_one_of(following(after), &["on"])
+            !is_a_trigger_s(after) && !is_one_of(bare(after), &["on"])
         } else if is_one_of(word, &["language"]) {
             !is_one_of(following(after), &LANGUAGES)
         } else if is_one_of(word, &["set"]) {
@@ -66,28 +90,40 @@ fn starts_with_comment(text: &str) -> bool {
     ["--", "/*"].iter().any(|start| text.trim_start().starts_with(start))
 }
 
-/// Whether what comes after `EXECUTE` is a trigger's function, and not a variable called `function` or `procedure`.
-fn is_a_trigger_s(text: &str) -> bool {
-    let word = following(text);
-    let name = text.trim_start().strip_prefix(word).map_or("", following);
-    is_one_of(word, &["function", "procedure"]) && !name.is_empty() && !is_one_of(name, &["into", "using"])
+/// The bare word that a text begins with, if only blanks come before it.
+fn bare(text: &str) -> &str {
+    if text.trim_start().starts_with('"') { "" } else { following(text) }
 }
 
-/// Whether words may be written otherwise than they read: `U&"\0065xecute"`, `E'\x65xecute'`, `'exe'` and `'cute'` on
-/// two lines, which are one literal.
+/// Whether what comes after `EXECUTE` is a trigger's function, and not a variable called `function` or `procedure`.
+fn is_a_trigger_s(text: &str) -> bool {
+    let word = bare(text);
+    let rest = text.trim_start().strip_prefix(word).unwrap_or_default();
+    let name = following(rest);
+    // `name(`, or of a schema.
+    let after = next_word(rest).map_or("", |(_, after)| after.strip_prefix('"').unwrap_or(after));
+    is_one_of(word, &["function", "procedure"])
+        && !name.is_empty()
+        && !is_one_of(bare(rest), &GO_ON)
+        && after.trim_start().starts_with(['(', '.'])
+}
+
+/// Whether words may be written otherwise than they read: `U&"\0065xecute"`, `E'\x65xecute'`, `E'ex\ecute'`, `'exe'` and
+/// `'cute'` on two lines, which are one literal.
 fn may_hide_words(sql: &str) -> bool {
     let mut before = ' ';
-    let mut chars = sql.chars().peekable();
-    while let Some(c) = chars.next() {
-        let next = chars.peek().copied().unwrap_or_default();
+    let mut chars = sql.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let next = chars.peek().map_or(' ', |(_, next)| *next);
         let found = match c {
             '&' => before.eq_ignore_ascii_case(&'u') && matches!(next, '"' | '\''),
-            '\\' => next.is_ascii_digit() || matches!(next, 'x' | 'u' | 'U'),
-            '\'' => {
-                let rest = chars.clone().take_while(|c| c.is_whitespace());
-                let (blank, line) = rest.fold((0, false), |(n, line), c| (n + 1, line || c == '\n'));
-                line && chars.clone().nth(blank) == Some('\'')
+            '\\' => {
+                next.is_ascii_digit()
+                    || matches!(next, 'x' | 'u' | 'U')
+                    // Others stand for themselves; these for blanks.
+                    || (before.is_ascii_alphabetic() && next.is_ascii_alphabetic() && !"bfnrt".contains(next))
             }
+            '\'' => goes_on(&sql[at + 1..]),
             _ => false,
         };
         if found {
@@ -96,6 +132,20 @@ fn may_hide_words(sql: &str) -> bool {
         before = c;
     }
     false
+}
+
+/// Whether a literal that has ended goes on: after the end of a line, and comments.
+fn goes_on(text: &str) -> bool {
+    let mut rest = text;
+    let mut lines = false;
+    loop {
+        let blank = rest.trim_start();
+        lines |= rest[..rest.len() - blank.len()].contains(['\n', '\r']);
+        match blank.strip_prefix("--") {
+            Some(comment) => rest = &comment[comment.find(['\n', '\r']).unwrap_or(comment.len())..],
+            None => return lines && blank.starts_with('\''),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +160,15 @@ mod tests {
             "DECLARE procedure text := t; BEGIN EXECUTE procedure; END",
             "DECLARE function text := t; BEGIN EXECUTE function INTO r; END",
             "BEGIN EXECUTE function || t; END",
+            "DECLARE \"on\" text := t; BEGIN EXECUTE \"on\"; END",
+            "BEGIN EXECUTE function WHERE true; END",
+            "BEGIN EXECUTE function LIMIT (1); END",
+            "BEGIN EXECUTE function COLLATE \"C\"; END",
+            r"CREATE FUNCTION f(t text) RETURNS void LANGUAGE plpgsql AS E'BEGIN EX\ECUTE t; END'",
+            "CREATE FUNCTION f(t text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXEC' -- c\n'UTE t; END'",
+            "CREATE FUNCTION f(t text) RETURNS void LANGUAGE plpgsql AS 'BEGIN EXEC'\r'UTE t; END'",
+            "CREATE FUNCTION f(t text, u text, v bool) RETURNS text LANGUAGE internal AS 'set_config_by_name'",
+            "SELECT table_to_xml(t::regclass, true, true, '')",
             "BEGIN EXECUTE /* function f */ t; END",
             "CREATE FUNCTION f() RETURNS void AS 'pass' LANGUAGE /* sql */ plpython3u",
             "BEGIN SET LOCAL -- it is\n ROLE x; END",
@@ -132,6 +191,8 @@ mod tests {
         for sql in [
             "CREATE TRIGGER t BEFORE UPDATE ON a FOR EACH ROW EXECUTE FUNCTION set_updated_at()",
             "CREATE TRIGGER t BEFORE UPDATE ON a EXECUTE PROCEDURE \"Set\"()",
+            "CREATE TRIGGER t BEFORE UPDATE ON a EXECUTE FUNCTION app.\"Set\" ('x')",
+            "CREATE TABLE a (language text, pattern text CHECK (pattern ~ '^\\w+$'))",
             "GRANT EXECUTE ON FUNCTION f TO PUBLIC",
             "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.a := now(); RETURN NEW; END $$",
             "UPDATE a SET b = 1 WHERE executed",

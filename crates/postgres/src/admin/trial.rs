@@ -164,11 +164,9 @@ impl ServerAdmin {
                 return self.refused(error, fault).map(Tried::Refused);
             }
         }
-        let holds_its_name = self.holds_its_name(&mut session, &schema).await?;
-        let found = self.find(&mut session, &schema, look).await?;
-        let seed = self.try_seed(&mut session, app, limit).await?;
+        let passed = self.passed(&mut session, &schema, app, limit, look).await?;
         self.say(&mut session, "ROLLBACK".into()).await?;
-        Ok(Tried::Passed { holds_its_name, found, seed })
+        Ok(passed)
     }
 
     async fn try_in_database(&self, attempt: &Attempt<'_>) -> Result<Tried, AdminError> {
@@ -209,10 +207,55 @@ impl ServerAdmin {
                 return self.refused(error, fault).map(Tried::Refused);
             }
         }
-        let holds_its_name = self.holds_its_name(&mut session, name).await?;
-        let found = self.find(&mut session, name, look).await?;
-        let seed = self.try_seed(&mut session, app, limit).await?;
+        self.passed(&mut session, name, app, limit, look).await
+    }
+
+    /// What is to be said when all of an app's files went well.
+    async fn passed(
+        &self,
+        session: &mut AdminConnection,
+        schema: &ObjectName,
+        app: &App,
+        limit: Duration,
+        look: Option<&'static str>,
+    ) -> Result<Tried, AdminError> {
+        let holds_its_name = self.holds_its_name(session, schema).await?;
+        let found = self.find(session, schema, look).await?;
+        if let Some(fault) = self.definer(session, schema, app).await? {
+            return Ok(Tried::Refused(fault));
+        }
+        // Last: where it fails, so does whatever comes after it.
+        let seed = self.try_seed(session, app, limit).await?;
         Ok(Tried::Passed { holds_its_name, found, seed })
+    }
+
+    /// A function with its owner's rights in an app that runs text: the owner is that of all tenants' schemas.
+    async fn definer(
+        &self,
+        session: &mut AdminConnection,
+        schema: &ObjectName,
+        app: &App,
+    ) -> Result<Option<VersionFault>, AdminError> {
+        if !app.has_dynamic_sql() {
+            return Ok(None);
+        }
+        let look =
+            "SELECT min(proname::text) FROM pg_proc WHERE pronamespace = to_regnamespace($1) AND prosecdef";
+        let function: Option<String> = sqlx::query_scalar(look)
+            .bind(schema.quoted())
+            .persistent(false)
+            .fetch_one(&mut **session)
+            .await
+            .map_err(|e| self.failed(TASK, e))?;
+        Ok(function.map(|function| VersionFault {
+            part: VersionPart::Up,
+            version: app.version(),
+            line: None,
+            message: format!(
+                "function {function} is SECURITY DEFINER, and the app's SQL runs text (EXECUTE, query_to_xml and the like): it \
+                 could be made to read other tenants' tables; make it SECURITY INVOKER, or do without the text"
+            ),
+        }))
     }
 
     /// Inserts the default data; what is wrong with it.

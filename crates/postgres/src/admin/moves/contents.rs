@@ -11,6 +11,7 @@ use super::{
         owner_transaction::{Beginning, OwnerTransaction},
     },
     pace::Pace,
+    sign_of_life::meanwhile,
     transfer::{Ends, MoveError},
 };
 use crate::sql;
@@ -141,8 +142,10 @@ pub(super) async fn copy_table(
             break;
         }
     }
-    sink.finish().await.map_err(Failed::Target)?;
-    Ok(())
+    drop(rows);
+    // What is on its way, with its indexes.
+    let finished = meanwhile(from, sink.finish()).await.map_err(Failed::Source)?;
+    finished.map(drop).map_err(Failed::Target)
 }
 
 /// Whether both ends are of one major version.

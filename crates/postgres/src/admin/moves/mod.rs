@@ -8,6 +8,7 @@ mod leave;
 mod pace;
 mod pgoutput;
 mod replication;
+mod sign_of_life;
 mod slots;
 mod snapshot;
 mod survey;

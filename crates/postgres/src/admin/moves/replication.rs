@@ -33,6 +33,7 @@ use super::{
     },
     pace::Pace,
     pgoutput::{self, Lsn, Message, Unreadable},
+    sign_of_life::{SIGN_OF_LIFE, meanwhile},
     slots::{PublicationId, WayBack, drop_slots},
     snapshot::Snapshot,
     transfer::{Ends, KeepPatience, MoveError},
@@ -55,9 +56,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// How often a table's lock is tried to be had, to forget how its rows were known, and the pause before the next try.
 const FORGET_TRIES: u32 = 20;
 const FORGET_AGAIN: Duration = Duration::from_millis(100);
-
-/// How often a transaction that waits for another one shows that somebody is there.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// Statements of PL/pgSQL that make the table in which a move notes how far it is.
 fn install() -> String {
@@ -531,10 +529,13 @@ pub(super) async fn compare(
     let mut applier = Applier::new(owner.name, noted.copied, target_tables.identities.clone());
     let (from, to, admin) = (&mut ends.from, &mut ends.to, ends.target.admin);
     let mut applying = Applying::begin(to, admin, owner, &target_tables).await?;
-    for (xid, change) in seen {
-        applying.apply(&mut applier, xid, change).await?;
-    }
-    applying.send().await?;
+    let apply = async {
+        for (xid, change) in seen {
+            applying.apply(&mut applier, xid, change).await?;
+        }
+        applying.send().await
+    };
+    meanwhile(from, apply).await.map_err(&of_source)??;
     let done = [AtomicBool::new(false), AtomicBool::new(false)];
     let (held, arrived) = tokio::join!(
         contents_beside(from, owner.name, &all, &done[0], &done[1]),

@@ -1,0 +1,30 @@
+//! Keeping a transaction at one end of a move while the other end is at work.
+//!
+//! A server ends a transaction that does nothing for long ([`AdminLimits::idle_in_transaction_timeout`]): its worker may be
+//! frozen, and another one waits for the fence. One that waits for the other end says now and then that somebody is there.
+//!
+//! [`AdminLimits::idle_in_transaction_timeout`]: super::super::AdminLimits::idle_in_transaction_timeout
+
+use std::{pin::pin, time::Duration};
+
+use sqlx::PgConnection;
+
+use super::contents::run;
+
+/// How often. Much less than any sensible limit.
+pub(super) const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
+
+/// Waits for work at the other end. The error is that of the connection that waits.
+pub(super) async fn meanwhile<T>(
+    waiting: &mut PgConnection,
+    work: impl Future<Output = T>,
+) -> Result<T, sqlx::Error> {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok(done),
+            () = tokio::time::sleep(SIGN_OF_LIFE) => run(waiting, "SELECT").await?,
+        }
+    }
+}
