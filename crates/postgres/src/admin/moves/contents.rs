@@ -11,7 +11,7 @@ use super::{
         owner_transaction::{Beginning, OwnerTransaction},
     },
     pace::Pace,
-    sign_of_life::meanwhile,
+    sign_of_life::BEGIN_READING,
     transfer::{Ends, MoveError},
 };
 use crate::sql;
@@ -59,8 +59,7 @@ pub(super) async fn copy(
     };
     let schema = owner.name;
 
-    let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off";
-    run(from, begin).await.map_err(of_source)?;
+    run(from, &format!("{BEGIN_READING}; SET LOCAL row_security = off")).await.map_err(of_source)?;
     let tables = tables(from, schema).await.map_err(of_source)?;
     let held = contents(from, schema, &tables).await.map_err(of_source)?;
 
@@ -142,10 +141,8 @@ pub(super) async fn copy_table(
             break;
         }
     }
-    drop(rows);
-    // What is on its way, with its indexes.
-    let finished = meanwhile(from, sink.finish()).await.map_err(Failed::Source)?;
-    finished.map(drop).map_err(Failed::Target)
+    sink.finish().await.map_err(Failed::Target)?;
+    Ok(())
 }
 
 /// Whether both ends are of one major version.

@@ -33,7 +33,7 @@ use super::{
     },
     pace::Pace,
     pgoutput::{self, Lsn, Message, Unreadable},
-    sign_of_life::{SIGN_OF_LIFE, meanwhile},
+    sign_of_life::{BEGIN_READING, SIGN_OF_LIFE, meanwhile},
     slots::{PublicationId, WayBack, drop_slots},
     snapshot::Snapshot,
     transfer::{Ends, KeepPatience, MoveError},
@@ -252,7 +252,7 @@ pub(super) async fn copy_tables(
     let mut copied = 0;
     for table in all.iter().filter(|table| !done.contains_key(&table.name)) {
         let (from, to) = (&mut ends.from, &mut ends.to);
-        run(from, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(&of_source)?;
+        run(from, BEGIN_READING).await.map_err(&of_source)?;
         let snapshot: String = one(from, "SELECT pg_current_snapshot()::text").await.map_err(&of_source)?;
         let as_admin = format!(
             "{look}
@@ -502,7 +502,7 @@ pub(super) async fn compare(
     let (of_source, of_target) = (ends.source(READ), ends.target(APPLY));
     let noted = noted(ends, slot).await?;
     let all = tables(&mut ends.from, owner.name).await.map_err(&of_source)?;
-    run(&mut ends.from, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(&of_source)?;
+    run(&mut ends.from, BEGIN_READING).await.map_err(&of_source)?;
     let snapshot: String =
         one(&mut ends.from, "SELECT pg_current_snapshot()::text").await.map_err(&of_source)?;
     let snapshot = Snapshot::parse(&snapshot).map_err(unreadable)?;

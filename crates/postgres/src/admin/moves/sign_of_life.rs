@@ -11,6 +11,11 @@ use sqlx::PgConnection;
 
 use super::contents::run;
 
+/// Begins to read a tenant's rows as they are at one moment. A source that has sent all waits here until the target has taken
+/// it: what is on its way may be many megabytes. It holds nothing that anybody waits for, and whoever takes the fence ends it.
+pub(super) const BEGIN_READING: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+    SET LOCAL idle_in_transaction_session_timeout = '10min'";
+
 /// How often. Much less than any sensible limit.
 pub(super) const SIGN_OF_LIFE: Duration = Duration::from_millis(500);
 
