@@ -70,8 +70,11 @@ pub(crate) async fn pauses(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<V
         for round in 0..ROUNDS * 2 {
             let path = format!("/api/v1/tenants/{}/migrate", tenant.slug);
             let plan = ["premium", "basic"][round % 2];
-            let moved = app.api.post_and_wait(&path, json!({ "targetPlan": plan })).await.expect(200).json();
-            let pause = moved["operation"]["report"]["pauseMs"].as_f64().expect("a pause");
+            let begun = app.api.post(&path, json!({ "targetPlan": plan })).await.expect(202).json();
+            // The tenant grows from round to round.
+            let moved = app.operation_ended(begun["operation"]["id"].as_str().expect("an id")).await;
+            anyhow::ensure!(moved["state"] == "succeeded", "{moved}");
+            let pause = moved["report"]["pauseMs"].as_f64().expect("a pause");
             pauses.push(Duration::from_secs_f64(pause / 1e3));
         }
         stop.store(true, Ordering::Relaxed);
