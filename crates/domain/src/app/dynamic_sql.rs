@@ -134,6 +134,9 @@ fn may_hide_words(sql: &str) -> bool {
     false
 }
 
+/// Bytes of a comment behind a literal that are looked at.
+const LONGEST_COMMENT: usize = 256;
+
 /// Whether a literal that has ended goes on: after the end of a line, and comments.
 fn goes_on(text: &str) -> bool {
     let mut rest = text;
@@ -142,7 +145,13 @@ fn goes_on(text: &str) -> bool {
         let blank = rest.trim_start();
         lines |= rest[..rest.len() - blank.len()].contains(['\n', '\r']);
         match blank.strip_prefix("--") {
-            Some(comment) => rest = &comment[comment.find(['\n', '\r']).unwrap_or(comment.len())..],
+            // Of a longer one it is not known: each quote in a long line would be followed to its end.
+            Some(comment) => {
+                match comment.bytes().take(LONGEST_COMMENT).position(|c| matches!(c, b'\n' | b'\r')) {
+                    Some(end) => rest = &comment[end..],
+                    None => return comment.len() > LONGEST_COMMENT,
+                }
+            }
             None => return lines && blank.starts_with('\''),
         }
     }

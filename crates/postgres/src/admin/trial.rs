@@ -221,7 +221,10 @@ impl ServerAdmin {
     ) -> Result<Tried, AdminError> {
         let holds_its_name = self.holds_its_name(session, schema).await?;
         let found = self.find(session, schema, look).await?;
-        if let Some(fault) = self.definer(session, schema, app).await? {
+        // What was accepted before is looked at as it is.
+        if look.is_none()
+            && let Some(fault) = self.definer(session, schema, app).await?
+        {
             return Ok(Tried::Refused(fault));
         }
         // Last: where it fails, so does whatever comes after it.
