@@ -10,7 +10,6 @@ use tenantry_domain::{
     envelope::Key,
     ids::{ServerId, TenantId},
     names::ObjectName,
-    plan::Tier,
     purpose::Purpose,
 };
 use tenantry_postgres::admin::LOGIN_PREFIX;
@@ -98,23 +97,17 @@ impl Resources {
         }
     }
 
-    /// How many tenants of an app may share a login of the data plane in a tier. Tenants with databases of their own share no
-    /// connections, so nothing is gained by a login that may become another one.
-    pub(crate) fn tenants_per_login(&self, app: &App, tier: Tier) -> u32 {
-        match (tier, app.connection()) {
-            (Tier::Schema, Connection::Shared) => self.settings.tenants_per_login,
-            (Tier::Database | Tier::Instance, _) | (_, Connection::Own) => 1,
+    /// How many tenants of an app may share a login of the data plane.
+    pub(crate) fn tenants_per_login(&self, app: &App) -> u32 {
+        match app.connection() {
+            Connection::Own => 1,
+            Connection::Shared => self.settings.tenants_per_login,
         }
     }
 
     /// Adds a login of the data plane to a server whose logins are full. It is made on the server with the
     /// first tenant's role that it holds.
-    pub(crate) async fn add_login(
-        &self,
-        server_id: ServerId,
-        app: &App,
-        tier: Tier,
-    ) -> Result<ObjectName, StepError> {
+    pub(crate) async fn add_login(&self, server_id: ServerId, app: &App) -> Result<ObjectName, StepError> {
         let mut suffix = [0u8; 4];
         rand::rng().fill_bytes(&mut suffix);
         let name = format!("{LOGIN_PREFIX}{}_{:08x}", self.settings.label, u32::from_be_bytes(suffix));
@@ -124,7 +117,7 @@ impl Resources {
             password().expose_secret().as_bytes(),
             &mut rand::rng(),
         );
-        let own = self.tenants_per_login(app, tier) == 1;
+        let own = self.tenants_per_login(app) == 1;
         let login = ServerLogin { server_id, name: name.clone(), password: sealed, own };
         self.registry.server_login_add(&login).await?;
         Ok(name)

@@ -191,7 +191,7 @@ async fn place(work: &Work<Move>) -> StepResult {
         // The same password: what was handed out of it goes on working.
         role_password: from.role_password.clone(),
         region: None,
-        tenants_per_login: work.resources.tenants_per_login(&app, work.input.tier),
+        tenants_per_login: work.resources.tenants_per_login(&app),
         warm: None,
         server: work.state().own_server.or(work.input.server),
         not_server: not_server(&from.placement, work.input.tier),
@@ -199,7 +199,7 @@ async fn place(work: &Work<Move>) -> StepResult {
     };
     let placed = match registry.placement_choose(&work.lease, &request).await {
         Err(PlaceError::NoLogin(server)) => {
-            work.resources.add_login(server, &app, work.input.tier).await?;
+            work.resources.add_login(server, &app).await?;
             registry.placement_choose(&work.lease, &request).await
         }
         placed => placed,

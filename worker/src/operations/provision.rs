@@ -98,7 +98,7 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult 
             &mut rand::rng(),
         ),
         region: None,
-        tenants_per_login: work.resources.tenants_per_login(app, work.subject.plan.tier),
+        tenants_per_login: work.resources.tenants_per_login(app),
         warm: warm.map(|warm| (warm.server_id, warm.login)),
         server: own_server,
         not_server: None,
@@ -110,7 +110,7 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult 
     let (placed, verifier) = tokio::join!(registry.placement_choose(&work.lease, &request), verifier);
     let placed = match placed {
         Err(PlaceError::NoLogin(server_id)) => {
-            work.resources.add_login(server_id, app, work.subject.plan.tier).await?;
+            work.resources.add_login(server_id, app).await?;
             registry.placement_choose(&work.lease, &request).await
         }
         // The warm tenant's server is full or away by now; another may do.
@@ -179,7 +179,7 @@ async fn take_warm(work: &Work<Provision>) -> Result<Option<WarmTenant>, StepErr
     }
     let app = work.app().await?;
     // There may be one left of a time when its login was shared.
-    if work.resources.tenants_per_login(app, Tier::Schema) == 1 {
+    if work.resources.tenants_per_login(app) == 1 {
         return Ok(None);
     }
     let fingerprint = fingerprint(app, &work.resources.settings.label)?;
