@@ -105,8 +105,8 @@ impl Asked<'_> {
     }
 }
 
-/// There is one schema. `public` is what clients call it that send a name in any case.
-/// Refuses a profile (`Accept-Profile`, `Content-Profile`) that is not the tenant's schema.
+/// Refuses a profile (`Accept-Profile`, `Content-Profile`) that is not the tenant's schema. There is one; `public` is what
+/// clients call it that send a name in any case.
 pub fn check_profile(schema: &str, profile: Option<&str>) -> Result<(), QueryError> {
     match profile {
         None | Some("public") => Ok(()),

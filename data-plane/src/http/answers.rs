@@ -375,8 +375,8 @@ fn with_words(problem: Problem, error: TenantQueryError) -> Problem {
 }
 
 /// Classes that say that the app's function is wrong, not the request.
-const FUNCTION_FAILED: [&str; 15] =
-    ["09", "25", "2D", "38", "39", "3B", "40", "53", "55", "57", "58", "F0", "HV", "P0", "XX"];
+const FUNCTION_FAILED: [&str; 14] =
+    ["09", "25", "2D", "38", "39", "3B", "40", "55", "57", "58", "F0", "HV", "P0", "XX"];
 
 fn data_code(sqlstate: &str) -> (StatusCode, &'static str) {
     let bad = StatusCode::BAD_REQUEST;
@@ -412,9 +412,10 @@ fn data_code(sqlstate: &str) -> (StatusCode, &'static str) {
         code if ["28", "0L", "0P"].iter().any(|class| code.starts_with(class)) => {
             (StatusCode::FORBIDDEN, "permission_denied")
         }
+        "53400" => (StatusCode::INTERNAL_SERVER_ERROR, "function_failed"),
         "54001" | "54011" | "54023" => (StatusCode::INTERNAL_SERVER_ERROR, "too_complex"),
         // Only a function can say so: a server that does is not asked for its word.
-        code if code != "53400" && ["08", "53"].iter().any(|class| code.starts_with(class)) => {
+        code if ["08", "53"].iter().any(|class| code.starts_with(class)) => {
             (StatusCode::SERVICE_UNAVAILABLE, "function_failed")
         }
         code if FUNCTION_FAILED.iter().any(|class| code.starts_with(class)) => {

@@ -73,9 +73,8 @@ impl Definition for Move {
 /// Making tables, copying rows and dropping them takes as long as it takes.
 const LONG: Duration = Duration::from_hours(6);
 
-/// How long the lock of a table is waited for, in which others wait too, and how often.
+/// How long the lock of a table is waited for, in which others wait too.
 const LOCK_PATIENCE: Duration = Duration::from_millis(100);
-const LOCK_TRIES: u32 = 20;
 
 pub(super) fn define() -> Sequence<Move> {
     Sequence::new("the tenant is served from its new placement")

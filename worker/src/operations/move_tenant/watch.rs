@@ -2,7 +2,7 @@
 
 use tenantry_postgres::admin::{MoveError, PublicationId, Transfer};
 
-use super::{LOCK_PATIENCE, LOCK_TRIES, Move, publication, source};
+use super::{LOCK_PATIENCE, Move, publication, source};
 use crate::{
     engine::{PlacedAt, Work},
     operations::placements::{LOOK_EVERY, away, between, site},
@@ -83,6 +83,9 @@ async fn too_much_wal(work: &Work<Move>) -> StepError {
         }
     }
 }
+
+/// How often such a lock is tried to be had.
+const LOCK_TRIES: u32 = 20;
 
 /// For one who needs the tenant's tables for himself and waits for whoever is at it, a little at a time.
 #[derive(Default)]
