@@ -32,7 +32,7 @@ fn starter() -> Value {
         "retentionDays": 7, "undoMovesHours": 48,
         "database": {
             "weight": 2, "maxConnections": 5, "statementTimeoutSeconds": 60, "lockTimeoutSeconds": null,
-            "idleInTransactionTimeoutSeconds": 300,
+            "idleInTransactionTimeoutSeconds": 300, "connection": "shared",
         },
     })
 }
@@ -56,7 +56,7 @@ async fn a_plan_is_made_read_replaced_and_deleted() {
         "limits": { "maxUsers": null, "maxStorage": null, "apiRequestsPerDay": null },
         "database": {
             "weight": 1, "maxConnections": null, "statementTimeoutSeconds": null, "lockTimeoutSeconds": null,
-            "idleInTransactionTimeoutSeconds": null,
+            "idleInTransactionTimeoutSeconds": null, "connection": "shared",
         },
     });
     assert_eq!(replaced, expected);
@@ -138,6 +138,7 @@ async fn a_tenant_s_own_sessions_are_held_to_its_plan_and_to_what_it_says_later(
         (json!({ "lockTimeoutSeconds": 0 }), "database.lockTimeoutSeconds"),
         (json!({ "statementTimeoutSeconds": 2_147_484 }), "database.statementTimeoutSeconds"),
         (json!({ "maxConnections": 262_144 }), "database.maxConnections"),
+        (json!({ "connection": "nobody's" }), "database.connection"),
     ] {
         let refused = app.api.patch("/api/v1/plans/starter", json!({ "database": wrong })).await;
         assert_eq!(refused.expect(400).fields(), [field]);
@@ -473,6 +474,7 @@ async fn a_patch_of_a_plan_changes_what_is_given_and_nothing_else() {
         (json!({ "features": { "x": true } }), "/features", json!({ "x": true })),
         (json!({ "defaultConfig": {} }), "/defaultConfig", json!({})),
         (json!({ "tier": "database" }), "/tier", json!("database")),
+        (json!({ "database": { "connection": "own" } }), "/database/connection", json!("own")),
     ] {
         *expected.pointer_mut(path).unwrap() = value;
         assert_eq!(patch(change).await.expect(200).json(), expected, "{path}");

@@ -340,9 +340,15 @@ async fn a_changed_address_is_used_at_once_although_the_old_server_answers() {
 async fn a_login_that_was_dropped_by_hand_is_made_again_and_no_sign_up_fails() {
     let app = TestApp::start().await;
     app.sign_up("before", "basic", "crm").await;
-    let login: String =
-        sqlx::query_scalar("SELECT name FROM server_logins").fetch_one(app.owner()).await.unwrap();
-    for (name, plan) in [("one", "basic"), ("two", "premium"), ("three", "basic")] {
+    let gone = app.sign_up("gone", "premium", "crm").await;
+    app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", gone.slug)).await.expect(200);
+    // Of tenants with databases of their own each has its own, and another one may have that when its tenant is gone.
+    for (name, plan, own) in [("one", "basic", false), ("two", "premium", true), ("three", "basic", false)] {
+        let login: String = sqlx::query_scalar("SELECT name FROM server_logins WHERE own = $1")
+            .bind(own)
+            .fetch_one(app.owner())
+            .await
+            .unwrap();
         let mut connection = server::admin(app.server(), app.shared_database()).await;
         let drop = format!("DROP OWNED BY {login}; DROP ROLE {login}");
         // In a tenant's own database it has rights too.
@@ -366,5 +372,9 @@ async fn a_login_that_was_dropped_by_hand_is_made_again_and_no_sign_up_fails() {
         sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut connection).await.unwrap();
         let tenant = app.sign_up(name, plan, "crm").await;
         tenant.data.get("/api/contacts").await.expect(200);
+        let known = "SELECT login FROM placements JOIN tenants ON tenants.id = tenant_id WHERE slug = $1";
+        let known: String =
+            sqlx::query_scalar(known).bind(&tenant.slug).fetch_one(app.owner()).await.unwrap();
+        assert_eq!(known, login);
     }
 }

@@ -104,6 +104,10 @@ pub(super) struct PlanChangeArgs {
     #[arg(long, value_name = "SECONDS", value_parser = ceiling::<u32>)]
     idle_in_transaction_timeout: Option<Ceiling>,
 
+    /// As whom the data plane logs in for its tenants: `own`, a login of each one's own; `shared`, as their app and tier say.
+    #[arg(long, value_name = "LOGIN", value_parser = ["shared", "own"])]
+    connection: Option<String>,
+
     /// Switch a feature on or off; may be given several times.
     #[arg(long = "feature", value_name = "KEY[=true|false]")]
     features: Vec<Switch>,
@@ -193,7 +197,10 @@ impl PlanChangeArgs {
         ];
         let weight = self.weight.map(|weight| ("weight".to_owned(), weight.get().into()));
         extend(&mut plan, "limits", given(&ceilings).collect())?;
-        extend(&mut plan, "database", weight.into_iter().chain(given(&sessions)).collect())?;
+        let connection =
+            self.connection.as_ref().map(|login| ("connection".to_owned(), login.clone().into()));
+        let share = weight.into_iter().chain(connection).chain(given(&sessions));
+        extend(&mut plan, "database", share.collect())?;
         extend(&mut plan, "features", switches(&self.features))?;
         extend(&mut plan, "defaultConfig", settings(&self.default_config))?;
         Ok(plan)
@@ -212,6 +219,7 @@ impl PlanChangeArgs {
             statement_timeout,
             lock_timeout,
             idle_in_transaction_timeout,
+            connection,
             features,
             default_config,
             retention_days,
@@ -221,7 +229,7 @@ impl PlanChangeArgs {
         let sessions = [max_connections, statement_timeout, lock_timeout, idle_in_transaction_timeout];
         let ceilings = limits.into_iter().chain(sessions).chain([undo_moves_for]).any(Option::is_some);
         let rest = file.is_some() || tier.is_some() || weight.is_some() || retention_days.is_some();
-        ceilings || rest || !features.is_empty() || !default_config.is_empty()
+        ceilings || rest || connection.is_some() || !features.is_empty() || !default_config.is_empty()
     }
 }
 
@@ -272,6 +280,7 @@ const LINES: &[Column] = &[
     ("statement timeout (s)", Shown::Limit("/database/statementTimeoutSeconds")),
     ("lock timeout (s)", Shown::Limit("/database/lockTimeoutSeconds")),
     ("idle in transaction (s)", Shown::Limit("/database/idleInTransactionTimeoutSeconds")),
+    ("connection", Shown::Text("/database/connection")),
     ("features", Shown::Text("/features")),
     ("retention days", Shown::Text("/retentionDays")),
     ("undo moves for (h)", Shown::Text("/undoMovesHours")),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Invalid;
+use crate::{Invalid, database_share::DatabaseShare, plan::Tier};
 
 /// The name of an app, e.g. `crm`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -110,6 +110,17 @@ pub enum Connection {
 }
 
 crate::names_of! { Connection { Shared = "shared", Own = "own" } }
+
+impl Connection {
+    /// As whom the data plane logs in for a tenant of an app, in a tier, by a plan's share. Tenants with databases of their
+    /// own share no connections, so that a login that may become another tenant would gain nothing.
+    pub fn of(app: &App, tier: Tier, share: &DatabaseShare) -> Self {
+        match (tier, share.connection) {
+            (Tier::Schema, Self::Shared) => app.connection(),
+            (Tier::Schema, Self::Own) | (Tier::Database | Tier::Instance, _) => Self::Own,
+        }
+    }
+}
 
 /// What an app asks for besides its tables.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::num::{NonZeroU8, NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Tier;
+use crate::{app::Connection, plan::Tier};
 
 /// What a tenant may take of its database server, by its plan.
 ///
@@ -23,6 +23,8 @@ pub struct DatabaseShare {
     pub lock_timeout_seconds: Option<NonZeroU32>,
     /// Seconds until a session that leaves a transaction open is ended; `None`: never.
     pub idle_in_transaction_timeout_seconds: Option<NonZeroU32>,
+    /// `Own`: whatever the tenant's app and tier say (see [`Connection::of`]).
+    pub connection: Connection,
 }
 
 impl DatabaseShare {
@@ -56,6 +58,7 @@ impl Default for DatabaseShare {
             statement_timeout_seconds: None,
             lock_timeout_seconds: None,
             idle_in_transaction_timeout_seconds: None,
+            connection: Connection::Shared,
         }
     }
 }

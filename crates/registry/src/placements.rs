@@ -203,7 +203,9 @@ impl Registry {
                            JOIN tenants AS own ON own.slug = before.slug
                            JOIN fence ON fence.tenant_id = own.id)
                        ELSE name = $9 END
-                   ORDER BY tenants DESC, name LIMIT 1
+                   -- One that another placement filled while this statement waited for the server is full by now: this
+                   -- looks at what is there when it is locked.
+                   ORDER BY tenants DESC, name LIMIT 1 FOR NO KEY UPDATE OF server_logins
                ), tenant AS (
                    UPDATE tenants SET last_epoch = last_epoch + 1 FROM fence, login
                    WHERE tenants.id = fence.tenant_id RETURNING tenants.id, last_epoch

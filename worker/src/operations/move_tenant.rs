@@ -21,7 +21,8 @@ mod way_back;
 use std::time::Duration;
 
 use tenantry_domain::{
-    app::App,
+    app::{App, Connection},
+    database_share::DatabaseShare,
     ids::ServerId,
     operation::{MoveState, OperationKind},
     placement::{Epoch, Placement, PlacementState},
@@ -37,7 +38,7 @@ use self::{
 };
 use super::{
     own_server,
-    placements::{drop_placement, on_one_server},
+    placements::{self, drop_placement, on_one_server},
     provision::place_error,
     undo_window,
 };
@@ -183,27 +184,20 @@ async fn place(work: &Work<Move>) -> StepResult {
     }
     let from = source(work).await?;
     let app = app(work, &from.placement).await?;
-    let registry = &work.resources.registry;
+    let connection = Connection::of(&app, work.input.tier, &next_share(work).await?);
     let request = PlaceRequest {
         tier: work.input.tier,
         name: work.tenant().slug.object_name(),
         // The same password: what was handed out of it goes on working.
         role_password: from.role_password.clone(),
         region: None,
-        tenants_per_login: work.resources.tenants_per_login(&app),
+        tenants_per_login: work.resources.tenants_per_login(connection),
         warm: None,
         server: work.state().own_server.or(work.input.server),
         not_server: not_server(&from.placement, work.input.tier),
         durable_state: serde_json::to_value(work.state()).expect("states are plain data"),
     };
-    let placed = match registry.placement_choose(&work.lease, &request).await {
-        Err(PlaceError::NoLogin(server)) => {
-            work.resources.add_login(server, &app).await?;
-            registry.placement_choose(&work.lease, &request).await
-        }
-        placed => placed,
-    };
-    let placed = match placed {
+    let placed = match placements::choose(&work.resources, &work.lease, &request).await? {
         Err(full @ PlaceError::NoRoom(_)) if work.input.server.is_none() => {
             return own_server::instead(work, work.input.tier, full).await;
         }
@@ -212,6 +206,16 @@ async fn place(work: &Work<Move>) -> StepResult {
     let (Placed::Now(target, _) | Placed::Before(target, _)) = placed;
     work.update_state(|state| state.to = Some(target.epoch));
     Ok(Done::Now)
+}
+
+/// What it may take of its server from then on, by the plan that it moves to.
+async fn next_share(work: &Work<Move>) -> Result<DatabaseShare, StepError> {
+    let next = match &work.input.plan {
+        Some(plan) => work.resources.registry.plan_get(plan).await?,
+        None => None,
+    };
+    // A plan that is gone is met again before the flip, which refuses it.
+    Ok(next.map_or(work.subject.plan.database, |plan| plan.database))
 }
 
 async fn forget_target(work: &Work<Move>) -> Result<(), StepError> {

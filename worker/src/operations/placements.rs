@@ -1,12 +1,35 @@
-//! What operations do with a placement beside the one that serves.
+//! What operations do with placements: choosing one, and what becomes of one beside that which serves.
 
 use std::time::Duration;
 
 use tenantry_domain::plan::Tier;
 use tenantry_postgres::admin::{MoveError, Owner, Site};
 
+use tenantry_registry::{Lease, PlaceError, PlaceRequest, Placed};
+
 use super::steps::ignore_foreign;
-use crate::{engine::PlacedAt, step_error::StepError};
+use crate::{engine::PlacedAt, resources::Resources, step_error::StepError};
+
+/// Logins that are added for one placement, at most: each of those who find none adds one, and may take another's.
+const LOGINS_ADDED: u32 = 5;
+
+/// Chooses and records a tenant's next placement, and adds a login of the data plane where its server has none with room.
+pub(super) async fn choose(
+    resources: &Resources,
+    lease: &Lease,
+    request: &PlaceRequest,
+) -> Result<Result<Placed, PlaceError>, StepError> {
+    let mut added = 0;
+    loop {
+        match resources.registry.placement_choose(lease, request).await {
+            Err(PlaceError::NoLogin(server)) if added < LOGINS_ADDED => {
+                resources.add_login(server, request.tenants_per_login).await?;
+                added += 1;
+            }
+            chosen => return Ok(chosen),
+        }
+    }
+}
 
 pub(super) fn site(placed: &PlacedAt) -> Site<'_> {
     Site { admin: &placed.server.admin, database: &placed.placement.database }

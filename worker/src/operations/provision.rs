@@ -5,6 +5,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::{
+    app::{App, Connection},
     operation::{OperationKind, ProvisionState},
     placement::Placement,
     plan::Tier,
@@ -14,7 +15,7 @@ use tenantry_domain::{
 use tenantry_postgres::admin::{RoleLimits, RoleSpec, verifier};
 use tenantry_registry::{Changes, PlaceError, PlaceRequest, Placed, StatusChange, WarmKind, WarmTenant};
 
-use super::{own_server, steps::ignore_foreign};
+use super::{own_server, placements, steps::ignore_foreign};
 use crate::{
     engine::{Definition, Done, RunFn, Sequence, StepResult, TenantSubject, Work},
     password::password,
@@ -98,7 +99,7 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult 
             &mut rand::rng(),
         ),
         region: None,
-        tenants_per_login: work.resources.tenants_per_login(app),
+        tenants_per_login: work.resources.tenants_per_login(connection(work, app)),
         warm: warm.map(|warm| (warm.server_id, warm.login)),
         server: own_server,
         not_server: None,
@@ -107,12 +108,9 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult 
     // Hashed meanwhile, for the server is to be given nothing else. A warm tenant's role has its password.
     let verifier =
         async { if request.warm.is_some() { password.clone() } else { verifier(&password).await } };
-    let (placed, verifier) = tokio::join!(registry.placement_choose(&work.lease, &request), verifier);
-    let placed = match placed {
-        Err(PlaceError::NoLogin(server_id)) => {
-            work.resources.add_login(server_id, app).await?;
-            registry.placement_choose(&work.lease, &request).await
-        }
+    let (placed, verifier) =
+        tokio::join!(placements::choose(&work.resources, &work.lease, &request), verifier);
+    let placed = match placed? {
         // The warm tenant's server is full or away by now; another may do.
         Err(PlaceError::NoRoom(_) | PlaceError::Unreachable(..)) if request.warm.is_some() => {
             registry.warm_give_back(&work.lease).await?;
@@ -179,12 +177,17 @@ async fn take_warm(work: &Work<Provision>) -> Result<Option<WarmTenant>, StepErr
     }
     let app = work.app().await?;
     // There may be one left of a time when its login was shared.
-    if work.resources.tenants_per_login(app) == 1 {
+    if work.resources.tenants_per_login(connection(work, app)) == 1 {
         return Ok(None);
     }
     let fingerprint = fingerprint(app, &work.resources.settings.label)?;
     let kind = WarmKind { app: &app.name, fingerprint: &fingerprint, tier: Tier::Schema };
     Ok(work.resources.registry.warm_take(&work.lease, kind).await?)
+}
+
+fn connection(work: &Work<Provision>, app: &App) -> Connection {
+    let plan = &work.subject.plan;
+    Connection::of(app, plan.tier, &plan.database)
 }
 
 /// The password that a warm tenant's role has.

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tenantry_domain::{
     Clock,
+    app::Connection,
     database_share::DatabaseShare,
     plan::{Limits, Plan, PlanName, Tier},
 };
@@ -97,6 +98,9 @@ pub(crate) struct PatchDatabaseShare {
     #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483)]
     idle_in_transaction_timeout_seconds: Ceiling<NonZeroU32>,
+    /// `own`: the data plane has a login for each of its tenants, from its sign-up or next move on.
+    #[schema(value_type = Option<vocabulary::Connection>)]
+    connection: Option<Connection>,
 }
 
 impl PatchDatabaseShare {
@@ -109,6 +113,7 @@ impl PatchDatabaseShare {
             idle_in_transaction_timeout_seconds: self
                 .idle_in_transaction_timeout_seconds
                 .over(share.idle_in_transaction_timeout_seconds),
+            connection: self.connection.unwrap_or(share.connection),
         }
     }
 }

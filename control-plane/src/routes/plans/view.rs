@@ -8,6 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_domain::{
+    app::Connection,
     database_share::DatabaseShare,
     plan::{Limits, Plan},
 };
@@ -77,6 +78,10 @@ pub(crate) struct DatabaseShareView {
     /// Seconds until a session that leaves a transaction open is ended.
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483, example = 300)]
     idle_in_transaction_timeout_seconds: Option<NonZeroU32>,
+    /// `own`: the data plane has a login for each of its tenants, which can become nobody else, whatever the app says. It
+    /// holds for a tenant from its sign-up or next move on.
+    #[schema(value_type = vocabulary::Connection)]
+    connection: Connection,
 }
 
 impl Default for DatabaseShareView {
@@ -93,6 +98,7 @@ impl From<DatabaseShare> for DatabaseShareView {
             statement_timeout_seconds: share.statement_timeout_seconds,
             lock_timeout_seconds: share.lock_timeout_seconds,
             idle_in_transaction_timeout_seconds: share.idle_in_transaction_timeout_seconds,
+            connection: share.connection,
         }
     }
 }
@@ -105,6 +111,7 @@ impl From<DatabaseShareView> for DatabaseShare {
             statement_timeout_seconds: share.statement_timeout_seconds,
             lock_timeout_seconds: share.lock_timeout_seconds,
             idle_in_transaction_timeout_seconds: share.idle_in_transaction_timeout_seconds,
+            connection: share.connection,
         }
     }
 }

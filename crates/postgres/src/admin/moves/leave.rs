@@ -52,7 +52,8 @@ impl ServerAdmin {
     }
 
     /// Takes back what let a tenant's role into a database that it has left, where the role itself stays: the way into the
-    /// database, and the data plane's login that became it there, unless that is still used.
+    /// database, and the data plane's login that became it there, unless that is still used. A move may have failed before it
+    /// made the login.
     pub async fn forget_way_in(
         &self,
         database: &ObjectName,
@@ -69,8 +70,10 @@ impl ServerAdmin {
                 )
             },
         );
-        let login =
-            login.map_or_else(String::new, |login| format!("REVOKE {quoted} FROM {};", login.quoted()));
+        let login = login.map_or_else(String::new, |login| {
+            let (name, login) = (sql::literal(login.as_str()), login.quoted());
+            format!("IF EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN REVOKE {quoted} FROM {login}; END IF;")
+        });
         let body = format!(
             "{look}
             IF found_mark IS NULL THEN RETURN; END IF;
