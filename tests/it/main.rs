@@ -50,6 +50,7 @@ mod rolling_restart;
 mod server_audit;
 mod server_checks;
 mod server_health;
+mod server_language;
 mod signup;
 mod start_errors;
 mod steps;

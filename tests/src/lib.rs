@@ -24,6 +24,7 @@ pub mod reconciler;
 pub mod report;
 pub mod server;
 pub mod tls;
+pub mod translator;
 pub mod versions;
 pub mod warm_pool;
 pub mod within;

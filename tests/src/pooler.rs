@@ -37,11 +37,7 @@ impl Pooler {
 }
 
 async fn forward(mut client: TcpStream, server: SocketAddr) -> std::io::Result<()> {
-    let mut startup = message(&mut client).await?;
-    if startup.starts_with(&SSL_REQUEST.to_be_bytes()) {
-        client.write_all(b"N").await?;
-        startup = message(&mut client).await?;
-    }
+    let startup = startup(&mut client).await?;
     let (version, parameters) = startup.split_at(4);
     let mut kept = version.to_vec();
     // Names and values, each ended by a zero byte, and one more.
@@ -56,6 +52,16 @@ async fn forward(mut client: TcpStream, server: SocketAddr) -> std::io::Result<(
     server.write_i32(i32::try_from(kept.len() + 4).expect("a short message")).await?;
     server.write_all(&kept).await?;
     copy_bidirectional(&mut client, &mut server).await.map(drop)
+}
+
+/// How a client begins, without TLS.
+pub(crate) async fn startup(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let startup = message(client).await?;
+    if !startup.starts_with(&SSL_REQUEST.to_be_bytes()) {
+        return Ok(startup);
+    }
+    client.write_all(b"N").await?;
+    message(client).await
 }
 
 /// A message of the start of a session: its length, itself included, and so many bytes.

@@ -8,7 +8,7 @@ use std::{io, time::Duration};
 use sqlx::{
     ConnectOptions, Connection, PgConnection,
     error::DatabaseError,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgDatabaseError, PgPoolOptions},
 };
 use tokio::time::timeout;
 
@@ -22,6 +22,9 @@ const SESSION: [(&str, &str); 4] = [
     ("tcp_keepalives_count", "3"),
     ("idle_in_transaction_session_timeout", "10s"),
 ];
+
+/// PostgreSQL's function that refuses a setting, such as the role of a startup option.
+const CHECK_SETTING: &str = "call_string_check_hook";
 
 /// How a part's sessions begin: as its database role.
 pub(crate) fn session_options(options: PgConnectOptions, part: Part) -> PgConnectOptions {
@@ -89,6 +92,8 @@ impl Registry {
         let (host, port, user) =
             (self.options.get_host(), self.options.get_port(), self.options.get_username());
         let message = error.message();
+        // The function of PostgreSQL that refuses; what stands in between says none.
+        let routine = error.try_downcast_ref().and_then(PgDatabaseError::routine);
         match error.code().as_deref() {
             Some("28P01" | "28000") => {
                 format!("it refuses the login `{user}` ({message}); are user and password right?")
@@ -101,13 +106,13 @@ impl Registry {
                 )
             }
             // The role of the startup option: roles are made by the first migration.
-            Some("22023" | "42704") if message.contains("role") => {
+            Some("22023") if routine == Some(CHECK_SETTING) => {
                 format!("{message}; run `tenantry migrate` first")
             }
-            Some("42501") if message.contains("role") => format!(
+            Some("42501") if routine == Some(CHECK_SETTING) => format!(
                 "{message}; the login `{user}` must be a member of it, as the one is that ran `tenantry migrate`"
             ),
-            Some("08P01") if message.contains("startup parameter") => format!(
+            Some("08P01") if routine.is_none() => format!(
                 "{message}: a connection pooler is in between, and Tenantry's sessions begin with a database \
                  role; give the address of PostgreSQL itself"
             ),

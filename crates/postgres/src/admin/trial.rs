@@ -20,7 +20,7 @@ use tenantry_domain::{
 use super::{
     AdminError, OWNER_ROLE, ServerAdmin,
     connections::AdminConnection,
-    error::said,
+    error::{passes, postgres_error, said},
     extension, fence,
     migration::{ensure_table, needs_no_transaction},
     owner::Owner,
@@ -345,10 +345,7 @@ impl ServerAdmin {
 
     /// The version's fault; an error where it is the server's.
     fn refused(&self, error: sqlx::Error, fault: VersionFault) -> Result<VersionFault, AdminError> {
-        match said(&error) {
-            Some((code, message)) if !super::error::passes(&code, &message) => Ok(fault),
-            _ => Err(self.failed(TASK, error)),
-        }
+        if passes(&error) { Err(self.failed(TASK, error)) } else { Ok(fault) }
     }
 }
 
@@ -399,10 +396,6 @@ fn execute(text: &str) -> String {
     sql::block("", &format!("EXECUTE {};", sql::literal(text)))
 }
 
-fn postgres_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
-    error.as_database_error()?.try_downcast_ref()
-}
-
 /// The line of a file in which an error is.
 fn line(error: &sqlx::Error, text: &str, alone: bool) -> Option<u32> {
     let at = match postgres_error(error)?.position()? {
@@ -425,15 +418,11 @@ fn message(error: &sqlx::Error, limit: Duration) -> String {
     let Some((code, message)) = said(error) else { return error.to_string() };
     let routine = postgres_error(error).and_then(PgDatabaseError::routine);
     match (code.as_str(), routine) {
-        ("0A000", Some("exec_stmt_dynexecute")) if message.contains("COPY") => {
-            "COPY needs a client that sends the rows; write INSERT instead".into()
-        }
-        ("0A000", Some("exec_stmt_dynexecute")) if message.contains("INTO") => {
-            "write CREATE TABLE ... AS SELECT instead of SELECT ... INTO".into()
-        }
+        // PostgreSQL tells them apart by its words only, which may be in any language.
         ("0A000", Some("exec_stmt_dynexecute")) => {
-            "it begins or ends a transaction itself (BEGIN, COMMIT, ROLLBACK, SAVEPOINT); leave that out, each version \
-             is applied in a transaction"
+            "it cannot be a part of the transaction in which a version is applied. Leave out what begins or ends one (BEGIN, \
+             COMMIT, ROLLBACK, SAVEPOINT); write INSERT instead of COPY, whose rows a client has to send, and CREATE TABLE \
+             ... AS SELECT instead of SELECT ... INTO"
                 .into()
         }
         ("57014", _) => {

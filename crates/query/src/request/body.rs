@@ -1,8 +1,8 @@
 //! The body's outline: how many objects, and which keys. Values are PostgreSQL's to read; they are bound as one text.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, cell::Cell, collections::HashSet, fmt};
 
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Limits;
@@ -34,7 +34,6 @@ const MAX_KEY_SETS: usize = 16;
 impl<'a> Body<'a> {
     pub(crate) fn parse(bytes: &'a [u8], limits: &Limits) -> Result<Self, QueryError> {
         let text = std::str::from_utf8(bytes).map_err(|_| bad_json("the body is not UTF-8"))?;
-        scan(bytes)?;
         let text = text.trim();
         if text.is_empty() {
             return Err(bad_json("it is empty; send an object or an array of objects"));
@@ -83,6 +82,8 @@ impl<'a> Body<'a> {
                 }
             };
         }
+        // Last: what is refused for its number of keys need not be read to its end.
+        scan(bytes)?;
         Ok(Self { text, is_array, sets })
     }
 
@@ -156,8 +157,17 @@ fn keys<'a>(
             .with_message("All object keys must match"));
     }
     let mut reader = serde_json::Deserializer::from_str(row);
-    let found =
-        reader.deserialize_map(Keys { expected, max }).map_err(|error| bad_json(&error.to_string()))?;
+    let too_many = Cell::new(false);
+    let found = reader.deserialize_map(Keys { expected, max, too_many: &too_many });
+    if too_many.get() {
+        return Err(QueryError::bad(
+            "too_many_columns",
+            format!(
+                "an object of the body has more than {max} keys, and no table as many columns; send fewer"
+            ),
+        ));
+    }
+    let found = found.map_err(|error| bad_json(&error.to_string()))?;
     reader.end().map_err(|error| bad_json(&error.to_string()))?;
     match found {
         Found::Expected => Ok(None),
@@ -166,12 +176,6 @@ fn keys<'a>(
             keys.retain(|key| seen.insert(key.clone()));
             Ok(Some(keys))
         }
-        Found::TooMany => Err(QueryError::bad(
-            "too_many_columns",
-            format!(
-                "an object of the body has more than {max} keys, and no table as many columns; send fewer"
-            ),
-        )),
     }
 }
 
@@ -179,13 +183,14 @@ fn keys<'a>(
 struct Keys<'e> {
     expected: &'e [Cow<'e, str>],
     max: usize,
+    /// Set when there are more than `max`: the rest is not read.
+    too_many: &'e Cell<bool>,
 }
 
 enum Found<'a> {
     Expected,
     /// In their order, perhaps repeated.
     Others(Vec<Cow<'a, str>>),
-    TooMany,
 }
 
 impl<'de> Visitor<'de> for Keys<'_> {
@@ -203,7 +208,8 @@ impl<'de> Visitor<'de> for Keys<'_> {
             map.next_value::<IgnoredAny>()?;
             count += 1;
             if count > self.max {
-                continue;
+                self.too_many.set(true);
+                return Err(M::Error::custom("too many keys"));
             }
             match &mut others {
                 Some(others) => others.push(key),
@@ -216,7 +222,6 @@ impl<'de> Visitor<'de> for Keys<'_> {
             }
         }
         Ok(match others {
-            _ if count > self.max => Found::TooMany,
             Some(others) => Found::Others(others),
             None if matched == self.expected.len() && matched > 0 => Found::Expected,
             None => Found::Others(
