@@ -34,6 +34,9 @@ enum Attack {
     SlowReaders,
     /// Rows that embeddings multiply, by 16 clients.
     Embeddings,
+    /// None at all: as many processes that compute as there are cores. What the kernel's scheduler makes of that is the
+    /// limit for whatever keeps all cores.
+    BusyCores,
 }
 
 pub(crate) async fn on_others(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Vec<Figure>> {
@@ -52,12 +55,16 @@ pub(crate) async fn on_others(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Resul
     app.stop_worker().await;
     let address = app.data.address();
     let mut figures = Vec::new();
-    for attack in [Attack::Bodies, Attack::HalfSent, Attack::SlowReaders, Attack::Embeddings] {
+    for attack in
+        [Attack::Bodies, Attack::HalfSent, Attack::SlowReaders, Attack::Embeddings, Attack::BusyCores]
+    {
         let alone = p99(address, &victim).await;
         let stop = Arc::new(AtomicBool::new(false));
         let (until, target) = (Arc::clone(&stop), Target::of(address, &attacker));
         let attacking = thread::spawn(move || {
-            rustix::process::nice(19).expect("a thread may give way");
+            if !matches!(attack, Attack::BusyCores) {
+                rustix::process::nice(19).expect("a thread may give way");
+            }
             runtime().block_on(attack.run(&target, &until));
         });
         // Until it is in full swing.
@@ -183,6 +190,15 @@ impl Attack {
                 };
                 join_all((0..16).map(send)).await;
             }
+            Self::BusyCores => thread::scope(|scope| {
+                for _ in 0..thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+                    scope.spawn(|| {
+                        while !stop.load(Ordering::Relaxed) {
+                            std::hint::spin_loop();
+                        }
+                    });
+                }
+            }),
         }
     }
 }

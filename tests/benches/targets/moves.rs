@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection};
 use tenantry_postgres::embedded::{Durability, EmbeddedPostgres};
 use tenantry_tests::{
-    Signup, TestApp, raw_sign_up as raw,
+    Answer, Signup, TestApp, raw_sign_up as raw,
     report::{Figure, percentile_ms},
     server,
 };
@@ -23,6 +23,9 @@ use super::sign_ups::APP;
 
 /// Who writes while a tenant is moved.
 const WRITERS: usize = 8;
+
+/// Rows that each of them leaves: the tenant is as large in the last round as in the first.
+const LEFT_BY_EACH: u64 = 500;
 
 /// Up and down, this many times.
 const ROUNDS: usize = 25;
@@ -52,14 +55,21 @@ pub(crate) async fn pauses(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<V
                 let (data, stop) = (tenant.data.clone(), Arc::clone(&stop));
                 let (failed, longest) = (Arc::clone(&failed), Arc::clone(&longest));
                 tokio::spawn(async move {
-                    let mut n = 0;
-                    while !stop.load(Ordering::Relaxed) {
-                        let row = json!({ "email": format!("w{writer}-{n}@example.com") });
-                        let started = Instant::now();
-                        let answer = data.post("/api/contacts", row).await;
+                    let email = |n: u64| format!("w{writer}-{n}@example.com");
+                    let note = |started: Instant, answer: &Answer| {
                         let took = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
                         longest.fetch_max(took, Ordering::Relaxed);
                         failed.fetch_add(u64::from(!answer.status.is_success()), Ordering::Relaxed);
+                    };
+                    let mut n = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        let started = Instant::now();
+                        note(started, &data.post("/api/contacts", json!({ "email": email(n) })).await);
+                        if let Some(oldest) = n.checked_sub(LEFT_BY_EACH) {
+                            let (started, path) =
+                                (Instant::now(), format!("/api/contacts?email=eq.{}", email(oldest)));
+                            note(started, &data.delete(&path).await);
+                        }
                         n += 1;
                     }
                     n
@@ -71,19 +81,20 @@ pub(crate) async fn pauses(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<V
             let path = format!("/api/v1/tenants/{}/migrate", tenant.slug);
             let plan = ["premium", "basic"][round % 2];
             let begun = app.api.post(&path, json!({ "targetPlan": plan })).await.expect(202).json();
-            // The tenant grows from round to round.
             let moved = app.operation_ended(begun["operation"]["id"].as_str().expect("an id")).await;
             anyhow::ensure!(moved["state"] == "succeeded", "{moved}");
             let pause = moved["report"]["pauseMs"].as_f64().expect("a pause");
             pauses.push(Duration::from_secs_f64(pause / 1e3));
         }
         stop.store(true, Ordering::Relaxed);
-        let mut written = 0;
+        let (mut written, mut left) = (0, 0);
         for writer in writers {
-            written += writer.await?;
+            let rows = writer.await?;
+            written += rows;
+            left += rows.min(LEFT_BY_EACH);
         }
         let count = tenant.data.get("/api/contacts?select=count()").await.expect(200).json();
-        anyhow::ensure!(count[0]["count"].as_u64() == Some(written), "{count} rows of {written}");
+        anyhow::ensure!(count[0]["count"].as_u64() == Some(left), "{count} rows of {left}");
         println!(
             "{} moves, {way}: {written} rows written, longest write {} ms",
             ROUNDS * 2,
