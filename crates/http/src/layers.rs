@@ -50,10 +50,11 @@ pub struct Edge {
 pub fn with_standard_layers(router: Router, edge: Edge) -> Router {
     let Edge { plane, max_body, clock, cors, access_log, postgrest } = edge;
     let told = move |problem: Problem, code: &'static str, message: String| {
-        if postgrest { problem.known_as(code).with("message", message).for_postgrest() } else { problem }
+        if postgrest { problem.known_as(code).with("message", message) } else { problem }
     };
     let access_log = AccessLogger::new(access_log);
-    let edge = Arc::new(Around { plane, max_body, clock, access_log, durations: Durations::default() });
+    let durations = Durations::default();
+    let edge = Arc::new(Around { plane, max_body, clock, access_log, postgrest, durations });
     // All in one layer of the router, which boxes each request anew for every layer that it has.
     let layers = ServiceBuilder::new()
         .option_layer(cors.map(PreflightLayer))
@@ -80,6 +81,7 @@ struct Around {
     max_body: usize,
     clock: Arc<dyn Clock>,
     access_log: AccessLogger,
+    postgrest: bool,
     durations: Durations,
 }
 
@@ -93,7 +95,7 @@ async fn around(edge: Arc<Around>, mut request: Request, next: Next) -> Response
             asked.log(&id, observe(&edge, &id, request, next), outcome).await
         }
     };
-    id.put_on(response)
+    id.put_on(response, edge.postgrest)
 }
 
 /// What is read, and thrown away, of a body that is too large, and for how long.

@@ -88,7 +88,7 @@ impl Problem {
 
     /// With the members that clients of `PostgREST` read errors by, unless they are there.
     #[must_use]
-    pub fn for_postgrest(mut self) -> Self {
+    pub(crate) fn for_postgrest(mut self) -> Self {
         let detail = Value::from(&*self.detail);
         self.more.entry("message").or_insert(detail);
         for member in ["details", "hint"] {

@@ -35,9 +35,11 @@ impl RequestId {
         id
     }
 
-    /// Gives the answer the same; a problem document gets it in its body too.
-    pub(crate) fn put_on(&self, mut response: Response) -> Response {
+    /// Gives the answer the same; a problem document gets it in its body too, and with `postgrest` what clients of
+    /// `PostgREST` read.
+    pub(crate) fn put_on(&self, mut response: Response, postgrest: bool) -> Response {
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+            let problem = if postgrest { problem.for_postgrest() } else { problem };
             response = problem.respond_with_id(&self.0, response);
         }
         if let Ok(value) = HeaderValue::from_str(&self.0) {

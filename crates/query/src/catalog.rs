@@ -178,8 +178,8 @@ impl Catalog {
         self.functions.iter()
     }
 
-    /// The functions of a name.
-    pub(crate) fn functions_for(&self, case: JsonCase, name: &str) -> Vec<&Function> {
+    /// The functions of a name: several, where it is overloaded.
+    pub fn functions_for(&self, case: JsonCase, name: &str) -> Vec<&Function> {
         let is = |function: &&Function| {
             function.name() == name || (case == JsonCase::Camel && camel(function.name()) == name)
         };

@@ -36,10 +36,7 @@ impl FromRequestParts<Arc<Plane>> for Admitted {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, plane: &Arc<Plane>) -> Result<Self, Problem> {
-        admitted(parts, plane).await.map_err(|problem| {
-            plane.outcomes.refused(problem.stable_name());
-            problem.for_postgrest()
-        })
+        admitted(parts, plane).await.inspect_err(|problem| plane.outcomes.refused(problem.stable_name()))
     }
 }
 

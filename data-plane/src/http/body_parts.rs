@@ -1,5 +1,7 @@
 //! Bodies as PostgreSQL sends them: in parts where they are long, and bytes as hexadecimal digits.
 
+use std::convert::Infallible;
+
 use axum::body::Body;
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -26,9 +28,16 @@ pub(super) fn body(parts: Parts, hexadecimal: bool) -> (bool, usize, Body) {
     (true, len, Body::from_stream(stream))
 }
 
-/// A whole body's bytes.
-pub(super) fn decoded(text: &[u8]) -> Bytes {
-    Digits::default().decode(text)
+/// Digits that are read at a time.
+const PART: usize = 64 << 10;
+
+/// The bytes of a body that is there: its length, and that there is one. They are read as the client takes them: all at once
+/// would keep a thread for milliseconds.
+pub(super) fn decoded(text: Bytes) -> (bool, usize, Body) {
+    let (len, mut digits) = (text.len().saturating_sub(PREFIX) / 2, Digits::default());
+    let parts = (0..text.len()).step_by(PART);
+    let parts = parts.map(move |at| Ok::<_, Infallible>(digits.decode(&text[at..text.len().min(at + PART)])));
+    (true, len, Body::from_stream(futures::stream::iter(parts)))
 }
 
 /// Digits on their way, of which a part may end between the two of a byte.
@@ -69,6 +78,15 @@ mod tests {
             bytes.extend(digits.decode(&text[cut..]));
             assert_eq!(bytes, [0x00, 0xff, 0x1a], "{cut}");
         }
-        assert_eq!(decoded(b"").len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_body_of_many_parts_has_its_length() {
+        for bytes in [0, 1, PART, 3 * PART + 1] {
+            let (_, len, body) = decoded(Bytes::from(format!("\\x{}", "07".repeat(bytes))));
+            let read = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+            assert_eq!((len, read.len()), (bytes, bytes));
+            assert!(read.iter().all(|byte| *byte == 7));
+        }
     }
 }

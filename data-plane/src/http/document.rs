@@ -1,6 +1,6 @@
 //! `GET /api/`: the tenant's own tables and functions as an OpenAPI document.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     extract::State,
@@ -37,17 +37,17 @@ pub(super) async fn document_get(
 ) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or("*/*");
     if !["*/*", "application/*", "json"].iter().any(|media| accept.contains(media)) {
-        return answers::not_acceptable(accept).for_postgrest().into_response();
+        return answers::not_acceptable(accept).into_response();
     }
     let profile = headers.get(ACCEPT_PROFILE).and_then(|profile| profile.to_str().ok());
     if let Some(placement) = &admitted.route.placement
         && let Err(error) = check_profile(placement.schema.as_str(), profile)
     {
-        return answers::failed(Failure::Query(error)).for_postgrest().into_response();
+        return answers::failed(Failure::Query(error)).into_response();
     }
     let catalog = match plane.runner.catalog(&admitted.route).await {
         Ok(catalog) => catalog,
-        Err(failure) => return answers::failed(failure).for_postgrest().into_response(),
+        Err(failure) => return answers::failed(failure).into_response(),
     };
     let app = &admitted.route.app;
     let options = crate::serve::options(&admitted.route);
@@ -65,10 +65,10 @@ fn document(catalog: &Catalog, options: &Options<'_>, app: &str, description: &s
         paths.insert(format!("/{}", table.name()), of_table(table, case));
         schemas.insert(table.name().to_owned(), row(table, case));
     }
-    for function in catalog.functions() {
-        if options.exposes(function.name()) {
-            paths.insert(format!("/rpc/{}", function.name()), of_function(function));
-        }
+    let exposed: Vec<&Function> =
+        catalog.functions().filter(|function| options.exposes(function.name())).collect();
+    for overloads in exposed.chunk_by(|one, other| one.name() == other.name()) {
+        paths.insert(format!("/rpc/{}", overloads[0].name()), of_function(overloads));
     }
     json!({
         "openapi": "3.1.0",
@@ -186,34 +186,34 @@ fn of_type(ty: &TypeName) -> Value {
     }
 }
 
-fn of_function(function: &Function) -> Value {
-    let arguments = || function.arguments().iter().filter(|argument| !argument.name().is_empty());
-    let summary = function.comment().unwrap_or("Calls the function");
-    let responses = if function.returns_nothing() {
-        json!({ "204": { "description": "Called" } })
-    } else {
-        json!({ "200": { "description": function.full_type() } })
-    };
+/// All functions of a name.
+fn of_function(overloads: &[&Function]) -> Value {
+    let comment = overloads.iter().find_map(|function| function.comment());
+    let summary = comment.unwrap_or("Calls the function");
+    let (nothing, something): (Vec<&Function>, Vec<&Function>) =
+        overloads.iter().partition(|function| function.returns_nothing());
+    let types: BTreeSet<&str> = something.iter().map(|function| function.full_type()).collect();
+    let mut responses = Map::new();
+    if !nothing.is_empty() {
+        responses.insert("204".into(), json!({ "description": "Called" }));
+    }
+    if !types.is_empty() {
+        responses.insert("200".into(), json!({ "description": Vec::from_iter(types).join(" or ") }));
+    }
     let mut methods = Map::new();
-    if function.volatility() != Volatility::Volatile {
-        let parameters: Vec<Value> = arguments()
-            .map(|argument| {
-                json!({
-                    "name": argument.name(), "in": "query", "required": !argument.optional(),
-                    "schema": of_type(argument.ty()), "description": argument.full_type(),
-                })
-            })
-            .collect();
+    let readable: Vec<&Function> =
+        overloads.iter().copied().filter(|one| one.volatility() != Volatility::Volatile).collect();
+    if !readable.is_empty() {
+        let parameters = parameters(&readable);
         methods.insert(
             "get".into(),
             json!({ "tags": ["functions"], "summary": summary, "parameters": parameters, "responses": responses }),
         );
     }
-    let properties: Map<String, Value> =
-        arguments().map(|argument| (argument.name().to_owned(), of_type(argument.ty()))).collect();
-    let required: Vec<&str> =
-        arguments().filter(|argument| !argument.optional()).map(Argument::name).collect();
-    let schema = json!({ "type": "object", "properties": properties, "required": required });
+    let schema = match overloads {
+        [function] => body(function),
+        _ => json!({ "anyOf": overloads.iter().map(|function| body(function)).collect::<Vec<_>>() }),
+    };
     methods.insert(
         "post".into(),
         json!({
@@ -222,4 +222,38 @@ fn of_function(function: &Function) -> Value {
         }),
     );
     methods.into()
+}
+
+fn named(function: &Function) -> impl Iterator<Item = &Argument> {
+    function.arguments().iter().filter(|argument| !argument.name().is_empty())
+}
+
+/// Those of a call by GET: each once, and required where every one of the functions needs it.
+fn parameters(overloads: &[&Function]) -> Vec<Value> {
+    let mut found: Vec<&Argument> = Vec::new();
+    for argument in overloads.iter().flat_map(|function| named(function)) {
+        if found.iter().all(|known| known.name() != argument.name()) {
+            found.push(argument);
+        }
+    }
+    let needs = |function: &&Function, name: &str| {
+        named(function).any(|argument| argument.name() == name && !argument.optional())
+    };
+    let parameter = |argument: &Argument| {
+        json!({
+            "name": argument.name(), "in": "query",
+            "required": overloads.iter().all(|function| needs(function, argument.name())),
+            "schema": of_type(argument.ty()), "description": argument.full_type(),
+        })
+    };
+    found.into_iter().map(parameter).collect()
+}
+
+/// The arguments as an object.
+fn body(function: &Function) -> Value {
+    let properties: Map<String, Value> =
+        named(function).map(|argument| (argument.name().to_owned(), of_type(argument.ty()))).collect();
+    let required: Vec<&str> =
+        named(function).filter(|argument| !argument.optional()).map(Argument::name).collect();
+    json!({ "type": "object", "properties": properties, "required": required })
 }

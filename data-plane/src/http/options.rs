@@ -17,14 +17,14 @@ use crate::state::Plane;
 pub(super) async fn options(State(plane): State<Arc<Plane>>, admitted: Admitted) -> Response {
     let catalog = match plane.runner.catalog(&admitted.route).await {
         Ok(catalog) => catalog,
-        Err(failure) => return answers::failed(failure).for_postgrest().into_response(),
+        Err(failure) => return answers::failed(failure).into_response(),
     };
     match allowed(&catalog, &crate::serve::options(&admitted.route), &admitted.path.named) {
         Some(allowed) => {
             let allow = HeaderValue::try_from(allowed).expect("methods are plain text");
             (StatusCode::OK, [(header::ALLOW, allow)]).into_response()
         }
-        None => Problem::not_found("resource").for_postgrest().into_response(),
+        None => Problem::not_found("resource").into_response(),
     }
 }
 
@@ -33,13 +33,15 @@ fn allowed(catalog: &Catalog, options: &Options<'_>, named: &Named) -> Option<St
         Named::Root => vec!["OPTIONS", "GET", "HEAD"],
         Named::Table { name, id } => of_table(catalog.table_for(options.case, name)?, id.is_some()),
         Named::Function(name) => {
-            let function = catalog.functions().find(|function| function.name() == name)?;
-            if !options.exposes(name) {
+            let mut functions = catalog.functions_for(options.case, name);
+            functions.retain(|function| options.exposes(function.name()));
+            if functions.is_empty() {
                 return None;
             }
-            match function.volatility() {
-                Volatility::Volatile => vec!["OPTIONS", "POST"],
-                Volatility::Stable | Volatility::Immutable => vec!["OPTIONS", "GET", "HEAD", "POST"],
+            if functions.iter().any(|function| function.volatility() != Volatility::Volatile) {
+                vec!["OPTIONS", "GET", "HEAD", "POST"]
+            } else {
+                vec!["OPTIONS", "POST"]
             }
         }
     };

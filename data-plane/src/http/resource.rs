@@ -198,7 +198,7 @@ pub(super) async fn resource(
         }
         Err(problem) => {
             plane.outcomes.refused(problem.stable_name());
-            (problem.for_postgrest().into_response(), 0)
+            (problem.into_response(), 0)
         }
     };
     plane.usage.count(tenant, bytes_in, bytes_out);
@@ -296,10 +296,7 @@ fn respond(answer: Answer, base: &str) -> (Response, usize) {
         _ => None,
     };
     let (has_body, len, body) = match body {
-        AnswerBody::Whole(body) if shape.returns_body && shape.hexadecimal => {
-            let body = body_parts::decoded(&body);
-            (true, body.len(), Body::from(body))
-        }
+        AnswerBody::Whole(body) if shape.returns_body && shape.hexadecimal => body_parts::decoded(body),
         AnswerBody::Whole(body) if shape.returns_body => (true, body.len(), Body::from(body)),
         AnswerBody::Parts(parts) => body_parts::body(parts, shape.hexadecimal),
         AnswerBody::Whole(_) | AnswerBody::None => (false, 0, Body::empty()),

@@ -32,8 +32,9 @@ async fn a_request_line_or_headers_that_are_too_long_are_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_of_every_kind_have_what_clients_of_postgrest_read() {
-    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let app = TestApp::build().with_apps(&["crm"]).data_plane(|plane| plane.max_body = 1_000).start().await;
     let tenant = app.sign_up("acme", "basic", "crm").await;
+    let too_large = serde_json::json!({ "email": "x".repeat(2_000) });
     let refusals = [
         (401, tenant.data.without_key().get("/api/contacts").await),
         (404, tenant.data.get("/api/nowhere").await),
@@ -41,6 +42,7 @@ async fn refusals_of_every_kind_have_what_clients_of_postgrest_read() {
         (405, tenant.data.delete("/api/tenant").await),
         (400, tenant.data.get("/api/contacts?nope=eq.1").await),
         (400, app.data.get("/api/contacts").await),
+        (413, tenant.data.post("/api/contacts", too_large).await),
     ];
     for (status, answer) in refusals {
         assert_eq!(answer.status, status, "{}", answer.text);

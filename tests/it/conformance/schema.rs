@@ -13,6 +13,10 @@ pub(super) const CASES: &[Case] = &[
     get("/").status(200).part("/paths/~1author_stats/post", "null").part("/paths/~1author_stats/patch", "null").part("/paths/~1author_stats/delete", "null"),
     get("/").status(200).part("/paths/~1genre_counts/post", "null"),
     get("/").status(200).part("/paths/~1rpc~1count_up/get", "null"),
+    // All functions of a name.
+    get("/").status(200).part("/paths/~1rpc~1area/post/requestBody/content/application~1json/schema/anyOf/2/type", "\"object\"")
+        .part("/paths/~1rpc~1area/get/responses/200/description", "\"integer or text\"")
+        .part("/paths/~1rpc~1area/get/parameters/2/required", "false"),
     // Methods.
     options("/books").empty(200).has("allow", "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE"),
     options("/orders").empty(200).has("allow", "OPTIONS,GET,HEAD,POST,PUT,PATCH,DELETE"),

@@ -151,7 +151,7 @@ impl QueryErrorKind {
             "3F000" | "42P01" | "3D000" | "42704" => Self::Gone,
             "57014" => Self::Timeout,
             // A prepared statement that is not there: the tenant's own SQL has deallocated ours.
-            "26000" => Self::NotReset,
+            "26000" if !raised => Self::NotReset,
             "53300" | "53200" | "55P03" | "55006" | "40001" | "40P01" => Self::Busy,
             // An undefined column or function, a wrong type, a bad conflict target and the like come
             // from the names and values in the request. A trigger's RAISE is the app's word on the data.
@@ -271,7 +271,7 @@ mod tests {
         for code in ["42704", "42601", "42P01", "42602", "3F000"] {
             assert_eq!(Kind::of(code, false, false), Kind::Data, "{code} of a value");
         }
-        for code in ["XX000", "02000", "55000"] {
+        for code in ["XX000", "02000", "55000", "26000"] {
             assert_eq!(Kind::of(code, false, true), Kind::Data, "{code}, raised");
         }
     }
