@@ -3,6 +3,7 @@
 mod answers;
 mod connections;
 mod edge;
+mod fair_shares;
 mod own_login;
 mod statements;
 mod values;
