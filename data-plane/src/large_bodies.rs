@@ -47,17 +47,24 @@ fn giving_way<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     /// A tenth of the others' share where all are busy: what gives way altogether might never end.
     #[cfg(target_os = "linux")]
     const NICENESS: i32 = 10;
-    let working = std::thread::scope(|scope| {
-        scope
-            .spawn(|| {
-                // Elsewhere it would hold for the whole process.
-                #[cfg(target_os = "linux")]
-                let _ = rustix::process::nice(NICENESS);
-                work()
-            })
-            .join()
+    let (mut work, mut done) = (Some(work), None);
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, || {
+            // Elsewhere it would hold for the whole process.
+            #[cfg(target_os = "linux")]
+            let _ = rustix::process::nice(NICENESS);
+            done = work.take().map(|work| work());
+        });
+        if let Err(panic) = thread.map_or(Ok(()), |thread| thread.join()) {
+            std::panic::resume_unwind(panic);
+        }
     });
-    working.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    match (done, work) {
+        (Some(done), _) => done,
+        // No thread was to be had.
+        (None, Some(work)) => work(),
+        (None, None) => unreachable!("a thread that took the work has done it, or its panic went on"),
+    }
 }
 
 #[cfg(test)]
