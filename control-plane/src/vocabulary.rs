@@ -1,6 +1,8 @@
 //! The values that the domain names, as enums of the OpenAPI document. The domain's own lists are what it shows.
 
-use tenantry_domain::{api_key, app, inquiry, operation, placement, plan, server, server_tls, tenant};
+use tenantry_domain::{
+    api_key, app, connection, inquiry, operation, placement, plan, server, server_tls, tenant,
+};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
@@ -66,7 +68,7 @@ vocabulary! {
     JsonCase = all!(app::JsonCase);
     /// As whom the data plane logs in: `shared` is a login of many tenants, which becomes one of them for a transaction;
     /// `own` a login that can become nobody else.
-    Connection = all!(app::Connection);
+    Connection = all!(connection::Connection);
     /// The type of a DNS record.
     RecordType = ["TXT"];
     /// When a tenant's data is dropped.

@@ -5,8 +5,10 @@ use std::time::Duration;
 use futures::future::join_all;
 use secrecy::ExposeSecret;
 use serde_json::json;
+use tenantry_cli::embedded::database_url;
+use tenantry_postgres::embedded::Durability;
 use tenantry_registry::{Part, Registry};
-use tenantry_tests::{TestApp, app::random_suffix, server, translator::Translator};
+use tenantry_tests::{TestApp, server, translator::Translator};
 
 const APP: &str = "
     CREATE TABLE notes (
@@ -103,13 +105,13 @@ async fn a_version_s_faults_are_explained_whatever_the_server_s_language() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_is_not_migrated_is_known_whatever_the_server_s_language() {
-    let url = server::fresh_registry(&format!("registry_{}", random_suffix())).await;
-    let translator = Translator::before(server::shared().await).await;
-    let here = format!("127.0.0.1:{}", server::shared().await.port());
-    let url = url.expose_secret().replace(&here, &translator.address.to_string());
-    let between = if url.contains('?') { '&' } else { '?' };
-    let nobody = format!("{url}{between}options=-c%20role%3Dnobody_{}", random_suffix());
-    let registry = Registry::connect_lazy(&nobody, Part::Owner, 1).unwrap();
+    // The roles are there once for a server.
+    let bare = server::start(Durability::Volatile).await.unwrap();
+    let translator = Translator::before(&bare).await;
+    let here = format!("127.0.0.1:{}", bare.port());
+    let url = database_url(&bare, "postgres").expose_secret().replace(&here, &translator.address.to_string());
+    let registry = Registry::connect_lazy(&url, Part::Worker, 1).unwrap();
     let refused = registry.reach().await.unwrap_err().to_string();
     assert!(refused.contains("tenantry migrate"), "{refused}");
+    bare.stop().await.unwrap();
 }

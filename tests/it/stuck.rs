@@ -149,6 +149,8 @@ async fn a_tenant_whose_move_is_abandoned_is_served_where_it_was_and_can_be_move
     let name = format!("tenant_{}", tenant.slug.replace('-', "_"));
     let left = json!([{ "kind": "database", "name": name, "server": "main" }]);
     assert_eq!(abandoned["left"], left, "its role is still used");
+    let own_logins = "SELECT count(*) FROM server_logins WHERE own";
+    assert_eq!(app.count(own_logins).await, 0, "it may become the tenant, and is nobody else's");
     tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
     app.stop_worker().await;
     let worker = app.second_worker();

@@ -74,11 +74,13 @@ async fn translate(from: OwnedReadHalf, to: OwnedWriteHalf) -> io::Result<()> {
     }
 }
 
-/// Each field is a letter and a text that a zero byte ends.
+/// Each field is a letter and a text that a zero byte ends. Names stand between quotation marks, and stay.
 fn in_another_language(fields: &mut [u8]) {
     for field in fields.split_mut(|byte| *byte == 0) {
         if let [b'S' | b'M' | b'D' | b'H' | b'W', text @ ..] = field {
-            text.iter_mut().filter(|byte| byte.is_ascii_alphabetic()).for_each(|letter| *letter = b'x');
+            for words in text.split_mut(|byte| *byte == b'"').step_by(2) {
+                words.iter_mut().filter(|byte| byte.is_ascii_alphabetic()).for_each(|letter| *letter = b'x');
+            }
         }
     }
 }

@@ -6,7 +6,8 @@ use rand::Rng;
 use secrecy::ExposeSecret;
 use tenantry_domain::{
     Clock,
-    app::{AppName, AppVersion, Connection},
+    app::{AppName, AppVersion},
+    connection::Connection,
     envelope::Key,
     ids::{ServerId, TenantId},
     names::ObjectName,
@@ -97,20 +98,12 @@ impl Resources {
         }
     }
 
-    /// How many tenants may share a login of the data plane.
-    pub(crate) fn tenants_per_login(&self, connection: Connection) -> u32 {
-        match connection {
-            Connection::Own => 1,
-            Connection::Shared => self.settings.tenants_per_login,
-        }
-    }
-
-    /// Adds a login of the data plane, for so many tenants, to a server whose logins are full. It is made on the server
-    /// with the first tenant's role that it holds.
+    /// Adds a login of the data plane to a server whose logins are full. It is made on the server with the first tenant's
+    /// role that it holds.
     pub(crate) async fn add_login(
         &self,
         server_id: ServerId,
-        tenants_per_login: u32,
+        connection: Connection,
     ) -> Result<ObjectName, StepError> {
         let mut suffix = [0u8; 4];
         rand::rng().fill_bytes(&mut suffix);
@@ -121,7 +114,7 @@ impl Resources {
             password().expose_secret().as_bytes(),
             &mut rand::rng(),
         );
-        let own = tenants_per_login == 1;
+        let own = connection == Connection::Own;
         let login = ServerLogin { server_id, name: name.clone(), password: sealed, own };
         self.registry.server_login_add(&login).await?;
         Ok(name)

@@ -87,7 +87,7 @@ impl Default for Settings {
             tenant_connections: 20,
             warm_databases: 1,
             warm_tenants: 8,
-            move_at_once: 16 << 20,
+            move_at_once: 1 << 20,
             move_rate: None,
             move_transaction_patience: Duration::from_mins(5),
             move_wal_keep_size: 16 << 30,

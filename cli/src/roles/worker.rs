@@ -59,9 +59,9 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_WARM_TENANTS", default_value_t = 8, value_name = "COUNT")]
     warm_tenants: usize,
 
-    /// Megabytes that a tenant may take to be copied while its writes wait, when it is moved. Larger ones are copied before,
-    /// while they are written to.
-    #[arg(long, env = "TENANTRY_MOVE_AT_ONCE", default_value_t = 16, value_name = "MEGABYTES")]
+    /// Megabytes that a tenant may take to be copied while its writes wait, when it is moved: some 30 ms for each. Larger ones
+    /// are copied before, while they are written to.
+    #[arg(long, env = "TENANTRY_MOVE_AT_ONCE", default_value_t = 1, value_name = "MEGABYTES")]
     move_at_once: u64,
 
     /// Megabytes per second that a tenant is copied with while it is written to, so that others on its servers are not slowed

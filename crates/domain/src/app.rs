@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Invalid, database_share::DatabaseShare, plan::Tier};
+use crate::{Invalid, connection::Connection};
 
 /// The name of an app, e.g. `crm`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -98,29 +98,6 @@ pub enum JsonCase {
 }
 
 crate::names_of! { JsonCase { Snake = "snake", Camel = "camel" } }
-
-/// As whom the data plane logs in for a tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Connection {
-    /// As a login that many tenants share, and that becomes one of them for a transaction.
-    Shared,
-    /// As a login of the tenant's own, which can become nobody else, whatever SQL runs on it.
-    Own,
-}
-
-crate::names_of! { Connection { Shared = "shared", Own = "own" } }
-
-impl Connection {
-    /// As whom the data plane logs in for a tenant of an app, in a tier, by a plan's share. Tenants with databases of their
-    /// own share no connections, so that a login that may become another tenant would gain nothing.
-    pub fn of(app: &App, tier: Tier, share: &DatabaseShare) -> Self {
-        match (tier, share.connection) {
-            (Tier::Schema, Self::Shared) => app.connection(),
-            (Tier::Schema, Self::Own) | (Tier::Database | Tier::Instance, _) => Self::Own,
-        }
-    }
-}
 
 /// What an app asks for besides its tables.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -218,8 +195,9 @@ impl App {
         self.migrations.last().map(|migration| migration.version)
     }
 
-    /// As whom the data plane logs in for its tenants: as the manifest says, or else as a login of each tenant's own
-    /// where its SQL may run what a tenant wrote.
+    /// As whom the data plane logs in for its tenants in a shared database, unless their plan says more
+    /// ([`Connection::of`]): as the manifest says, or else as a login of each tenant's own where its SQL may run what a tenant
+    /// wrote.
     pub fn connection(&self) -> Connection {
         self.manifest
             .connection

@@ -4,11 +4,11 @@ use std::num::{NonZeroU8, NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{app::Connection, plan::Tier};
+use crate::{connection::Connection, plan::Tier};
 
 /// What a tenant may take of its database server, by its plan.
 ///
-/// The weight holds for what data planes do for the tenant, the rest for sessions of its own (psql, back ends). The
+/// Weight and connection hold for what data planes do for the tenant, the rest for sessions of its own (psql, back ends). The
 /// timeouts are what such a session begins with: it may set others, as PostgreSQL has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -213,6 +213,7 @@ impl Registry {
         if let Some(tenant) = operation.subject.tenant() {
             let all = operation.kind() != OperationKind::Move;
             left = Self::placements_left_in_tx(&mut tx, tenant, all).await?;
+            let own_logins = Self::own_logins_in_tx(&mut tx, tenant).await?;
             match (operation.kind(), operation.input) {
                 (OperationKind::Provision, _) => {
                     Self::placements_forget_in_tx(&mut tx, tenant, "failed").await?;
@@ -229,6 +230,7 @@ impl Registry {
                 (OperationKind::Purge, _) => Self::tenant_forget_in_tx(&mut tx, tenant).await?,
                 _ => {}
             }
+            Self::own_logins_forget_in_tx(&mut tx, own_logins).await?;
         }
         tx.commit().await.map_err(RegistryError::from)?;
         let operation = self.operation_get(id).await?.ok_or(AbandonError::NotFound)?;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use tenantry_domain::{
     app::AppVersion,
+    connection::Connection,
     ids::{ServerId, TenantId},
     names::ObjectName,
     placement::{Epoch, Placement},
@@ -39,7 +40,9 @@ pub struct PlaceRequest {
     pub role_password: Vec<u8>,
     /// Only in this region, if given.
     pub region: Option<String>,
-    /// Tenants that one login may hold.
+    /// As whom the data plane is to log in.
+    pub connection: Connection,
+    /// Tenants that a shared login may hold.
     pub tenants_per_login: u32,
     /// The server and login of the warm tenant that is to become this one.
     pub warm: Option<(ServerId, ObjectName)>,
@@ -169,7 +172,8 @@ impl Registry {
         request: &PlaceRequest,
     ) -> Result<Placed, PlaceError> {
         let tenant = lease.operation.subject.tenant().ok_or(LeaseLost)?;
-        let limit = i32::try_from(request.tenants_per_login).unwrap_or(i32::MAX);
+        let own = request.connection == Connection::Own;
+        let limit = if own { 1 } else { i32::try_from(request.tenants_per_login).unwrap_or(i32::MAX) };
         let (warm_server, warm_login) =
             request.warm.as_ref().map(|(server, login)| (server.as_uuid(), login.as_str())).unzip();
         let only_server = warm_server.or(request.server.map(ServerId::as_uuid));
@@ -198,7 +202,7 @@ impl Registry {
                ), login AS MATERIALIZED (
                    SELECT name FROM server_logins, server
                    WHERE server_id = server.id AND CASE WHEN $9::text IS NULL THEN
-                       tenants < $5 AND own = ($5 = 1) AND name <> ALL (
+                       tenants < $5 AND own = $12 AND name <> ALL (
                            SELECT unnest(before.retired_logins) FROM tenants AS before
                            JOIN tenants AS own ON own.slug = before.slug
                            JOIN fence ON fence.tenant_id = own.id)
@@ -237,6 +241,7 @@ impl Registry {
             warm_login,
             request.durable_state,
             request.not_server.map(ServerId::as_uuid),
+            own,
         )
         .fetch_one(&self.pool)
         .await;

@@ -23,9 +23,6 @@ const SESSION: [(&str, &str); 4] = [
     ("idle_in_transaction_session_timeout", "10s"),
 ];
 
-/// PostgreSQL's function that refuses a setting, such as the role of a startup option.
-const CHECK_SETTING: &str = "call_string_check_hook";
-
 /// How a part's sessions begin: as its database role.
 pub(crate) fn session_options(options: PgConnectOptions, part: Part) -> PgConnectOptions {
     let options = options
@@ -94,6 +91,8 @@ impl Registry {
         let message = error.message();
         // The function of PostgreSQL that refuses; what stands in between says none.
         let routine = error.try_downcast_ref().and_then(PgDatabaseError::routine);
+        let refuses_role = routine == Some("call_string_check_hook")
+            && self.part.role().is_some_and(|role| message.contains(role));
         match error.code().as_deref() {
             Some("28P01" | "28000") => {
                 format!("it refuses the login `{user}` ({message}); are user and password right?")
@@ -106,10 +105,10 @@ impl Registry {
                 )
             }
             // The role of the startup option: roles are made by the first migration.
-            Some("22023") if routine == Some(CHECK_SETTING) => {
+            Some("22023") if refuses_role => {
                 format!("{message}; run `tenantry migrate` first")
             }
-            Some("42501") if routine == Some(CHECK_SETTING) => format!(
+            Some("42501") if refuses_role => format!(
                 "{message}; the login `{user}` must be a member of it, as the one is that ran `tenantry migrate`"
             ),
             Some("08P01") if routine.is_none() => format!(

@@ -1,8 +1,12 @@
 //! Table `server_logins`: the data plane's logins on each server.
 
-use tenantry_domain::{ids::ServerId, names::ObjectName};
+use tenantry_domain::{
+    ids::{ServerId, TenantId},
+    names::ObjectName,
+};
+use uuid::Uuid;
 
-use crate::{Registry, RegistryError};
+use crate::{Registry, RegistryError, TimedConnection};
 
 /// A login of the data plane on a server.
 #[derive(Debug, Clone)]
@@ -33,6 +37,40 @@ impl Registry {
         .await?;
         let login = |password, own| ServerLogin { server_id: server, name: name.clone(), password, own };
         Ok(row.map(|row| login(row.password, row.own)))
+    }
+
+    /// The logins that are a tenant's own at its placements, as pairs of a server and a name.
+    pub(crate) async fn own_logins_in_tx(
+        tx: &mut TimedConnection,
+        tenant: TenantId,
+    ) -> Result<Vec<(Uuid, String)>, RegistryError> {
+        let rows = sqlx::query!(
+            "SELECT server_logins.server_id, name FROM placements
+             JOIN server_logins ON server_logins.server_id = placements.server_id AND name = login
+             WHERE tenant_id = $1 AND own",
+            tenant.as_uuid(),
+        )
+        .fetch_all(tx)
+        .await?;
+        Ok(rows.into_iter().map(|row| (row.server_id, row.name)).collect())
+    }
+
+    /// Forgets those of these logins that no placement has any more: they may still become the tenant whose own they were,
+    /// and nobody else is to have them.
+    pub(crate) async fn own_logins_forget_in_tx(
+        tx: &mut TimedConnection,
+        logins: Vec<(Uuid, String)>,
+    ) -> Result<(), RegistryError> {
+        let (servers, names): (Vec<_>, Vec<_>) = logins.into_iter().unzip();
+        sqlx::query!(
+            "DELETE FROM server_logins USING unnest($1::uuid[], $2::text[]) AS left_behind (server, login)
+             WHERE server_id = server AND name = login AND own AND tenants = 0",
+            &servers,
+            &names,
+        )
+        .execute(tx)
+        .await?;
+        Ok(())
     }
 
     /// Adds a login, unless it is there.

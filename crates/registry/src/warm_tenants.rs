@@ -171,7 +171,7 @@ impl Registry {
         Ok(())
     }
 
-    /// A data plane's login on a server with room for more tenants; the fullest, so that few are in use.
+    /// A data plane's login on a server that tenants share, with room for more; the fullest, so that few are in use.
     pub async fn warm_login(
         &self,
         server: ServerId,
@@ -179,7 +179,7 @@ impl Registry {
     ) -> Result<Option<ObjectName>, RegistryError> {
         let limit = i32::try_from(tenants_per_login).unwrap_or(i32::MAX);
         let name = sqlx::query_scalar!(
-            "SELECT name FROM server_logins WHERE server_id = $1 AND tenants < $2 AND own = ($2 = 1)
+            "SELECT name FROM server_logins WHERE server_id = $1 AND tenants < $2 AND NOT own
              ORDER BY tenants DESC, name LIMIT 1",
             server.as_uuid(),
             limit,

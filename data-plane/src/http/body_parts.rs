@@ -10,8 +10,8 @@ use crate::parts::{Broken, Parts};
 /// What PostgreSQL writes in front of the digits.
 const PREFIX: usize = "\\x".len();
 
-/// A body that is read from the tenant's server as the client takes it; its length, and that there is one.
-pub(super) fn body(parts: Parts, hexadecimal: bool) -> (bool, usize, Body) {
+/// A body that is read from the tenant's server as the client takes it, and its length.
+pub(super) fn body(parts: Parts, hexadecimal: bool) -> (usize, Body) {
     let len = if hexadecimal { parts.len.saturating_sub(PREFIX) / 2 } else { parts.len };
     let digits = hexadecimal.then(Digits::default);
     let stream = futures::stream::try_unfold((parts, digits), async |(mut parts, mut digits)| {
@@ -25,19 +25,19 @@ pub(super) fn body(parts: Parts, hexadecimal: bool) -> (bool, usize, Body) {
         };
         Ok(Some((part, (parts, digits))))
     });
-    (true, len, Body::from_stream(stream))
+    (len, Body::from_stream(stream))
 }
 
 /// Digits that are read at a time.
 const PART: usize = 64 << 10;
 
-/// The bytes of a body that is there: its length, and that there is one. They are read as the client takes them: all at once
-/// would keep a thread for milliseconds.
-pub(super) fn decoded(text: Bytes) -> (bool, usize, Body) {
+/// The bytes of a body that is there, and their number. They are read as the client takes them: all at once would keep a
+/// thread for milliseconds.
+pub(super) fn decoded(text: Bytes) -> (usize, Body) {
     let (len, mut digits) = (text.len().saturating_sub(PREFIX) / 2, Digits::default());
     let parts = (0..text.len()).step_by(PART);
     let parts = parts.map(move |at| Ok::<_, Infallible>(digits.decode(&text[at..text.len().min(at + PART)])));
-    (true, len, Body::from_stream(futures::stream::iter(parts)))
+    (len, Body::from_stream(futures::stream::iter(parts)))
 }
 
 /// Digits on their way, of which a part may end between the two of a byte.
@@ -83,7 +83,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_of_many_parts_has_its_length() {
         for bytes in [0, 1, PART, 3 * PART + 1] {
-            let (_, len, body) = decoded(Bytes::from(format!("\\x{}", "07".repeat(bytes))));
+            let (len, body) = decoded(Bytes::from(format!("\\x{}", "07".repeat(bytes))));
             let read = axum::body::to_bytes(body, usize::MAX).await.unwrap();
             assert_eq!((len, read.len()), (bytes, bytes));
             assert!(read.iter().all(|byte| *byte == 7));

@@ -190,6 +190,33 @@ fn of_type(ty: &TypeName) -> Value {
 fn of_function(overloads: &[&Function]) -> Value {
     let comment = overloads.iter().find_map(|function| function.comment());
     let summary = comment.unwrap_or("Calls the function");
+    let mut methods = Map::new();
+    let readable: Vec<&Function> =
+        overloads.iter().copied().filter(|one| one.volatility() != Volatility::Volatile).collect();
+    if !readable.is_empty() {
+        methods.insert(
+            "get".into(),
+            json!({
+                "tags": ["functions"], "summary": summary, "parameters": parameters(&readable),
+                "responses": responses(&readable),
+            }),
+        );
+    }
+    let schema = match overloads {
+        [function] => body(function),
+        _ => json!({ "anyOf": overloads.iter().map(|function| body(function)).collect::<Vec<_>>() }),
+    };
+    methods.insert(
+        "post".into(),
+        json!({
+            "tags": ["functions"], "summary": summary, "responses": responses(overloads),
+            "requestBody": { "content": { "application/json": { "schema": schema } } },
+        }),
+    );
+    methods.into()
+}
+
+fn responses(overloads: &[&Function]) -> Value {
     let (nothing, something): (Vec<&Function>, Vec<&Function>) =
         overloads.iter().partition(|function| function.returns_nothing());
     let types: BTreeSet<&str> = something.iter().map(|function| function.full_type()).collect();
@@ -200,28 +227,7 @@ fn of_function(overloads: &[&Function]) -> Value {
     if !types.is_empty() {
         responses.insert("200".into(), json!({ "description": Vec::from_iter(types).join(" or ") }));
     }
-    let mut methods = Map::new();
-    let readable: Vec<&Function> =
-        overloads.iter().copied().filter(|one| one.volatility() != Volatility::Volatile).collect();
-    if !readable.is_empty() {
-        let parameters = parameters(&readable);
-        methods.insert(
-            "get".into(),
-            json!({ "tags": ["functions"], "summary": summary, "parameters": parameters, "responses": responses }),
-        );
-    }
-    let schema = match overloads {
-        [function] => body(function),
-        _ => json!({ "anyOf": overloads.iter().map(|function| body(function)).collect::<Vec<_>>() }),
-    };
-    methods.insert(
-        "post".into(),
-        json!({
-            "tags": ["functions"], "summary": summary, "responses": responses,
-            "requestBody": { "content": { "application/json": { "schema": schema } } },
-        }),
-    );
-    methods.into()
+    responses.into()
 }
 
 fn named(function: &Function) -> impl Iterator<Item = &Argument> {
@@ -230,23 +236,23 @@ fn named(function: &Function) -> impl Iterator<Item = &Argument> {
 
 /// Those of a call by GET: each once, and required where every one of the functions needs it.
 fn parameters(overloads: &[&Function]) -> Vec<Value> {
-    let mut found: Vec<&Argument> = Vec::new();
+    let mut by_name: Vec<(&str, Vec<&Argument>)> = Vec::new();
     for argument in overloads.iter().flat_map(|function| named(function)) {
-        if found.iter().all(|known| known.name() != argument.name()) {
-            found.push(argument);
+        match by_name.iter_mut().find(|(name, _)| *name == argument.name()) {
+            Some((_, found)) => found.push(argument),
+            None => by_name.push((argument.name(), vec![argument])),
         }
     }
-    let needs = |function: &&Function, name: &str| {
-        named(function).any(|argument| argument.name() == name && !argument.optional())
-    };
-    let parameter = |argument: &Argument| {
+    let parameter = |(name, found): (&str, Vec<&Argument>)| {
+        let types: BTreeSet<&str> = found.iter().map(|argument| argument.full_type()).collect();
         json!({
-            "name": argument.name(), "in": "query",
-            "required": overloads.iter().all(|function| needs(function, argument.name())),
-            "schema": of_type(argument.ty()), "description": argument.full_type(),
+            "name": name, "in": "query",
+            "required": found.len() == overloads.len() && found.iter().all(|argument| !argument.optional()),
+            "schema": if types.len() == 1 { of_type(found[0].ty()) } else { json!({}) },
+            "description": Vec::from_iter(types).join(" or "),
         })
     };
-    found.into_iter().map(parameter).collect()
+    by_name.into_iter().map(parameter).collect()
 }
 
 /// The arguments as an object.

@@ -295,11 +295,16 @@ fn respond(answer: Answer, base: &str) -> (Response, usize) {
         }
         _ => None,
     };
-    let (has_body, len, body) = match body {
-        AnswerBody::Whole(body) if shape.returns_body && shape.hexadecimal => body_parts::decoded(body),
-        AnswerBody::Whole(body) if shape.returns_body => (true, body.len(), Body::from(body)),
+    let has_body = match &body {
+        AnswerBody::Whole(_) => shape.returns_body,
+        AnswerBody::Parts(_) => true,
+        AnswerBody::None => false,
+    };
+    let (len, body) = match body {
+        AnswerBody::Whole(body) if has_body && shape.hexadecimal => body_parts::decoded(body),
+        AnswerBody::Whole(body) if has_body => (body.len(), Body::from(body)),
         AnswerBody::Parts(parts) => body_parts::body(parts, shape.hexadecimal),
-        AnswerBody::Whole(_) | AnswerBody::None => (false, 0, Body::empty()),
+        AnswerBody::Whole(_) | AnswerBody::None => (0, Body::empty()),
     };
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or(StatusCode::OK);

@@ -24,9 +24,6 @@ use super::sign_ups::APP;
 /// Who writes while a tenant is moved.
 const WRITERS: usize = 8;
 
-/// Rows that each of them leaves: the tenant is as large in the last round as in the first.
-const LEFT_BY_EACH: u64 = 500;
-
 /// Up and down, this many times.
 const ROUNDS: usize = 25;
 
@@ -44,7 +41,10 @@ fn schema(tenant: &Signup) -> String {
 /// The pauses of moves up and down a tier while eight write, live and at once.
 pub(crate) async fn pauses(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for (way, move_at_once) in [("copied before", 0), ("small, copied meanwhile", 16 << 20)] {
+    let at_once = tenantry_worker::Settings::default().move_at_once;
+    for (way, move_at_once, left_by_each) in
+        [("copied before", 0, 500), ("small, copied meanwhile", at_once, 20)]
+    {
         let build = TestApp::build().on_server(Arc::clone(postgres)).with_apps(&[APP]);
         let app = build.worker(move |worker| worker.move_at_once = move_at_once).start().await;
         let tenant = app.sign_up("acme", "basic", APP).await;
@@ -65,7 +65,8 @@ pub(crate) async fn pauses(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<V
                     while !stop.load(Ordering::Relaxed) {
                         let started = Instant::now();
                         note(started, &data.post("/api/contacts", json!({ "email": email(n) })).await);
-                        if let Some(oldest) = n.checked_sub(LEFT_BY_EACH) {
+                        // The tenant is as large in the last round as in the first.
+                        if let Some(oldest) = n.checked_sub(left_by_each) {
                             let (started, path) =
                                 (Instant::now(), format!("/api/contacts?email=eq.{}", email(oldest)));
                             note(started, &data.delete(&path).await);
@@ -91,7 +92,7 @@ pub(crate) async fn pauses(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<V
         for writer in writers {
             let rows = writer.await?;
             written += rows;
-            left += rows.min(LEFT_BY_EACH);
+            left += rows.min(left_by_each);
         }
         let count = tenant.data.get("/api/contacts?select=count()").await.expect(200).json();
         anyhow::ensure!(count[0]["count"].as_u64() == Some(left), "{count} rows of {left}");

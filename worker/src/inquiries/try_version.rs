@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tenantry_domain::{
-    app::{App, Connection},
+    app::App,
+    connection::Connection,
     inquiry::{VersionFault, VersionTrial},
     plan::Tier,
     server::{Server, ServerState},

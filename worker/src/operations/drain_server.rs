@@ -33,7 +33,7 @@ impl Definition for DrainServer {
 }
 
 /// How often the moves are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Failed moves that are told of in full.
 const TOLD: usize = 5;

@@ -21,7 +21,8 @@ mod way_back;
 use std::time::Duration;
 
 use tenantry_domain::{
-    app::{App, Connection},
+    app::App,
+    connection::Connection,
     database_share::DatabaseShare,
     ids::ServerId,
     operation::{MoveState, OperationKind},
@@ -191,7 +192,8 @@ async fn place(work: &Work<Move>) -> StepResult {
         // The same password: what was handed out of it goes on working.
         role_password: from.role_password.clone(),
         region: None,
-        tenants_per_login: work.resources.tenants_per_login(connection),
+        connection,
+        tenants_per_login: work.resources.settings.tenants_per_login,
         warm: None,
         server: work.state().own_server.or(work.input.server),
         not_server: not_server(&from.placement, work.input.tier),

@@ -10,7 +10,7 @@ use tenantry_registry::{Lease, PlaceError, PlaceRequest, Placed};
 use super::steps::ignore_foreign;
 use crate::{engine::PlacedAt, resources::Resources, step_error::StepError};
 
-/// Logins that are added for one placement, at most: each of those who find none adds one, and may take another's.
+/// Logins that are added for one placement, at most. Another placement may take the one that was added here.
 const LOGINS_ADDED: u32 = 5;
 
 /// Chooses and records a tenant's next placement, and adds a login of the data plane where its server has none with room.
@@ -23,7 +23,7 @@ pub(super) async fn choose(
     loop {
         match resources.registry.placement_choose(lease, request).await {
             Err(PlaceError::NoLogin(server)) if added < LOGINS_ADDED => {
-                resources.add_login(server, request.tenants_per_login).await?;
+                resources.add_login(server, request.connection).await?;
                 added += 1;
             }
             chosen => return Ok(chosen),

@@ -5,7 +5,8 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::{
-    app::{App, Connection},
+    app::App,
+    connection::Connection,
     operation::{OperationKind, ProvisionState},
     placement::Placement,
     plan::Tier,
@@ -99,7 +100,8 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult 
             &mut rand::rng(),
         ),
         region: None,
-        tenants_per_login: work.resources.tenants_per_login(connection(work, app)),
+        connection: connection(work, app),
+        tenants_per_login: work.resources.settings.tenants_per_login,
         warm: warm.map(|warm| (warm.server_id, warm.login)),
         server: own_server,
         not_server: None,
@@ -177,7 +179,7 @@ async fn take_warm(work: &Work<Provision>) -> Result<Option<WarmTenant>, StepErr
     }
     let app = work.app().await?;
     // There may be one left of a time when its login was shared.
-    if work.resources.tenants_per_login(connection(work, app)) == 1 {
+    if connection(work, app) == Connection::Own {
         return Ok(None);
     }
     let fingerprint = fingerprint(app, &work.resources.settings.label)?;

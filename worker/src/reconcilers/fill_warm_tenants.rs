@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tenantry_domain::{app::App, plan::Tier, purpose::Purpose, server::Server};
+use tenantry_domain::{app::App, connection::Connection, plan::Tier, purpose::Purpose, server::Server};
 use tenantry_postgres::admin::{RoleLimits, RoleSpec, Warmed};
 use tenantry_registry::{WarmKind, WarmTenant};
 
@@ -37,7 +37,7 @@ pub async fn run(resources: &Resources) -> Reconciled {
         .await?
         .into_iter()
         // A login of one's own is taken together with the placement, so that no other tenant can take it too.
-        .filter(|app| resources.tenants_per_login(app.connection()) > 1)
+        .filter(|app| app.connection() == Connection::Shared)
         .map(|app| Ok((fingerprint(&app, &resources.settings.label)?, app)))
         .collect::<Result<Vec<_>, StepError>>()?;
     let (servers, none) = (fillable_servers(resources, Tier::Schema).await?, HashMap::new());
@@ -128,10 +128,9 @@ async fn add(
     kind: WarmKind<'_>,
 ) -> Result<bool, StepError> {
     let (registry, settings) = (&resources.registry, &resources.settings);
-    let tenants_per_login = resources.tenants_per_login(app.connection());
-    let login = match registry.warm_login(server.id, tenants_per_login).await? {
+    let login = match registry.warm_login(server.id, settings.tenants_per_login).await? {
         Some(login) => login,
-        None => resources.add_login(server.id, tenants_per_login).await?,
+        None => resources.add_login(server.id, Connection::Shared).await?,
     };
     resources.ensure_login(access, &login).await?;
     access

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use tenantry_domain::app::{Connection, JsonCase, Manifest};
+use tenantry_domain::{
+    app::{JsonCase, Manifest},
+    connection::Connection,
+};
 use utoipa::ToSchema;
 
 use crate::vocabulary;

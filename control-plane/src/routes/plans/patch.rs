@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tenantry_domain::{
     Clock,
-    app::Connection,
+    connection::Connection,
     database_share::DatabaseShare,
     plan::{Limits, Plan, PlanName, Tier},
 };
@@ -98,9 +98,10 @@ pub(crate) struct PatchDatabaseShare {
     #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 2_147_483)]
     idle_in_transaction_timeout_seconds: Ceiling<NonZeroU32>,
-    /// `own`: the data plane has a login for each of its tenants, from its sign-up or next move on.
+    /// `own`: the data plane has a login for each of its tenants, from its sign-up or next move on; null is `shared`.
+    #[serde(default)]
     #[schema(value_type = Option<vocabulary::Connection>)]
-    connection: Option<Connection>,
+    connection: Ceiling<Connection>,
 }
 
 impl PatchDatabaseShare {
@@ -113,7 +114,7 @@ impl PatchDatabaseShare {
             idle_in_transaction_timeout_seconds: self
                 .idle_in_transaction_timeout_seconds
                 .over(share.idle_in_transaction_timeout_seconds),
-            connection: self.connection.unwrap_or(share.connection),
+            connection: self.connection.over(Some(share.connection)).unwrap_or(Connection::Shared),
         }
     }
 }

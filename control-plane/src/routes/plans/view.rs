@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenantry_domain::{
-    app::Connection,
+    connection::Connection,
     database_share::DatabaseShare,
     plan::{Limits, Plan},
 };
@@ -57,8 +57,8 @@ pub(crate) struct LimitsView {
     api_requests_per_day: Option<u64>,
 }
 
-/// What a tenant may take of its database server. All but the weight is for sessions of its own (psql, back ends);
-/// the timeouts are what such a session begins with. Null or absent means no limit; for connections it means the
+/// What a tenant may take of its database server. All but weight and connection is for sessions of its own (psql, back
+/// ends); the timeouts are what such a session begins with. Null or absent means no limit; for connections it means the
 /// worker's `--tenant-connections`.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]

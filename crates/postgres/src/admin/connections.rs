@@ -194,9 +194,22 @@ pub(super) struct AdminConnection {
     /// Where it goes after this use; none: it is closed. Dropping the socket ends the server's process too, only a
     /// moment later.
     idle: Option<Arc<Idle>>,
+    /// What makes it fit for the next use; none: it is fit.
+    reset: Reset,
     /// Its place in the budget; some until it is dropped.
     place: Option<OwnedSemaphorePermit>,
     watched: Option<Arc<Watched>>,
+}
+
+/// What is left of a use in a session.
+#[derive(Debug, Clone, Copy)]
+enum Reset {
+    /// Nothing, unless its last statement was given up half-way.
+    Nothing,
+    /// What this SQL takes away.
+    By(&'static str),
+    /// Who knows: it is closed.
+    Unknown,
 }
 
 impl AdminConnection {
@@ -205,12 +218,22 @@ impl AdminConnection {
         if let Some(watched) = &watched {
             watched.holds(&session.name);
         }
-        Self { session: Some(session), idle, place: Some(place), watched }
+        Self { session: Some(session), idle, reset: Reset::Nothing, place: Some(place), watched }
     }
 
     /// Ends the connection after this use.
     pub(super) fn close_on_drop(&mut self) {
         self.idle = None;
+    }
+
+    /// Ends the connection after this use, unless that comes to its end ([`AdminConnection::finish`]).
+    pub(super) fn close_unless_finished(&mut self) {
+        self.reset = Reset::Unknown;
+    }
+
+    /// This use has come to its end: what it has left in the session goes by this SQL.
+    pub(super) fn finish(&mut self, reset: &'static str) {
+        self.reset = Reset::By(reset);
     }
 }
 
@@ -221,9 +244,15 @@ impl Drop for AdminConnection {
             watched.lets_go(&session.name);
         }
         let (Some(idle), Ok(runtime)) = (self.idle.take(), Handle::try_current()) else { return };
-        runtime.spawn(async move {
+        let reset = match self.reset {
             // Its last statement may have been given up half-way, and may run for long.
-            if matches!(timeout(SIGN_OF_LIFE, session.connection.ping()).await, Ok(Ok(()))) {
+            Reset::Nothing => "/* ping */",
+            Reset::By(sql) => sql,
+            Reset::Unknown => return,
+        };
+        runtime.spawn(async move {
+            let fit = timeout(SIGN_OF_LIFE, sqlx::raw_sql(reset).execute(&mut session.connection)).await;
+            if matches!(fit, Ok(Ok(_))) {
                 idle.put(session);
             }
             drop(place);

@@ -137,7 +137,9 @@ async fn bring(
         let admin = &to.server.admin;
         to.server.call(admin.set_role_login(work.owner(&to.placement), true)).await?;
     }
-    watched(work, from, to, transfer.close_reads()).await
+    watched(work, from, to, transfer.close_reads()).await?;
+    transfer.finish_sessions();
+    Ok(())
 }
 
 pub(super) async fn reopen(work: &Work<Move>) -> Result<(), StepError> {

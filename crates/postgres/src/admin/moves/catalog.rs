@@ -71,9 +71,7 @@ impl ServerAdmin {
         database: &ObjectName,
         schema: &ObjectName,
     ) -> Result<SchemaCatalog, AdminError> {
-        let mut connection = self.connection_to(database, TASK).await?;
-        // What a session has touched stays in its memory.
-        connection.close_on_drop();
+        let mut connection = self.connection_for_tables(database, TASK).await?;
         let rows = sqlx::query(include_str!("catalog.sql"))
             .persistent(false)
             .bind(schema.as_str())

@@ -98,9 +98,8 @@ impl std::fmt::Debug for Transfer<'_> {
 
 impl Site<'_> {
     async fn connect(&self, task: &'static str) -> Result<AdminConnection, AdminError> {
-        let mut connection = self.admin.connection_to(self.database, task).await?;
-        // What a session has touched stays in its memory.
-        connection.close_on_drop();
+        let mut connection = self.admin.connection_for_tables(self.database, task).await?;
+        connection.close_unless_finished();
         Ok(connection)
     }
 }
@@ -236,6 +235,14 @@ impl<'a> Transfer<'a> {
     /// were copied so far. Answers what each table holds at both ends.
     pub async fn copy(&mut self, mut told: impl FnMut(u64) + Send) -> Result<Vec<TableContents>, MoveError> {
         copy(&mut self.ends, self.owner, &mut told).await
+    }
+
+    /// Nothing is to be done any more: the sessions may be used for another tenant.
+    pub fn finish_sessions(mut self) {
+        // The settings of `same_text`, and the note of `note_sessions`.
+        const RESET: &str = "RESET ALL; DELETE FROM tenantry.sessions WHERE pid = pg_backend_pid()";
+        self.ends.from.finish(RESET);
+        self.ends.to.finish(RESET);
     }
 
     /// Closes the source to reads too.
