@@ -55,7 +55,7 @@ fn giving_way<T: Send>(work: impl FnOnce() -> T + Send) -> T {
             let _ = rustix::process::nice(NICENESS);
             done = work.take().map(|work| work());
         });
-        if let Err(panic) = thread.map_or(Ok(()), |thread| thread.join()) {
+        if let Err(panic) = thread.map_or(Ok(()), std::thread::ScopedJoinHandle::join) {
             std::panic::resume_unwind(panic);
         }
     });

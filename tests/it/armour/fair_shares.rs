@@ -66,7 +66,6 @@ async fn one_among(greedy: usize, clients: usize) {
         nap.await.unwrap();
     }
     assert!(longest < STATEMENT + SLACK, "{longest:?}");
-    println!("one among {greedy} times {clients}: served within {longest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

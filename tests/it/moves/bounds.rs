@@ -11,7 +11,7 @@ use sqlx::AssertSqlSafe;
 use tenantry_postgres::embedded::Durability;
 use tenantry_tests::{Signup, TestApp, server, within::within};
 
-use super::{Way, as_admin, begin, move_to, sign_up, with_ledger};
+use super::{Way, as_admin, begin, move_to, sign_up, upgrade, with_ledger};
 
 /// Three megabytes of a tenant.
 pub(super) async fn fill(app: &TestApp, tenant: &Signup) {
@@ -138,5 +138,22 @@ async fn a_table_whose_indexes_take_long_is_copied_all_the_same() {
         move_to(&app, &tenant, json!({ "tier": "database" })).await;
         let count = tenant.data.get("/api/things?select=count()").await.expect(200).json();
         assert_eq!(count, json!([{ "count": 80 }]), "{way:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_table_is_compared_with_itself_also_where_the_server_reads_tables_in_parallel() {
+    for move_at_once in [16 << 20, 0] {
+        let app =
+            with_ledger(TestApp::build().worker(move |worker| worker.move_at_once = move_at_once)).await;
+        let tenant = sign_up(&app, "acme", "basic").await;
+        // As for large tables. The database that it goes to has none of this.
+        let database = app.shared_database();
+        let mut admin = as_admin(&app, &tenant, app.server()).await;
+        for setting in ["min_parallel_table_scan_size", "parallel_setup_cost", "parallel_tuple_cost"] {
+            let set = format!("ALTER DATABASE {database} SET {setting} = 0");
+            sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut admin).await.unwrap();
+        }
+        upgrade(&app, &tenant, "premium").await;
     }
 }

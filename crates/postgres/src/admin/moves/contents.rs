@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use futures::TryStreamExt;
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 use tenantry_domain::names::ObjectName;
 
 use super::{
@@ -201,25 +201,31 @@ pub(super) async fn contents(
     if tables.is_empty() {
         return Ok(Vec::new());
     }
-    let parts: Vec<String> = tables
-        .iter()
-        .map(|table| {
-            format!(
-                "SELECT count(*), coalesce(sum(hashtextextended((held.*)::text, 0)::numeric), 0)::text
-                    FROM ONLY {}.{} AS held",
-                schema.quoted(),
-                quoted(&table.name)
-            )
-        })
-        .collect();
-    let rows =
-        sqlx::query(AssertSqlSafe(parts.join(" UNION ALL "))).persistent(false).fetch_all(connection).await?;
-    let row = |(row, table): (&sqlx::postgres::PgRow, &Table)| TableContents {
+    let parts = tables.iter().map(|table| {
+        format!(
+            "count(*), coalesce(sum(hashtextextended((held.*)::text, 0)::numeric), 0)::text FROM ONLY {}.{} AS held",
+            schema.quoted(),
+            quoted(&table.name)
+        )
+    });
+    let rows = in_order(connection, parts).await?;
+    let row = |(row, table): (&PgRow, &Table)| TableContents {
         table: table.name.clone(),
-        rows: row.get(0),
-        hash: row.get(1),
+        rows: row.get(1),
+        hash: row.get(2),
     };
     Ok(rows.iter().zip(tables).map(row).collect())
+}
+
+/// The rows of queries of one row each (what follows `SELECT`), in their order, by one statement; the first column is the
+/// position. `UNION ALL` by itself has no order: the server may read large tables in parallel.
+async fn in_order(
+    connection: &mut PgConnection,
+    queries: impl Iterator<Item = String>,
+) -> Result<Vec<PgRow>, sqlx::Error> {
+    let parts: Vec<String> = queries.enumerate().map(|(at, query)| format!("SELECT {at}, {query}")).collect();
+    let all = format!("{} ORDER BY 1", parts.join(" UNION ALL "));
+    sqlx::query(AssertSqlSafe(all)).persistent(false).fetch_all(connection).await
 }
 
 /// Refuses what did not arrive as it was sent.
@@ -300,18 +306,15 @@ pub(super) async fn sequences(
     if names.is_empty() {
         return Ok("SELECT".into());
     }
-    let parts: Vec<String> = names
-        .iter()
-        .map(|name| format!("SELECT last_value, is_called FROM {}.{}", schema.quoted(), quoted(name)))
-        .collect();
-    let rows =
-        sqlx::query(AssertSqlSafe(parts.join(" UNION ALL "))).persistent(false).fetch_all(connection).await?;
+    let parts =
+        names.iter().map(|name| format!("last_value, is_called FROM {}.{}", schema.quoted(), quoted(name)));
+    let rows = in_order(connection, parts).await?;
     let sets: Vec<String> = rows
         .iter()
         .zip(&names)
         .map(|(row, name)| {
             let name = sql::literal(&format!("{}.{}", schema.quoted(), quoted(name)));
-            format!("SELECT setval({name}, {}, {})", row.get::<i64, _>(0), row.get::<bool, _>(1))
+            format!("SELECT setval({name}, {}, {})", row.get::<i64, _>(1), row.get::<bool, _>(2))
         })
         .collect();
     Ok(sets.join("; "))
