@@ -19,7 +19,7 @@ struct Form {
     holds_against_dynamic_sql: bool,
 }
 
-fn forms() -> [Form; 4] {
+fn forms() -> [Form; 5] {
     let form = |name, plan, manifest, holds_against_dynamic_sql| Form {
         name,
         plan,
@@ -29,7 +29,8 @@ fn forms() -> [Form; 4] {
     [
         form("a schema each, a login each", "basic", json!({}), true),
         form("a database each, a login each", "premium", json!({}), true),
-        form("a database each, as the app says", "premium", json!({ "connection": "own" }), true),
+        form("a database each, whatever the app says", "premium", json!({ "connection": "shared" }), true),
+        form("a schema each, as the plan says", "alone", json!({ "connection": "shared" }), true),
         // The login may become any of its tenants: said in docs/isolation.md.
         form("a schema each, a login for all", "basic", json!({ "connection": "shared" }), false),
     ]
@@ -104,6 +105,8 @@ const CSV: &str = "text/csv";
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_that_runs_its_tenants_text_crosses_in_no_form_that_promises_it() {
     let app = TestApp::build().with_apps(&[]).start().await;
+    let alone = json!({ "name": "alone", "tier": "schema", "database": { "connection": "own" } });
+    app.api.post("/api/v1/plans", alone).await.expect(201);
     let mut attempts = 0;
     for (number, form) in forms().into_iter().enumerate() {
         let name = format!("hostile{number}");
