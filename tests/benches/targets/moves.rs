@@ -148,7 +148,7 @@ pub(crate) async fn copy_speed(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Resu
     let started = Instant::now();
     let bytes = copy(&mut admin, &table, &mut into, "raw_copy.contacts").await?;
     let raw = bytes as f64 / started.elapsed().as_secs_f64() / 1e6;
-    sqlx::raw_sql("TRUNCATE raw_copy.contacts").execute(&mut into).await?;
+    sqlx::raw_sql("TRUNCATE raw_copy.contacts CASCADE").execute(&mut into).await?;
     sqlx::raw_sql("CHECKPOINT").execute(&mut admin).await?;
 
     let path = format!("/api/v1/tenants/{}/move", tenant.slug);
