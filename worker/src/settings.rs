@@ -46,8 +46,8 @@ pub struct Settings {
     pub warm_databases: usize,
     /// Tenants that are kept ready in each shared database, of each app; 0: each is made when it signs up.
     pub warm_tenants: usize,
-    /// Bytes that a tenant may take to be copied while its writes wait, when it is moved. Larger ones are copied before, while
-    /// they are written to.
+    /// Bytes that a tenant's rows may take, with their indexes, to be copied while its writes wait, when it is moved. Larger
+    /// ones are copied before, while they are written to.
     pub move_at_once: u64,
     /// Bytes per second that a tenant is copied with while it is written to; none: as fast as it goes.
     pub move_rate: Option<NonZeroU64>,

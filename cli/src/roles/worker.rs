@@ -59,8 +59,8 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_WARM_TENANTS", default_value_t = 8, value_name = "COUNT")]
     warm_tenants: usize,
 
-    /// Megabytes that a tenant may take to be copied while its writes wait, when it is moved: some 30 ms for each. Larger ones
-    /// are copied before, while they are written to.
+    /// Megabytes that a tenant's rows may take, with their indexes, to be copied while its writes wait, when it is moved: some
+    /// 30 ms for each. Larger ones are copied before, while they are written to.
     #[arg(long, env = "TENANTRY_MOVE_AT_ONCE", default_value_t = 1, value_name = "MEGABYTES")]
     move_at_once: u64,
 

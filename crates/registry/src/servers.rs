@@ -388,7 +388,11 @@ impl Registry {
         .await
         .map_err(RegistryError::from)?;
         for tenant in &lost {
-            Self::tenant_forget_in_tx(&mut tx, TenantId::from_uuid(*tenant)).await?;
+            let tenant = TenantId::from_uuid(*tenant);
+            // A move may have made one on a server that is not lost.
+            let own_logins = Self::own_logins_in_tx(&mut tx, tenant).await?;
+            Self::tenant_forget_in_tx(&mut tx, tenant).await?;
+            Self::own_logins_forget_in_tx(&mut tx, own_logins).await?;
         }
         tx.commit().await.map_err(RegistryError::from)?;
         Ok(tenants.len() as u64)

@@ -144,7 +144,8 @@ pub(crate) async fn look(
     move_at_once: u64,
 ) -> Result<Preflight, StepError> {
     let survey = server.call(server.admin.survey(&from.database, &from.schema)).await?;
-    let live = !input.offline && survey.bytes > move_at_once;
+    // With 0 each tenant is, however little it has.
+    let live = !input.offline && survey.row_bytes >= move_at_once;
     let mut obstacles = survey.obstacles.clone();
     if input.server.is_some() && input.server == not_server(from, input.tier) {
         obstacles

@@ -194,22 +194,11 @@ pub(super) struct AdminConnection {
     /// Where it goes after this use; none: it is closed. Dropping the socket ends the server's process too, only a
     /// moment later.
     idle: Option<Arc<Idle>>,
-    /// What makes it fit for the next use; none: it is fit.
-    reset: Reset,
+    /// Whoever uses it next may meet what this use has left: it is closed.
+    unfinished: bool,
     /// Its place in the budget; some until it is dropped.
     place: Option<OwnedSemaphorePermit>,
     watched: Option<Arc<Watched>>,
-}
-
-/// What is left of a use in a session.
-#[derive(Debug, Clone, Copy)]
-enum Reset {
-    /// Nothing, unless its last statement was given up half-way.
-    Nothing,
-    /// What this SQL takes away.
-    By(&'static str),
-    /// Who knows: it is closed.
-    Unknown,
 }
 
 impl AdminConnection {
@@ -218,7 +207,7 @@ impl AdminConnection {
         if let Some(watched) = &watched {
             watched.holds(&session.name);
         }
-        Self { session: Some(session), idle, reset: Reset::Nothing, place: Some(place), watched }
+        Self { session: Some(session), idle, unfinished: false, place: Some(place), watched }
     }
 
     /// Ends the connection after this use.
@@ -228,12 +217,12 @@ impl AdminConnection {
 
     /// Ends the connection after this use, unless that comes to its end ([`AdminConnection::finish`]).
     pub(super) fn close_unless_finished(&mut self) {
-        self.reset = Reset::Unknown;
+        self.unfinished = true;
     }
 
-    /// This use has come to its end: what it has left in the session goes by this SQL.
-    pub(super) fn finish(&mut self, reset: &'static str) {
-        self.reset = Reset::By(reset);
+    /// This use has come to its end, and leaves nothing in the session.
+    pub(super) fn finish(&mut self) {
+        self.unfinished = false;
     }
 }
 
@@ -244,15 +233,12 @@ impl Drop for AdminConnection {
             watched.lets_go(&session.name);
         }
         let (Some(idle), Ok(runtime)) = (self.idle.take(), Handle::try_current()) else { return };
-        let reset = match self.reset {
-            // Its last statement may have been given up half-way, and may run for long.
-            Reset::Nothing => "/* ping */",
-            Reset::By(sql) => sql,
-            Reset::Unknown => return,
-        };
+        if self.unfinished {
+            return;
+        }
         runtime.spawn(async move {
-            let fit = timeout(SIGN_OF_LIFE, sqlx::raw_sql(reset).execute(&mut session.connection)).await;
-            if matches!(fit, Ok(Ok(_))) {
+            // Its last statement may have been given up half-way, and may run for long.
+            if matches!(timeout(SIGN_OF_LIFE, session.connection.ping()).await, Ok(Ok(()))) {
                 idle.put(session);
             }
             drop(place);

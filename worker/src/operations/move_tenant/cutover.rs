@@ -138,7 +138,7 @@ async fn bring(
         to.server.call(admin.set_role_login(work.owner(&to.placement), true)).await?;
     }
     watched(work, from, to, transfer.close_reads()).await?;
-    transfer.finish_sessions();
+    transfer.finish_sessions().await;
     Ok(())
 }
 

@@ -12,6 +12,8 @@ const TASK: &str = "look at what is to be moved";
 pub struct Survey {
     /// Bytes of its tables with their indexes and what they keep out of line.
     pub bytes: u64,
+    /// Those that there are because of rows: an empty table and its indexes take some as well.
+    pub row_bytes: u64,
     /// Tables.
     pub tables: u64,
     /// What cannot be moved, each as a sentence that names it and says what to do.
@@ -32,7 +34,8 @@ impl ServerAdmin {
             .await
             .map_err(|e| self.failed(TASK, e))?;
         let count = |at: usize| row.get::<i64, _>(at).cast_unsigned();
-        Ok(Survey { bytes: count(0), tables: count(1), obstacles: row.get(2), live_obstacles: row.get(3) })
+        let (obstacles, live_obstacles) = (row.get(3), row.get(4));
+        Ok(Survey { bytes: count(0), row_bytes: count(1), tables: count(2), obstacles, live_obstacles })
     }
 
     /// Whether the admin may write rows without firing their triggers, as copies do; what to do if not.

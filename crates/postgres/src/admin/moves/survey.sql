@@ -1,4 +1,4 @@
--- $1: the schema, $2: who owns what is in it. Answers bytes, tables, obstacles, and those of a move while it is written to.
+-- $1: the schema, $2: who owns what is in it. Answers bytes, those of rows, tables, obstacles, and those of a move while it is written to.
 WITH members AS (
     SELECT c.* FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
@@ -42,6 +42,14 @@ WITH members AS (
 )
 SELECT
     (SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM members WHERE relkind IN ('r', 'm')),
+    -- More than two pages: a table or an index with next to nothing in it has as many.
+    (SELECT coalesce(sum(greatest(pg_relation_size(relation) - 2 * current_setting('block_size')::int, 0)), 0)::bigint
+        FROM (
+            SELECT unnest(ARRAY[oid, nullif(reltoastrelid, 0)]) FROM members WHERE relkind IN ('r', 'm')
+            UNION ALL
+            SELECT indexrelid FROM pg_index WHERE indrelid IN (SELECT oid FROM members)
+        ) AS relations (relation)
+        WHERE relation IS NOT NULL),
     (SELECT count(*) FROM members WHERE relkind = 'r'),
     ARRAY(SELECT obstacle FROM obstacles)
     || CASE WHEN to_regnamespace(quote_ident($1)) IS NULL

@@ -237,12 +237,22 @@ impl<'a> Transfer<'a> {
         copy(&mut self.ends, self.owner, &mut told).await
     }
 
-    /// Nothing is to be done any more: the sessions may be used for another tenant.
-    pub fn finish_sessions(mut self) {
-        // The settings of `same_text`, and the note of `note_sessions`.
-        const RESET: &str = "RESET ALL; DELETE FROM tenantry.sessions WHERE pid = pg_backend_pid()";
-        self.ends.from.finish(RESET);
-        self.ends.to.finish(RESET);
+    /// Nothing is to be done any more: the sessions may be used for another tenant. Where that takes long they are closed
+    /// instead.
+    pub async fn finish_sessions(mut self) {
+        // The settings of `same_text`, the note of `note_sessions`, by which a later attempt would end them, and what the
+        // tenant's own SQL may have left in them. The note need not be on disk: it is of a session that is over then.
+        const RESET: &str = "RESET ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all(); \
+            SET LOCAL synchronous_commit = off; DELETE FROM tenantry.sessions WHERE pid = pg_backend_pid()";
+        let Ends { from, to, .. } = &mut self.ends;
+        let reset = async |end: &mut AdminConnection| {
+            if sqlx::raw_sql(RESET).execute(&mut **end).await.is_ok() {
+                end.finish();
+            }
+        };
+        let both = async { tokio::join!(reset(from), reset(to)) };
+        // What is not reset by then is closed.
+        let _ = tokio::time::timeout(Duration::from_secs(1), both).await;
     }
 
     /// Closes the source to reads too.
