@@ -55,7 +55,7 @@ async fn stop_placing(work: &Work<DrainServer>) -> StepResult {
     Ok(Done::Now)
 }
 
-/// Looks at the moves that are on their way, and starts others; in between the worker is free.
+/// Looks at the moves that are on their way, and starts others; in between other operations of the lane have their turn.
 async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
     let registry = &work.resources.registry;
     let mut state = work.state();
@@ -83,7 +83,7 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
         format!("{} of {of} tenants are moved, {moving} on their way, {failed} cannot be moved", state.moved);
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     work.progress(state.moved as f32 / of.max(1) as f32, &message);
-    let again = Done::Pending { again_after: LOOK_EVERY, message };
+    let again = Done::Pending { again_after: Duration::ZERO, message };
     // A move goes on for a while after the tenant is served from elsewhere: it drops what was left.
     if moving > 0 || start > 0 {
         let but: Vec<_> = state.failed.iter().map(|failed| failed.tenant).collect();
@@ -116,6 +116,8 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
             )
             .await?;
         work.set_stored_state(after);
+        // Here: what waits in the queue for its time is looked for every two seconds, and small tenants are moved sooner.
+        tokio::time::sleep(LOOK_EVERY).await;
         return Ok(again);
     }
     work.update_state(|stored| *stored = state.clone());
@@ -129,6 +131,7 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
         return Ok(Done::Pending { again_after: LOOK_EVERY, message });
     }
     if there.at_work > 0 && surplus > failed {
+        tokio::time::sleep(LOOK_EVERY).await;
         return Ok(again);
     }
     let told: Vec<String> =
