@@ -59,12 +59,8 @@ fn giving_way<T: Send>(work: impl FnOnce() -> T + Send) -> T {
             std::panic::resume_unwind(panic);
         }
     });
-    match (done, work) {
-        (Some(done), _) => done,
-        // No thread was to be had.
-        (None, Some(work)) => work(),
-        (None, None) => unreachable!("a thread that took the work has done it, or its panic went on"),
-    }
+    // Where no thread was to be had, nobody has taken it.
+    done.unwrap_or_else(|| work.expect("a thread that took it has done it, or its panic went on")())
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ const APP: &str = "
     CREATE FUNCTION fail() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE 'no' USING ERRCODE = 'PT402'; END $$;
     CREATE FUNCTION slow() RETURNS void LANGUAGE sql AS $$ SELECT pg_sleep(60) $$;";
 
-async fn start() -> TestApp {
+/// An app, and who stands in front of its server for as long as it is held.
+async fn start() -> (TestApp, Translator) {
     let translator = Translator::before(server::shared().await).await;
     let app = TestApp::build()
         .with_apps(&[])
@@ -27,17 +28,15 @@ async fn start() -> TestApp {
         .data_plane(|plane| plane.statement_timeout = Duration::from_secs(1))
         .start()
         .await;
-    // For as long as the test.
-    std::mem::forget(translator);
     app.api.put("/api/v1/apps/notes", json!({})).await.expect(200);
     let version = json!({ "version": 1, "name": "notes", "up": APP });
     app.api.post("/api/v1/apps/notes/versions", version).await.expect(201);
-    app
+    (app, translator)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_are_made_moved_suspended_and_purged_whatever_the_server_s_language() {
-    let app = start().await;
+    let (app, _translator) = start().await;
     let slugs: Vec<String> = (0..8).map(|n| format!("tenant-{n}")).collect();
     let plans = ["basic", "premium"].into_iter().cycle();
     // At once, so that they meet each other's rows in PostgreSQL's catalog.
@@ -60,7 +59,7 @@ async fn tenants_are_made_moved_suspended_and_purged_whatever_the_server_s_langu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_s_errors_have_their_statuses_and_codes_whatever_the_server_s_language() {
-    let app = start().await;
+    let (app, _translator) = start().await;
     let tenant = app.sign_up("acme", "basic", "notes").await;
     tenant.data.post("/api/notes", json!({ "id": 1 })).await.expect(201);
     for (method, path, body, status, code) in [
@@ -90,7 +89,7 @@ async fn a_client_s_errors_have_their_statuses_and_codes_whatever_the_server_s_l
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_s_faults_are_explained_whatever_the_server_s_language() {
-    let app = start().await;
+    let (app, _translator) = start().await;
     for (up, says) in [
         ("BEGIN; CREATE TABLE a (id int); COMMIT", "Leave out what begins or ends one"),
         ("CREATE TABLE a (id int); COPY a FROM stdin", "INSERT instead of COPY"),

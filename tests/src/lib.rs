@@ -11,6 +11,7 @@ pub mod clients;
 pub mod clock;
 pub mod freezing;
 pub mod leftovers;
+mod listen;
 pub mod local_servers;
 pub mod one_operation;
 pub mod openapi;

@@ -5,9 +5,11 @@ use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
+
+use crate::listen::listen;
 
 /// The code of a client that asks for TLS.
 const SSL_REQUEST: i32 = 80_877_103;
@@ -23,16 +25,8 @@ pub struct Pooler {
 impl Pooler {
     /// A pooler in front of a server.
     pub async fn start(server: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("its address");
-        let stop = CancellationToken::new();
-        let until = stop.clone();
-        tokio::spawn(async move {
-            while let Some(Ok((client, _))) = until.run_until_cancelled(listener.accept()).await {
-                tokio::spawn(forward(client, server));
-            }
-        });
-        Self { address, _stop: stop.drop_guard() }
+        let (address, stop) = listen(move |client| forward(client, server)).await;
+        Self { address, _stop: stop }
     }
 }
 
@@ -48,9 +42,7 @@ async fn forward(mut client: TcpStream, server: SocketAddr) -> std::io::Result<(
         }
     }
     kept.push(0);
-    let mut server = TcpStream::connect(server).await?;
-    server.write_i32(i32::try_from(kept.len() + 4).expect("a short message")).await?;
-    server.write_all(&kept).await?;
+    let mut server = begin(server, &kept).await?;
     copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
@@ -62,6 +54,14 @@ pub(crate) async fn startup(client: &mut TcpStream) -> std::io::Result<Vec<u8>> 
     }
     client.write_all(b"N").await?;
     message(client).await
+}
+
+/// Begins with a server as a client has begun.
+pub(crate) async fn begin(server: SocketAddr, startup: &[u8]) -> std::io::Result<TcpStream> {
+    let mut server = TcpStream::connect(server).await?;
+    server.write_i32(i32::try_from(startup.len() + 4).expect("a short message")).await?;
+    server.write_all(startup).await?;
+    Ok(server)
 }
 
 /// A message of the start of a session: its length, itself included, and so many bytes.

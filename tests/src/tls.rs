@@ -18,12 +18,12 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use tenantry_postgres::embedded::EmbeddedPostgres;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
 };
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
-use crate::{server, within::within};
+use crate::{listen::listen, server, within::within};
 
 /// An `SSLRequest`.
 pub const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
@@ -236,22 +236,6 @@ where
         client.flush().await?;
     }
     copy_bidirectional(client, server).await.map(drop)
-}
-
-async fn listen<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> (SocketAddr, DropGuard)
-where
-    F: Future<Output = std::io::Result<()>> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("its address");
-    let stop = CancellationToken::new();
-    let until = stop.clone();
-    tokio::spawn(async move {
-        while let Some(Ok((client, _))) = until.run_until_cancelled(listener.accept()).await {
-            tokio::spawn(serve(client));
-        }
-    });
-    (address, stop.drop_guard())
 }
 
 fn acceptor(shown: &ServerCertificate) -> TlsAcceptor {

@@ -7,13 +7,16 @@ use tenantry_postgres::embedded::EmbeddedPostgres;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader, BufWriter},
     net::{
-        TcpListener, TcpStream,
+        TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::DropGuard;
 
-use crate::pooler::startup;
+use crate::{
+    listen::listen,
+    pooler::{begin, startup},
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -27,24 +30,14 @@ impl Translator {
     /// In front of a server of these tests.
     pub async fn before(server: &EmbeddedPostgres) -> Self {
         let server = SocketAddr::from(([127, 0, 0, 1], server.port()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("its address");
-        let stop = CancellationToken::new();
-        let until = stop.clone();
-        tokio::spawn(async move {
-            while let Some(Ok((client, _))) = until.run_until_cancelled(listener.accept()).await {
-                tokio::spawn(forward(client, server));
-            }
-        });
-        Self { address, _stop: stop.drop_guard() }
+        let (address, stop) = listen(move |client| forward(client, server)).await;
+        Self { address, _stop: stop }
     }
 }
 
 async fn forward(mut client: TcpStream, server: SocketAddr) -> io::Result<()> {
     let startup = startup(&mut client).await?;
-    let mut server = TcpStream::connect(server).await?;
-    server.write_u32(u32::try_from(startup.len() + 4).expect("a short message")).await?;
-    server.write_all(&startup).await?;
+    let server = begin(server, &startup).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let ((mut asks, hears), (says, mut listens)) = (client.into_split(), server.into_split());

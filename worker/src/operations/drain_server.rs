@@ -83,7 +83,6 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
         format!("{} of {of} tenants are moved, {moving} on their way, {failed} cannot be moved", state.moved);
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     work.progress(state.moved as f32 / of.max(1) as f32, &message);
-    let again = Done::Pending { again_after: Duration::ZERO, message };
     // A move goes on for a while after the tenant is served from elsewhere: it drops what was left.
     if moving > 0 || start > 0 {
         let but: Vec<_> = state.failed.iter().map(|failed| failed.tenant).collect();
@@ -116,9 +115,7 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
             )
             .await?;
         work.set_stored_state(after);
-        // Here: what waits in the queue for its time is looked for every two seconds, and small tenants are moved sooner.
-        tokio::time::sleep(LOOK_EVERY).await;
-        return Ok(again);
+        return Ok(soon(message).await);
     }
     work.update_state(|stored| *stored = state.clone());
     if surplus == 0 {
@@ -131,8 +128,7 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
         return Ok(Done::Pending { again_after: LOOK_EVERY, message });
     }
     if there.at_work > 0 && surplus > failed {
-        tokio::time::sleep(LOOK_EVERY).await;
-        return Ok(again);
+        return Ok(soon(message).await);
     }
     let told: Vec<String> =
         state.failed.iter().take(TOLD).map(|failed| format!("{}: {}", failed.slug, failed.error)).collect();
@@ -140,4 +136,11 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
         "{surplus} tenants stay, because they cannot be moved: {}; see to that and retry",
         told.join("; ")
     )))
+}
+
+/// Another look, after a wait here: what waits in the queue for its time is looked for every two seconds, and small tenants are
+/// moved sooner.
+async fn soon(message: String) -> Done {
+    tokio::time::sleep(LOOK_EVERY).await;
+    Done::Pending { again_after: Duration::ZERO, message }
 }

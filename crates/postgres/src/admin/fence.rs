@@ -69,6 +69,11 @@ impl Fence {
     }
 }
 
+/// A statement that takes back what [`Fence::note_session`] has noted of this session.
+pub(super) fn forget_session() -> String {
+    format!("DELETE FROM {SYSTEM_SCHEMA}.sessions WHERE pid = pg_backend_pid()")
+}
+
 /// See [`Fence::perform`]; nothing for objects that have no subject yet.
 pub(super) fn perform(fence: Option<Fence>) -> String {
     fence.map_or_else(String::new, Fence::perform)

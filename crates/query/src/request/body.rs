@@ -1,6 +1,6 @@
 //! The body's outline: how many objects, and which keys. Values are PostgreSQL's to read; they are bound as one text.
 
-use std::{borrow::Cow, cell::Cell, collections::HashSet, fmt};
+use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -157,9 +157,9 @@ fn keys<'a>(
             .with_message("All object keys must match"));
     }
     let mut reader = serde_json::Deserializer::from_str(row);
-    let too_many = Cell::new(false);
-    let found = reader.deserialize_map(Keys { expected, max, too_many: &too_many });
-    if too_many.get() {
+    let mut too_many = false;
+    let found = reader.deserialize_map(Keys { expected, max, too_many: &mut too_many });
+    if too_many {
         return Err(QueryError::bad(
             "too_many_columns",
             format!(
@@ -184,7 +184,7 @@ struct Keys<'e> {
     expected: &'e [Cow<'e, str>],
     max: usize,
     /// Set when there are more than `max`: the rest is not read.
-    too_many: &'e Cell<bool>,
+    too_many: &'e mut bool,
 }
 
 enum Found<'a> {
@@ -208,7 +208,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
             map.next_value::<IgnoredAny>()?;
             count += 1;
             if count > self.max {
-                self.too_many.set(true);
+                *self.too_many = true;
                 return Err(M::Error::custom("too many keys"));
             }
             match &mut others {

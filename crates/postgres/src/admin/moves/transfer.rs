@@ -242,11 +242,14 @@ impl<'a> Transfer<'a> {
     pub async fn finish_sessions(mut self) {
         // The settings of `same_text`, the note of `note_sessions`, by which a later attempt would end them, and what the
         // tenant's own SQL may have left in them. The note need not be on disk: it is of a session that is over then.
-        const RESET: &str = "RESET ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all(); \
-            SET LOCAL synchronous_commit = off; DELETE FROM tenantry.sessions WHERE pid = pg_backend_pid()";
+        let reset = format!(
+            "RESET ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all();
+            SET LOCAL synchronous_commit = off; {}",
+            fence::forget_session()
+        );
         let Ends { from, to, .. } = &mut self.ends;
         let reset = async |end: &mut AdminConnection| {
-            if sqlx::raw_sql(RESET).execute(&mut **end).await.is_ok() {
+            if sqlx::raw_sql(AssertSqlSafe(reset.clone())).execute(&mut **end).await.is_ok() {
                 end.finish();
             }
         };
