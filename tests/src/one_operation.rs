@@ -229,7 +229,7 @@ async fn run() {
     loop {
         match worker.engine().execute(operation).await {
             // As the queue would hand it out again.
-            Executed::Released => tokio::time::sleep(Duration::from_millis(10)).await,
+            Executed::Released | Executed::Waiting(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             ended => return println!("{ended:?}"),
         }
     }

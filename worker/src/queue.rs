@@ -8,7 +8,10 @@ use tenantry_domain::operation::Lane;
 use tenantry_registry::jobs::{OperationJob, queue_of};
 use tokio_util::sync::CancellationToken;
 
-use crate::{Resources, engine::Engine};
+use crate::{
+    Resources,
+    engine::{Engine, Executed},
+};
 
 /// How often apalis says that this worker lives, and how many silent beats make it dead: its jobs
 /// are queued again after 6 s. Its own default is minutes.
@@ -75,6 +78,9 @@ pub(crate) async fn consume(engine: Engine, resources: Arc<Resources>, lane: Lan
     }
 }
 
+/// How long a wait is kept here at most. Longer ones are left to the reconciler `requeue_stranded`, which looks every second.
+const SHORT_WAIT: Duration = Duration::from_secs(2);
+
 /// Returns when the registry, asked on another connection, has not seen the consumer's heartbeat for a while.
 async fn until_silent(resources: &Resources, consumer: &str) {
     let mut unseen = 0.0;
@@ -99,8 +105,14 @@ async fn until_silent(resources: &Resources, consumer: &str) {
 async fn handle(job: OperationJob, engine: Data<Engine>) -> Result<(), BoxDynError> {
     // In a task of its own: in the worker's, all that wakes an operation (each answer of a server)
     // would wake apalis too, which then asks the queue for more, some twenty times in a sign-up.
-    tokio::spawn(async move { engine.execute(job.operation_id).await }).await?;
+    let waiter = (*engine).clone();
+    let executed = tokio::spawn(async move { engine.execute(job.operation_id).await }).await?;
     // Whatever became of it, the job is done: the operation's row says what is left to do, and the
     // reconciler `requeue_stranded` sees to it.
+    if let Executed::Waiting(again_after) = executed
+        && again_after <= SHORT_WAIT
+    {
+        tokio::spawn(async move { waiter.requeue(job.operation_id, again_after).await });
+    }
     Ok(())
 }

@@ -509,6 +509,24 @@ impl Registry {
         lanes.iter().map(|lane| lane.parse()).collect::<Result<_, _>>().stored("operations.lane")
     }
 
+    /// Queues a job for an operation that has waited and is due. Answers whether: somebody else may have done so, or have
+    /// it at work.
+    pub async fn operation_requeue(&self, id: OperationId) -> Result<bool, RegistryError> {
+        let mut tx = self.begin().await?;
+        let lane = sqlx::query_scalar!(
+            "UPDATE operations SET enqueued_at = now()
+             WHERE id = $1 AND state = 'waiting' AND run_after <= now() AND enqueued_at < run_after
+             RETURNING lane",
+            id.as_uuid(),
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(lane) = lane else { return Ok(false) };
+        jobs::enqueue_in_tx(&mut tx, lane.parse().stored("operations.lane")?, &[id]).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// Queues a job for every operation that is due and has none that lives: its worker died, its next try
     /// has come, or its job got lost. A job counts as lost when nobody took it for `lost_after` although the
     /// lane has no older one waiting, give or take as much again: jobs carry the time of whoever queued them, whose

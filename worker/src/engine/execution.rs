@@ -195,11 +195,11 @@ impl Execution<'_> {
                     return self.undo(self.begun(index + 1), Ending::Cancelled, 0).await;
                 }
                 Tried::Pending(after, message) => {
-                    return self.wait(index, Transition::Waiting(after, None), message, quiet).await;
+                    return self.wait(index, after, None, message, quiet).await;
                 }
                 Tried::Away(server, message) => {
                     let after = self.engine.resources.settings.away_pause;
-                    return self.wait(index, Transition::Waiting(after, server), message, quiet).await;
+                    return self.wait(index, after, server, message, quiet).await;
                 }
                 Tried::Later(delay) => return self.release(index, delay).await,
                 Tried::Failed(error) => {

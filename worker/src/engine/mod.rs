@@ -13,7 +13,7 @@ mod sequence;
 mod undo;
 mod work;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use tenantry_domain::{ids::OperationId, operation::OperationKind};
@@ -63,6 +63,8 @@ pub enum Executed {
     Ended,
     /// It was released, to be taken up later.
     Released,
+    /// It was released, and is due again after this time.
+    Waiting(Duration),
     /// Another worker took it, or the registry is away; it will be taken up again.
     Lost,
 }
@@ -96,5 +98,15 @@ impl Engine {
     /// Takes an operation, if it is due and free, and runs it as far as it goes now.
     pub fn execute(&self, id: OperationId) -> BoxFuture<'_, Executed> {
         Box::pin(execution::execute(self, id))
+    }
+
+    /// Queues an operation again that waits for so long, unless this worker stops before: then `requeue_stranded` does.
+    pub(crate) async fn requeue(&self, id: OperationId, after: Duration) {
+        if self.stop.run_until_cancelled(tokio::time::sleep(after)).await.is_none() {
+            return;
+        }
+        if let Err(error) = self.resources.registry.operation_requeue(id).await {
+            tracing::debug!(%error, "operation {id} cannot be queued again");
+        }
     }
 }

@@ -119,11 +119,12 @@ impl Execution<'_> {
         Ok(Executed::Released)
     }
 
-    /// Releases the operation, which waits for something outside.
+    /// Releases the operation, which waits for something outside: for that server, if there is one.
     pub(super) async fn wait(
         &self,
         done: usize,
-        transition: Transition,
+        again_after: Duration,
+        server: Option<ServerId>,
         message: String,
         quiet: bool,
     ) -> Result<Executed, StepError> {
@@ -131,10 +132,10 @@ impl Execution<'_> {
             self.emit(OperationEventKind::Waiting, Some(done), done, &message);
         }
         let mut entry = Entry::at(done);
-        entry.transition = transition;
+        entry.transition = Transition::Waiting(again_after, server);
         entry.message = Some(message);
         self.write(entry).await?;
-        Ok(Executed::Released)
+        Ok(Executed::Waiting(again_after))
     }
 
     /// Ends the operation's course until a person retries or abandons it.

@@ -115,7 +115,7 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
             )
             .await?;
         work.set_stored_state(after);
-        return Ok(soon(message).await);
+        return Ok(Done::Pending { again_after: LOOK_EVERY, message });
     }
     work.update_state(|stored| *stored = state.clone());
     if surplus == 0 {
@@ -128,7 +128,7 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
         return Ok(Done::Pending { again_after: LOOK_EVERY, message });
     }
     if there.at_work > 0 && surplus > failed {
-        return Ok(soon(message).await);
+        return Ok(Done::Pending { again_after: LOOK_EVERY, message });
     }
     let told: Vec<String> =
         state.failed.iter().take(TOLD).map(|failed| format!("{}: {}", failed.slug, failed.error)).collect();
@@ -136,11 +136,4 @@ async fn move_tenants(work: &Work<DrainServer>) -> StepResult {
         "{surplus} tenants stay, because they cannot be moved: {}; see to that and retry",
         told.join("; ")
     )))
-}
-
-/// Another look, after a wait here: what waits in the queue for its time is looked for every two seconds, and small tenants are
-/// moved sooner.
-async fn soon(message: String) -> Done {
-    tokio::time::sleep(LOOK_EVERY).await;
-    Done::Pending { again_after: Duration::ZERO, message }
 }
