@@ -122,7 +122,7 @@ impl ServerAdmin {
         let (look, name, quoted) =
             (owner.check_role(), sql::literal(owner.name.as_str()), owner.name.quoted());
         let change = if enabled {
-            format!("{look} IF found_mark IS NOT NULL THEN ALTER ROLE {quoted} LOGIN; END IF;")
+            allow_login(owner)
         } else {
             // Two transactions, so that the role is closed before its sessions end: in one a session could
             // begin after the look and before the commit. Each takes the fence.
@@ -142,6 +142,15 @@ impl ServerAdmin {
         let block = fence::block(owner.fence, "found_mark text; lent boolean;", &change);
         self.run_past_tenants("change whether the tenant may log in", block).await.map(drop)
     }
+}
+
+/// Lets a role log in, if there is one. Statements of a block that has declared `found_mark`.
+pub(super) fn allow_login(owner: Owner<'_>) -> String {
+    format!(
+        "{look} IF found_mark IS NOT NULL THEN ALTER ROLE {role} LOGIN; END IF;",
+        look = owner.check_role(),
+        role = owner.name.quoted()
+    )
 }
 
 /// Makes a tenant's role, or brings it to its specification; a suspended one stays suspended. Statements of a

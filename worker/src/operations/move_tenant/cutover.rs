@@ -134,8 +134,7 @@ async fn bring(
         note_verified(work, watched(work, from, to, transfer.copy(copied(work))).await?);
     }
     if !on_one_server(from, to) && work.tenant().status.is_served() {
-        let admin = &to.server.admin;
-        to.server.call(admin.set_role_login(work.owner(&to.placement), true)).await?;
+        watched(work, from, to, transfer.allow_login()).await?;
     }
     watched(work, from, to, transfer.close_reads()).await?;
     transfer.finish_sessions().await;

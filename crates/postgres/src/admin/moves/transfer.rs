@@ -6,7 +6,7 @@ use sqlx::AssertSqlSafe;
 use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
 use super::{
-    super::{AdminError, ServerAdmin, connections::AdminConnection, fence, owner::Owner},
+    super::{AdminError, ServerAdmin, connections::AdminConnection, fence, owner::Owner, role},
     catalog,
     contents::{TableContents, copy},
     leave,
@@ -203,12 +203,22 @@ impl<'a> Transfer<'a> {
         replication::compare(&mut self.ends, self.owner, slot).await
     }
 
-    /// Tells the target's planner what the tables hold. On the connection that the move has there: another one of the same
-    /// attempt would end it.
+    /// Tells the target's planner what the tables hold.
     pub async fn analyze(&mut self) -> Result<(), MoveError> {
+        self.run_at_target(leave::ANALYZE, leave::analyze(self.owner)).await
+    }
+
+    /// Lets the tenant's role log in on the target's server.
+    pub async fn allow_login(&mut self) -> Result<(), MoveError> {
+        let block = fence::block(self.owner.fence, "found_mark text;", &role::allow_login(self.owner));
+        self.run_at_target("let the tenant log in", block).await
+    }
+
+    /// On the connection that the move has there: another one of the same attempt would end it, and wait for that.
+    async fn run_at_target(&mut self, task: &'static str, sql: String) -> Result<(), MoveError> {
         let Ends { target, to, .. } = &mut self.ends;
-        let done = sqlx::raw_sql(AssertSqlSafe(leave::analyze(self.owner))).execute(&mut **to).await;
-        done.map(drop).map_err(|error| MoveError::Target(target.admin.failed(leave::ANALYZE, error)))
+        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **to).await;
+        done.map(drop).map_err(|error| MoveError::Target(target.admin.failed(task, error)))
     }
 
     /// Makes the last changes at the target, after [`Transfer::close_writes`], sets the sequences, and `lets_in` the tenant
