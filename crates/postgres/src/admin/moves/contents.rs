@@ -19,9 +19,6 @@ use crate::sql;
 const READ: &str = "read the tenant's rows";
 const WRITE: &str = "write the tenant's rows";
 
-/// Bytes that are sent at a time.
-const BATCH: usize = 64 << 10;
-
 /// What a table holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableContents {
@@ -119,7 +116,8 @@ pub(super) async fn copy_table(
     let into = format!("COPY {name} FROM STDIN (FORMAT {format})");
     let mut sink = writing.copy_in_raw(&into).await.map_err(Failed::Target)?;
     // The server sends each row by itself.
-    let mut batch = BytesMut::with_capacity(2 * BATCH);
+    let at_once = pace.batch();
+    let mut batch = BytesMut::with_capacity(2 * at_once);
     loop {
         let row = match rows.try_next().await {
             Ok(row) => row,
@@ -131,7 +129,7 @@ pub(super) async fn copy_table(
         };
         let is_last = row.is_none();
         batch.extend_from_slice(&row.unwrap_or_default());
-        if batch.len() >= BATCH || is_last {
+        if batch.len() >= at_once || is_last {
             sink.send(&batch[..]).await.map_err(Failed::Target)?;
             told(batch.len() as u64);
             pace.after(batch.len()).await;

@@ -5,6 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Bytes that are sent at once, where nothing holds it up.
+const BATCH: usize = 64 << 10;
+
+/// With less the messages cost more than what they carry.
+const SMALLEST_BATCH: usize = 8 << 10;
+
+/// The longest time that is made up for.
+const MADE_UP: Duration = Duration::from_millis(5);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -19,14 +28,22 @@ impl Pace {
         Self { rate, due: Instant::now() }
     }
 
-    /// Waits until as many bytes more may have been copied. A time in which less was copied is not made up for.
+    /// How many bytes to copy between two waits: what may be copied in a millisecond, so that whoever shares a core with the
+    /// copy waits for no longer than that.
+    pub(super) fn batch(&self) -> usize {
+        let in_time = self.rate.map_or(u64::MAX, |rate| rate.get() / 1000);
+        usize::try_from(in_time).unwrap_or(usize::MAX).clamp(SMALLEST_BATCH, BATCH)
+    }
+
+    /// Waits until as many bytes more may have been copied. A time in which less was copied is not made up for, unless it is
+    /// short: a timer is late by a millisecond.
     pub(super) async fn after(&mut self, bytes: usize) {
         let Some(rate) = self.rate else { return };
         #[expect(clippy::cast_precision_loss, reason = "a rate")]
         let takes = Duration::from_secs_f64(bytes as f64 / rate.get() as f64);
         let now = Instant::now();
-        self.due = self.due.max(now) + takes;
-        tokio::time::sleep(self.due - now).await;
+        self.due = self.due.max(now.checked_sub(MADE_UP).unwrap_or(now)) + takes;
+        tokio::time::sleep_until(self.due.into()).await;
     }
 }
 
