@@ -173,6 +173,7 @@ impl ControlPlane {
             state: ServerState::Active,
             provider: Provider::Static,
             owner: None,
+            class: None,
             tiers: vec![Tier::Schema, Tier::Database],
             capacity: CAPACITY,
             tenants: 0,

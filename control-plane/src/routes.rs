@@ -4,6 +4,7 @@ pub(crate) mod apps;
 pub(crate) mod keys;
 pub(crate) mod operations;
 pub(crate) mod plans;
+pub(crate) mod server_classes;
 pub(crate) mod servers;
 pub(crate) mod signup;
 pub(crate) mod tenants;
@@ -68,6 +69,16 @@ fn authenticated() -> OpenApiRouter<ApiState> {
             servers::put::put_server,
             servers::patch::patch_server,
             servers::delete::delete_server
+        ))
+        .routes(routes!(servers::orders::list_server_orders))
+        .routes(routes!(
+            server_classes::create::create_server_class,
+            server_classes::list::list_server_classes
+        ))
+        .routes(routes!(
+            server_classes::get::get_server_class,
+            server_classes::put::put_server_class,
+            server_classes::delete::delete_server_class
         ))
         .routes(routes!(servers::check::check_server))
         .routes(routes!(servers::audit::audit_server))

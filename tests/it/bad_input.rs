@@ -138,6 +138,7 @@ const ENDPOINTS: &[&str] = &[
     "DELETE /api/v1/apps/{app}/versions/{version}",
     "DELETE /api/v1/keys/{key}",
     "DELETE /api/v1/plans/{plan}",
+    "DELETE /api/v1/server-classes/{serverClass}",
     "DELETE /api/v1/servers/{server}",
     "DELETE /api/v1/tenants/{tenant}",
     "DELETE /api/v1/tenants/{tenant}/domains/{domain}",
@@ -151,6 +152,9 @@ const ENDPOINTS: &[&str] = &[
     "GET /api/v1/operations/{id}/events",
     "GET /api/v1/plans",
     "GET /api/v1/plans/{plan}",
+    "GET /api/v1/server-classes",
+    "GET /api/v1/server-classes/{serverClass}",
+    "GET /api/v1/server-orders",
     "GET /api/v1/servers",
     "GET /api/v1/servers/{server}",
     "GET /api/v1/servers/{server}/audit",
@@ -172,6 +176,7 @@ const ENDPOINTS: &[&str] = &[
     "POST /api/v1/operations/{id}/cancel",
     "POST /api/v1/operations/{id}/retry",
     "POST /api/v1/plans",
+    "POST /api/v1/server-classes",
     "POST /api/v1/servers",
     "POST /api/v1/servers/rebalance",
     "POST /api/v1/servers/{server}/check",
@@ -189,6 +194,7 @@ const ENDPOINTS: &[&str] = &[
     "POST /api/v1/tenants/{tenant}/suspend",
     "PUT /api/v1/apps/{app}",
     "PUT /api/v1/plans/{plan}",
+    "PUT /api/v1/server-classes/{serverClass}",
     "PUT /api/v1/servers/{server}",
 ];
 

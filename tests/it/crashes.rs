@@ -44,7 +44,7 @@ fn course(kind: OperationKind) -> (&'static [Ask], &'static str) {
         OperationKind::Restore => (&[Ask::SignUp, Ask::Delete(""), Ask::Post("restore")], "active"),
         OperationKind::Purge => (&[Ask::SignUp, Ask::Delete("?purge=now")], "purged"),
         OperationKind::Move => (&[Ask::SignUp, Ask::Move], "active"),
-        OperationKind::DrainServer | OperationKind::RemoveLostServer => unreachable!("is on a server"),
+        _ => unreachable!("is on a server"),
     }
 }
 
@@ -237,7 +237,9 @@ async fn a_worker_killed_at_any_step_of_suspend_resume_deactivate_or_restore_is_
             | OperationKind::Purge
             | OperationKind::Move
             | OperationKind::DrainServer
-            | OperationKind::RemoveLostServer => {}
+            | OperationKind::RemoveLostServer
+            | OperationKind::OrderServer
+            | OperationKind::DeleteServer => {}
             kind => kill_everywhere(*kind, "basic").await,
         }
     }
@@ -271,6 +273,53 @@ async fn a_worker_killed_while_it_gives_up_a_lost_server_is_succeeded_by_another
         rescuer.kill().await;
     };
     stream::iter(points.into_iter().map(point_to_text)).for_each_concurrent(4, kill).await;
+}
+
+/// Kills a whole worker while it makes a server of a class, or deletes it.
+async fn kill_with_a_class_at(kind: OperationKind, point: &str) {
+    let app = TestApp::build().without_worker().start().await;
+    let mut doomed = start_worker(&app, Some(point));
+    let class = |min_free: u32| json!({ "provider": "local", "capacity": 1, "minFree": min_free });
+    app.api.put("/api/v1/server-classes/standard", class(0)).await.expect(404);
+    let mut named = class(1);
+    named["name"] = json!("standard");
+    app.api.post("/api/v1/server-classes", named).await.expect(201);
+    if kind == OperationKind::DeleteServer {
+        let made = "SELECT count(*) FROM servers WHERE class = 'standard'";
+        within(Duration::from_mins(1), "it is made", async || app.count(made).await == 1).await;
+        app.api.put("/api/v1/server-classes/standard", class(0)).await.expect(200);
+        let servers = app.api.get("/api/v1/servers").await.expect(200).json();
+        let servers = servers["items"].as_array().unwrap();
+        let server = servers.iter().find(|server| server["class"] == "standard").unwrap()["name"].clone();
+        app.api.delete(&format!("/api/v1/servers/{}", server.as_str().unwrap())).await.expect(202);
+    }
+    doomed.stopped().await;
+    doomed.kill().await;
+
+    let rescuer = start_worker(&app, None);
+    let unfinished =
+        "SELECT count(*) FROM operations WHERE state NOT IN ('succeeded', 'failed', 'cancelled')";
+    let ended =
+        async || app.count("SELECT count(*) FROM operations").await > 0 && app.count(unfinished).await == 0;
+    within(Duration::from_mins(1), &format!("{kind} goes on, killed at {point}"), ended).await;
+    let failed = "SELECT count(*) FROM operations WHERE state <> 'succeeded'";
+    assert_eq!(app.count(failed).await, 0, "killed at {point}");
+    let there = usize::from(kind == OperationKind::OrderServer);
+    assert_eq!(local_servers::existing(app.label()).len(), there, "killed at {point}");
+    let known = app.count("SELECT count(*) FROM servers WHERE class = 'standard'").await;
+    assert_eq!(usize::try_from(known).unwrap(), there, "killed at {point}");
+    rescuer.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_while_it_makes_or_deletes_a_server_of_a_class_is_succeeded_by_another() {
+    let points = [OperationKind::OrderServer, OperationKind::DeleteServer].into_iter().flat_map(|kind| {
+        let mut points = crash_points(kind, &steps(kind, "basic"));
+        points.pop();
+        points.into_iter().map(move |point| (kind, point_to_text(point)))
+    });
+    let kill = async |(kind, point): (OperationKind, String)| kill_with_a_class_at(kind, &point).await;
+    stream::iter(points).for_each_concurrent(3, kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,6 +49,7 @@ mod retention;
 mod rolling_restart;
 mod server_audit;
 mod server_checks;
+mod server_classes;
 mod server_health;
 mod server_language;
 mod signup;

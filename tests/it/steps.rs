@@ -28,13 +28,16 @@ fn operations() -> Vec<(&'static str, Outline)> {
     };
     outlines()
         .into_iter()
-        .filter(|(_, outline)| {
-            !matches!(outline.kind, OperationKind::DrainServer | OperationKind::RemoveLostServer)
-        })
+        .filter(|(_, outline)| !is_on_a_server(outline.kind))
         .flat_map(|(tier, outline)| {
             plans(tier, outline.kind).into_iter().map(move |plan| (plan, outline.clone()))
         })
         .collect()
+}
+
+fn is_on_a_server(kind: OperationKind) -> bool {
+    use OperationKind::{DeleteServer, DrainServer, OrderServer, RemoveLostServer};
+    matches!(kind, DrainServer | RemoveLostServer | OrderServer | DeleteServer)
 }
 
 /// Moves are live, but for those that are asked for offline.
@@ -75,9 +78,7 @@ async fn run(app: &TestApp, kind: OperationKind, plan: &str, name: &str) -> (Str
             };
             app.api.post(&format!("{path}/move"), body).await
         }
-        OperationKind::Provision | OperationKind::DrainServer | OperationKind::RemoveLostServer => {
-            unreachable!("handled elsewhere")
-        }
+        _ => unreachable!("handled elsewhere"),
     };
     let id = answer.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned();
     (slug, app.operation_ended(&id).await)
@@ -93,9 +94,7 @@ fn statuses(kind: OperationKind) -> (&'static str, &'static str) {
         OperationKind::Restore => ("deactivated", "active"),
         OperationKind::Purge => ("active", "purged"),
         OperationKind::Move => ("active", "active"),
-        OperationKind::DrainServer | OperationKind::RemoveLostServer => {
-            unreachable!("has no tenant of its own")
-        }
+        _ => unreachable!("has no tenant of its own"),
     }
 }
 

@@ -19,6 +19,7 @@ mod plans;
 mod problem;
 mod profiles;
 mod progress;
+mod server_classes;
 mod servers;
 mod tenants;
 mod types;
@@ -56,6 +57,9 @@ pub enum ClientCommand {
     /// Manage plans: the tier, limits and features that tenants buy.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Plans(Box<plans::PlansArgs>),
+    /// Manage the templates from which providers make servers.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    ServerClasses(Box<server_classes::ServerClassesArgs>),
     /// Manage the PostgreSQL servers that hold tenants.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Servers(Box<servers::ServersArgs>),
@@ -78,6 +82,7 @@ impl ClientCommand {
             Self::Tenants(args) => &args.connection,
             Self::Operations(args) => &args.connection,
             Self::Plans(args) => &args.connection,
+            Self::ServerClasses(args) => &args.connection,
             Self::Servers(args) => &args.connection,
             Self::Apps(args) => &args.connection,
             Self::Types(args) => &args.connection,
@@ -103,6 +108,9 @@ async fn dispatch(command: ClientCommand) -> anyhow::Result<()> {
             operations::run(&Client::new(&args.connection)?, args.command).await
         }
         ClientCommand::Plans(args) => plans::run(&Client::new(&args.connection)?, args.command).await,
+        ClientCommand::ServerClasses(args) => {
+            server_classes::run(&Client::new(&args.connection)?, args.command).await
+        }
         ClientCommand::Servers(args) => servers::run(&Client::new(&args.connection)?, args.command).await,
         // Some of these need no control plane.
         ClientCommand::Apps(args) => apps::run(&args.connection, args.command).await,

@@ -70,6 +70,21 @@ async fn changing_one_field_sends_that_field() {
 }
 
 #[tokio::test]
+async fn a_server_class_is_made_whole_and_changed_where_it_is_named() {
+    let line = ["server-classes", "create", "standard", "--provider", "local", "--capacity", "9"];
+    let more = ["--tiers", "schema", "--parameter", "work_mem=8MB"];
+    let (sent, ran) = requests(&[&line[..], &more[..]].concat(), &[json!({})]).await;
+    ran.unwrap();
+    let body = r#"{"capacity":9,"name":"standard","parameters":{"work_mem":"8MB"},"provider":"local","tiers":["schema"]}"#;
+    assert_eq!(sent, [format!("POST /server-classes {body}")]);
+    let class = json!({"name": "standard", "provider": "local", "capacity": 9, "createdAt": "then"});
+    let line = ["server-classes", "update", "standard", "--min-free", "3"];
+    let (sent, _) = requests(&line, &[class, json!({})]).await;
+    let body = r#"{"capacity":9,"minFree":3,"name":"standard","provider":"local"}"#;
+    assert_eq!(sent, ["GET /server-classes/standard", &format!("PUT /server-classes/standard {body}")]);
+}
+
+#[tokio::test]
 async fn versions_are_tried_promoted_and_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().join("inventory");

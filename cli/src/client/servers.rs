@@ -42,7 +42,7 @@ pub struct ServersArgs {
 /// What to do with servers.
 #[derive(Debug, Subcommand)]
 pub(super) enum ServersCommand {
-    /// List servers.
+    /// List servers, and those that are being made.
     List(ServerListArgs),
     /// Show a server.
     Show(ServerArg),
@@ -62,7 +62,8 @@ pub(super) enum ServersCommand {
     Drain(drain::DrainArgs),
     /// Spread tenants over the servers, by capacity.
     Rebalance(drain::RebalanceArgs),
-    /// Forget a server that holds no tenants; nothing on it is touched.
+    /// Forget a server that holds no tenants. Nothing on it is touched, unless it was made from a server class: then its
+    /// provider deletes it.
     Remove(remove::RemoveArgs),
 }
 
@@ -123,11 +124,21 @@ const COLUMNS: &[Column] = &[
     ("connections", Shown::Text("/maxConnections")),
 ];
 
+const ORDERS: &[Column] = &[
+    ("being made", Shown::Text("/name")),
+    ("state", Shown::Text("/state")),
+    ("class", Shown::Text("/class")),
+    ("message", Shown::Text("/message")),
+    ("ordered", Shown::Time("/orderedAt")),
+    ("operation", Shown::Text("/operation")),
+];
+
 const LINES: &[Column] = &[
     ("id", Shown::Text("/id")),
     ("name", Shown::Text("/name")),
     ("state", Shown::Text("/state")),
     ("provider", Shown::Text("/provider")),
+    ("class", Shown::Text("/class")),
     ("region", Shown::Text("/region")),
     ("host", Shown::Text("/host")),
     ("port", Shown::Text("/port")),
@@ -142,7 +153,16 @@ const LINES: &[Column] = &[
 pub(super) async fn run(client: &Client, command: ServersCommand) -> anyhow::Result<()> {
     match command {
         ServersCommand::List(args) => {
-            list::print_or_watch(client, &["servers"], Vec::new(), &args.list, args.watch, COLUMNS).await
+            let watched = args.watch.interval().is_some();
+            list::print_or_watch(client, &["servers"], Vec::new(), &args.list, args.watch, COLUMNS).await?;
+            if watched || client.output.is_json() {
+                return Ok(());
+            }
+            let orders = client.api.get(&["server-orders"], &[]).await?;
+            if orders["items"].as_array().is_none_or(Vec::is_empty) {
+                return Ok(());
+            }
+            client.output.list(&orders, ORDERS)
         }
         ServersCommand::Show(args) => {
             let server = client.api.get(&["servers", &args.server], &[]).await?;

@@ -32,6 +32,10 @@ const FLAGS: &[(&str, &str)] = &[
     ("region", "--region"),
     ("provider", "--provider"),
     ("capacity", "--capacity"),
+    ("minFree", "--min-free"),
+    ("maxServers", "--max-servers"),
+    ("cost", "--cost"),
+    ("parameters", "--parameter"),
     ("tier", "--tier"),
     ("plan", "--plan"),
     ("targetPlan", "--plan"),
@@ -53,6 +57,11 @@ const PHRASES: &[(&str, &str)] = &[
     ("GET /api/v1/plans", "`tenantry plans list`"),
     ("GET /api/v1/apps", "`tenantry apps list`"),
     ("GET /api/v1/servers", "`tenantry servers list`"),
+    (
+        "class of that name; PUT replaces it",
+        "class of that name; `tenantry server-classes update` changes it",
+    ),
+    ("with `minFree` 0", "with `tenantry server-classes update CLASS --min-free 0`"),
     ("`check=false`", "`--no-check`"),
     ("PUT replaces it", "`tenantry plans update` changes it"),
     ("PUT changes it", "`tenantry servers update` changes it"),
@@ -146,7 +155,8 @@ mod tests {
         for (_, phrase) in PHRASES {
             let words = phrase.split('`').nth(1).unwrap();
             let mut command = crate::Cli::command();
-            for word in words.split(' ').skip(1) {
+            let named = words.split(' ').skip(1).take_while(|word| word.starts_with(char::is_lowercase));
+            for word in named {
                 command = command.find_subcommand(word).unwrap_or_else(|| panic!("{words}")).clone();
             }
         }

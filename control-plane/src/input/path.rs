@@ -10,6 +10,7 @@ use tenantry_domain::{
     domain_name::DomainName,
     ids::{ApiKeyId, OperationId},
     plan::PlanName,
+    server_class::ServerClassName,
 };
 
 use super::{ServerRef, TenantRef};
@@ -38,6 +39,7 @@ macro_rules! named {
 
 named! {
     PlanName = "plan", AppName = "app", AppVersion = "version", OperationId = "operation", ApiKeyId = "key",
+    ServerClassName = "server_class",
 }
 
 impl Named for TenantRef {

@@ -9,6 +9,7 @@ pub(crate) mod delete;
 pub(crate) mod drain;
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod orders;
 pub(crate) mod patch;
 pub(crate) mod put;
 pub(crate) mod rebalance;

@@ -91,6 +91,13 @@ impl StartOperation {
             .await
     }
 
+    /// Deletes an empty server at its provider.
+    pub(crate) async fn delete_server(&self, server: &Server) -> Result<Started, OperationStartError> {
+        let input = OperationInput::DeleteServer { provider: server.provider };
+        let subject = Subject::Server(server.id);
+        self.start(None, subject, server.name.to_string(), input, Claim::default()).await
+    }
+
     /// Moves tenants off a server; all of them where none are to stay.
     pub(crate) async fn drain_server(
         &self,

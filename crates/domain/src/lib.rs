@@ -23,6 +23,7 @@ pub mod plan;
 pub mod purpose;
 pub mod route;
 pub mod server;
+pub mod server_class;
 pub mod server_tls;
 pub mod slug;
 pub mod tenant;

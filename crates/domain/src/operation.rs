@@ -15,7 +15,8 @@ pub use event::{OperationEvent, OperationEventKind};
 pub use input::{OperationInput, PurgeReason};
 pub use kind::{Lane, OperationKind};
 pub use state::{
-    DrainServerState, FailedMove, LeftPlacement, MoveState, NoState, ProvisionState, RemoveLostServerState,
+    DrainServerState, FailedMove, LeftPlacement, MoveState, NoState, OrderServerState, ProvisionState,
+    RemoveLostServerState,
 };
 pub use subject::{Subject, SubjectKind};
 

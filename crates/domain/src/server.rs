@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ids::{ServerId, TenantId},
     plan::Tier,
+    server_class::ServerClassName,
     server_tls::ServerTls,
 };
 
@@ -87,6 +88,8 @@ pub struct Server {
     pub provider: Provider,
     /// The tenant that it was made for and that alone it holds: a server of tier `instance`.
     pub owner: Option<TenantId>,
+    /// What it was made from.
+    pub class: Option<ServerClassName>,
     /// The tiers it may hold.
     pub tiers: Vec<Tier>,
     /// How many tenants it may hold.

@@ -13,7 +13,10 @@ mod layout;
 mod server;
 mod user;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -57,6 +60,8 @@ pub struct EmbeddedConfig {
     pub ephemeral: bool,
     /// `max_connections` of the server.
     pub max_connections: u32,
+    /// Further settings by name, over those that it has by itself.
+    pub parameters: BTreeMap<String, String>,
     /// Told the folder that PostgreSQL is fetched into, before a download that takes a while begins.
     pub on_fetch: fn(&Path),
 }
@@ -71,6 +76,7 @@ impl EmbeddedConfig {
             durability: Durability::default(),
             ephemeral: false,
             max_connections: 200,
+            parameters: BTreeMap::new(),
             on_fetch: |_| {},
         }
     }

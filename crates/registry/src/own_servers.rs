@@ -147,7 +147,8 @@ impl Registry {
         let known = sqlx::query_scalar!(
             r#"SELECT id AS "id!" FROM unnest($1::uuid[]) AS asked (id)
                WHERE EXISTS (SELECT FROM servers WHERE servers.id = asked.id) OR EXISTS (
-                   SELECT FROM operations WHERE durable_state->>'own_server' = asked.id::text
+                   SELECT FROM operations
+                   WHERE (durable_state->>'own_server' = asked.id::text OR (subject_kind = 'server' AND subject_id = asked.id))
                        AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck'))"#,
             &ids
         )
@@ -168,7 +169,7 @@ impl Registry {
     }
 
     /// Notes where a server is that its provider started again; true if it was elsewhere before.
-    pub async fn own_server_moved(&self, id: ServerId, host: &str, port: u16) -> Result<bool, RegistryError> {
+    pub async fn server_moved(&self, id: ServerId, host: &str, port: u16) -> Result<bool, RegistryError> {
         let moved = sqlx::query!(
             "WITH due AS (
                  UPDATE operations SET run_after = now() FROM servers
@@ -177,7 +178,7 @@ impl Registry {
              )
              UPDATE servers SET host = $2, port = $3, revision = revision + 1, unreachable_since = NULL,
                  unreachable_error = NULL
-             WHERE id = $1 AND owner_id IS NOT NULL AND (host, port) IS DISTINCT FROM ($2, $3)",
+             WHERE id = $1 AND provider = 'local' AND (host, port) IS DISTINCT FROM ($2, $3)",
             id.as_uuid(),
             host,
             i32::from(port),

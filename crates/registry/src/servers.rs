@@ -6,6 +6,7 @@ use tenantry_domain::{
     names::ObjectName,
     plan::Tier,
     server::{Server, ServerHealth, ServerName, Unreachable},
+    server_class::ServerClassName,
     server_tls::{ServerTls, TrustedRoots},
 };
 use uuid::Uuid;
@@ -90,6 +91,7 @@ struct ServerRow {
     state: String,
     provider: String,
     owner_id: Option<Uuid>,
+    class: Option<String>,
     tiers: Vec<String>,
     capacity: i32,
     tenants: i32,
@@ -118,6 +120,12 @@ impl TryFrom<ServerRow> for ServerAccess {
                 state: row.state.parse().stored("servers.state")?,
                 provider: row.provider.parse().stored("servers.provider")?,
                 owner: row.owner_id.map(TenantId::from_uuid),
+                class: row
+                    .class
+                    .as_deref()
+                    .map(ServerClassName::parse)
+                    .transpose()
+                    .stored("servers.class")?,
                 tiers,
                 capacity: u32::try_from(row.capacity).stored("servers.capacity")?,
                 tenants: u32::try_from(row.tenants).stored("servers.tenants")?,
@@ -199,7 +207,7 @@ impl Registry {
         let rows = sqlx::query_as!(
             ServerRow,
             "SELECT id, name, region, host, port, ssl_mode, ssl_root_cert, admin_user, admin_password, shared_database, state,
-                 provider, owner_id, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
+                 provider, owner_id, class, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
                  checked_at, created_at FROM servers ORDER BY name"
         )
         .fetch_all(&self.pool)
@@ -212,7 +220,7 @@ impl Registry {
         let row = sqlx::query_as!(
             ServerRow,
             "SELECT id, name, region, host, port, ssl_mode, ssl_root_cert, admin_user, admin_password, shared_database, state,
-                 provider, owner_id, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
+                 provider, owner_id, class, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
                  checked_at, created_at FROM servers WHERE name = $1",
             name.as_str()
         )
@@ -226,7 +234,7 @@ impl Registry {
         let row = sqlx::query_as!(
             ServerRow,
             "SELECT id, name, region, host, port, ssl_mode, ssl_root_cert, admin_user, admin_password, shared_database, state,
-                 provider, owner_id, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
+                 provider, owner_id, class, tiers, capacity, tenants, max_connections, revision, unreachable_since, unreachable_error,
                  checked_at, created_at FROM servers WHERE id = $1",
             id.as_uuid()
         )

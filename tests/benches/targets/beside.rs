@@ -9,6 +9,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
+use tenantry_domain::{Clock, SystemClock};
 use tenantry_postgres::embedded::EmbeddedPostgres;
 use tenantry_tests::{
     Signup, TestApp,
@@ -36,7 +37,7 @@ async fn reads(tenant: &Signup, id: &str, until: impl Fn() -> bool) -> Vec<(Date
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !until() {
         every.tick().await;
-        let (at, started) = (Utc::now(), Instant::now());
+        let (at, started) = (SystemClock.now(), Instant::now());
         tenant.data.get(&path).await.expect(200);
         took.push((at, started.elapsed()));
     }

@@ -110,10 +110,13 @@ pub(super) fn windows() -> Vec<Case> {
 fn everything() -> Vec<Case> {
     let mut cases = Vec::new();
     // Draining a server has no effect there: what it writes is in the registry, under its lease. A server of a tenant's own
-    // is made by its provider, which is asked for the same one whoever asks; in its database all is as in tier database.
-    for (of, outline) in outlines()
-        .into_iter()
-        .filter(|(of, outline)| outline.kind != OperationKind::DrainServer && *of != Some(Tier::Instance))
+    // is made by its provider, which is asked for the same one whoever asks; in its database all is as in tier database. So are
+    // those of server classes.
+    let elsewhere = |kind: OperationKind| {
+        matches!(kind, OperationKind::DrainServer | OperationKind::OrderServer | OperationKind::DeleteServer)
+    };
+    for (of, outline) in
+        outlines().into_iter().filter(|(of, outline)| !elsewhere(outline.kind) && *of != Some(Tier::Instance))
     {
         let tiers = match of {
             Some(tier) => vec![tier],

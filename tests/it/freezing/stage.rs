@@ -276,7 +276,9 @@ impl Stage {
                 };
                 api.post(&format!("{path}/move"), body).await
             }
-            OperationKind::DrainServer => unreachable!("is not among the cases"),
+            OperationKind::DrainServer | OperationKind::OrderServer | OperationKind::DeleteServer => {
+                unreachable!("is not among the cases")
+            }
             OperationKind::RemoveLostServer => {
                 let name = slug.split('-').next().unwrap();
                 let away =

@@ -2,8 +2,11 @@
 //! undo and the point of no return, then the steps themselves.
 
 mod deactivate;
+mod delete_server;
 mod drain_server;
+mod made_server;
 pub(crate) mod move_tenant;
+mod order_server;
 mod own_server;
 mod placements;
 mod provision;
@@ -22,6 +25,8 @@ use tenantry_domain::{
     plan::Tier,
 };
 use tenantry_registry::{Lease, TenantWithPlan};
+
+pub(crate) use made_server::name_of;
 
 use crate::{
     Resources,
@@ -84,6 +89,14 @@ impl Definitions for Operations {
                 let server = ServerSubject { id };
                 Ok(remove_lost_server::define().on(Work::new(lease, (), server, resources)?))
             }
+            (Input::OrderServer { class }, Subject::Server(id), None) => {
+                let server = ServerSubject { id };
+                Ok(order_server::define().on(Work::new(lease, class, server, resources)?))
+            }
+            (Input::DeleteServer { provider }, Subject::Server(id), None) => {
+                let server = ServerSubject { id };
+                Ok(delete_server::define().on(Work::new(lease, provider, server, resources)?))
+            }
             (input, subject, _) => {
                 Err(StepError::permanent(format!("{} does not apply to {subject}", input.kind())))
             }
@@ -105,5 +118,7 @@ pub fn outlines() -> Vec<(Option<Tier>, Outline)> {
         (None, move_tenant::define().outline()),
         (None, drain_server::define().outline()),
         (None, remove_lost_server::define().outline()),
+        (None, order_server::define().outline()),
+        (None, delete_server::define().outline()),
     ]
 }

@@ -2,20 +2,19 @@
 //!
 //! Its id is recorded before a provider hears of it, so that whoever goes on asks for the same one.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use secrecy::ExposeSecret;
 use tenantry_domain::{
     ids::ServerId,
-    names::ObjectName,
     operation::{MoveState, ProvisionState},
     plan::Tier,
-    purpose::Purpose,
-    server::{Server, ServerHealth, ServerName, ServerState},
 };
-use tenantry_registry::{NewServer, OwnServer, PlaceError};
+use tenantry_registry::{OwnServer, PlaceError};
 
-use super::provision::place_error;
+use super::{
+    made_server::{made_server, name_of},
+    provision::place_error,
+};
 use crate::{
     engine::{Definition, Done, StepResult, TenantSubject, Work},
     providers::{Endpoint, Look, Order, Provider},
@@ -24,9 +23,6 @@ use crate::{
 
 /// How often an order is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Where workers make the databases of tenants of tier `schema`; such a server holds none.
-const SHARED_DATABASE: &str = "tenants";
 
 /// The states of operations that may order a server.
 pub(super) trait OrdersServer {
@@ -88,7 +84,8 @@ where
             "its server is being made, which a worker with --local-servers has to look after".into();
         return Ok(Done::Pending { again_after: LOOK_EVERY, message });
     };
-    provider.order(&Order { id, label: work.tenant().slug.to_string() }).await?;
+    let label = work.tenant().slug.to_string();
+    provider.order(&Order { id, label, parameters: BTreeMap::new() }).await?;
     match provider.look(id).await? {
         Look::Ready(endpoint) => {
             register(work, provider.as_ref(), id, endpoint).await?;
@@ -110,40 +107,9 @@ async fn register<D>(
 where
     D: Definition<Subject = TenantSubject>,
 {
-    let permanent = |error: &dyn std::fmt::Display| StepError::permanent(error.to_string());
-    let slug = work.tenant().slug.as_str();
-    // Ids are told apart by their last digits: they begin with the time.
-    let (id_text, start) = (id.as_uuid().simple().to_string(), slug.get(..32).unwrap_or(slug));
-    let name = format!("{}-{}", start.trim_end_matches('-'), &id_text[24..]);
-    let server = Server {
-        id,
-        name: ServerName::parse(&name).map_err(|error| permanent(&error))?,
-        region: endpoint.region,
-        host: endpoint.host,
-        port: endpoint.port,
-        tls: endpoint.tls,
-        state: ServerState::Active,
-        provider: provider.kind(),
-        owner: Some(work.tenant().id),
-        tiers: vec![Tier::Instance],
-        capacity: 1,
-        tenants: 0,
-        max_connections: endpoint.max_connections,
-        revision: 1,
-        health: ServerHealth::default(),
-        created_at: work.resources.clock.now(),
-    };
-    let admin_password = work.resources.kek.seal(
-        &Purpose::ServerAdmin(id).to_string(),
-        endpoint.admin_password.expose_secret().as_bytes(),
-        &mut rand::rng(),
-    );
-    let new = NewServer {
-        server,
-        admin_user: endpoint.admin_user,
-        admin_password,
-        shared_database: ObjectName::parse(SHARED_DATABASE).map_err(|error| permanent(&error))?,
-    };
+    let name = name_of(work.tenant().slug.as_str(), id);
+    let mut new = made_server(&work.resources, id, &name, provider.kind(), endpoint)?;
+    new.server.owner = Some(work.tenant().id);
     Ok(work.resources.registry.own_server_register(&work.lease, &new).await?)
 }
 
@@ -152,6 +118,10 @@ pub(super) async fn instead<D>(work: &Work<D>, tier: Tier, error: PlaceError) ->
 where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
+    if let Some(coming) = work.resources.registry.server_to_come(tier).await? {
+        let message = format!("no server has room for tier {tier}; {coming}");
+        return Ok(Done::Pending { again_after: LOOK_EVERY, message });
+    }
     if tier != Tier::Instance || work.resources.settings.providers.first().is_none() {
         return Err(place_error(error));
     }

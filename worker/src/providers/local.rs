@@ -5,8 +5,9 @@
 //! that a worker which wakes up late cannot make it again.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs::{File, Permissions},
+    io::Write,
     os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::Arc,
@@ -97,13 +98,18 @@ impl Local {
     }
 
     /// Leaves a mark that outlasts a crash of the machine.
-    fn leave(&self, id: ServerId, mark: &str) -> std::io::Result<()> {
+    fn leave(&self, id: ServerId, mark: &str, text: &[u8]) -> std::io::Result<()> {
         for folder in [&self.settings.dir, &self.folder(id)] {
             std::fs::create_dir_all(folder)?;
             // Passed through by the user that PostgreSQL runs as, whatever the umask.
             std::fs::set_permissions(folder, Permissions::from_mode(0o755))?;
         }
-        File::create(self.mark(id, mark))?.sync_all()?;
+        // Whole, or not at all.
+        let (new, mark) = (self.mark(id, &format!("{mark}.new")), self.mark(id, mark));
+        let mut file = File::create(&new)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        std::fs::rename(new, mark)?;
         File::open(self.folder(id))?.sync_all()
     }
 
@@ -133,11 +139,18 @@ impl Local {
         }
     }
 
+    /// What it was ordered with. Older orders have no text.
+    fn parameters(&self, id: ServerId) -> BTreeMap<String, String> {
+        let ordered = std::fs::read(self.mark(id, ORDERED)).unwrap_or_default();
+        serde_json::from_slice(&ordered).unwrap_or_default()
+    }
+
     /// Starts a server unless somebody runs it.
     async fn start(&self, id: ServerId) -> Result<(), EmbeddedError> {
         let mut config = EmbeddedConfig::new(self.data_dir(id), self.settings.search.clone());
         config.durability = self.settings.durability;
         config.max_connections = MAX_CONNECTIONS;
+        config.parameters = self.parameters(id);
         let server = match EmbeddedPostgres::start(config).await {
             // By another worker, or by another task of this one.
             Err(EmbeddedError::InUse { .. }) => return Ok(()),
@@ -175,7 +188,7 @@ impl Local {
             tracing::warn!(server.id = %id, "local server {id} has ended; starting it again");
             server.restart().await?;
         }
-        match registry.own_server_moved(id, server.host(), server.port()).await {
+        match registry.server_moved(id, server.host(), server.port()).await {
             Ok(true) => tracing::info!(server.id = %id, "local server {id} is at port {} now", server.port()),
             Ok(false) => {}
             Err(error) => tracing::debug!(%error, "the address of local server {id} cannot be noted"),
@@ -217,7 +230,8 @@ impl Provider for Local {
         }
         // Whoever looks after the folder makes it.
         if !self.is(order.id, ORDERED) {
-            self.leave(order.id, ORDERED).map_err(|error| transient(&error))?;
+            let parameters = serde_json::to_vec(&order.parameters).expect("texts are plain data");
+            self.leave(order.id, ORDERED, &parameters).map_err(|error| transient(&error))?;
             self.wake.notify_one();
         }
         Ok(())
@@ -249,7 +263,7 @@ impl Provider for Local {
 
     async fn delete(&self, id: ServerId) -> Result<(), ProviderError> {
         // Marked first: nobody starts it from here on, and whoever is about to sees it on his next look.
-        self.leave(id, DELETED).map_err(|error| transient(&error))?;
+        self.leave(id, DELETED, b"").map_err(|error| transient(&error))?;
         self.forget(id).await.map_err(|error| transient(&error))
     }
 

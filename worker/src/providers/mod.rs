@@ -6,7 +6,7 @@
 
 pub mod local;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -23,8 +23,10 @@ use crate::step_error::StepError;
 pub struct Order {
     /// What the server is known by, here and at the provider.
     pub id: ServerId,
-    /// For a person who looks at the provider's list: the tenant's slug.
+    /// For a person who looks at the provider's list: the tenant's slug, or the server's name.
     pub label: String,
+    /// PostgreSQL's settings, by name, over the provider's own.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// What became of an order.

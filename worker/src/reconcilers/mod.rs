@@ -16,6 +16,7 @@ pub mod forget_idempotency;
 pub mod forget_jobs;
 pub mod forget_operations;
 pub mod limit_roles;
+pub mod order_servers;
 pub mod purge_due;
 pub mod requeue_stranded;
 pub mod sample_usage;
@@ -62,6 +63,7 @@ macro_rules! reconcilers {
 const ALL: &[Reconciler] = reconcilers![
     requeue_stranded every 1 s,
     check_servers every 1 s,
+    order_servers every 1 s,
     fill_warm_tenants every 1 s,
     fill_warm_databases every 5 s,
     follow_undo_windows every 5 s,

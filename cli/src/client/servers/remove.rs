@@ -36,6 +36,10 @@ pub(super) async fn run(client: &Client, args: RemoveArgs) -> anyhow::Result<()>
     let given = &args.server.server;
     if !args.lost {
         let answer = client.api.delete(&["servers", given], &[]).await?;
+        if answer.get("operation").is_some() {
+            let Some(ended) = finish(client, answer, &args.wait).await? else { return Ok(()) };
+            return client.output.done(&ended, &format!("the server {given} is deleted"));
+        }
         let sentence = format!("the server {given} is forgotten; nothing on it was touched");
         return client.output.done(&answer, &sentence);
     }

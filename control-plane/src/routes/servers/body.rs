@@ -113,8 +113,13 @@ fn is_host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(label))
 }
 
+/// Whether tier instance, if it is there, is the only one.
+pub(crate) fn is_instance_alone(tiers: &[Tier]) -> bool {
+    !tiers.contains(&Tier::Instance) || tiers.iter().all(|tier| *tier == Tier::Instance)
+}
+
 /// Tiers in order, each once, as they are stored.
-pub(super) fn each_once(mut tiers: Vec<Tier>) -> Vec<Tier> {
+pub(crate) fn each_once(mut tiers: Vec<Tier>) -> Vec<Tier> {
     tiers.sort_unstable();
     tiers.dedup();
     tiers
@@ -130,9 +135,7 @@ impl PatchServerBody {
         check("port", self.port != Some(0), "must be from 1 to 65535");
         let tiers = self.tiers.as_ref().is_none_or(|tiers| !tiers.is_empty());
         check("tiers", tiers, "must name at least one tier");
-        let alone = self.tiers.as_ref().is_none_or(|tiers| {
-            !tiers.contains(&Tier::Instance) || tiers.iter().all(|tier| *tier == Tier::Instance)
-        });
+        let alone = self.tiers.as_ref().is_none_or(|tiers| is_instance_alone(tiers));
         check(
             "tiers",
             alone,
@@ -196,6 +199,7 @@ impl ServerBody {
             state: self.state,
             provider: self.provider,
             owner: None,
+            class: None,
             tiers: each_once(self.tiers),
             capacity: self.capacity,
             tenants: 0,

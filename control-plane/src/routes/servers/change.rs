@@ -38,9 +38,12 @@ pub(super) async fn change(
     fields.check("adminPassword", !alone, "must come with another adminUser");
     if before.server.owner.is_some() {
         let its = "is its provider's to say: the server was made for one tenant, and goes with it";
-        fields.check("provider", body.provider.is_none_or(|own| own == before.server.provider), its);
         let same = body.tiers.as_ref().is_none_or(|tiers| *tiers == before.server.tiers);
         fields.check("tiers", same, its);
+    }
+    if before.server.owner.is_some() || before.server.class.is_some() {
+        let same = body.provider.is_none_or(|own| own == before.server.provider);
+        fields.check("provider", same, "cannot change: it has made the server");
     }
     let tls = body.tls(&before.server.tls, &mut fields);
     fields.finish()?;

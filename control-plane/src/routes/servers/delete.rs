@@ -18,7 +18,7 @@ use crate::{
 
 /// Forget a server
 ///
-/// One that holds no tenants. With `lost=true` one that cannot be reached and is gone for good, with what it held: its
+/// One that holds no tenants. One that was made from a server class is deleted at its provider too. With `lost=true` one that cannot be reached and is gone for good, with what it held: its
 /// tenants are purged as far as the registry goes, and nothing is tried on the server.
 #[utoipa::path(
     delete, path = "/api/v1/servers/{server}", tag = "servers",
@@ -29,8 +29,8 @@ use crate::{
     ),
     responses(
         (status = 204, description = "It is forgotten; nothing on it was touched"),
-        (status = 202, description = "It is being given up", body = WorkView),
-        (status = 200, description = "It was given up within the wait", body = WorkView),
+        (status = 202, description = "It is being given up, or deleted at its provider", body = WorkView),
+        (status = 200, description = "That was done within the wait", body = WorkView),
         (status = 409, description = "`server_in_use`, `server_reachable`, `operation_in_progress`", body = Problem),
     ),
     security(("apiKey" = ["servers:write"])),
@@ -55,6 +55,13 @@ pub(crate) async fn delete_server(
         }
         tracing::warn!(server.name = %server.name, "server {} is given up with what it held", server.name);
         let started = start.remove_lost_server(&server).await?;
+        return answer(&registry, started, prefer, StatusCode::OK).await;
+    }
+    if server.class.is_some() {
+        if server.tenants > 0 {
+            return Err(ServerDeleteError::InUse.into());
+        }
+        let started = start.delete_server(&server).await?;
         return answer(&registry, started, prefer, StatusCode::OK).await;
     }
     registry.server_delete(&server.name).await?;

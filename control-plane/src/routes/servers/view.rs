@@ -37,6 +37,9 @@ pub(crate) struct ServerView {
     /// static, local, rds or kubernetes.
     #[schema(value_type = vocabulary::Provider)]
     provider: &'static str,
+    /// The server class that it was made from.
+    #[schema(example = "standard")]
+    class: Option<String>,
     /// The tiers that it may hold.
     #[schema(value_type = Vec<vocabulary::Tier>)]
     tiers: Vec<&'static str>,
@@ -87,6 +90,7 @@ impl From<Server> for ServerView {
             ssl_root_cert: server.tls.root_cert().map(str::to_owned),
             state: server.state.as_str(),
             provider: server.provider.as_str(),
+            class: server.class.map(|class| class.to_string()),
             tiers: server.tiers.iter().map(|tier| tier.as_str()).collect(),
             capacity: server.capacity,
             tenants: server.tenants,

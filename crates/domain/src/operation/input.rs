@@ -6,6 +6,8 @@ use super::OperationKind;
 use crate::{
     ids::ServerId,
     plan::{PlanName, Tier},
+    server::Provider,
+    server_class::ServerClassName,
     tenant::TenantStatus,
 };
 
@@ -75,6 +77,16 @@ pub enum OperationInput {
     },
     /// See [`OperationKind::RemoveLostServer`].
     RemoveLostServer,
+    /// See [`OperationKind::OrderServer`].
+    OrderServer {
+        /// What it is made from.
+        class: ServerClassName,
+    },
+    /// See [`OperationKind::DeleteServer`].
+    DeleteServer {
+        /// Who made it.
+        provider: Provider,
+    },
     /// What is stored cannot be read by this release. Never stored, never begun; the operation can be looked at
     /// and abandoned.
     #[serde(skip)]
@@ -104,6 +116,8 @@ impl OperationInput {
             Self::Move { .. } => OperationKind::Move,
             Self::DrainServer { .. } => OperationKind::DrainServer,
             Self::RemoveLostServer => OperationKind::RemoveLostServer,
+            Self::OrderServer { .. } => OperationKind::OrderServer,
+            Self::DeleteServer { .. } => OperationKind::DeleteServer,
             Self::Unreadable(kind) => *kind,
         }
     }
@@ -116,6 +130,8 @@ impl OperationInput {
             | Self::Move { .. }
             | Self::DrainServer { .. }
             | Self::RemoveLostServer
+            | Self::OrderServer { .. }
+            | Self::DeleteServer { .. }
             | Self::Unreadable(_) => self,
             Self::Suspend { .. } => Self::Suspend { was: status },
             Self::Resume { .. } => Self::Resume { was: status },

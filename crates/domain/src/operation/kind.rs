@@ -24,12 +24,16 @@ pub enum OperationKind {
     DrainServer,
     /// Removes a server that is lost for good, with the tenants it held.
     RemoveLostServer,
+    /// Has a server made by the provider of its class.
+    OrderServer,
+    /// Deletes an empty server at its provider.
+    DeleteServer,
 }
 
 crate::names_of! { OperationKind {
     Provision = "provision", Suspend = "suspend", Resume = "resume", Deactivate = "deactivate",
     Restore = "restore", Purge = "purge", Move = "move", DrainServer = "drain_server",
-    RemoveLostServer = "remove_lost_server",
+    RemoveLostServer = "remove_lost_server", OrderServer = "order_server", DeleteServer = "delete_server",
 } }
 
 impl OperationKind {
@@ -39,7 +43,9 @@ impl OperationKind {
             Self::Provision | Self::Suspend | Self::Resume | Self::Deactivate | Self::Restore => {
                 Lane::Interactive
             }
-            Self::Purge | Self::Move | Self::RemoveLostServer => Lane::Long,
+            Self::Purge | Self::Move | Self::RemoveLostServer | Self::OrderServer | Self::DeleteServer => {
+                Lane::Long
+            }
             Self::DrainServer => Lane::Fleet,
         }
     }

@@ -97,3 +97,11 @@ pub struct RemoveLostServerState {
     /// Tenants whose data is given up so far.
     pub tenants: u64,
 }
+
+/// Of [`super::OperationKind::OrderServer`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OrderServerState {
+    /// Why the provider could not do it when it was last asked; it is asked again.
+    pub failing: Option<String>,
+}

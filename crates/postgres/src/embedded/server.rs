@@ -149,6 +149,7 @@ impl Program {
         settings.push(format!("listen_addresses={HOST}"));
         settings.push(format!("port={port}"));
         settings.push(format!("max_connections={}", self.config.max_connections));
+        settings.extend(self.config.parameters.iter().map(|(name, value)| format!("{name}={value}")));
         if self.config.durability == Durability::Volatile {
             settings
                 .extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(String::from));

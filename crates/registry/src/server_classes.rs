@@ -1,0 +1,395 @@
+//! Table `server_classes`, and the servers that are made from them.
+
+use chrono::{DateTime, Utc};
+use tenantry_domain::{
+    ids::{OperationId, ServerId},
+    operation::OperationInput,
+    plan::Tier,
+    server_class::{ServerClass, ServerClassName},
+};
+use uuid::Uuid;
+
+use crate::{
+    FencedError, Lease, LeaseLost, NewOperation, NewServer, OperationStartError, Registry, RegistryError,
+    error::{Stored, broken_constraint, to_json},
+    servers::integer,
+};
+
+/// A class cannot be deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerClassDeleteError {
+    /// There is none of that name.
+    #[error("there is no such server class")]
+    NotFound,
+    /// Servers were made from it, or are being made.
+    #[error("servers were made from this class")]
+    InUse,
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+/// A server that is being made from a class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerOrder {
+    /// The id that it will have.
+    pub id: ServerId,
+    /// The name that it will have.
+    pub name: String,
+    /// What it is made from.
+    pub class: ServerClassName,
+    /// The operation that sees to it.
+    pub operation: OperationId,
+    /// What it waits for.
+    pub message: Option<String>,
+    /// Why its provider could not do it when it was last asked.
+    pub failing: Option<String>,
+    /// When it was ordered.
+    pub ordered_at: DateTime<Utc>,
+}
+
+/// A class whose servers have less room than it says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShortClass {
+    /// Which.
+    pub class: ServerClass,
+    /// How many servers would make up for it.
+    pub missing: u32,
+}
+
+struct ClassRow {
+    name: String,
+    provider: String,
+    region: String,
+    parameters: serde_json::Value,
+    tiers: Vec<String>,
+    capacity: i32,
+    max_connections: i32,
+    min_free: i32,
+    max_servers: i32,
+    cost: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<ClassRow> for ServerClass {
+    type Error = RegistryError;
+
+    fn try_from(row: ClassRow) -> Result<Self, RegistryError> {
+        let tiers: Result<Vec<Tier>, _> = row.tiers.iter().map(|tier| tier.parse()).collect();
+        Ok(Self {
+            name: ServerClassName::parse(&row.name).stored("server_classes.name")?,
+            provider: row.provider.parse().stored("server_classes.provider")?,
+            region: row.region,
+            parameters: serde_json::from_value(row.parameters).stored("server_classes.parameters")?,
+            tiers: tiers.stored("server_classes.tiers")?,
+            capacity: row.capacity.try_into().stored("server_classes.capacity")?,
+            max_connections: row.max_connections.try_into().stored("server_classes.max_connections")?,
+            min_free: row.min_free.try_into().stored("server_classes.min_free")?,
+            max_servers: row.max_servers.try_into().stored("server_classes.max_servers")?,
+            cost: row.cost,
+            created_at: row.created_at,
+        })
+    }
+}
+
+fn tier_names(class: &ServerClass) -> Vec<String> {
+    class.tiers.iter().map(ToString::to_string).collect()
+}
+
+impl Registry {
+    /// Adds a class; false if there is one of that name.
+    pub async fn server_class_create(&self, class: &ServerClass) -> Result<bool, RegistryError> {
+        let done = sqlx::query!(
+            "INSERT INTO server_classes (name, provider, region, parameters, tiers, capacity, max_connections, min_free,
+                 max_servers, cost, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (name) DO NOTHING",
+            class.name.as_str(),
+            class.provider.as_str(),
+            class.region,
+            to_json(&class.parameters),
+            &tier_names(class),
+            integer(class.capacity),
+            integer(class.max_connections),
+            integer(class.min_free),
+            integer(class.max_servers),
+            class.cost,
+            class.created_at,
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Replaces a class, for servers that are ordered from now on; answers when it was added, or none if there is none of
+    /// that name. Its provider stays: what it has made is that one's.
+    pub async fn server_class_replace(
+        &self,
+        class: &ServerClass,
+    ) -> Result<Option<DateTime<Utc>>, RegistryError> {
+        let created_at = sqlx::query_scalar!(
+            "UPDATE server_classes SET region = $3, parameters = $4, tiers = $5, capacity = $6, max_connections = $7,
+                 min_free = $8, max_servers = $9, cost = $10
+             WHERE name = $1 AND provider = $2 RETURNING created_at",
+            class.name.as_str(),
+            class.provider.as_str(),
+            class.region,
+            to_json(&class.parameters),
+            &tier_names(class),
+            integer(class.capacity),
+            integer(class.max_connections),
+            integer(class.min_free),
+            integer(class.max_servers),
+            class.cost,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(created_at)
+    }
+
+    /// All classes, by name.
+    pub async fn server_class_list(&self) -> Result<Vec<ServerClass>, RegistryError> {
+        let rows = sqlx::query_as!(
+            ClassRow,
+            "SELECT name, provider, region, parameters, tiers, capacity, max_connections, min_free, max_servers, cost,
+                 created_at FROM server_classes ORDER BY name"
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(ServerClass::try_from).collect()
+    }
+
+    /// One class.
+    pub async fn server_class_get(
+        &self,
+        name: &ServerClassName,
+    ) -> Result<Option<ServerClass>, RegistryError> {
+        let row = sqlx::query_as!(
+            ClassRow,
+            "SELECT name, provider, region, parameters, tiers, capacity, max_connections, min_free, max_servers, cost,
+                 created_at FROM server_classes WHERE name = $1",
+            name.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(ServerClass::try_from).transpose()
+    }
+
+    /// Deletes a class from which no server was made, or is being made.
+    pub async fn server_class_delete(&self, name: &ServerClassName) -> Result<(), ServerClassDeleteError> {
+        let deleted = sqlx::query_scalar!(
+            r#"WITH class AS (SELECT name FROM server_classes WHERE name = $1 FOR UPDATE), ordered AS (
+                   SELECT FROM operations, class WHERE kind = 'order_server' AND input->>'class' = class.name
+                       AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
+               ), gone AS (
+                   DELETE FROM server_classes USING class
+                   WHERE server_classes.name = class.name AND NOT EXISTS (SELECT FROM ordered)
+               )
+               SELECT NOT EXISTS (SELECT FROM ordered) AS "deleted!" FROM class"#,
+            name.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await;
+        match deleted {
+            Ok(None) => Err(ServerClassDeleteError::NotFound),
+            Ok(Some(true)) => Ok(()),
+            Ok(Some(false)) => Err(ServerClassDeleteError::InUse),
+            Err(error) if broken_constraint(&error) == Some("servers_class_fkey") => {
+                Err(ServerClassDeleteError::InUse)
+            }
+            Err(error) => Err(ServerClassDeleteError::Registry(error.into())),
+        }
+    }
+
+    /// Servers that are being made from classes, the oldest order first.
+    pub async fn server_orders(&self) -> Result<Vec<ServerOrder>, RegistryError> {
+        let rows = sqlx::query!(
+            r#"SELECT id, subject_id, subject_name, input->>'class' AS "class!", message, error,
+                   durable_state->>'failing' AS failing, state, created_at
+               FROM operations
+               WHERE kind = 'order_server' AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
+               ORDER BY created_at, id"#
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let stuck = (row.state == "stuck").then_some(row.error).flatten();
+                Ok(ServerOrder {
+                    id: ServerId::from_uuid(row.subject_id),
+                    name: row.subject_name,
+                    class: ServerClassName::parse(&row.class).stored("operations.input")?,
+                    operation: OperationId::from_uuid(row.id),
+                    message: row.message,
+                    failing: row.failing.or(stuck),
+                    ordered_at: row.created_at,
+                })
+            })
+            .collect()
+    }
+
+    /// Classes of which servers are to be ordered now.
+    pub async fn server_classes_short(&self) -> Result<Vec<ShortClass>, RegistryError> {
+        let classes = sqlx::query_scalar!("SELECT name FROM server_classes WHERE min_free > 0")
+            .fetch_all(&self.relaxed)
+            .await?;
+        let mut short = Vec::new();
+        for name in classes {
+            let name = ServerClassName::parse(&name).stored("server_classes.name")?;
+            let missing = self.servers_missing(&name).await?;
+            if missing > 0
+                && let Some(class) = self.server_class_get(&name).await?
+            {
+                short.push(ShortClass { class, missing });
+            }
+        }
+        Ok(short)
+    }
+
+    /// How many servers of a class are to be ordered.
+    async fn servers_missing(&self, name: &ServerClassName) -> Result<u32, RegistryError> {
+        let missing = sqlx::query_scalar!(
+            r#"WITH made AS (
+                   SELECT count(*) AS servers, coalesce(sum(greatest(capacity - tenants, 0)) FILTER (
+                       WHERE state = 'active' AND unreachable_since IS NULL AND owner_id IS NULL), 0) AS room
+                   FROM servers WHERE class = $1 AND state <> 'lost'
+               ), ordered AS (
+                   SELECT count(*) AS servers FROM operations WHERE kind = 'order_server' AND input->>'class' = $1
+                       AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
+               )
+               SELECT greatest(least(
+                   ceil((min_free - made.room - ordered.servers * capacity)::numeric / greatest(capacity, 1)),
+                   max_servers - made.servers - ordered.servers), 0)::integer AS "missing!"
+               FROM server_classes, made, ordered WHERE name = $1"#,
+            name.as_str()
+        )
+        .fetch_optional(&self.relaxed)
+        .await?;
+        Ok(missing.and_then(|missing| u32::try_from(missing).ok()).unwrap_or(0))
+    }
+
+    /// Orders a server of a class that has too little room, unless somebody else was faster; answers whether.
+    pub async fn server_order(
+        &self,
+        class: &ServerClassName,
+        new: NewOperation,
+    ) -> Result<bool, OperationStartError> {
+        debug_assert!(matches!(new.input, OperationInput::OrderServer { .. }), "an order");
+        let mut tx = self.begin().await?;
+        let locked =
+            sqlx::query_scalar!("SELECT name FROM server_classes WHERE name = $1 FOR UPDATE", class.as_str())
+                .fetch_optional(&mut *tx)
+                .await
+                .map_err(RegistryError::from)?;
+        // Whoever orders waits for the lock; what he has ordered is seen after it.
+        if locked.is_none() || self.servers_missing(class).await? == 0 {
+            return Ok(false);
+        }
+        Self::operation_start_in_tx(&mut tx, new).await?;
+        tx.commit().await.map_err(RegistryError::from)?;
+        Ok(true)
+    }
+
+    /// Why a server for a tenant of a tier is not there yet, if one is being made or may be: what one who finds no room waits
+    /// for.
+    pub async fn server_to_come(&self, tier: Tier) -> Result<Option<String>, RegistryError> {
+        let coming = sqlx::query_scalar!(
+            r#"SELECT CASE WHEN failing IS NOT NULL
+                       THEN format('a server of class %s is to be made, and its provider fails: %s', name, failing)
+                   ELSE format('a server of class %s is being made', name) END AS "coming!"
+               FROM server_classes LEFT JOIN LATERAL (
+                   SELECT true AS ordered, coalesce(durable_state->>'failing', CASE state WHEN 'stuck' THEN error END)
+                       AS failing
+                   FROM operations WHERE kind = 'order_server' AND input->>'class' = server_classes.name
+                       AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
+                   ORDER BY created_at LIMIT 1) AS orders ON true
+               WHERE $1 = ANY (tiers) AND capacity > 0 AND min_free > 0 AND (ordered OR max_servers > (
+                   SELECT count(*) FROM servers WHERE class = server_classes.name AND servers.state <> 'lost'))
+               ORDER BY failing IS NOT NULL, name LIMIT 1"#,
+            tier.as_str()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(coming)
+    }
+
+    /// Registers the server that was ordered by a lease; again: with the address and login that it has now. Sign-ups that
+    /// waited for room are due at once.
+    pub async fn server_register(&self, lease: &Lease, new: &NewServer) -> Result<(), FencedError> {
+        let server = &new.server;
+        let tiers: Vec<String> = server.tiers.iter().map(ToString::to_string).collect();
+        let held = sqlx::query_scalar!(
+            r#"WITH fence AS MATERIALIZED (SELECT subject_id FROM operations WHERE id = $1 AND fence = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE),
+                 registered AS (
+                   INSERT INTO servers (id, name, region, host, port, admin_user, admin_password, shared_database,
+                       state, provider, tiers, capacity, max_connections, created_at, ssl_mode, ssl_root_cert, class)
+                   SELECT subject_id, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, now(), $14, $15, $16
+                   FROM fence
+                   ON CONFLICT (id) DO UPDATE SET host = excluded.host, port = excluded.port,
+                       admin_user = excluded.admin_user, admin_password = excluded.admin_password,
+                       revision = servers.revision + 1, unreachable_since = NULL, unreachable_error = NULL
+               ), due AS (
+                   UPDATE operations SET run_after = now() FROM fence
+                   WHERE operations.state = 'waiting' AND waiting_for IS NULL AND kind = 'provision'
+               )
+               SELECT count(*) AS "held!" FROM fence"#,
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+            server.name.as_str(),
+            server.region,
+            server.host,
+            i32::from(server.port),
+            new.admin_user,
+            new.admin_password,
+            new.shared_database.as_str(),
+            server.provider.as_str(),
+            &tiers,
+            integer(server.capacity),
+            integer(server.max_connections),
+            server.tls.mode().as_str(),
+            server.tls.root_cert(),
+            server.class.as_ref().map(ServerClassName::as_str),
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
+    }
+
+    /// Forgets the server of a lease, if it holds no tenant: what is left of an order that is undone, or of a server that its
+    /// provider is about to delete. Answers whether there is none any more.
+    pub async fn server_close(&self, lease: &Lease) -> Result<bool, FencedError> {
+        let id = self.lease_subject(lease).await?;
+        let closed = sqlx::query!(
+            "DELETE FROM servers WHERE id = $1 AND tenants = 0 AND owner_id IS NULL
+                 AND NOT EXISTS (SELECT FROM placements WHERE server_id = $1)",
+            id
+        )
+        .execute(&self.pool)
+        .await;
+        match closed {
+            Ok(_) => {}
+            Err(error) if broken_constraint(&error).is_some_and(|name| name.starts_with("placements_")) => {
+                return Ok(false);
+            }
+            Err(error) => return Err(RegistryError::from(error).into()),
+        }
+        let left = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM servers WHERE id = $1) AS "left!""#, id)
+            .fetch_one(&self.pool)
+            .await
+            .map_err(RegistryError::from)?;
+        Ok(!left)
+    }
+
+    async fn lease_subject(&self, lease: &Lease) -> Result<Uuid, FencedError> {
+        let subject = sqlx::query_scalar!(
+            "SELECT subject_id FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')",
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+        )
+        .fetch_optional(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        Ok(subject.ok_or(LeaseLost)?)
+    }
+}

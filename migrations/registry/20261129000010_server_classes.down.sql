@@ -1,0 +1,2 @@
+ALTER TABLE servers DROP class;
+DROP TABLE server_classes;
