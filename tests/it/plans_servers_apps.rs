@@ -29,7 +29,7 @@ fn starter() -> Value {
     json!({
         "name": "starter", "tier": "schema", "limits": { "maxUsers": 10, "maxStorage": 1_073_741_824, "apiRequestsPerDay": 100 },
         "features": { "biometric_auth": false, "custom_branding": true }, "defaultConfig": { "session.timeout": 600 },
-        "retentionDays": 7, "undoMovesHours": 48,
+        "retentionDays": 7, "undoMovesHours": 48, "serverClass": null,
         "database": {
             "weight": 2, "maxConnections": 5, "statementTimeoutSeconds": 60, "lockTimeoutSeconds": null,
             "idleInTransactionTimeoutSeconds": 300, "connection": "shared",
@@ -52,7 +52,7 @@ async fn a_plan_is_made_read_replaced_and_deleted() {
         app.api.put("/api/v1/plans/starter", json!({ "tier": "database" })).await.expect(200).json();
     let expected = json!({
         "name": "starter", "tier": "database", "features": {}, "defaultConfig": {}, "retentionDays": 30,
-        "undoMovesHours": null,
+        "undoMovesHours": null, "serverClass": null,
         "limits": { "maxUsers": null, "maxStorage": null, "apiRequestsPerDay": null },
         "database": {
             "weight": 1, "maxConnections": null, "statementTimeoutSeconds": null, "lockTimeoutSeconds": null,

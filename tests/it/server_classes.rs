@@ -199,6 +199,46 @@ async fn a_tenant_of_tier_instance_takes_a_server_that_its_class_keeps_ready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_a_tenants_own_is_made_from_the_class_that_its_plan_names() {
+    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let instance = json!({ "tiers": ["instance"], "capacity": 1, "parameters": { "work_mem": "9MB" } });
+    add_class(&app, instance).await;
+    // Free, and of another class.
+    let other =
+        json!({ "name": "other", "provider": "local", "tiers": ["instance"], "capacity": 1, "minFree": 1 });
+    app.api.post("/api/v1/server-classes", other).await.expect(201);
+    until_free(&app, 1).await;
+    let plan = "/api/v1/plans/enterprise";
+    app.api.patch(plan, json!({ "serverClass": "standard" })).await.expect(200);
+    let class = "/api/v1/server-classes/standard";
+    app.api.delete(class).await.expect_problem(409, "server_class_in_use");
+    for (refused, plan) in [("none", "enterprise"), ("standard", "basic")] {
+        let refused =
+            app.api.patch(&format!("/api/v1/plans/{plan}"), json!({ "serverClass": refused })).await;
+        assert_eq!(refused.expect_problem(400, "invalid_field").fields(), ["serverClass"]);
+    }
+    let signed_up = app.sign_up("signed", "enterprise", "crm").await;
+    let moved = app.sign_up("moved", "premium", "crm").await;
+    let migrate = format!("/api/v1/tenants/{}/migrate", moved.slug);
+    app.api.post_and_wait(&migrate, json!({ "targetPlan": "enterprise" })).await.expect(200);
+    for slug in [&signed_up.slug, &moved.slug] {
+        let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();
+        let name = tenant["placement"]["server"].as_str().unwrap();
+        let server = app.api.get(&format!("/api/v1/servers/{name}")).await.expect(200).json();
+        assert_eq!((&server["class"], &server["region"]), (&json!("standard"), &json!("eu-test")), "{slug}");
+        let port = server["port"].as_u64().unwrap();
+        let mut admin = local_servers::admin(app.label(), port, "postgres").await;
+        let set: String = sqlx::query_scalar("SHOW work_mem").fetch_one(&mut admin).await.unwrap();
+        assert_eq!(set, "9MB", "{slug}");
+    }
+    for slug in [&signed_up.slug, &moved.slug] {
+        app.api.delete_and_wait(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(200);
+    }
+    app.api.patch(plan, json!({ "serverClass": null })).await.expect(200);
+    app.api.delete(class).await.expect(204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_class_that_cannot_be_is_refused_by_the_field() {
     let app = TestApp::build().without_worker().start().await;
     let good = json!({ "name": "standard", "provider": "local", "capacity": 10 });

@@ -124,6 +124,10 @@ pub(super) struct PlanChangeArgs {
     /// plane's --undo-moves-for says.
     #[arg(long, value_name = "HOURS", value_parser = or_default)]
     undo_moves_for: Option<Ceiling>,
+
+    /// The server class that a server of a tenant's own is made from, for tier instance; or `default`: the provider's.
+    #[arg(long, value_name = "CLASS")]
+    server_class: Option<String>,
 }
 
 /// A limit; `null` is none.
@@ -184,6 +188,10 @@ impl PlanChangeArgs {
             plan.insert("retentionDays".into(), days.into());
         }
         plan.extend(given(&[("undoMovesHours", &self.undo_moves_for)]));
+        if let Some(class) = &self.server_class {
+            let class = (class != "default").then_some(class);
+            plan.insert("serverClass".into(), class.cloned().into());
+        }
         let ceilings = [
             ("maxUsers", &self.max_users),
             ("maxStorage", &self.max_storage),
@@ -224,12 +232,18 @@ impl PlanChangeArgs {
             default_config,
             retention_days,
             undo_moves_for,
+            server_class,
         } = self;
         let limits = [max_users, max_storage, requests_per_day];
         let sessions = [max_connections, statement_timeout, lock_timeout, idle_in_transaction_timeout];
         let ceilings = limits.into_iter().chain(sessions).chain([undo_moves_for]).any(Option::is_some);
         let rest = file.is_some() || tier.is_some() || weight.is_some() || retention_days.is_some();
-        ceilings || rest || connection.is_some() || !features.is_empty() || !default_config.is_empty()
+        ceilings
+            || rest
+            || connection.is_some()
+            || server_class.is_some()
+            || !features.is_empty()
+            || !default_config.is_empty()
     }
 }
 
@@ -284,6 +298,7 @@ const LINES: &[Column] = &[
     ("features", Shown::Text("/features")),
     ("retention days", Shown::Text("/retentionDays")),
     ("undo moves for (h)", Shown::Text("/undoMovesHours")),
+    ("server class", Shown::Text("/serverClass")),
     ("default config", Shown::Text("/defaultConfig")),
 ];
 

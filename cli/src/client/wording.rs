@@ -35,6 +35,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("minFree", "--min-free"),
     ("maxServers", "--max-servers"),
     ("cost", "--cost"),
+    ("serverClass", "--server-class"),
     ("parameters", "--parameter"),
     ("tier", "--tier"),
     ("plan", "--plan"),
@@ -56,6 +57,7 @@ const PHRASES: &[(&str, &str)] = &[
     ("GET /api/v1/tenants", "`tenantry tenants list`"),
     ("GET /api/v1/plans", "`tenantry plans list`"),
     ("GET /api/v1/apps", "`tenantry apps list`"),
+    ("GET /api/v1/server-classes", "`tenantry server-classes list`"),
     ("GET /api/v1/servers", "`tenantry servers list`"),
     (
         "class of that name; PUT replaces it",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::database_share::DatabaseShare;
+use crate::{database_share::DatabaseShare, server_class::ServerClassName};
 
 /// How a tenant's data is isolated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,6 +84,9 @@ pub struct Plan {
     pub retention_days: u16,
     /// Hours in which a move of its tenants can be undone; none: as long as the installation says.
     pub undo_moves_hours: Option<u16>,
+    /// What a server of a tenant's own is made from, in tier `instance`; none: the provider's default.
+    #[serde(default)]
+    pub server_class: Option<ServerClassName>,
 }
 
 /// Bytes of a gibibyte (the documents' "10 GB" is 10737418240).
@@ -123,6 +126,7 @@ impl Plan {
             default_config,
             retention_days,
             undo_moves_hours: None,
+            server_class: None,
         };
         let limits = |users, storage, requests| Limits {
             max_users: Some(users),

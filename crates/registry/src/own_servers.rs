@@ -1,6 +1,6 @@
 //! Table `servers`, those of them that a provider made for one tenant.
 
-use tenantry_domain::{ids::ServerId, server::Provider};
+use tenantry_domain::{ids::ServerId, server::Provider, server_class::ServerClassName};
 use uuid::Uuid;
 
 use crate::{
@@ -48,8 +48,10 @@ impl Registry {
                    AND state IN ('running', 'undoing') FOR UPDATE),
                  registered AS (
                    INSERT INTO servers (id, name, region, host, port, admin_user, admin_password, shared_database,
-                       state, provider, tiers, capacity, max_connections, created_at, ssl_mode, ssl_root_cert, owner_id)
-                   SELECT $3, $4, $5, $6, $7, $8, $9, $10, 'active', $11, $12, $13, $14, now(), $15, $16, tenant_id
+                       state, provider, tiers, capacity, max_connections, created_at, ssl_mode, ssl_root_cert, owner_id,
+                       class)
+                   SELECT $3, $4, $5, $6, $7, $8, $9, $10, 'active', $11, $12, $13, $14, now(), $15, $16, tenant_id,
+                       (SELECT name FROM server_classes WHERE name = $17)
                    FROM fence
                    ON CONFLICT (id) DO UPDATE SET host = excluded.host, port = excluded.port,
                        admin_user = excluded.admin_user, admin_password = excluded.admin_password,
@@ -72,6 +74,7 @@ impl Registry {
             integer(server.max_connections),
             server.tls.mode().as_str(),
             server.tls.root_cert(),
+            server.class.as_ref().map(ServerClassName::as_str),
         )
         .fetch_one(&self.pool)
         .await
@@ -157,11 +160,17 @@ impl Registry {
         Ok(known.into_iter().map(ServerId::from_uuid).collect())
     }
 
-    /// Whether a server of tier `instance` waits for a tenant, because somebody registered it.
-    pub async fn server_is_free_for_instance(&self) -> Result<bool, RegistryError> {
+    /// Whether a server of tier `instance` waits for a tenant, because somebody registered it or its class keeps some ready;
+    /// one of a class, if one is given.
+    pub async fn server_is_free_for_instance(
+        &self,
+        class: Option<&ServerClassName>,
+    ) -> Result<bool, RegistryError> {
         let free = sqlx::query_scalar!(
             r#"SELECT EXISTS (SELECT FROM servers WHERE state = 'active' AND 'instance' = ANY (tiers) AND tenants = 0
-                   AND capacity > 0 AND owner_id IS NULL AND unreachable_since IS NULL) AS "free!""#
+                   AND capacity > 0 AND owner_id IS NULL AND unreachable_since IS NULL
+                   AND ($1::text IS NULL OR class = $1)) AS "free!""#,
+            class.map(ServerClassName::as_str)
         )
         .fetch_one(&self.pool)
         .await?;

@@ -9,6 +9,7 @@ use tenantry_domain::{
     placement::{Epoch, Placement},
     plan::{PlanName, Tier},
     server::ServerName,
+    server_class::ServerClassName,
 };
 use uuid::Uuid;
 
@@ -50,6 +51,8 @@ pub struct PlaceRequest {
     pub server: Option<ServerId>,
     /// On any other server than this one.
     pub not_server: Option<ServerId>,
+    /// On one that was made from this class.
+    pub class: Option<ServerClassName>,
     /// What the operation's later steps are to know, written together with the placement.
     pub durable_state: serde_json::Value,
 }
@@ -192,7 +195,7 @@ impl Registry {
                      AND (owner_id IS NULL OR owner_id = (SELECT tenant_id FROM fence))
                      -- Of a tenant's own is what holds no other.
                      AND ($3 <> 'instance' OR tenants = 0)
-                     AND id IS DISTINCT FROM $11::uuid
+                     AND id IS DISTINCT FROM $11::uuid AND ($13::text IS NULL OR class = $13)
                ), server AS MATERIALIZED (
                    SELECT servers.id, shared_database, revision FROM servers JOIN roomy ON roomy.id = servers.id
                    -- Once more, of the row that is locked: it may have changed while another had it.
@@ -242,6 +245,7 @@ impl Registry {
             request.durable_state,
             request.not_server.map(ServerId::as_uuid),
             own,
+            request.class.as_ref().map(ServerClassName::as_str),
         )
         .fetch_one(&self.pool)
         .await;
@@ -282,17 +286,20 @@ impl Registry {
         tier: Tier,
         server: Option<ServerId>,
         not_server: Option<ServerId>,
+        class: Option<&ServerClassName>,
     ) -> Result<Option<ServerName>, RegistryError> {
         let name = sqlx::query_scalar!(
             "SELECT name FROM servers
              WHERE state = 'active' AND tenants < capacity AND $2 = ANY (tiers) AND unreachable_since IS NULL
                  AND ($3::uuid IS NULL OR id = $3) AND id IS DISTINCT FROM $4::uuid
                  AND (owner_id IS NULL OR owner_id = $1) AND ($2 <> 'instance' OR tenants = 0)
+                 AND ($5::text IS NULL OR class = $5)
              ORDER BY tenants::float8 / capacity, name LIMIT 1",
             tenant.as_uuid(),
             tier.as_str(),
             server.map(ServerId::as_uuid),
             not_server.map(ServerId::as_uuid),
+            class.map(ServerClassName::as_str),
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -1,7 +1,10 @@
 //! Table `plans`.
 
 use chrono::{DateTime, Utc};
-use tenantry_domain::plan::{Plan, PlanName};
+use tenantry_domain::{
+    plan::{Plan, PlanName},
+    server_class::ServerClassName,
+};
 
 use crate::{
     Registry, RegistryError,
@@ -31,6 +34,7 @@ pub(crate) struct PlanRow {
     pub(crate) default_config: serde_json::Value,
     pub(crate) retention_days: i16,
     pub(crate) undo_moves_hours: Option<i16>,
+    pub(crate) server_class: Option<String>,
 }
 
 impl TryFrom<PlanRow> for Plan {
@@ -50,6 +54,12 @@ impl TryFrom<PlanRow> for Plan {
                 .map(u16::try_from)
                 .transpose()
                 .stored("plans.undo_moves_hours")?,
+            server_class: row
+                .server_class
+                .as_deref()
+                .map(ServerClassName::parse)
+                .transpose()
+                .stored("plans.server_class")?,
         })
     }
 }
@@ -59,7 +69,8 @@ impl Registry {
     pub async fn plan_list(&self) -> Result<Vec<Plan>, RegistryError> {
         let rows = sqlx::query_as!(
             PlanRow,
-            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days, undo_moves_hours
+            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days, undo_moves_hours,
+                 server_class
              FROM plans ORDER BY name"
         )
         .fetch_all(&self.pool)
@@ -71,7 +82,8 @@ impl Registry {
     pub async fn plan_get(&self, name: &PlanName) -> Result<Option<Plan>, RegistryError> {
         let row = sqlx::query_as!(
             PlanRow,
-            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days, undo_moves_hours
+            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days, undo_moves_hours,
+                 server_class
              FROM plans WHERE name = $1",
             name.as_str()
         )
@@ -84,8 +96,8 @@ impl Registry {
     pub async fn plan_create(&self, plan: &Plan, now: DateTime<Utc>) -> Result<bool, RegistryError> {
         let done = sqlx::query!(
             "INSERT INTO plans (name, tier, limits, features, default_config, retention_days, updated_at, database_share,
-                 undo_moves_hours)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (name) DO NOTHING",
+                 undo_moves_hours, server_class)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (name) DO NOTHING",
             plan.name.as_str(),
             plan.tier.as_str(),
             to_json(&plan.limits),
@@ -95,6 +107,7 @@ impl Registry {
             now,
             to_json(&plan.database),
             plan.undo_moves_hours.map(u16::cast_signed),
+            plan.server_class.as_ref().map(ServerClassName::as_str),
         )
         .execute(&self.pool)
         .await?;
@@ -116,7 +129,8 @@ impl Registry {
         let mut tx = self.pool.begin().await.map_err(failed)?;
         let row = sqlx::query_as!(
             PlanRow,
-            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days, undo_moves_hours
+            "SELECT name, tier, limits, database_share AS database, features, default_config, retention_days, undo_moves_hours,
+                 server_class
              FROM plans WHERE name = $1 FOR UPDATE",
             name.as_str()
         )
@@ -134,7 +148,8 @@ impl Registry {
         let plan = change(Plan::try_from(row)?, in_use)?;
         sqlx::query!(
             "UPDATE plans SET tier = $2, limits = $3, features = $4, default_config = $5, retention_days = $6,
-                 updated_at = $7, database_share = $8, undo_moves_hours = $9
+                 updated_at = $7, database_share = $8, undo_moves_hours = $9,
+                 server_class = $10
              WHERE name = $1",
             name.as_str(),
             plan.tier.as_str(),
@@ -145,6 +160,7 @@ impl Registry {
             now,
             to_json(&plan.database),
             plan.undo_moves_hours.map(u16::cast_signed),
+            plan.server_class.as_ref().map(ServerClassName::as_str),
         )
         .execute(&mut *tx)
         .await

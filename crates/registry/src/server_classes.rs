@@ -21,8 +21,8 @@ pub enum ServerClassDeleteError {
     /// There is none of that name.
     #[error("there is no such server class")]
     NotFound,
-    /// Servers were made from it, or are being made.
-    #[error("servers were made from this class")]
+    /// Servers were made from it, or are being made, or a plan names it.
+    #[error("servers were made from this class, or a plan names it")]
     InUse,
     /// The registry failed.
     #[error(transparent)]
@@ -178,7 +178,9 @@ impl Registry {
     pub async fn server_class_delete(&self, name: &ServerClassName) -> Result<(), ServerClassDeleteError> {
         let deleted = sqlx::query_scalar!(
             r#"WITH class AS (SELECT name FROM server_classes WHERE name = $1 FOR UPDATE), ordered AS (
-                   SELECT FROM operations, class WHERE kind = 'order_server' AND input->>'class' = class.name
+                   SELECT FROM operations, class
+                   WHERE (kind = 'order_server' AND input->>'class' = class.name
+                           OR durable_state->>'own_server_class' = class.name)
                        AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
                ), gone AS (
                    DELETE FROM server_classes USING class
@@ -193,7 +195,12 @@ impl Registry {
             Ok(None) => Err(ServerClassDeleteError::NotFound),
             Ok(Some(true)) => Ok(()),
             Ok(Some(false)) => Err(ServerClassDeleteError::InUse),
-            Err(error) if broken_constraint(&error) == Some("servers_class_fkey") => {
+            Err(error)
+                if matches!(
+                    broken_constraint(&error),
+                    Some("servers_class_fkey" | "plans_server_class_fkey")
+                ) =>
+            {
                 Err(ServerClassDeleteError::InUse)
             }
             Err(error) => Err(ServerClassDeleteError::Registry(error.into())),

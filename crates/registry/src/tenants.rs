@@ -330,7 +330,7 @@ impl Registry {
             r#"SELECT tenants.id, slug, subdomain, tenants.name, status, purge_at, plan, tenants.app, tenants.features,
                    tenants.limits, settings, data_key, tenants.created_at, tenants.updated_at,
                    plans.tier AS plan_tier, plans.limits AS plan_limits, database_share AS plan_database,
-                   plans.features AS plan_features, default_config, retention_days, undo_moves_hours,
+                   plans.features AS plan_features, default_config, retention_days, undo_moves_hours, server_class,
                    epoch AS "epoch?", placement.state AS "placement_state?", placement.tier AS "tier?",
                    server_id AS "server_id?", database AS "database?", schema AS "schema?", login AS "login?",
                    schema_version AS "schema_version?", servers.name AS "server?",
@@ -358,6 +358,7 @@ impl Registry {
             default_config: row.default_config,
             retention_days: row.retention_days,
             undo_moves_hours: row.undo_moves_hours,
+            server_class: row.server_class,
         };
         let tenant = TenantRow {
             id: row.id,

@@ -1,6 +1,8 @@
 //! Can a tenant be moved? What the operation's preflight finds, where the tenant would go, and how long it would take.
 
-use tenantry_domain::{ids::TenantId, inquiry::MovePreflight, plan::Tier, server::ServerName};
+use tenantry_domain::{
+    ids::TenantId, inquiry::MovePreflight, plan::Tier, server::ServerName, server_class::ServerClassName,
+};
 
 use crate::{
     Resources,
@@ -15,6 +17,24 @@ const SPEED: f64 = 20e6;
 const SECONDS: f64 = 2.0;
 const SECONDS_OF_A_SERVER: f64 = 5.0;
 
+/// What a server of the tenant's own is to be made from.
+async fn class(
+    resources: &Resources,
+    tenant: TenantId,
+    input: &Input,
+) -> Result<Option<ServerClassName>, StepError> {
+    if input.tier != Tier::Instance || input.server.is_some() {
+        return Ok(None);
+    }
+    let registry = &resources.registry;
+    let plan = match &input.plan {
+        Some(plan) => Some(plan.clone()),
+        None => registry.tenant_get(tenant).await?.map(|details| details.tenant.plan),
+    };
+    let Some(plan) = plan else { return Ok(None) };
+    Ok(registry.plan_get(&plan).await?.and_then(|plan| plan.server_class))
+}
+
 pub(super) async fn run(
     resources: &Resources,
     tenant: TenantId,
@@ -23,14 +43,16 @@ pub(super) async fn run(
     let registry = &resources.registry;
     let placement = registry.tenant_get(tenant).await?.and_then(|details| details.placement);
     let from = placement.ok_or_else(|| StepError::permanent("the tenant has no placement"))?;
+    let class = class(resources, tenant, input).await?;
+    let not_server = not_server(&from, input.tier);
     let target =
-        registry.placement_preview(tenant, input.tier, input.server, not_server(&from, input.tier)).await?;
+        registry.placement_preview(tenant, input.tier, input.server, not_server, class.as_ref()).await?;
     let server = resources.servers.get(from.server_id, 0).await?;
     let mut found = look(&server, &from, input, resources.settings.move_at_once).await?;
     let makes_server = target.is_none()
         && input.tier == Tier::Instance
         && input.server.is_none()
-        && resources.settings.providers.first().is_some();
+        && !resources.settings.providers.all().is_empty();
     match &target {
         Some(name) => found.obstacles.extend(at_target(resources, name).await?),
         None if makes_server || !found.obstacles.is_empty() => {}

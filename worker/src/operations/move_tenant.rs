@@ -23,11 +23,10 @@ use std::time::Duration;
 use tenantry_domain::{
     app::App,
     connection::Connection,
-    database_share::DatabaseShare,
     ids::ServerId,
     operation::{MoveState, OperationKind},
     placement::{Epoch, Placement, PlacementState},
-    plan::{PlanName, Tier},
+    plan::{Plan, PlanName, Tier},
 };
 use tenantry_postgres::admin::{PublicationId, RoleLimits, RoleSpec, Survey, TableContents};
 use tenantry_registry::{PlaceError, PlaceRequest, Placed, PlacementChange};
@@ -166,7 +165,8 @@ async fn order_server(work: &Work<Move>) -> StepResult {
     if work.input.tier != Tier::Instance || goes_back(work) {
         return Ok(Done::Now);
     }
-    own_server::order(work, work.input.server).await
+    let class = next_plan(work).await?.server_class;
+    own_server::order(work, work.input.server, class).await
 }
 
 async fn give_server_back(work: &Work<Move>) -> Result<(), StepError> {
@@ -186,7 +186,10 @@ async fn place(work: &Work<Move>) -> StepResult {
     }
     let from = source(work).await?;
     let app = app(work, &from.placement).await?;
-    let connection = Connection::of(&app, work.input.tier, &next_share(work).await?);
+    let plan = next_plan(work).await?;
+    let connection = Connection::of(&app, work.input.tier, &plan.database);
+    let class =
+        plan.server_class.filter(|_| work.input.tier == Tier::Instance && work.input.server.is_none());
     let request = PlaceRequest {
         tier: work.input.tier,
         name: work.tenant().slug.object_name(),
@@ -198,11 +201,12 @@ async fn place(work: &Work<Move>) -> StepResult {
         warm: None,
         server: work.state().own_server.or(work.input.server),
         not_server: not_server(&from.placement, work.input.tier),
+        class: class.clone(),
         durable_state: serde_json::to_value(work.state()).expect("states are plain data"),
     };
     let placed = match placements::choose(&work.resources, &work.lease, &request).await? {
         Err(full @ PlaceError::NoRoom(_)) if work.input.server.is_none() => {
-            return own_server::instead(work, work.input.tier, full).await;
+            return own_server::instead(work, work.input.tier, class, full).await;
         }
         placed => placed.map_err(place_error)?,
     };
@@ -211,14 +215,14 @@ async fn place(work: &Work<Move>) -> StepResult {
     Ok(Done::Now)
 }
 
-/// What it may take of its server from then on, by the plan that it moves to.
-async fn next_share(work: &Work<Move>) -> Result<DatabaseShare, StepError> {
+/// The plan that it has from then on.
+async fn next_plan(work: &Work<Move>) -> Result<Plan, StepError> {
     let next = match &work.input.plan {
         Some(plan) => work.resources.registry.plan_get(plan).await?,
         None => None,
     };
     // A plan that is gone is met again before the flip, which refuses it.
-    Ok(next.map_or(work.subject.plan.database, |plan| plan.database))
+    Ok(next.unwrap_or_else(|| work.subject.plan.clone()))
 }
 
 async fn forget_target(work: &Work<Move>) -> Result<(), StepError> {

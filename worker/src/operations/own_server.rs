@@ -2,12 +2,13 @@
 //!
 //! Its id is recorded before a provider hears of it, so that whoever goes on asks for the same one.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tenantry_domain::{
     ids::ServerId,
     operation::{MoveState, ProvisionState},
     plan::Tier,
+    server_class::{ServerClass, ServerClassName},
 };
 use tenantry_registry::{OwnServer, PlaceError};
 
@@ -26,18 +27,19 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The states of operations that may order a server.
 pub(super) trait OrdersServer {
-    fn own_server(&mut self) -> &mut Option<ServerId>;
+    /// Which, and what it is made from.
+    fn own_server(&mut self) -> (&mut Option<ServerId>, &mut Option<ServerClassName>);
 }
 
 impl OrdersServer for ProvisionState {
-    fn own_server(&mut self) -> &mut Option<ServerId> {
-        &mut self.own_server
+    fn own_server(&mut self) -> (&mut Option<ServerId>, &mut Option<ServerClassName>) {
+        (&mut self.own_server, &mut self.own_server_class)
     }
 }
 
 impl OrdersServer for MoveState {
-    fn own_server(&mut self) -> &mut Option<ServerId> {
-        &mut self.own_server
+    fn own_server(&mut self) -> (&mut Option<ServerId>, &mut Option<ServerClassName>) {
+        (&mut self.own_server, &mut self.own_server_class)
     }
 }
 
@@ -46,49 +48,57 @@ pub(super) fn ordered<D>(work: &Work<D>) -> Option<ServerId>
 where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
-    *work.state().own_server()
+    *work.state().own_server().0
 }
 
 /// Orders a server of the tenant's own, waits, without a worker, until it can be used, and registers it. Not where one is
-/// given, or one that somebody registered for the tier is free.
-pub(super) async fn order<D>(work: &Work<D>, given: Option<ServerId>) -> StepResult
+/// given, or one of that class is free; where no class is named, any of the tier.
+pub(super) async fn order<D>(
+    work: &Work<D>,
+    given: Option<ServerId>,
+    class: Option<ServerClassName>,
+) -> StepResult
 where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
     let none = ordered(work).is_none();
-    if none && (given.is_some() || work.resources.registry.server_is_free_for_instance().await?) {
+    let registry = &work.resources.registry;
+    if none && (given.is_some() || registry.server_is_free_for_instance(class.as_ref()).await?) {
         return Ok(Done::Now);
     }
-    order_one(work).await
+    order_one(work, class).await
 }
 
 /// The same whether another one is free or not: for one who found that somebody else was faster.
-pub(super) async fn order_one<D>(work: &Work<D>) -> StepResult
+pub(super) async fn order_one<D>(work: &Work<D>, class: Option<ServerClassName>) -> StepResult
 where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
     let mut state = work.state();
-    let id = if let Some(id) = *state.own_server() {
+    let id = if let Some(id) = ordered(work) {
         id
     } else {
-        provider(work)?;
+        let from = class_of(work, class.as_ref()).await?;
+        provider(work, from.as_ref())?;
         let id = ServerId::generate(work.resources.clock.now(), &mut rand::rng());
-        *state.own_server() = Some(id);
+        let (own, own_class) = state.own_server();
+        (*own, *own_class) = (Some(id), class);
         let stored = serde_json::to_value(&state).expect("states are plain data");
         work.resources.registry.operation_keep_state(&work.lease, &stored).await?;
         work.set_stored_state(state);
         id
     };
-    let Some(provider) = work.resources.settings.providers.first() else {
-        let message =
-            "its server is being made, which a worker with --local-servers has to look after".into();
+    let from = class_of(work, work.state().own_server().1.as_ref()).await?;
+    let Ok(provider) = provider(work, from.as_ref()) else {
+        let message = "its server is being made, which a worker with its provider has to look after".into();
         return Ok(Done::Pending { again_after: LOOK_EVERY, message });
     };
     let label = work.tenant().slug.to_string();
-    provider.order(&Order { id, label, parameters: BTreeMap::new() }).await?;
+    let parameters = from.as_ref().map(|class| class.parameters.clone()).unwrap_or_default();
+    provider.order(&Order { id, label, parameters }).await?;
     match provider.look(id).await? {
         Look::Ready(endpoint) => {
-            register(work, provider.as_ref(), id, endpoint).await?;
+            register(work, provider.as_ref(), id, endpoint, from).await?;
             Ok(Done::Now)
         }
         Look::Making(message) => Ok(Done::Pending { again_after: LOOK_EVERY, message }),
@@ -103,6 +113,7 @@ async fn register<D>(
     provider: &dyn Provider,
     id: ServerId,
     endpoint: Endpoint,
+    class: Option<ServerClass>,
 ) -> Result<(), StepError>
 where
     D: Definition<Subject = TenantSubject>,
@@ -110,11 +121,21 @@ where
     let name = name_of(work.tenant().slug.as_str(), id);
     let mut new = made_server(&work.resources, id, &name, provider.kind(), endpoint)?;
     new.server.owner = Some(work.tenant().id);
+    if let Some(class) = class {
+        new.server.region = class.region;
+        new.server.max_connections = class.max_connections;
+        new.server.class = Some(class.name);
+    }
     Ok(work.resources.registry.own_server_register(&work.lease, &new).await?)
 }
 
 /// What to do when no server has room: to order one, where that is possible.
-pub(super) async fn instead<D>(work: &Work<D>, tier: Tier, error: PlaceError) -> StepResult
+pub(super) async fn instead<D>(
+    work: &Work<D>,
+    tier: Tier,
+    class: Option<ServerClassName>,
+    error: PlaceError,
+) -> StepResult
 where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
@@ -122,7 +143,7 @@ where
         let message = format!("no server has room for tier {tier}; {coming}");
         return Ok(Done::Pending { again_after: LOOK_EVERY, message });
     }
-    if tier != Tier::Instance || work.resources.settings.providers.first().is_none() {
+    if tier != Tier::Instance || work.resources.settings.providers.all().is_empty() {
         return Err(place_error(error));
     }
     if let Some(id) = ordered(work)
@@ -133,7 +154,7 @@ where
             known.server.name
         )));
     }
-    match order_one(work).await? {
+    match order_one(work, class).await? {
         // It can be used now: once more.
         Done::Now => Ok(Done::Pending { again_after: Duration::ZERO, message: "its server is ready".into() }),
         pending @ Done::Pending { .. } => Ok(pending),
@@ -146,18 +167,36 @@ where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
     let Some(id) = ordered(work) else { return Ok(()) };
-    provider(work)?.delete(id).await?;
+    let from = class_of(work, work.state().own_server().1.as_ref()).await?;
+    provider(work, from.as_ref())?.delete(id).await?;
     work.resources.servers.forget(id);
     work.resources.registry.own_server_forget(&work.lease, id).await?;
-    work.update_state(|state| *state.own_server() = None);
+    work.update_state(|state| {
+        let (own, class) = state.own_server();
+        (*own, *class) = (None, None);
+    });
     Ok(())
 }
 
-fn provider<D>(work: &Work<D>) -> Result<&std::sync::Arc<dyn Provider>, StepError>
+/// What it is made from, where that is said. A class stays for as long as an operation has its name.
+async fn class_of<D>(work: &Work<D>, name: Option<&ServerClassName>) -> Result<Option<ServerClass>, StepError>
 where
     D: Definition<Subject = TenantSubject>,
 {
-    work.resources.settings.providers.first().ok_or_else(|| {
+    let Some(name) = name else { return Ok(None) };
+    let class = work.resources.registry.server_class_get(name).await?;
+    class.map(Some).ok_or_else(|| StepError::permanent(format!("there is no server class {name} any more")))
+}
+
+fn provider<'a, D>(work: &'a Work<D>, class: Option<&ServerClass>) -> Result<&'a Arc<dyn Provider>, StepError>
+where
+    D: Definition<Subject = TenantSubject>,
+{
+    let providers = &work.resources.settings.providers;
+    if let Some(class) = class {
+        return providers.of(class.provider);
+    }
+    providers.first().ok_or_else(|| {
         StepError::permanent(format!(
             "no server of tier {} is free, and no provider is set up that makes any: register one for that tier, or start \
              workers with --local-servers",

@@ -63,7 +63,7 @@ pub(super) fn define(tier: Tier) -> Sequence<Provision> {
 }
 
 async fn order_server(work: &Work<Provision>) -> StepResult {
-    own_server::order(work, None).await
+    own_server::order(work, None, work.subject.plan.server_class.clone()).await
 }
 
 async fn give_server_back(work: &Work<Provision>) -> Result<(), StepError> {
@@ -89,8 +89,8 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult 
         Some(warm) => warm_password(work, warm)?,
         None => password(),
     };
-    let own_server = work.state().own_server;
-    let state = ProvisionState { warm: warm.as_ref().map(|warm| warm.name.clone()), own_server };
+    let state = ProvisionState { warm: warm.as_ref().map(|warm| warm.name.clone()), ..work.state() };
+    let class = work.subject.plan.server_class.clone();
     let request = PlaceRequest {
         tier: work.subject.plan.tier,
         name: tenant.slug.object_name(),
@@ -103,8 +103,9 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult 
         connection: connection(work, app),
         tenants_per_login: work.resources.settings.tenants_per_login,
         warm: warm.map(|warm| (warm.server_id, warm.login)),
-        server: own_server,
+        server: state.own_server,
         not_server: None,
+        class: class.clone(),
         durable_state: serde_json::to_value(&state).expect("states are plain data"),
     };
     // Hashed meanwhile, for the server is to be given nothing else. A warm tenant's role has its password.
@@ -121,7 +122,9 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult 
         chosen => chosen,
     };
     let placed = match placed {
-        Err(full @ PlaceError::NoRoom(_)) => return own_server::instead(work, request.tier, full).await,
+        Err(full @ PlaceError::NoRoom(_)) => {
+            return own_server::instead(work, request.tier, class, full).await;
+        }
         placed => placed.map_err(place_error)?,
     };
     match placed {

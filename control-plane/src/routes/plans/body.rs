@@ -7,6 +7,7 @@ use serde_json::Value;
 use tenantry_domain::{
     database_share::DatabaseShare,
     plan::{Plan, PlanName, Tier},
+    server_class::{ServerClass, ServerClassName},
 };
 use utoipa::ToSchema;
 
@@ -58,6 +59,9 @@ pub(crate) struct PlanBody {
     /// Hours in which a move of its tenants can be undone, up to 8760, 0: not at all; when null or absent as many as
     /// `--undo-moves-for` says.
     undo_moves_hours: Option<u16>,
+    /// The server class that a server of a tenant's own is made from: for tier instance only.
+    #[schema(value_type = Option<String>)]
+    server_class: Option<ServerClassName>,
 }
 
 const fn thirty() -> u16 {
@@ -101,6 +105,22 @@ pub(super) fn check_share(fields: &mut Fields, share: &DatabaseShare) {
     }
 }
 
+/// Refuses a plan whose server class is none of these, or makes no servers for its tenants.
+pub(super) fn check_server_class(classes: &[ServerClass], plan: &Plan) -> Result<(), Refusal> {
+    let Some(name) = &plan.server_class else { return Ok(()) };
+    let mut fields = Fields::default();
+    fields.check("serverClass", plan.tier == Tier::Instance, "is for plans of tier instance only");
+    match classes.iter().find(|class| class.name == *name) {
+        None => {
+            fields.wrong("serverClass", "there is no such server class; see GET /api/v1/server-classes");
+        }
+        Some(class) => {
+            fields.check("serverClass", class.tiers == [Tier::Instance], "must be a class of tier instance");
+        }
+    }
+    fields.finish()
+}
+
 impl PlanBody {
     /// The plan; `named` is the name in the path, if it has one.
     pub(super) fn read(self, named: Option<PlanName>) -> Result<Plan, Refusal> {
@@ -126,6 +146,7 @@ impl PlanBody {
             default_config: self.default_config,
             retention_days: self.retention_days,
             undo_moves_hours: self.undo_moves_hours,
+            server_class: self.server_class,
         })
     }
 }

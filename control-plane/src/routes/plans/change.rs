@@ -7,7 +7,7 @@ use tenantry_domain::{
 };
 use tenantry_registry::Registry;
 
-use super::view::PlanView;
+use super::{body::check_server_class, view::PlanView};
 use crate::{catalogue::Catalogue, refusal::Refusal};
 
 /// Changes a plan under its lock. Its tier cannot change while tenants have it.
@@ -18,9 +18,11 @@ pub(super) async fn change(
     name: &PlanName,
     to: impl FnOnce(Plan) -> Plan,
 ) -> Result<Json<PlanView>, Refusal> {
+    let classes = registry.server_class_list().await?;
     let changed = registry.plan_change(name, clock.now(), |before, in_use| {
         let tier = before.tier;
         let plan = to(before);
+        check_server_class(&classes, &plan)?;
         if in_use && plan.tier != tier {
             return Err(Refusal::conflict(
                 "plan_in_use",

@@ -12,7 +12,10 @@ use tenantry_domain::Clock;
 use tenantry_http::Problem;
 use tenantry_registry::Registry;
 
-use super::{body::PlanBody, view::PlanView};
+use super::{
+    body::{PlanBody, check_server_class},
+    view::PlanView,
+};
 use crate::{
     auth::{Authorized, scopes::PlansWrite},
     input::JsonBody,
@@ -37,6 +40,7 @@ pub(crate) async fn create_plan(
     JsonBody(body): JsonBody<PlanBody>,
 ) -> Result<impl IntoResponse, Refusal> {
     let plan = body.read(None)?;
+    check_server_class(&registry.server_class_list().await?, &plan)?;
     if !registry.plan_create(&plan, clock.now()).await? {
         return Err(Refusal::taken("plan_exists", "name", "there is a plan of that name; PUT replaces it"));
     }

@@ -14,6 +14,7 @@ use tenantry_domain::{
     connection::Connection,
     database_share::DatabaseShare,
     plan::{Limits, Plan, PlanName, Tier},
+    server_class::ServerClassName,
 };
 use tenantry_http::Problem;
 use tenantry_registry::Registry;
@@ -54,6 +55,10 @@ pub(crate) struct PatchPlanBody {
     #[serde(default)]
     #[schema(value_type = Option<u16>)]
     undo_moves_hours: Ceiling<u16>,
+    /// The server class that a server of a tenant's own is made from: for tier instance only; null: the provider's default.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    server_class: Ceiling<ServerClassName>,
 }
 
 /// Ceilings to change: left out stays, null is unlimited from now on.
@@ -147,6 +152,7 @@ impl PatchPlanBody {
             default_config: self.default_config.unwrap_or(plan.default_config),
             retention_days: self.retention_days.unwrap_or(plan.retention_days),
             undo_moves_hours: self.undo_moves_hours.over(plan.undo_moves_hours),
+            server_class: self.server_class.over(plan.server_class),
         }
     }
 }

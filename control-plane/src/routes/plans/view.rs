@@ -40,6 +40,9 @@ pub(crate) struct PlanView {
     retention_days: u16,
     /// Hours in which a move of its tenants can be undone; null: as many as `--undo-moves-for` says.
     undo_moves_hours: Option<u16>,
+    /// The server class that a server of a tenant's own is made from, in tier instance; null: the provider's default.
+    #[schema(example = "standard")]
+    server_class: Option<String>,
 }
 
 /// Ceilings; null or absent is unlimited.
@@ -147,6 +150,7 @@ impl From<Plan> for PlanView {
             default_config: plan.default_config,
             retention_days: plan.retention_days,
             undo_moves_hours: plan.undo_moves_hours,
+            server_class: plan.server_class.map(|class| class.to_string()),
         }
     }
 }

@@ -36,8 +36,8 @@ impl From<ServerClassDeleteError> for Refusal {
             ServerClassDeleteError::NotFound => Self::not_found("server_class"),
             ServerClassDeleteError::InUse => Self::conflict(
                 "server_class_in_use",
-                "servers were made from it, or are being made; delete them first, with `minFree` 0, so that no other one is \
-                 ordered",
+                "servers were made from it, or are being made, or a plan names it; delete servers with `minFree` 0, so that no \
+                 other one is ordered",
             ),
             ServerClassDeleteError::Registry(error) => error.into(),
         }

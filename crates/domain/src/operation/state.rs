@@ -8,6 +8,7 @@ use crate::{
     names::ObjectName,
     placement::Epoch,
     plan::{PlanName, Tier},
+    server_class::ServerClassName,
 };
 
 /// For operations whose steps need nothing but their subject.
@@ -22,6 +23,8 @@ pub struct ProvisionState {
     pub warm: Option<ObjectName>,
     /// The server that is made for it; also what the provider knows it by.
     pub own_server: Option<ServerId>,
+    /// What that is made from.
+    pub own_server_class: Option<ServerClassName>,
 }
 
 /// Of [`super::OperationKind::Move`].
@@ -34,6 +37,8 @@ pub struct MoveState {
     pub to: Option<Epoch>,
     /// The server that is made for it; also what the provider knows it by.
     pub own_server: Option<ServerId>,
+    /// What that is made from.
+    pub own_server_class: Option<ServerClassName>,
     /// Bytes that its tables took before.
     pub bytes: u64,
     /// It is copied while it is written to, because it is too much to be copied while writes wait.
