@@ -166,6 +166,15 @@ async fn there_are_never_more_servers_than_the_class_says_and_then_a_sign_up_fai
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_server_of_a_class_that_does_not_hold_his_tier() {
+    let app = app().await;
+    add_class(&app, json!({ "capacity": 5, "minFree": 10, "tiers": ["schema"] })).await;
+    let body = json!({ "name": "acme", "slug": app.slug("acme"), "plan": "premium", "app": "crm" });
+    let failed = app.api.post_and_wait("/api/v1/tenants", body).await.expect_problem(422, "operation_failed");
+    assert!(failed.json()["detail"].as_str().unwrap().contains("no active server has room"), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_empty_server_of_a_class_is_deleted_at_its_provider_and_one_with_tenants_is_not() {
     let app = app().await;
     add_class(&app, json!({ "capacity": 3, "minFree": 1 })).await;

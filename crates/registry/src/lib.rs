@@ -69,7 +69,7 @@ pub use placements::{PlaceError, PlaceRequest, Placed, PlacementWithServer, Role
 pub use plans::PlanDeleteError;
 pub use routes::{RouteKeyRef, RouteReader};
 pub use schema_version::SchemaVersion;
-pub use server_classes::{ServerClassDeleteError, ServerOrder, ShortClass};
+pub use server_classes::{ServerClassDeleteError, ServerOrder};
 pub use server_edits::ServerEdit;
 pub use server_logins::ServerLogin;
 pub use servers::{NewServer, ServerAccess, ServerCreateError, ServerDeleteError};

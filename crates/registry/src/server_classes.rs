@@ -48,15 +48,6 @@ pub struct ServerOrder {
     pub ordered_at: DateTime<Utc>,
 }
 
-/// A class whose servers have less room than it says.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ShortClass {
-    /// Which.
-    pub class: ServerClass,
-    /// How many servers would make up for it.
-    pub missing: u32,
-}
-
 struct ClassRow {
     name: String,
     provider: String,
@@ -234,44 +225,19 @@ impl Registry {
             .collect()
     }
 
-    /// Classes of which servers are to be ordered now.
-    pub async fn server_classes_short(&self) -> Result<Vec<ShortClass>, RegistryError> {
-        let classes = sqlx::query_scalar!("SELECT name FROM server_classes WHERE min_free > 0")
-            .fetch_all(&self.relaxed)
-            .await?;
-        let mut short = Vec::new();
-        for name in classes {
-            let name = ServerClassName::parse(&name).stored("server_classes.name")?;
-            let missing = self.servers_missing(&name).await?;
-            if missing > 0
-                && let Some(class) = self.server_class_get(&name).await?
-            {
-                short.push(ShortClass { class, missing });
-            }
-        }
-        Ok(short)
-    }
-
-    /// How many servers of a class are to be ordered.
-    async fn servers_missing(&self, name: &ServerClassName) -> Result<u32, RegistryError> {
-        let missing = sqlx::query_scalar!(
-            r#"WITH made AS (
-                   SELECT count(*) AS servers, coalesce(sum(greatest(capacity - tenants, 0)) FILTER (
-                       WHERE state = 'active' AND unreachable_since IS NULL AND owner_id IS NULL), 0) AS room
-                   FROM servers WHERE class = $1 AND state <> 'lost'
-               ), ordered AS (
-                   SELECT count(*) AS servers FROM operations WHERE kind = 'order_server' AND input->>'class' = $1
-                       AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
-               )
-               SELECT greatest(least(
-                   ceil((min_free - made.room - ordered.servers * capacity)::numeric / greatest(capacity, 1)),
-                   max_servers - made.servers - ordered.servers), 0)::integer AS "missing!"
-               FROM server_classes, made, ordered WHERE name = $1"#,
-            name.as_str()
+    /// Classes of which servers are to be ordered now, and how many.
+    pub async fn server_classes_short(&self) -> Result<Vec<(ServerClassName, u32)>, RegistryError> {
+        let rows = sqlx::query!(
+            r#"SELECT name AS "name!", missing AS "missing!" FROM server_class_orders WHERE missing > 0 ORDER BY name"#
         )
-        .fetch_optional(&self.relaxed)
+        .fetch_all(&self.relaxed)
         .await?;
-        Ok(missing.and_then(|missing| u32::try_from(missing).ok()).unwrap_or(0))
+        rows.into_iter()
+            .map(|row| {
+                let name = ServerClassName::parse(&row.name).stored("server_classes.name")?;
+                Ok((name, u32::try_from(row.missing).unwrap_or(0)))
+            })
+            .collect()
     }
 
     /// Orders a server of a class that has too little room, unless somebody else was faster; answers whether.
@@ -282,13 +248,19 @@ impl Registry {
     ) -> Result<bool, OperationStartError> {
         debug_assert!(matches!(new.input, OperationInput::OrderServer { .. }), "an order");
         let mut tx = self.begin().await?;
-        let locked =
-            sqlx::query_scalar!("SELECT name FROM server_classes WHERE name = $1 FOR UPDATE", class.as_str())
-                .fetch_optional(&mut *tx)
-                .await
-                .map_err(RegistryError::from)?;
-        // Whoever orders waits for the lock; what he has ordered is seen after it.
-        if locked.is_none() || self.servers_missing(class).await? == 0 {
+        sqlx::query!("SELECT FROM server_classes WHERE name = $1 FOR UPDATE", class.as_str())
+            .fetch_optional(&mut *tx)
+            .await
+            .map_err(RegistryError::from)?;
+        // In a statement of its own, which sees what others have ordered until they let the class go.
+        let missing = sqlx::query_scalar!(
+            r#"SELECT missing > 0 AS "missing!" FROM server_class_orders WHERE name = $1"#,
+            class.as_str()
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        if missing != Some(true) {
             return Ok(false);
         }
         Self::operation_start_in_tx(&mut tx, new).await?;
@@ -296,23 +268,26 @@ impl Registry {
         Ok(true)
     }
 
-    /// Why a server for a tenant of a tier is not there yet, if one is being made or may be: what one who finds no room waits
-    /// for.
-    pub async fn server_to_come(&self, tier: Tier) -> Result<Option<String>, RegistryError> {
+    /// What one who finds no room in a tier waits for: a server of a class, of the given one if there is one, that is being
+    /// made or about to be ordered.
+    pub async fn server_to_come(
+        &self,
+        tier: Tier,
+        class: Option<&ServerClassName>,
+    ) -> Result<Option<String>, RegistryError> {
         let coming = sqlx::query_scalar!(
-            r#"SELECT CASE WHEN failing IS NOT NULL
-                       THEN format('a server of class %s is to be made, and its provider fails: %s', name, failing)
-                   ELSE format('a server of class %s is being made', name) END AS "coming!"
-               FROM server_classes LEFT JOIN LATERAL (
-                   SELECT true AS ordered, coalesce(durable_state->>'failing', CASE state WHEN 'stuck' THEN error END)
-                       AS failing
-                   FROM operations WHERE kind = 'order_server' AND input->>'class' = server_classes.name
+            r#"SELECT CASE WHEN failing IS NULL THEN format('a server of class %s is being made', name)
+                       ELSE format('a server of class %s is to be made, and its provider fails: %s', name, failing)
+                   END AS "coming!"
+               FROM server_classes JOIN server_class_orders USING (name) LEFT JOIN LATERAL (
+                   SELECT coalesce(durable_state->>'failing', CASE state WHEN 'stuck' THEN error END) AS failing
+                   FROM operations WHERE kind = 'order_server' AND input->>'class' = name
                        AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
-                   ORDER BY created_at LIMIT 1) AS orders ON true
-               WHERE $1 = ANY (tiers) AND capacity > 0 AND min_free > 0 AND (ordered OR max_servers > (
-                   SELECT count(*) FROM servers WHERE class = server_classes.name AND servers.state <> 'lost'))
+                   ORDER BY 1 NULLS FIRST LIMIT 1) AS orders ON true
+               WHERE $1 = ANY (tiers) AND ($2::text IS NULL OR name = $2) AND (ordered > 0 OR missing > 0)
                ORDER BY failing IS NOT NULL, name LIMIT 1"#,
-            tier.as_str()
+            tier.as_str(),
+            class.map(ServerClassName::as_str),
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -139,7 +139,7 @@ pub(super) async fn instead<D>(
 where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
-    if let Some(coming) = work.resources.registry.server_to_come(tier).await? {
+    if let Some(coming) = work.resources.registry.server_to_come(tier, class.as_ref()).await? {
         let message = format!("no server has room for tier {tier}; {coming}");
         return Ok(Done::Pending { again_after: LOOK_EVERY, message });
     }

@@ -16,9 +16,8 @@ const AT_ONCE: u32 = 10;
 pub async fn run(resources: &Resources) -> Reconciled {
     let registry = &resources.registry;
     let mut ordered = 0;
-    for short in registry.server_classes_short().await? {
-        let class = short.class.name;
-        for _ in 0..short.missing.min(AT_ONCE) {
+    for (class, missing) in registry.server_classes_short().await? {
+        for _ in 0..missing.min(AT_ONCE) {
             let now = resources.clock.now();
             let id = ServerId::generate(now, &mut rand::rng());
             let new = NewOperation {
