@@ -7,7 +7,6 @@ use tenantry_domain::{
     plan::Tier,
     server_class::{ServerClass, ServerClassName},
 };
-use uuid::Uuid;
 
 use crate::{
     FencedError, Lease, LeaseLost, NewOperation, NewServer, OperationStartError, Registry, RegistryError,
@@ -338,40 +337,30 @@ impl Registry {
         if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
-    /// Forgets the server of a lease, if it holds no tenant: what is left of an order that is undone, or of a server that its
-    /// provider is about to delete. Answers whether there is none any more.
+    /// Forgets the server of a lease, if it holds nobody: its provider is about to delete it. Answers whether there is none any
+    /// more.
     pub async fn server_close(&self, lease: &Lease) -> Result<bool, FencedError> {
-        let id = self.lease_subject(lease).await?;
         let closed = sqlx::query!(
-            "DELETE FROM servers WHERE id = $1 AND tenants = 0 AND owner_id IS NULL
-                 AND NOT EXISTS (SELECT FROM placements WHERE server_id = $1)",
-            id
-        )
-        .execute(&self.pool)
-        .await;
-        match closed {
-            Ok(_) => {}
-            Err(error) if broken_constraint(&error).is_some_and(|name| name.starts_with("placements_")) => {
-                return Ok(false);
-            }
-            Err(error) => return Err(RegistryError::from(error).into()),
-        }
-        let left = sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM servers WHERE id = $1) AS "left!""#, id)
-            .fetch_one(&self.pool)
-            .await
-            .map_err(RegistryError::from)?;
-        Ok(!left)
-    }
-
-    async fn lease_subject(&self, lease: &Lease) -> Result<Uuid, FencedError> {
-        let subject = sqlx::query_scalar!(
-            "SELECT subject_id FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing')",
+            r#"WITH fence AS MATERIALIZED (SELECT subject_id FROM operations WHERE id = $1 AND fence = $2
+                   AND state IN ('running', 'undoing') FOR UPDATE),
+                 known AS (SELECT servers.id FROM servers JOIN fence ON servers.id = fence.subject_id),
+                 gone AS (DELETE FROM servers USING known
+                   WHERE servers.id = known.id AND tenants = 0 AND owner_id IS NULL RETURNING 1)
+               SELECT (SELECT count(*) FROM fence) AS "held!",
+                   (SELECT count(*) FROM known) = (SELECT count(*) FROM gone) AS "closed!""#,
             lease.operation.id.as_uuid(),
             lease.fence(),
         )
-        .fetch_optional(&self.pool)
-        .await
-        .map_err(RegistryError::from)?;
-        Ok(subject.ok_or(LeaseLost)?)
+        .fetch_one(&self.pool)
+        .await;
+        match closed {
+            Ok(row) if row.held == 1 => Ok(row.closed),
+            Ok(_) => Err(LeaseLost.into()),
+            // What a tenant has left there, or is about to be placed there.
+            Err(error) if broken_constraint(&error).is_some_and(|name| name.starts_with("placements_")) => {
+                Ok(false)
+            }
+            Err(error) => Err(RegistryError::from(error).into()),
+        }
     }
 }
