@@ -27,7 +27,9 @@ SELECT class.name, ordered.servers AS ordered, greatest(least(
     class.max_servers - made.servers - ordered.servers), 0)::integer AS missing
 FROM server_classes AS class, LATERAL (
     SELECT count(*) AS servers, coalesce(sum(greatest(servers.capacity - tenants, 0)) FILTER (
-        WHERE state = 'active' AND unreachable_since IS NULL AND owner_id IS NULL), 0) AS room
+        -- One that is away for a moment is back before another one is made.
+        WHERE state = 'active' AND (unreachable_since IS NULL OR unreachable_since > now() - interval '2 minutes')
+            AND servers.tiers @> class.tiers), 0) AS room
     FROM servers WHERE servers.class = class.name AND state <> 'lost' AND owner_id IS NULL
 ) AS made, LATERAL (
     SELECT count(*) AS servers FROM operations

@@ -285,7 +285,7 @@ async fn kill_with_a_class_at(kind: OperationKind, point: &str) {
     named["name"] = json!("standard");
     app.api.post("/api/v1/server-classes", named).await.expect(201);
     if kind == OperationKind::DeleteServer {
-        let made = "SELECT count(*) FROM servers WHERE class = 'standard'";
+        let made = "SELECT count(*) FROM operations WHERE kind = 'order_server' AND state = 'succeeded'";
         within(Duration::from_mins(1), "it is made", async || app.count(made).await == 1).await;
         app.api.put("/api/v1/server-classes/standard", class(0)).await.expect(200);
         let servers = app.api.get("/api/v1/servers").await.expect(200).json();

@@ -86,7 +86,7 @@ async fn five_hundred_sign_ups_never_wait_for_a_server() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_is_what_its_class_says() {
     let app = app().await;
-    let parameters = json!({ "work_mem": "7MB", "max_connections": "60" });
+    let parameters = json!({ "work_mem": "7MB", "autovacuum_naptime": "61s" });
     add_class(
         &app,
         json!({ "capacity": 7, "minFree": 1, "maxConnections": 12, "parameters": parameters, "cost": "3 EUR" }),
@@ -109,7 +109,7 @@ async fn a_server_is_what_its_class_says() {
         assert_eq!(server[member], value, "{member}");
     }
     let mut admin = local_servers::admin(app.label(), server["port"].as_u64().unwrap(), "postgres").await;
-    for (setting, value) in [("work_mem", "7MB"), ("max_connections", "60"), ("wal_level", "logical")] {
+    for (setting, value) in [("work_mem", "7MB"), ("autovacuum_naptime", "61s"), ("wal_level", "logical")] {
         let set: String = sqlx::query_scalar("SELECT current_setting($1)")
             .bind(setting)
             .fetch_one(&mut admin)
@@ -149,6 +149,55 @@ async fn while_the_provider_fails_sign_ups_say_so_and_go_on_afterwards() {
     assert_eq!(servers(&app).await.values().next(), Some(&(1, 5)));
     within(Duration::from_secs(30), "nothing is ordered any more", async || orders(&app).await.is_empty())
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_that_is_cancelled_is_given_back_and_not_made_again() {
+    let app = app().await;
+    let folder = local_servers::folder(app.label());
+    std::fs::remove_dir_all(&folder).ok();
+    std::fs::write(&folder, "").unwrap();
+    add_class(&app, json!({ "capacity": 5, "minFree": 1 })).await;
+    within(Duration::from_secs(30), "it fails", async || {
+        orders(&app).await.first().is_some_and(|order| order["state"] == "failing")
+    })
+    .await;
+    let operation = orders(&app).await[0]["operation"].as_str().unwrap().to_owned();
+    let class = "/api/v1/server-classes/standard";
+    app.api.put(class, json!({ "provider": "local", "capacity": 5, "minFree": 0 })).await.expect(200);
+    std::fs::remove_file(&folder).unwrap();
+    app.api.post(&format!("/api/v1/operations/{operation}/cancel"), json!({})).await;
+    let ended = app.operation_ended(&operation).await;
+    // It may have been made just before.
+    if ended["state"] == "cancelled" {
+        assert!(servers(&app).await.is_empty());
+        assert!(local_servers::existing(app.label()).is_empty());
+        app.api.post(&format!("/api/v1/operations/{operation}/retry"), json!({})).await.expect(202);
+        let again = app.operation_ended(&operation).await;
+        assert_eq!(again["state"], "failed", "{again}");
+        assert!(again["error"].as_str().unwrap().contains("has deleted the server"), "{again}");
+        app.api.delete(class).await.expect(204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_tenants_is_not_deleted_though_the_request_saw_none() {
+    let app = app().await;
+    add_class(&app, json!({ "capacity": 5, "minFree": 1 })).await;
+    until_free(&app, 1).await;
+    let name = servers(&app).await.into_keys().next().unwrap();
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+    // As if it had been placed after the request had looked.
+    sqlx::query("UPDATE servers SET tenants = 0 WHERE name = $1")
+        .bind(&name)
+        .execute(app.owner())
+        .await
+        .unwrap();
+    let path = format!("/api/v1/servers/{name}");
+    let refused = app.api.delete_and_wait(&path).await.expect_problem(422, "operation_failed").json();
+    assert!(refused["detail"].as_str().unwrap().contains("holds tenants"), "{refused}");
+    assert_eq!(app.api.get(&path).await.expect(200).json()["state"], "draining");
+    tenant.data.get("/api/contacts").await.expect(200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -258,7 +307,7 @@ async fn a_class_that_cannot_be_is_refused_by_the_field() {
         (json!({ "capacity": 0 }), "capacity"),
         (json!({ "maxConnections": 0 }), "maxConnections"),
         (json!({ "minFree": 1_000_001 }), "minFree"),
-        (json!({ "maxServers": 1_000_001 }), "maxServers"),
+        (json!({ "maxServers": 1001 }), "maxServers"),
         (json!({ "tiers": [] }), "tiers"),
         (json!({ "tiers": ["instance", "schema"] }), "tiers"),
         (json!({ "tiers": ["instance"] }), "capacity"),

@@ -23,6 +23,9 @@ const MISSED_HEARTBEATS: usize = 3;
 const SILENT_FOR: f64 = 8.0;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// How long a wait is kept here at most. Longer ones are left to the reconciler `requeue_stranded`, which looks every second.
+const SHORT_WAIT: Duration = Duration::from_secs(2);
+
 /// Takes jobs of a lane until `stop`, then lets the operations at work end or release themselves.
 pub(crate) async fn consume(engine: Engine, resources: Arc<Resources>, lane: Lane, stop: CancellationToken) {
     let settings = &resources.settings;
@@ -78,9 +81,6 @@ pub(crate) async fn consume(engine: Engine, resources: Arc<Resources>, lane: Lan
     }
 }
 
-/// How long a wait is kept here at most. Longer ones are left to the reconciler `requeue_stranded`, which looks every second.
-const SHORT_WAIT: Duration = Duration::from_secs(2);
-
 /// Returns when the registry, asked on another connection, has not seen the consumer's heartbeat for a while.
 async fn until_silent(resources: &Resources, consumer: &str) {
     let mut unseen = 0.0;
@@ -103,9 +103,9 @@ async fn until_silent(resources: &Resources, consumer: &str) {
 }
 
 async fn handle(job: OperationJob, engine: Data<Engine>) -> Result<(), BoxDynError> {
+    let waiter = (*engine).clone();
     // In a task of its own: in the worker's, all that wakes an operation (each answer of a server)
     // would wake apalis too, which then asks the queue for more, some twenty times in a sign-up.
-    let waiter = (*engine).clone();
     let executed = tokio::spawn(async move { engine.execute(job.operation_id).await }).await?;
     // Whatever became of it, the job is done: the operation's row says what is left to do, and the
     // reconciler `requeue_stranded` sees to it.

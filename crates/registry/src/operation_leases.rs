@@ -516,6 +516,7 @@ impl Registry {
         let lane = sqlx::query_scalar!(
             "UPDATE operations SET enqueued_at = now()
              WHERE id = $1 AND state = 'waiting' AND run_after <= now() AND enqueued_at < run_after
+                 AND NOT EXISTS (SELECT FROM servers WHERE id = waiting_for AND unreachable_since IS NOT NULL)
              RETURNING lane",
             id.as_uuid(),
         )

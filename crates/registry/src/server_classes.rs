@@ -10,6 +10,7 @@ use tenantry_domain::{
 
 use crate::{
     FencedError, Lease, LeaseLost, NewOperation, NewServer, OperationStartError, Registry, RegistryError,
+    TimedConnection,
     error::{Stored, broken_constraint, to_json},
     servers::integer,
 };
@@ -164,27 +165,22 @@ impl Registry {
         row.map(ServerClass::try_from).transpose()
     }
 
-    /// Deletes a class from which no server was made, or is being made.
+    /// Deletes a class from which no server was made, or is being made, and that no plan names.
     pub async fn server_class_delete(&self, name: &ServerClassName) -> Result<(), ServerClassDeleteError> {
-        let deleted = sqlx::query_scalar!(
-            r#"WITH class AS (SELECT name FROM server_classes WHERE name = $1 FOR UPDATE), ordered AS (
-                   SELECT FROM operations, class
-                   WHERE (kind = 'order_server' AND input->>'class' = class.name
-                           OR durable_state->>'own_server_class' = class.name)
-                       AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
-               ), gone AS (
-                   DELETE FROM server_classes USING class
-                   WHERE server_classes.name = class.name AND NOT EXISTS (SELECT FROM ordered)
-               )
-               SELECT NOT EXISTS (SELECT FROM ordered) AS "deleted!" FROM class"#,
+        let mut tx = self.begin().await?;
+        Self::server_class_lock(&mut tx, name).await?.ok_or(ServerClassDeleteError::NotFound)?;
+        let deleted = sqlx::query!(
+            "DELETE FROM server_classes WHERE name = $1 AND NOT EXISTS (
+                 SELECT FROM operations
+                 WHERE (kind = 'order_server' AND input->>'class' = $1 OR durable_state->>'own_server_class' = $1)
+                     AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck'))",
             name.as_str()
         )
-        .fetch_optional(&self.pool)
+        .execute(&mut *tx)
         .await;
         match deleted {
-            Ok(None) => Err(ServerClassDeleteError::NotFound),
-            Ok(Some(true)) => Ok(()),
-            Ok(Some(false)) => Err(ServerClassDeleteError::InUse),
+            Ok(done) if done.rows_affected() == 1 => Ok(tx.commit().await.map_err(RegistryError::from)?),
+            Ok(_) => Err(ServerClassDeleteError::InUse),
             Err(error)
                 if matches!(
                     broken_constraint(&error),
@@ -195,6 +191,16 @@ impl Registry {
             }
             Err(error) => Err(ServerClassDeleteError::Registry(error.into())),
         }
+    }
+
+    /// Waits for whoever orders a server of a class or deletes it. What he has done is seen by the next statement, not by this
+    /// one.
+    async fn server_class_lock(
+        tx: &mut TimedConnection,
+        name: &ServerClassName,
+    ) -> Result<Option<()>, RegistryError> {
+        let locked = sqlx::query!("SELECT FROM server_classes WHERE name = $1 FOR UPDATE", name.as_str());
+        Ok(locked.fetch_optional(tx).await?.map(drop))
     }
 
     /// Servers that are being made from classes, the oldest order first.
@@ -247,11 +253,7 @@ impl Registry {
     ) -> Result<bool, OperationStartError> {
         debug_assert!(matches!(new.input, OperationInput::OrderServer { .. }), "an order");
         let mut tx = self.begin().await?;
-        sqlx::query!("SELECT FROM server_classes WHERE name = $1 FOR UPDATE", class.as_str())
-            .fetch_optional(&mut *tx)
-            .await
-            .map_err(RegistryError::from)?;
-        // In a statement of its own, which sees what others have ordered until they let the class go.
+        Self::server_class_lock(&mut tx, class).await?;
         let missing = sqlx::query_scalar!(
             r#"SELECT missing > 0 AS "missing!" FROM server_class_orders WHERE name = $1"#,
             class.as_str()
@@ -293,8 +295,8 @@ impl Registry {
         Ok(coming)
     }
 
-    /// Registers the server that was ordered by a lease; again: with the address and login that it has now. Sign-ups that
-    /// waited for room are due at once.
+    /// Registers the server that was ordered by a lease; again: with the address and login that it has now. Sign-ups and moves
+    /// that waited for room are due at once.
     pub async fn server_register(&self, lease: &Lease, new: &NewServer) -> Result<(), FencedError> {
         let server = &new.server;
         let tiers: Vec<String> = server.tiers.iter().map(ToString::to_string).collect();
@@ -311,7 +313,7 @@ impl Registry {
                        revision = servers.revision + 1, unreachable_since = NULL, unreachable_error = NULL
                ), due AS (
                    UPDATE operations SET run_after = now() FROM fence
-                   WHERE operations.state = 'waiting' AND waiting_for IS NULL AND kind = 'provision'
+                   WHERE operations.state = 'waiting' AND waiting_for IS NULL AND kind IN ('provision', 'move')
                )
                SELECT count(*) AS "held!" FROM fence"#,
             lease.operation.id.as_uuid(),
@@ -337,24 +339,35 @@ impl Registry {
         if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
-    /// Forgets the server of a lease, if it holds nobody: its provider is about to delete it. Answers whether there is none any
+    /// Whether a server holds nobody, and nothing that a tenant has left.
+    pub async fn server_is_empty(&self, id: ServerId) -> Result<bool, RegistryError> {
+        let empty = sqlx::query_scalar!(
+            r#"SELECT NOT EXISTS (SELECT FROM placements WHERE server_id = $1) AS "empty!""#,
+            id.as_uuid()
+        )
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(empty)
+    }
+
+    /// Forgets the server of a lease, if it is empty: its provider is about to delete it. Answers whether there is none any
     /// more.
-    pub async fn server_close(&self, lease: &Lease) -> Result<bool, FencedError> {
-        let closed = sqlx::query!(
+    pub async fn server_forget_empty(&self, lease: &Lease) -> Result<bool, FencedError> {
+        let forgotten = sqlx::query!(
             r#"WITH fence AS MATERIALIZED (SELECT subject_id FROM operations WHERE id = $1 AND fence = $2
                    AND state IN ('running', 'undoing') FOR UPDATE),
                  known AS (SELECT servers.id FROM servers JOIN fence ON servers.id = fence.subject_id),
                  gone AS (DELETE FROM servers USING known
                    WHERE servers.id = known.id AND tenants = 0 AND owner_id IS NULL RETURNING 1)
                SELECT (SELECT count(*) FROM fence) AS "held!",
-                   (SELECT count(*) FROM known) = (SELECT count(*) FROM gone) AS "closed!""#,
+                   (SELECT count(*) FROM known) = (SELECT count(*) FROM gone) AS "forgotten!""#,
             lease.operation.id.as_uuid(),
             lease.fence(),
         )
         .fetch_one(&self.pool)
         .await;
-        match closed {
-            Ok(row) if row.held == 1 => Ok(row.closed),
+        match forgotten {
+            Ok(row) if row.held == 1 => Ok(row.forgotten),
             Ok(_) => Err(LeaseLost.into()),
             // What a tenant has left there, or is about to be placed there.
             Err(error) if broken_constraint(&error).is_some_and(|name| name.starts_with("placements_")) => {

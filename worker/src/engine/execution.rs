@@ -78,7 +78,7 @@ pub(super) async fn execute(engine: &Engine, id: OperationId) -> Executed {
             Executed::Lost
         }
     };
-    metrics::counter!("tenantry_operation_attempts_total", "kind" => kind.as_str(), "ended" => format!("{executed:?}"))
+    metrics::counter!("tenantry_operation_attempts_total", "kind" => kind.as_str(), "ended" => executed.as_str())
         .increment(1);
     executed
 }

@@ -69,6 +69,18 @@ pub enum Executed {
     Lost,
 }
 
+impl Executed {
+    /// For metrics.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::NothingToDo => "NothingToDo",
+            Self::Ended => "Ended",
+            Self::Released | Self::Waiting(_) => "Released",
+            Self::Lost => "Lost",
+        }
+    }
+}
+
 impl Engine {
     pub(crate) fn new(
         resources: Arc<Resources>,

@@ -13,7 +13,7 @@ use tenantry_domain::{
 use super::made_server::made_server;
 use crate::{
     engine::{Definition, Done, Sequence, ServerSubject, StepResult, Work},
-    providers::{Endpoint, Look, Order, ProviderError},
+    providers::{Endpoint, Look, Order, Provider, ProviderError},
     step,
     step_error::StepError,
     undo,
@@ -34,27 +34,29 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 pub(super) fn define() -> Sequence<OrderServer> {
     Sequence::new("the server takes tenants")
+        .step(step!(read_class, "reading its class"))
         .step(step!(order, "having it made").undo(undo!(give_back)))
-        .point_of_no_return()
-        .step(step!(register, "letting tenants in"))
+        .step(step!(register, "letting tenants in").undo(undo!(forget)))
 }
 
-/// What became of the order, or what it waits for.
-enum Ordered {
-    Ready(Endpoint),
-    Waits(Done),
+/// Keeps what it is made from: its class may be changed, for others.
+async fn read_class(work: &Work<OrderServer>) -> StepResult {
+    let class = work.resources.registry.server_class_get(&work.input).await?;
+    let class = class
+        .ok_or_else(|| StepError::permanent(format!("there is no server class {} any more", work.input)))?;
+    work.update_state(|state| state.class = Some(class));
+    Ok(Done::Now)
 }
 
 async fn order(work: &Work<OrderServer>) -> StepResult {
-    let class = class(work).await?;
-    Ok(match ask(work, &class).await? {
+    Ok(match ask(work, &class(work)?).await? {
         Ordered::Ready(_) => Done::Now,
         Ordered::Waits(pending) => pending,
     })
 }
 
 async fn register(work: &Work<OrderServer>) -> StepResult {
-    let class = class(work).await?;
+    let class = class(work)?;
     let endpoint = match ask(work, &class).await? {
         Ordered::Ready(endpoint) => endpoint,
         Ordered::Waits(pending) => return Ok(pending),
@@ -70,20 +72,35 @@ async fn register(work: &Work<OrderServer>) -> StepResult {
     Ok(Done::Now)
 }
 
+async fn forget(work: &Work<OrderServer>) -> Result<(), StepError> {
+    if !work.resources.registry.server_forget_empty(&work.lease).await? {
+        return Err(StepError::permanent(
+            "the server holds tenants already; abandon its order, and it stays",
+        ));
+    }
+    work.resources.servers.forget(work.subject.id);
+    Ok(())
+}
+
+async fn give_back(work: &Work<OrderServer>) -> Result<(), StepError> {
+    let class = class(work)?;
+    work.resources.settings.providers.of(class.provider)?.delete(work.subject.id).await?;
+    Ok(())
+}
+
+/// What became of the order, or what it waits for.
+enum Ordered {
+    Ready(Endpoint),
+    Waits(Done),
+}
+
 /// Orders it, unless it is ordered, and looks at it.
 async fn ask(work: &Work<OrderServer>, class: &ServerClass) -> Result<Ordered, StepError> {
-    let id = work.subject.id;
     let Ok(provider) = work.resources.settings.providers.of(class.provider) else {
         let message = format!("waits for a worker that is set up with provider {}", class.provider);
-        return Ok(Ordered::Waits(fails(work, message)));
+        return Ok(Ordered::Waits(Done::Pending { again_after: LOOK_EVERY, message }));
     };
-    let order =
-        Order { id, label: work.lease.operation.subject_name.clone(), parameters: class.parameters.clone() };
-    let looked = async {
-        provider.order(&order).await?;
-        provider.look(id).await
-    };
-    match looked.await {
+    match look(work, provider.as_ref(), class).await {
         Ok(Look::Ready(endpoint)) => {
             work.update_state(|state| state.failing = None);
             Ok(Ordered::Ready(endpoint))
@@ -92,28 +109,31 @@ async fn ask(work: &Work<OrderServer>, class: &ServerClass) -> Result<Ordered, S
             work.update_state(|state| state.failing = None);
             Ok(Ordered::Waits(Done::Pending { again_after: LOOK_EVERY, message }))
         }
+        // Nor is it ever made again: another one is ordered, where room is missing.
         Ok(Look::Unknown | Look::Deleted) => {
             Err(StepError::permanent(format!("provider {} has deleted the server", class.provider)))
         }
         Err(ProviderError::Transient(message) | ProviderError::Permanent(message)) => {
-            Ok(Ordered::Waits(fails(work, message)))
+            work.update_state(|state| state.failing = Some(message.clone()));
+            Ok(Ordered::Waits(Done::Pending { again_after: ASK_AGAIN_AFTER, message }))
         }
     }
 }
 
-fn fails(work: &Work<OrderServer>, message: String) -> Done {
-    work.update_state(|state| state.failing = Some(message.clone()));
-    Done::Pending { again_after: ASK_AGAIN_AFTER, message }
+async fn look(
+    work: &Work<OrderServer>,
+    provider: &dyn Provider,
+    class: &ServerClass,
+) -> Result<Look, ProviderError> {
+    let id = work.subject.id;
+    if let known @ (Look::Making(_) | Look::Ready(_) | Look::Deleted) = provider.look(id).await? {
+        return Ok(known);
+    }
+    let label = work.lease.operation.subject_name.clone();
+    provider.order(&Order { id, label, parameters: class.parameters.clone() }).await?;
+    provider.look(id).await
 }
 
-async fn class(work: &Work<OrderServer>) -> Result<ServerClass, StepError> {
-    let class = work.resources.registry.server_class_get(&work.input).await?;
-    class.ok_or_else(|| StepError::permanent(format!("there is no server class {} any more", work.input)))
-}
-
-async fn give_back(work: &Work<OrderServer>) -> Result<(), StepError> {
-    // Whoever deleted the class meanwhile has seen to it that nothing is ordered any more.
-    let Some(class) = work.resources.registry.server_class_get(&work.input).await? else { return Ok(()) };
-    work.resources.settings.providers.of(class.provider)?.delete(work.subject.id).await?;
-    Ok(())
+fn class(work: &Work<OrderServer>) -> Result<ServerClass, StepError> {
+    work.state().class.ok_or_else(|| StepError::permanent("the order does not know its class"))
 }

@@ -25,6 +25,9 @@ use crate::{
 /// How often an order is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often one looks for room again that waits for a server. Who lets tenants in there calls him.
+const WAIT_FOR_ROOM: Duration = Duration::from_secs(10);
+
 /// The states of operations that may order a server.
 pub(super) trait OrdersServer {
     /// Which, and what it is made from.
@@ -139,9 +142,12 @@ pub(super) async fn instead<D>(
 where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
-    if let Some(coming) = work.resources.registry.server_to_come(tier, class.as_ref()).await? {
+    // For one that was made for it, nobody else's does.
+    if ordered(work).is_none()
+        && let Some(coming) = work.resources.registry.server_to_come(tier, class.as_ref()).await?
+    {
         let message = format!("no server has room for tier {tier}; {coming}");
-        return Ok(Done::Pending { again_after: LOOK_EVERY, message });
+        return Ok(Done::Pending { again_after: WAIT_FOR_ROOM, message });
     }
     if tier != Tier::Instance || work.resources.settings.providers.all().is_empty() {
         return Err(place_error(error));

@@ -48,9 +48,9 @@ async fn give_up_tenants(work: &Work<RemoveLostServer>) -> StepResult {
 }
 
 async fn forget(work: &Work<RemoveLostServer>) -> StepResult {
-    // One that a provider made for a tenant is not left to it.
+    // One that a provider made is not left to it.
     if let Some(known) = work.resources.registry.server_get(work.subject.id).await?
-        && known.server.owner.is_some()
+        && (known.server.owner.is_some() || known.server.class.is_some())
     {
         work.resources.settings.providers.of(known.server.provider)?.delete(work.subject.id).await?;
     }

@@ -105,7 +105,8 @@ impl Local {
             std::fs::set_permissions(folder, Permissions::from_mode(0o755))?;
         }
         // Whole, or not at all.
-        let (new, mark) = (self.mark(id, &format!("{mark}.new")), self.mark(id, mark));
+        let (new, mark) = (format!("{mark}.{:08x}", rand::random::<u32>()), self.mark(id, mark));
+        let new = self.mark(id, &new);
         let mut file = File::create(&new)?;
         file.write_all(text)?;
         file.sync_all()?;
@@ -140,9 +141,9 @@ impl Local {
     }
 
     /// What it was ordered with. Older orders have no text.
-    fn parameters(&self, id: ServerId) -> BTreeMap<String, String> {
-        let ordered = std::fs::read(self.mark(id, ORDERED)).unwrap_or_default();
-        serde_json::from_slice(&ordered).unwrap_or_default()
+    fn parameters(&self, id: ServerId) -> std::io::Result<BTreeMap<String, String>> {
+        let ordered = std::fs::read(self.mark(id, ORDERED))?;
+        if ordered.is_empty() { Ok(BTreeMap::new()) } else { Ok(serde_json::from_slice(&ordered)?) }
     }
 
     /// Starts a server unless somebody runs it.
@@ -150,7 +151,10 @@ impl Local {
         let mut config = EmbeddedConfig::new(self.data_dir(id), self.settings.search.clone());
         config.durability = self.settings.durability;
         config.max_connections = MAX_CONNECTIONS;
-        config.parameters = self.parameters(id);
+        config.parameters = self.parameters(id).map_err(|source| {
+            let path = self.mark(id, ORDERED);
+            EmbeddedError::Io { action: "read", path, source }
+        })?;
         let server = match EmbeddedPostgres::start(config).await {
             // By another worker, or by another task of this one.
             Err(EmbeddedError::InUse { .. }) => return Ok(()),

@@ -10,7 +10,7 @@ use super::Reconciled;
 use crate::{Resources, operations::name_of, step_error::StepError};
 
 /// Servers of a class that are ordered in one round.
-const AT_ONCE: u32 = 10;
+const AT_ONCE: u32 = 5;
 
 /// Runs it once.
 pub async fn run(resources: &Resources) -> Reconciled {

@@ -21,6 +21,9 @@ use crate::{
 /// The most of whatever is counted here.
 const MAX_COUNT: u32 = 1_000_000;
 
+/// The most servers of a class.
+const MAX_SERVERS: u32 = 1000;
+
 /// The most settings, and characters of a value.
 const MAX_PARAMETERS: usize = 100;
 const MAX_VALUE: usize = 1000;
@@ -42,7 +45,8 @@ pub(crate) struct ServerClassBody {
     /// Where they run; `default` when absent.
     #[serde(default = "default_region")]
     region: String,
-    /// PostgreSQL's settings, by name, over those that the provider gives. Not those that name files or run commands.
+    /// PostgreSQL's settings, by name, over those that the provider gives: of memory, the planner, autovacuum, checkpoints and
+    /// the log of slow statements.
     #[serde(default)]
     parameters: BTreeMap<String, String>,
     /// The tiers that a server may hold; schema and database when absent.
@@ -62,7 +66,7 @@ pub(crate) struct ServerClassBody {
     min_free: u32,
     /// So many servers at most, those that are being made included; 10 when absent.
     #[serde(default = "ten")]
-    #[schema(maximum = 1_000_000)]
+    #[schema(maximum = 1000)]
     max_servers: u32,
     /// What a server costs each month, for a person who reads the list.
     cost: Option<String>,
@@ -114,7 +118,7 @@ impl ServerClassBody {
         let fits = (1..=MAX_COUNT).contains(&self.max_connections);
         fields.check("maxConnections", fits, "must be from 1 to 1000000");
         fields.check("minFree", self.min_free <= MAX_COUNT, "must be from 0 to 1000000");
-        fields.check("maxServers", self.max_servers <= MAX_COUNT, "must be from 0 to 1000000");
+        fields.check("maxServers", self.max_servers <= MAX_SERVERS, "must be from 0 to 1000");
         fields.finish()?;
         Ok(ServerClass {
             name: named.or(self.name).ok_or_else(|| Refusal::missing("name"))?,

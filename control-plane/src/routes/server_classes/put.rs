@@ -16,8 +16,8 @@ use crate::{
 
 /// Replace a server class
 ///
-/// Servers that are ordered from now on are made from it as it is now; those that are there stay as they are. Its provider
-/// cannot change.
+/// Servers that are ordered from now on are made from it as it is now; those that are there or being made stay as they are: one
+/// whose provider fails is made from the class as it is now once its operation is cancelled. The provider cannot change.
 #[utoipa::path(
     put, path = "/api/v1/server-classes/{serverClass}", tag = "servers",
     params(("serverClass" = String, Path, description = "Its name", example = "standard")),

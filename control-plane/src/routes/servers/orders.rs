@@ -20,7 +20,7 @@ pub(crate) struct ServerOrderView {
     /// The id that it will have.
     id: Uuid,
     /// The name that it will have.
-    #[schema(example = "standard-9f3c2a1b")]
+    #[schema(example = "standard-9f3c2a1b0d4e")]
     name: String,
     /// What it is made from.
     #[schema(example = "standard")]
@@ -29,7 +29,8 @@ pub(crate) struct ServerOrderView {
     state: ServerOrderState,
     /// What it waits for, or why its provider fails.
     message: Option<String>,
-    /// The operation that sees to it; cancelling it gives the order back.
+    /// The operation that sees to it. Cancelling it gives the order back; where room is missing still, the next one follows: set
+    /// the class's `minFree` to 0 first.
     operation: Uuid,
     /// When it was ordered.
     ordered_at: DateTime<Utc>,

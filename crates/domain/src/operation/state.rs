@@ -8,7 +8,7 @@ use crate::{
     names::ObjectName,
     placement::Epoch,
     plan::{PlanName, Tier},
-    server_class::ServerClassName,
+    server_class::{ServerClass, ServerClassName},
 };
 
 /// For operations whose steps need nothing but their subject.
@@ -107,6 +107,8 @@ pub struct RemoveLostServerState {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct OrderServerState {
+    /// What it is made from, as that was when it was ordered.
+    pub class: Option<ServerClass>,
     /// Why the provider could not do it when it was last asked; it is asked again.
     pub failing: Option<String>,
 }
