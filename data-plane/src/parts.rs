@@ -64,7 +64,7 @@ async fn pass_on(mut lease: Lease, parts: mpsc::Sender<Result<Bytes, Broken>>) {
             match timeout(LOOK_EVERY, parts.reserve()).await {
                 Ok(Ok(place)) => break place,
                 Ok(Err(_)) => return,
-                Err(_) if lease.is_overdue() => {
+                Err(_) if lease.gives_way() => {
                     metrics::counter!("tenantry_pool_slow_readers_total").increment(1);
                     // The connection first: others wait for it, and for the client nobody does.
                     drop(lease);

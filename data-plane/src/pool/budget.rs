@@ -67,6 +67,8 @@ struct State {
     in_use: usize,
     /// Of those, by tenants that were slow when they got them.
     in_use_by_slow: usize,
+    /// Of those, permits that give way: each ends a connection first.
+    giving_way: usize,
     waiting: usize,
     /// Grows with each permit that is given.
     turn: u64,
@@ -105,11 +107,20 @@ pub(super) struct Permit {
     slow: bool,
     /// When the statement began that is not answered yet.
     statement: Option<Instant>,
+    /// It is on its way back, for one who waits.
+    gives_way: bool,
     /// None once it was taken back.
     budget: Option<Budget>,
 }
 
 impl State {
+    /// Tenants that have none and wait, where all permits are in use.
+    fn in_need(&self) -> usize {
+        let waits = |usage: &Usage| usage.in_use == 0 && usage.queue.iter().any(|ready| !ready.is_closed());
+        let waiting = self.queued.iter().filter(|tenant| self.tenants.get(tenant).is_some_and(waits));
+        if self.in_use < self.cap { 0 } else { waiting.count() }
+    }
+
     /// Notes that a tenant asks for a connection.
     fn meet(&mut self, claim: Claim, now: Instant) {
         // Not before those that wait already.
@@ -248,6 +259,7 @@ impl Budget {
             max_waiting,
             in_use: 0,
             in_use_by_slow: 0,
+            giving_way: 0,
             waiting: 0,
             turn: 0,
             tenants: HashMap::new(),
@@ -276,14 +288,6 @@ impl Budget {
     pub(super) fn in_use_of(&self) -> (usize, usize) {
         let state = self.state();
         (state.in_use, state.cap)
-    }
-
-    /// All permits are in use, and a tenant that has none waits.
-    pub(super) fn is_waited_for(&self) -> bool {
-        let state = self.state();
-        let waits = |usage: &Usage| usage.in_use == 0 && usage.queue.iter().any(|ready| !ready.is_closed());
-        state.in_use >= state.cap
-            && state.queued.iter().any(|tenant| state.tenants.get(tenant).is_some_and(waits))
     }
 
     /// Waits for a permit.
@@ -324,7 +328,7 @@ impl Budget {
     }
 
     fn permit(&self, tenant: TenantId, slow: bool) -> Permit {
-        Permit { tenant, slow, statement: None, budget: Some(self.clone()) }
+        Permit { tenant, slow, statement: None, gives_way: false, budget: Some(self.clone()) }
     }
 
     fn pass_on(&self, state: &mut State, now: Instant) {
@@ -356,6 +360,19 @@ impl Permit {
         self.statement = Some(Instant::now());
     }
 
+    /// Whether a tenant that has none waits for one, and no other permit is on its way to him: then this one is from now on.
+    /// To be dropped at once.
+    pub(super) fn gives_way(&mut self) -> bool {
+        let Some(budget) = &self.budget else { return false };
+        let mut state = budget.state();
+        let gives_way = !self.gives_way && state.in_need() > state.giving_way;
+        if gives_way {
+            state.giving_way += 1;
+            self.gives_way = true;
+        }
+        gives_way
+    }
+
     /// It is answered. Who takes the answer slowly keeps the connection, and not the server's cores.
     pub(super) fn statement_ends(&mut self) {
         let (Some(begun), Some(budget)) = (self.statement.take(), &self.budget) else { return };
@@ -374,6 +391,7 @@ impl Drop for Permit {
         let Some(budget) = self.budget.take() else { return };
         let now = Instant::now();
         let mut state = budget.state();
+        state.giving_way -= usize::from(self.gives_way);
         state.give_back(self.tenant, self.slow);
         if let (Some(begun), Some(usage)) = (self.statement, state.tenants.get_mut(&self.tenant)) {
             // Given up before it was answered: how quick it would have been nobody knows.
@@ -442,6 +460,27 @@ mod tests {
         assert!((&mut modest).now_or_never().is_none());
         held.remove(0);
         assert!(modest.await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn of_several_one_gives_way_for_each_tenant_that_waits() {
+        let budget = budget(4, 10);
+        let mut held: Vec<_> = (1..=4).filter_map(|n| now(&budget, tenant(n))).collect();
+        assert!(!held.iter_mut().any(Permit::gives_way), "nobody waits");
+        let mut waiting = [5, 6].map(|n| Box::pin(budget.acquire(tenant(n), LONG)));
+        for waiter in &mut waiting {
+            assert!(waiter.now_or_never().is_none());
+        }
+        let given: Vec<bool> = held.iter_mut().map(Permit::gives_way).collect();
+        assert_eq!(given, [true, true, false, false]);
+        drop(held.drain(..2));
+        let got = futures::future::join_all(waiting).await;
+        assert!(got.iter().all(Result::is_ok));
+        assert!(!held.iter_mut().any(Permit::gives_way), "nobody waits any more");
+        // Those that gave way are counted no longer.
+        let mut next = Box::pin(budget.acquire(tenant(7), LONG));
+        assert!((&mut next).now_or_never().is_none());
+        assert!(held[0].gives_way());
     }
 
     #[tokio::test]

@@ -346,9 +346,11 @@ impl Lease {
         self.held.as_mut().expect(HELD).1.statement_ends();
     }
 
-    /// It is in use for longer than a statement may take, while a tenant that has none waits for one.
-    pub(crate) fn is_overdue(&self) -> bool {
-        self.since.elapsed() >= self.pools.0.options.statement_timeout && self.pool.budget.is_waited_for()
+    /// It is in use for longer than a statement may take, while a tenant that has none waits for one and no other is on its way
+    /// back. To be dropped at once.
+    pub(crate) fn gives_way(&mut self) -> bool {
+        let (_, permit) = self.held.as_mut().expect(HELD);
+        self.since.elapsed() >= self.pools.0.options.statement_timeout && permit.gives_way()
     }
 
     /// Keeps the connection for the next, unless it has served its time.
