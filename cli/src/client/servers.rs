@@ -158,7 +158,7 @@ pub(super) async fn run(client: &Client, command: ServersCommand) -> anyhow::Res
             if watched || client.output.is_json() {
                 return Ok(());
             }
-            let orders = client.api.get(&["server-orders"], &[]).await?;
+            let orders = client.api.get(&["server-orders"], &[("limit", "200".to_owned())]).await?;
             if orders["items"].as_array().is_none_or(Vec::is_empty) {
                 return Ok(());
             }
