@@ -201,6 +201,22 @@ async fn a_server_with_tenants_is_not_deleted_though_the_request_saw_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_cannot_hold_tenants_is_not_let_in_and_no_other_is_ordered() {
+    let app = app().await;
+    // More than the server has.
+    add_class(&app, json!({ "capacity": 5, "minFree": 1, "maxConnections": 5000 })).await;
+    within(Duration::from_secs(30), "it says what is wrong", async || {
+        orders(&app).await.first().is_some_and(|order| {
+            order["state"] == "failing"
+                && order["message"].as_str().unwrap().contains("it cannot hold tenants: ")
+        })
+    })
+    .await;
+    assert_eq!(orders(&app).await.len(), 1);
+    assert!(servers(&app).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn there_are_never_more_servers_than_the_class_says_and_then_a_sign_up_fails_and_says_what_to_do() {
     let app = app().await;
     add_class(&app, json!({ "capacity": 1, "minFree": 5, "maxServers": 2 })).await;

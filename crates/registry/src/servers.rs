@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use tenantry_domain::{
     ids::{ServerId, TenantId},
+    inquiry::{Sealed, ServerToCheck},
     names::ObjectName,
     plan::Tier,
     server::{Server, ServerHealth, ServerName, Unreachable},
@@ -46,6 +47,22 @@ impl From<NewServer> for ServerAccess {
     fn from(new: NewServer) -> Self {
         let NewServer { server, admin_user, admin_password, shared_database } = new;
         Self { server, admin_user, admin_password, shared_database }
+    }
+}
+
+/// Whether it can hold tenants is to be found out.
+impl From<ServerAccess> for ServerToCheck {
+    fn from(access: ServerAccess) -> Self {
+        Self {
+            id: access.server.id,
+            host: access.server.host,
+            port: access.server.port,
+            tls: access.server.tls,
+            admin_user: access.admin_user,
+            admin_password: Sealed(access.admin_password),
+            shared_database: access.shared_database,
+            max_connections: access.server.max_connections,
+        }
     }
 }
 

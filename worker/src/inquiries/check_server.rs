@@ -8,7 +8,7 @@ use tenantry_postgres::admin::{ForbiddenDatabase, ServerAddress, check_server};
 
 use crate::{Resources, step_error::StepError};
 
-pub(super) async fn run(resources: &Resources, server: &ServerToCheck) -> Result<ServerCheck, StepError> {
+pub(crate) async fn run(resources: &Resources, server: &ServerToCheck) -> Result<ServerCheck, StepError> {
     let purpose = Purpose::ServerAdmin(server.id).to_string();
     let password = resources
         .kek

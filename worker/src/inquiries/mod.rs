@@ -4,7 +4,7 @@
 //! is the same.
 
 mod audit_server;
-mod check_server;
+pub(crate) mod check_server;
 mod describe_version;
 mod preflight_move;
 mod try_version;

@@ -9,10 +9,12 @@ use tenantry_domain::{
     operation::{OperationKind, OrderServerState},
     server_class::{ServerClass, ServerClassName},
 };
+use tenantry_registry::ServerAccess;
 
 use super::made_server::made_server;
 use crate::{
     engine::{Definition, Done, Sequence, ServerSubject, StepResult, Work},
+    inquiries::check_server,
     providers::{Endpoint, Look, Order, Provider, ProviderError},
     step,
     step_error::StepError,
@@ -68,6 +70,12 @@ async fn register(work: &Work<OrderServer>) -> StepResult {
     new.server.tiers = class.tiers;
     new.server.capacity = class.capacity;
     new.server.max_connections = class.max_connections;
+    // One that can hold nobody would be no room, and the next one would be ordered, made as badly.
+    let found = check_server::run(&work.resources, &ServerAccess::from(new.clone()).into()).await?;
+    if !found.is_ok() {
+        let problems: Vec<_> = found.problems.into_iter().map(|problem| problem.message).collect();
+        return Ok(fails(work, format!("it cannot hold tenants: {}", problems.join("; "))));
+    }
     work.resources.registry.server_register(&work.lease, &new).await?;
     Ok(Done::Now)
 }
@@ -114,10 +122,14 @@ async fn ask(work: &Work<OrderServer>, class: &ServerClass) -> Result<Ordered, S
             Err(StepError::permanent(format!("provider {} has deleted the server", class.provider)))
         }
         Err(ProviderError::Transient(message) | ProviderError::Permanent(message)) => {
-            work.update_state(|state| state.failing = Some(message.clone()));
-            Ok(Ordered::Waits(Done::Pending { again_after: ASK_AGAIN_AFTER, message }))
+            Ok(Ordered::Waits(fails(work, message)))
         }
     }
+}
+
+fn fails(work: &Work<OrderServer>, message: String) -> Done {
+    work.update_state(|state| state.failing = Some(message.clone()));
+    Done::Pending { again_after: ASK_AGAIN_AFTER, message }
 }
 
 async fn look(

@@ -1,14 +1,10 @@
 //! What replacing and changing a server share.
 
 use axum::Json;
-use tenantry_domain::inquiry::Sealed;
+use tenantry_domain::inquiry::{Sealed, ServerToCheck};
 use tenantry_registry::{Registry, ServerAccess, ServerEdit};
 
-use super::{
-    check::{registered, require_usable},
-    patch::PatchServerBody,
-    view::ServerView,
-};
+use super::{check::require_usable, patch::PatchServerBody, view::ServerView};
 use crate::{
     input::{Fields, QueryParams},
     refusal::Refusal,
@@ -51,7 +47,7 @@ pub(super) async fn change(
     let password = body.admin_password.take().map(|password| vault.seal_admin_password(id, &password));
     let edit = body.edit(tls, password);
     if check && leads_elsewhere(&before, &edit) {
-        let mut wanted = registered(before);
+        let mut wanted = ServerToCheck::from(before);
         wanted.host = edit.host.clone().unwrap_or(wanted.host);
         wanted.port = edit.port.unwrap_or(wanted.port);
         wanted.tls = edit.tls.clone().unwrap_or(wanted.tls);

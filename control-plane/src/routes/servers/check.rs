@@ -2,9 +2,9 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
-use tenantry_domain::inquiry::{Sealed, ServerCheck, ServerFinding, ServerFindingCode, ServerToCheck};
+use tenantry_domain::inquiry::{ServerCheck, ServerFinding, ServerFindingCode, ServerToCheck};
 use tenantry_http::Problem;
-use tenantry_registry::{Registry, ServerAccess};
+use tenantry_registry::Registry;
 use utoipa::ToSchema;
 
 use crate::{
@@ -81,22 +81,8 @@ pub(crate) async fn check_server(
     State(registry): State<Registry>,
     State(ask): State<AskWorker>,
 ) -> Result<Json<ServerCheckView>, Refusal> {
-    let found = check(&ask, registered(server.find(&registry).await?)).await?;
+    let found = check(&ask, server.find(&registry).await?.into()).await?;
     Ok(Json(found.into()))
-}
-
-/// A server as it is registered.
-pub(super) fn registered(access: ServerAccess) -> ServerToCheck {
-    ServerToCheck {
-        id: access.server.id,
-        host: access.server.host,
-        port: access.server.port,
-        tls: access.server.tls,
-        admin_user: access.admin_user,
-        admin_password: Sealed(access.admin_password),
-        shared_database: access.shared_database,
-        max_connections: access.server.max_connections,
-    }
 }
 
 /// Refuses a server that cannot hold tenants, with all that is wrong and the field that each is about.

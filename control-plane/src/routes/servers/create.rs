@@ -10,14 +10,9 @@ use axum::{
 };
 use tenantry_domain::{Clock, ids::ServerId, names::ObjectName, server_tls::ServerTls};
 use tenantry_http::Problem;
-use tenantry_registry::{NewServer, Registry};
+use tenantry_registry::{NewServer, Registry, ServerAccess};
 
-use super::{
-    body::ServerBody,
-    check::{registered, require_usable},
-    patch::PatchServerBody,
-    view::ServerView,
-};
+use super::{body::ServerBody, check::require_usable, patch::PatchServerBody, view::ServerView};
 use crate::{
     auth::{Authorized, scopes::ServersWrite},
     input::{Fields, JsonBody, QueryParams},
@@ -76,7 +71,7 @@ pub(crate) async fn create_server(
     let server = body.server(id, name, tls, now);
     let new = NewServer { server: server.clone(), admin_user, admin_password, shared_database };
     if check {
-        require_usable(&ask, registered(new.clone().into())).await?;
+        require_usable(&ask, ServerAccess::from(new.clone()).into()).await?;
     }
     registry.server_create(&new).await?;
     let location = format!("/api/v1/servers/{}", server.name);
