@@ -82,16 +82,14 @@ const PARAMETERS: [&str; 36] = [
     "wal_writer_delay",
     "work_mem",
 ];
-const PARAMETER_PREFIXES: [&str; 1] = ["autovacuum_"];
 
 /// Whether a class may give a setting of that name.
 ///
 /// # Errors
 /// Says why not.
 pub fn check_parameter(name: &str) -> Result<(), Invalid> {
-    let prefixed = PARAMETER_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-    if PARAMETERS.contains(&name) || (prefixed && plain && name.len() <= 63) {
+    let plain = name.len() <= 63 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if PARAMETERS.contains(&name) || (plain && name.starts_with("autovacuum_")) {
         return Ok(());
     }
     Err(Invalid::because(

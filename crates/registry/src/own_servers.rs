@@ -3,9 +3,7 @@
 use tenantry_domain::{ids::ServerId, server::Provider, server_class::ServerClassName};
 use uuid::Uuid;
 
-use crate::{
-    FencedError, Lease, LeaseLost, NewServer, Registry, RegistryError, error::Stored, servers::integer,
-};
+use crate::{FencedError, Lease, LeaseLost, Registry, RegistryError, error::Stored};
 
 /// A server that a provider made for one tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,49 +35,6 @@ impl Registry {
         .await
         .map_err(RegistryError::from)?;
         if kept.rows_affected() == 1 { Ok(()) } else { Err(LeaseLost.into()) }
-    }
-
-    /// Registers a server that was made for the tenant of a lease; again: with the address and login that it has now.
-    pub async fn own_server_register(&self, lease: &Lease, new: &NewServer) -> Result<(), FencedError> {
-        let server = &new.server;
-        let tiers: Vec<String> = server.tiers.iter().map(ToString::to_string).collect();
-        let held = sqlx::query_scalar!(
-            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND fence = $2
-                   AND state IN ('running', 'undoing') FOR UPDATE),
-                 registered AS (
-                   INSERT INTO servers (id, name, region, host, port, admin_user, admin_password, shared_database,
-                       state, provider, tiers, capacity, max_connections, created_at, ssl_mode, ssl_root_cert, owner_id,
-                       class)
-                   SELECT $3, $4, $5, $6, $7, $8, $9, $10, 'active', $11, $12, $13, $14, now(), $15, $16, tenant_id,
-                       (SELECT name FROM server_classes WHERE name = $17)
-                   FROM fence
-                   ON CONFLICT (id) DO UPDATE SET host = excluded.host, port = excluded.port,
-                       admin_user = excluded.admin_user, admin_password = excluded.admin_password,
-                       revision = servers.revision + 1, unreachable_since = NULL, unreachable_error = NULL
-               )
-               SELECT count(*) AS "held!" FROM fence"#,
-            lease.operation.id.as_uuid(),
-            lease.fence(),
-            server.id.as_uuid(),
-            server.name.as_str(),
-            server.region,
-            server.host,
-            i32::from(server.port),
-            new.admin_user,
-            new.admin_password,
-            new.shared_database.as_str(),
-            server.provider.as_str(),
-            &tiers,
-            integer(server.capacity),
-            integer(server.max_connections),
-            server.tls.mode().as_str(),
-            server.tls.root_cert(),
-            server.class.as_ref().map(ServerClassName::as_str),
-        )
-        .fetch_one(&self.pool)
-        .await
-        .map_err(RegistryError::from)?;
-        if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
     }
 
     /// Forgets a server of the lease's tenant that its provider has deleted, and that holds no placement any more.

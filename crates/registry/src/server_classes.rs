@@ -9,7 +9,7 @@ use tenantry_domain::{
 use crate::{
     Registry, RegistryError, TimedConnection,
     error::{Stored, broken_constraint, to_json},
-    servers::integer,
+    servers::{integer, tier_names},
 };
 
 /// A class cannot be deleted.
@@ -61,10 +61,6 @@ impl TryFrom<ClassRow> for ServerClass {
     }
 }
 
-fn tier_names(class: &ServerClass) -> Vec<String> {
-    class.tiers.iter().map(ToString::to_string).collect()
-}
-
 impl Registry {
     /// Adds a class; false if there is one of that name.
     pub async fn server_class_create(&self, class: &ServerClass) -> Result<bool, RegistryError> {
@@ -76,7 +72,7 @@ impl Registry {
             class.provider.as_str(),
             class.region,
             to_json(&class.parameters),
-            &tier_names(class),
+            &tier_names(&class.tiers),
             integer(class.capacity),
             integer(class.max_connections),
             integer(class.min_free),
@@ -103,7 +99,7 @@ impl Registry {
             class.provider.as_str(),
             class.region,
             to_json(&class.parameters),
-            &tier_names(class),
+            &tier_names(&class.tiers),
             integer(class.capacity),
             integer(class.max_connections),
             integer(class.min_free),

@@ -7,7 +7,11 @@ use tenantry_domain::{
     server_tls::ServerTls,
 };
 
-use crate::{Registry, RegistryError, ServerCreateError, error::broken_constraint, servers::integer};
+use crate::{
+    Registry, RegistryError, ServerCreateError,
+    error::broken_constraint,
+    servers::{integer, tier_names},
+};
 
 /// What is to change on a server; what is none stays as it is, whoever changes it meanwhile.
 #[derive(Debug, Clone, Default)]
@@ -39,8 +43,7 @@ pub struct ServerEdit {
 impl Registry {
     /// Changes a server; false if there is none with that id.
     pub async fn server_edit(&self, id: ServerId, edit: &ServerEdit) -> Result<bool, ServerCreateError> {
-        let tiers: Option<Vec<String>> =
-            edit.tiers.as_ref().map(|tiers| tiers.iter().map(ToString::to_string).collect());
+        let tiers: Option<Vec<String>> = edit.tiers.as_deref().map(tier_names);
         let edited = sqlx::query!(
             "UPDATE servers SET region = coalesce($2, region), host = coalesce($3, host), port = coalesce($4, port),
                  state = coalesce($5, state), provider = coalesce($6, provider), tiers = coalesce($7, tiers),

@@ -1,4 +1,4 @@
-//! Servers that are made from server classes: what is missing, ordered, registered and given back. Until one is registered its
+//! Servers that providers make: what classes lack, what is ordered, registered and given back. Until one is registered its
 //! operation alone knows of it.
 
 use chrono::{DateTime, Utc};
@@ -12,7 +12,7 @@ use tenantry_domain::{
 use crate::{
     FencedError, Lease, LeaseLost, NewOperation, NewServer, OperationStartError, Registry, RegistryError,
     error::{Stored, broken_constraint},
-    servers::integer,
+    servers::{integer, tier_names},
 };
 
 /// A server that is being made from a class.
@@ -127,29 +127,32 @@ impl Registry {
         Ok(coming)
     }
 
-    /// Registers the server that was ordered by a lease; again: with the address and login that it has now. Sign-ups and moves
-    /// that waited for room are due at once.
+    /// Registers a server that an operation has had made, for its tenant if it has one; again: with the address and login that it
+    /// has now. If it is for everybody, sign-ups and moves that waited for room are due at once.
     pub async fn server_register(&self, lease: &Lease, new: &NewServer) -> Result<(), FencedError> {
         let server = &new.server;
-        let tiers: Vec<String> = server.tiers.iter().map(ToString::to_string).collect();
         let held = sqlx::query_scalar!(
-            r#"WITH fence AS MATERIALIZED (SELECT subject_id FROM operations WHERE id = $1 AND fence = $2
+            r#"WITH fence AS MATERIALIZED (SELECT tenant_id FROM operations WHERE id = $1 AND fence = $2
                    AND state IN ('running', 'undoing') FOR UPDATE),
                  registered AS (
                    INSERT INTO servers (id, name, region, host, port, admin_user, admin_password, shared_database,
-                       state, provider, tiers, capacity, max_connections, created_at, ssl_mode, ssl_root_cert, class)
-                   SELECT subject_id, $3, $4, $5, $6, $7, $8, $9, 'active', $10, $11, $12, $13, now(), $14, $15, $16
+                       state, provider, tiers, capacity, max_connections, created_at, ssl_mode, ssl_root_cert, owner_id,
+                       class)
+                   SELECT $3, $4, $5, $6, $7, $8, $9, $10, 'active', $11, $12, $13, $14, now(), $15, $16, tenant_id,
+                       (SELECT name FROM server_classes WHERE name = $17)
                    FROM fence
                    ON CONFLICT (id) DO UPDATE SET host = excluded.host, port = excluded.port,
                        admin_user = excluded.admin_user, admin_password = excluded.admin_password,
                        revision = servers.revision + 1, unreachable_since = NULL, unreachable_error = NULL
                ), due AS (
                    UPDATE operations SET run_after = now() FROM fence
-                   WHERE operations.state = 'waiting' AND waiting_for IS NULL AND kind IN ('provision', 'move')
+                   WHERE fence.tenant_id IS NULL AND operations.state = 'waiting' AND waiting_for IS NULL
+                       AND kind IN ('provision', 'move')
                )
                SELECT count(*) AS "held!" FROM fence"#,
             lease.operation.id.as_uuid(),
             lease.fence(),
+            server.id.as_uuid(),
             server.name.as_str(),
             server.region,
             server.host,
@@ -158,7 +161,7 @@ impl Registry {
             new.admin_password,
             new.shared_database.as_str(),
             server.provider.as_str(),
-            &tiers,
+            &tier_names(&server.tiers),
             integer(server.capacity),
             integer(server.max_connections),
             server.tls.mode().as_str(),

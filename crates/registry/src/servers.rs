@@ -176,8 +176,9 @@ pub(crate) fn integer(count: u32) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }
 
-fn tier_names(server: &Server) -> Vec<String> {
-    server.tiers.iter().map(ToString::to_string).collect()
+/// Tiers as they are stored.
+pub(crate) fn tier_names(tiers: &[Tier]) -> Vec<String> {
+    tiers.iter().map(ToString::to_string).collect()
 }
 
 fn refusal(error: sqlx::Error) -> ServerCreateError {
@@ -206,7 +207,7 @@ impl Registry {
             new.shared_database.as_str(),
             server.state.as_str(),
             server.provider.as_str(),
-            &tier_names(server),
+            &tier_names(&server.tiers),
             integer(server.capacity),
             integer(server.max_connections),
             server.created_at,

@@ -78,10 +78,12 @@ where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
     let mut state = work.state();
-    let id = if let Some(id) = ordered(work) {
+    let known = ordered(work);
+    let class = if known.is_some() { state.own_server().1.clone() } else { class };
+    let from = class_of(work, class.as_ref()).await?;
+    let id = if let Some(id) = known {
         id
     } else {
-        let from = class_of(work, class.as_ref()).await?;
         provider(work, from.as_ref())?;
         let id = ServerId::generate(work.resources.clock.now(), &mut rand::rng());
         let (own, own_class) = state.own_server();
@@ -91,7 +93,6 @@ where
         work.set_stored_state(state);
         id
     };
-    let from = class_of(work, work.state().own_server().1.as_ref()).await?;
     let Ok(provider) = provider(work, from.as_ref()) else {
         let message = "its server is being made, which a worker with its provider has to look after".into();
         return Ok(Done::Pending { again_after: LOOK_EVERY, message });
@@ -129,7 +130,7 @@ where
         new.server.max_connections = class.max_connections;
         new.server.class = Some(class.name);
     }
-    Ok(work.resources.registry.own_server_register(&work.lease, &new).await?)
+    Ok(work.resources.registry.server_register(&work.lease, &new).await?)
 }
 
 /// What to do when no server has room: to order one, where that is possible.

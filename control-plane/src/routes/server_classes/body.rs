@@ -14,7 +14,9 @@ use utoipa::ToSchema;
 use crate::{
     input::{Fields, fields},
     refusal::Refusal,
-    routes::servers::body::{each_once, is_instance_alone},
+    routes::servers::body::{
+        default_connections, default_region, each_once, is_instance_alone, shared_tiers,
+    },
     vocabulary,
 };
 
@@ -70,18 +72,6 @@ pub(crate) struct ServerClassBody {
     max_servers: u32,
     /// What a server costs each month, for a person who reads the list.
     cost: Option<String>,
-}
-
-fn default_region() -> String {
-    "default".to_owned()
-}
-
-fn shared_tiers() -> Vec<Tier> {
-    vec![Tier::Schema, Tier::Database]
-}
-
-const fn default_connections() -> u32 {
-    50
 }
 
 const fn ten() -> u32 {

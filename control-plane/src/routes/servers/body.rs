@@ -78,7 +78,7 @@ pub(crate) struct ServerBody {
     max_connections: u32,
 }
 
-fn default_region() -> String {
+pub(crate) fn default_region() -> String {
     "default".to_owned()
 }
 
@@ -86,7 +86,7 @@ const fn default_port() -> u16 {
     5432
 }
 
-const fn default_connections() -> u32 {
+pub(crate) const fn default_connections() -> u32 {
     50
 }
 
@@ -98,7 +98,7 @@ const fn existing() -> Provider {
     Provider::Static
 }
 
-fn shared_tiers() -> Vec<Tier> {
+pub(crate) fn shared_tiers() -> Vec<Tier> {
     vec![Tier::Schema, Tier::Database]
 }
 
