@@ -24,6 +24,7 @@ mod idempotency;
 mod instance;
 mod isolation;
 mod keys;
+mod kubernetes;
 mod lanes;
 mod lifecycle;
 mod lost_server;

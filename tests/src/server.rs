@@ -1,8 +1,11 @@
 //! The server that all tests of a binary share.
 
-use std::sync::{
-    LazyLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use secrecy::{ExposeSecret, SecretString};
@@ -91,12 +94,26 @@ pub(crate) async fn start_from(
     durability: Durability,
     max_connections: u32,
 ) -> anyhow::Result<EmbeddedPostgres> {
+    let config = EmbeddedConfig { durability, max_connections, ..throwaway(search) };
+    Ok(EmbeddedPostgres::start(config).await?)
+}
+
+/// One that somebody else than a test has ordered, with settings.
+pub(crate) async fn start_with(parameters: BTreeMap<String, String>) -> anyhow::Result<EmbeddedPostgres> {
+    let config = EmbeddedConfig {
+        durability: Durability::Volatile,
+        max_connections: 150,
+        parameters,
+        ..throwaway(search())
+    };
+    Ok(EmbeddedPostgres::start(config).await?)
+}
+
+fn throwaway(search: SearchPath) -> EmbeddedConfig {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     let data_dir = std::env::temp_dir().join(format!("tenantry-tests-{}-{number}", std::process::id()));
-    let config =
-        EmbeddedConfig { durability, max_connections, ..EmbeddedConfig::throwaway(data_dir, search) };
-    Ok(EmbeddedPostgres::start(config).await?)
+    EmbeddedConfig::throwaway(data_dir, search)
 }
 
 /// Where the tests look for PostgreSQL: as the binary does.

@@ -57,7 +57,12 @@ impl Authority {
 
     /// A certificate for a server of that name.
     pub fn certificate(&self, name: &str) -> ServerCertificate {
-        self.sign(&CertificateParams::new(vec![name.to_owned()]).expect("a name"))
+        self.certificate_for(vec![name.to_owned()])
+    }
+
+    /// A certificate for a server of several names.
+    pub fn certificate_for(&self, names: Vec<String>) -> ServerCertificate {
+        self.sign(&CertificateParams::new(names).expect("names"))
     }
 
     /// One whose time is over.

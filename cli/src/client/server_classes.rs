@@ -1,6 +1,8 @@
 //! `tenantry server-classes`: templates from which providers make servers.
 
-use anyhow::ensure;
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
@@ -13,6 +15,7 @@ use super::{
 
 const EXAMPLES: &str = "Examples:
   tenantry server-classes create standard --provider local --capacity 1000 --min-free 200
+  tenantry server-classes create large --provider kubernetes --capacity 2000 --cpu 4 --memory 16Gi --storage 500Gi
   tenantry server-classes update standard --max-servers 20
   tenantry server-classes list
   tenantry servers list";
@@ -88,9 +91,64 @@ pub(super) struct ChangeArgs {
     #[arg(long, value_name = "TEXT")]
     cost: Option<String>,
 
+    /// PostgreSQL's major version, e.g. 17. [default: the provider's choice]
+    #[arg(long, value_name = "VERSION")]
+    postgres_version: Option<u16>,
+
+    #[command(flatten)]
+    size: SizeArgs,
+
+    /// With provider kubernetes: a file with members of the spec of a CloudNativePG cluster, as JSON.
+    #[arg(long, value_name = "FILE")]
+    spec: Option<PathBuf>,
+
     /// A setting of PostgreSQL; may be given several times. Replaces those that there are.
     #[arg(long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
     parameters: Vec<(String, String)>,
+}
+
+/// How large a server is. Replaces the size that there is.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Size")]
+struct SizeArgs {
+    /// With provider rds: the machine, e.g. db.m7g.large.
+    #[arg(long, value_name = "CLASS")]
+    instance_class: Option<String>,
+
+    /// With provider kubernetes: processors, e.g. 2 or 500m.
+    #[arg(long, value_name = "QUANTITY")]
+    cpu: Option<String>,
+
+    /// With provider kubernetes: memory, e.g. 4Gi.
+    #[arg(long, value_name = "QUANTITY")]
+    memory: Option<String>,
+
+    /// The disk, e.g. 100Gi.
+    #[arg(long, value_name = "QUANTITY")]
+    storage: Option<String>,
+
+    /// The kind of disk, e.g. gp3, or a storage class of Kubernetes.
+    #[arg(long, value_name = "NAME")]
+    storage_class: Option<String>,
+
+    /// How many there are of a server, the standbys included. [default: 1]
+    #[arg(long, value_name = "COUNT")]
+    instances: Option<u8>,
+}
+
+impl SizeArgs {
+    fn body(&self) -> Map<String, Value> {
+        let texts = [
+            ("instanceClass", &self.instance_class),
+            ("cpu", &self.cpu),
+            ("memory", &self.memory),
+            ("storage", &self.storage),
+            ("storageClass", &self.storage_class),
+        ];
+        let texts =
+            texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text.as_ref()?))));
+        texts.chain(self.instances.map(|count| ("instances".to_owned(), json!(count)))).collect()
+    }
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {
@@ -100,7 +158,7 @@ fn parameter(text: &str) -> Result<(String, String), String> {
 
 impl ChangeArgs {
     /// The members that the flags give.
-    fn body(&self) -> Map<String, Value> {
+    fn body(&self) -> anyhow::Result<Map<String, Value>> {
         let texts = [("provider", &self.provider), ("region", &self.region), ("cost", &self.cost)];
         let counts = [
             ("capacity", self.capacity),
@@ -119,7 +177,20 @@ impl ChangeArgs {
             let parameters = self.parameters.iter().map(|(name, value)| (name.clone(), json!(value)));
             body.insert("parameters".into(), Value::Object(parameters.collect()));
         }
-        body
+        if let Some(version) = self.postgres_version {
+            body.insert("version".into(), json!(version));
+        }
+        let size = self.size.body();
+        if !size.is_empty() {
+            body.insert("size".into(), size.into());
+        }
+        if let Some(path) = &self.spec {
+            let text = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+            let spec: Map<String, Value> = serde_json::from_slice(&text)
+                .with_context(|| format!("{} is no JSON object", path.display()))?;
+            body.insert("spec".into(), spec.into());
+        }
+        Ok(body)
     }
 }
 
@@ -144,7 +215,10 @@ const LINES: &[Column] = &[
     ("min. free", Shown::Text("/minFree")),
     ("max. servers", Shown::Text("/maxServers")),
     ("cost", Shown::Text("/cost")),
+    ("version", Shown::Text("/version")),
+    ("size", Shown::Text("/size")),
     ("parameters", Shown::Text("/parameters")),
+    ("spec", Shown::Text("/spec")),
     ("added", Shown::Time("/createdAt")),
 ];
 
@@ -158,13 +232,13 @@ pub(super) async fn run(client: &Client, command: ServerClassesCommand) -> anyho
             client.output.one(&class, LINES)
         }
         ServerClassesCommand::Create(args) => {
-            let mut body = args.body();
+            let mut body = args.body()?;
             body.insert("name".into(), args.class.class.clone().into());
             let class = client.api.post(&[PATH], Some(&body.into())).await?;
             client.output.one(&class, LINES)
         }
         ServerClassesCommand::Update(args) => {
-            let change = args.body();
+            let change = args.body()?;
             ensure!(!change.is_empty(), "nothing to change was given; see --help");
             let path = [PATH, &args.class.class];
             let mut class = client.api.get(&path, &[]).await?;

@@ -2,7 +2,6 @@
 
 use std::{
     num::{NonZeroU32, NonZeroU64},
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -10,16 +9,15 @@ use std::{
 use clap::Args;
 use tenantry_domain::SystemClock;
 use tenantry_postgres::admin::AdminLimits;
-use tenantry_postgres::embedded::Durability;
-use tenantry_worker::{Concurrency, Retention, Settings, engine::Probe, providers::Providers};
+use tenantry_worker::{Concurrency, Retention, Settings, engine::Probe};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     compose::{
         self, Patience, Process,
-        worker::{WorkerConfig, local_servers, unique_name},
+        worker::{WorkerConfig, unique_name},
     },
-    settings::{AdminArgs, EmbeddedArgs, KekArgs, RegistryArgs},
+    settings::{AdminArgs, KekArgs, ProviderArgs, RegistryArgs},
     shutdown,
 };
 
@@ -74,14 +72,8 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_MOVE_WAL_KEEP_SIZE", default_value_t = 16 << 10, value_name = "MEGABYTES")]
     move_wal_keep_size: u64,
 
-    /// A folder for PostgreSQL servers that this worker starts, looks after and stops, one for each tenant of tier
-    /// instance: for development. All workers of a machine have the same. Without it, such tenants go to servers that
-    /// somebody has registered for that tier.
-    #[arg(long, env = "TENANTRY_LOCAL_SERVERS", value_name = "DIR")]
-    local_servers: Option<PathBuf>,
-
     #[command(flatten)]
-    embedded: EmbeddedArgs,
+    providers: ProviderArgs,
 
     /// Connections of its own that a tenant may have at a time where its plan does not say (`plans update
     /// --max-connections`). Those of data planes do not count.
@@ -114,6 +106,7 @@ const MEGABYTE: NonZeroU64 = NonZeroU64::new(1 << 20).expect("not zero");
 
 pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Result<()> {
     let told = shutdown::on_signal()?;
+    let (clock, kek) = (SystemClock::shared(), args.kek.required()?);
     let settings = Settings {
         name: args.worker_name.unwrap_or_else(unique_name),
         concurrency: Concurrency {
@@ -128,9 +121,7 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
         move_rate: args.move_rate.map(|rate| NonZeroU64::from(rate).saturating_mul(MEGABYTE)),
         move_wal_keep_size: args.move_wal_keep_size << 20,
         tenant_connections: args.tenant_connections,
-        providers: args.local_servers.map_or_else(Providers::default, |dir| {
-            local_servers(dir, args.embedded.search(), Durability::default())
-        }),
+        providers: args.providers.providers(&args.label, &kek, clock.clone()).await?,
         retention: Retention {
             operations: args.keep_operations,
             purged_tenants: args.keep_purged_tenants,
@@ -145,8 +136,8 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
         label: args.label,
         ..Settings::default()
     };
-    let config = WorkerConfig::new(args.registry.config()?, args.kek.required()?, settings);
-    let process = Process::new(SystemClock::shared(), Patience::UntilReady)?;
+    let config = WorkerConfig::new(args.registry.config()?, kek, settings);
+    let process = Process::new(clock, Patience::UntilReady)?;
     // Nobody sends a worker requests: it need not wait for anybody to look away.
     let stop = process.stop_after(told, Duration::ZERO);
     let ended = CancellationToken::new();

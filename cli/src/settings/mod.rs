@@ -1,6 +1,7 @@
 //! Settings: every one has a flag, an environment variable and a key in a TOML file, in that order.
 
 mod file;
+mod providers;
 mod reference;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -15,6 +16,7 @@ use tenantry_registry::ConnectSettings;
 use crate::compose::{RegistryConfig, descriptors};
 
 pub(crate) use file::parse;
+pub(crate) use providers::ProviderArgs;
 pub(crate) use reference::markdown;
 
 /// How to log.

@@ -7,4 +7,5 @@ pub(crate) mod delete;
 pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod put;
+mod template;
 pub(crate) mod view;

@@ -9,6 +9,7 @@ use aes_gcm::{
     aead::{Aead, Payload},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use hmac::{Hmac, Mac};
 use rand::Rng;
 use secrecy::{ExposeSecret, ExposeSecretMut, SecretBox};
 use sha2::{Digest, Sha256};
@@ -90,6 +91,15 @@ impl Key {
             .chain_update(self.0.expose_secret())
             .finalize();
         KeyFingerprint(hash.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+    }
+
+    /// A password for a purpose: 64 letters, the same each time, from which nobody finds the key.
+    pub fn derive_text(&self, purpose: &str) -> secrecy::SecretString {
+        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()).expect("any length is a key");
+        mac.update(b"tenantry derived text");
+        mac.update(purpose.as_bytes());
+        let bytes = mac.finalize().into_bytes();
+        bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")).into()
     }
 
     fn from_bytes(bytes: &[u8; 32]) -> Self {

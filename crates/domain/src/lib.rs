@@ -24,6 +24,7 @@ pub mod purpose;
 pub mod route;
 pub mod server;
 pub mod server_class;
+pub mod server_template;
 pub mod server_tls;
 pub mod slug;
 pub mod tenant;

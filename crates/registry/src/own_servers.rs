@@ -1,6 +1,8 @@
 //! Table `servers`, those of them that a provider made for one tenant.
 
-use tenantry_domain::{ids::ServerId, server::Provider, server_class::ServerClassName};
+use tenantry_domain::{
+    ids::ServerId, server::Provider, server_class::ServerClassName, server_tls::ServerTls,
+};
 use uuid::Uuid;
 
 use crate::{FencedError, Lease, LeaseLost, Registry, RegistryError, error::Stored};
@@ -132,23 +134,37 @@ impl Registry {
         Ok(free)
     }
 
-    /// Notes where a server is that its provider started again; true if it was elsewhere before.
-    pub async fn server_moved(&self, id: ServerId, host: &str, port: u16) -> Result<bool, RegistryError> {
+    /// Notes where a server of a provider is now, and how it is protected, if that is said; true if anything is new.
+    pub async fn server_moved(
+        &self,
+        id: ServerId,
+        provider: Provider,
+        host: &str,
+        port: u16,
+        tls: Option<&ServerTls>,
+    ) -> Result<bool, RegistryError> {
         let moved = sqlx::query!(
-            "WITH due AS (
-                 UPDATE operations SET run_after = now() FROM servers
-                 WHERE servers.id = $1 AND (host, port) IS DISTINCT FROM ($2, $3)
-                     AND operations.state = 'waiting' AND waiting_for = $1
+            "WITH moved AS (
+                 UPDATE servers SET host = $3, port = $4, ssl_mode = coalesce($5, ssl_mode),
+                     ssl_root_cert = CASE WHEN $5::text IS NULL THEN ssl_root_cert ELSE $6 END, revision = revision + 1,
+                     unreachable_since = NULL, unreachable_error = NULL
+                 WHERE id = $1 AND provider = $2 AND ((host, port) IS DISTINCT FROM ($3, $4)
+                     OR $5::text IS NOT NULL AND (ssl_mode, ssl_root_cert) IS DISTINCT FROM ($5, $6))
+                 RETURNING id
+             ), due AS (
+                 UPDATE operations SET run_after = now() FROM moved
+                 WHERE operations.state = 'waiting' AND waiting_for = moved.id
              )
-             UPDATE servers SET host = $2, port = $3, revision = revision + 1, unreachable_since = NULL,
-                 unreachable_error = NULL
-             WHERE id = $1 AND provider = 'local' AND (host, port) IS DISTINCT FROM ($2, $3)",
+             SELECT FROM moved",
             id.as_uuid(),
+            provider.as_str(),
             host,
             i32::from(port),
+            tls.map(|tls| tls.mode().as_str()),
+            tls.and_then(ServerTls::root_cert),
         )
-        .execute(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
-        Ok(moved.rows_affected() == 1)
+        Ok(moved.is_some())
     }
 }

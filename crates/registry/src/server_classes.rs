@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use tenantry_domain::{
     plan::Tier,
     server_class::{ServerClass, ServerClassName},
+    server_template::ServerTemplate,
 };
 
 use crate::{
@@ -30,7 +31,10 @@ struct ClassRow {
     name: String,
     provider: String,
     region: String,
+    version: Option<i32>,
+    size: serde_json::Value,
     parameters: serde_json::Value,
+    spec: serde_json::Value,
     tiers: Vec<String>,
     capacity: i32,
     max_connections: i32,
@@ -49,7 +53,12 @@ impl TryFrom<ClassRow> for ServerClass {
             name: ServerClassName::parse(&row.name).stored("server_classes.name")?,
             provider: row.provider.parse().stored("server_classes.provider")?,
             region: row.region,
-            parameters: serde_json::from_value(row.parameters).stored("server_classes.parameters")?,
+            template: ServerTemplate {
+                version: row.version.map(u16::try_from).transpose().stored("server_classes.version")?,
+                size: serde_json::from_value(row.size).stored("server_classes.size")?,
+                parameters: serde_json::from_value(row.parameters).stored("server_classes.parameters")?,
+                spec: serde_json::from_value(row.spec).stored("server_classes.spec")?,
+            },
             tiers: tiers.stored("server_classes.tiers")?,
             capacity: row.capacity.try_into().stored("server_classes.capacity")?,
             max_connections: row.max_connections.try_into().stored("server_classes.max_connections")?,
@@ -65,13 +74,16 @@ impl Registry {
     /// Adds a class; false if there is one of that name.
     pub async fn server_class_create(&self, class: &ServerClass) -> Result<bool, RegistryError> {
         let done = sqlx::query!(
-            "INSERT INTO server_classes (name, provider, region, parameters, tiers, capacity, max_connections, min_free,
-                 max_servers, cost, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (name) DO NOTHING",
+            "INSERT INTO server_classes (name, provider, region, version, size, parameters, spec, tiers, capacity,
+                 max_connections, min_free, max_servers, cost, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (name) DO NOTHING",
             class.name.as_str(),
             class.provider.as_str(),
             class.region,
-            to_json(&class.parameters),
+            class.template.version.map(i32::from),
+            to_json(&class.template.size),
+            to_json(&class.template.parameters),
+            to_json(&class.template.spec),
             &tier_names(&class.tiers),
             integer(class.capacity),
             integer(class.max_connections),
@@ -92,13 +104,16 @@ impl Registry {
         class: &ServerClass,
     ) -> Result<Option<DateTime<Utc>>, RegistryError> {
         let created_at = sqlx::query_scalar!(
-            "UPDATE server_classes SET region = $3, parameters = $4, tiers = $5, capacity = $6, max_connections = $7,
-                 min_free = $8, max_servers = $9, cost = $10
+            "UPDATE server_classes SET region = $3, version = $4, size = $5, parameters = $6, spec = $7, tiers = $8,
+                 capacity = $9, max_connections = $10, min_free = $11, max_servers = $12, cost = $13
              WHERE name = $1 AND provider = $2 RETURNING created_at",
             class.name.as_str(),
             class.provider.as_str(),
             class.region,
-            to_json(&class.parameters),
+            class.template.version.map(i32::from),
+            to_json(&class.template.size),
+            to_json(&class.template.parameters),
+            to_json(&class.template.spec),
             &tier_names(&class.tiers),
             integer(class.capacity),
             integer(class.max_connections),
@@ -115,8 +130,8 @@ impl Registry {
     pub async fn server_class_list(&self) -> Result<Vec<ServerClass>, RegistryError> {
         let rows = sqlx::query_as!(
             ClassRow,
-            "SELECT name, provider, region, parameters, tiers, capacity, max_connections, min_free, max_servers, cost,
-                 created_at FROM server_classes ORDER BY name"
+            "SELECT name, provider, region, version, size, parameters, spec, tiers, capacity, max_connections, min_free,
+                 max_servers, cost, created_at FROM server_classes ORDER BY name"
         )
         .fetch_all(&self.pool)
         .await?;
@@ -130,8 +145,8 @@ impl Registry {
     ) -> Result<Option<ServerClass>, RegistryError> {
         let row = sqlx::query_as!(
             ClassRow,
-            "SELECT name, provider, region, parameters, tiers, capacity, max_connections, min_free, max_servers, cost,
-                 created_at FROM server_classes WHERE name = $1",
+            "SELECT name, provider, region, version, size, parameters, spec, tiers, capacity, max_connections, min_free,
+                 max_servers, cost, created_at FROM server_classes WHERE name = $1",
             name.as_str()
         )
         .fetch_optional(&self.pool)

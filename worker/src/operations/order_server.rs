@@ -15,7 +15,7 @@ use super::made_server::made_server;
 use crate::{
     engine::{Definition, Done, Sequence, ServerSubject, StepResult, Work},
     inquiries::check_server,
-    providers::{Endpoint, Look, Order, Provider, ProviderError},
+    providers::{Endpoint, Look, Order, ProviderError, ordered},
     step,
     step_error::StepError,
     undo,
@@ -30,8 +30,7 @@ impl Definition for OrderServer {
     type State = OrderServerState;
 }
 
-/// How often an order is looked at, and one whose provider fails.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a provider is asked again that fails, and a worker looked for that can ask it.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 pub(super) fn define() -> Sequence<OrderServer> {
@@ -106,16 +105,19 @@ enum Ordered {
 async fn ask(work: &Work<OrderServer>, class: &ServerClass) -> Result<Ordered, StepError> {
     let Ok(provider) = work.resources.settings.providers.of(class.provider) else {
         let message = format!("waits for a worker that is set up with provider {}", class.provider);
-        return Ok(Ordered::Waits(Done::Pending { again_after: LOOK_EVERY, message }));
+        return Ok(Ordered::Waits(Done::Pending { again_after: ASK_AGAIN_AFTER, message }));
     };
-    match look(work, provider.as_ref(), class).await {
+    let label = work.lease.operation.subject_name.clone();
+    let (id, operation) = (work.subject.id, work.lease.operation.id);
+    let order = Order { id, label, operation, template: class.template.clone() };
+    match ordered(provider.as_ref(), &order).await {
         Ok(Look::Ready(endpoint)) => {
             work.update_state(|state| state.failing = None);
             Ok(Ordered::Ready(endpoint))
         }
         Ok(Look::Making(message)) => {
             work.update_state(|state| state.failing = None);
-            Ok(Ordered::Waits(Done::Pending { again_after: LOOK_EVERY, message }))
+            Ok(Ordered::Waits(Done::Pending { again_after: provider.look_every(), message }))
         }
         // Nor is it ever made again: another one is ordered, where room is missing.
         Ok(Look::Unknown | Look::Deleted) => {
@@ -130,20 +132,6 @@ async fn ask(work: &Work<OrderServer>, class: &ServerClass) -> Result<Ordered, S
 fn fails(work: &Work<OrderServer>, message: String) -> Done {
     work.update_state(|state| state.failing = Some(message.clone()));
     Done::Pending { again_after: ASK_AGAIN_AFTER, message }
-}
-
-async fn look(
-    work: &Work<OrderServer>,
-    provider: &dyn Provider,
-    class: &ServerClass,
-) -> Result<Look, ProviderError> {
-    let id = work.subject.id;
-    if let known @ (Look::Making(_) | Look::Ready(_) | Look::Deleted) = provider.look(id).await? {
-        return Ok(known);
-    }
-    let label = work.lease.operation.subject_name.clone();
-    provider.order(&Order { id, label, parameters: class.parameters.clone() }).await?;
-    provider.look(id).await
 }
 
 fn class(work: &Work<OrderServer>) -> Result<ServerClass, StepError> {

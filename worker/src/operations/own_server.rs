@@ -18,12 +18,12 @@ use super::{
 };
 use crate::{
     engine::{Definition, Done, StepResult, TenantSubject, Work},
-    providers::{Endpoint, Look, Order, Provider},
+    providers::{self, Endpoint, Look, Order, Provider},
     step_error::StepError,
 };
 
-/// How often an order is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a worker is looked for that can ask the provider.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// How often one looks for room again that waits for a server. Who lets tenants in there calls him.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(10);
@@ -95,17 +95,17 @@ where
     };
     let Ok(provider) = provider(work, from.as_ref()) else {
         let message = "its server is being made, which a worker with its provider has to look after".into();
-        return Ok(Done::Pending { again_after: LOOK_EVERY, message });
+        return Ok(Done::Pending { again_after: ASK_AGAIN_AFTER, message });
     };
     let label = work.tenant().slug.to_string();
-    let parameters = from.as_ref().map(|class| class.parameters.clone()).unwrap_or_default();
-    provider.order(&Order { id, label, parameters }).await?;
-    match provider.look(id).await? {
+    let template = from.as_ref().map(|class| class.template.clone()).unwrap_or_default();
+    let order = Order { id, label, operation: work.lease.operation.id, template };
+    match providers::ordered(provider.as_ref(), &order).await? {
         Look::Ready(endpoint) => {
             register(work, provider.as_ref(), id, endpoint, from).await?;
             Ok(Done::Now)
         }
-        Look::Making(message) => Ok(Done::Pending { again_after: LOOK_EVERY, message }),
+        Look::Making(message) => Ok(Done::Pending { again_after: provider.look_every(), message }),
         Look::Unknown | Look::Deleted => {
             Err(StepError::permanent(format!("provider {} has deleted the server", provider.kind())))
         }

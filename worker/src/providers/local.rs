@@ -192,7 +192,7 @@ impl Local {
             tracing::warn!(server.id = %id, "local server {id} has ended; starting it again");
             server.restart().await?;
         }
-        match registry.server_moved(id, server.host(), server.port()).await {
+        match registry.server_moved(id, self.kind(), server.host(), server.port(), None).await {
             Ok(true) => tracing::info!(server.id = %id, "local server {id} is at port {} now", server.port()),
             Ok(false) => {}
             Err(error) => tracing::debug!(%error, "the address of local server {id} cannot be noted"),
@@ -228,13 +228,17 @@ impl Provider for Local {
         server::Provider::Local
     }
 
+    fn look_every(&self) -> Duration {
+        LOOK_EVERY
+    }
+
     async fn order(&self, order: &Order) -> Result<(), ProviderError> {
         if self.is(order.id, DELETED) {
             return Err(ProviderError::Permanent(format!("server {} was deleted", order.id)));
         }
         // Whoever looks after the folder makes it.
         if !self.is(order.id, ORDERED) {
-            let parameters = serde_json::to_vec(&order.parameters).expect("texts are plain data");
+            let parameters = serde_json::to_vec(&order.template.parameters).expect("texts are plain data");
             self.leave(order.id, ORDERED, &parameters).map_err(|error| transient(&error))?;
             self.wake.notify_one();
         }

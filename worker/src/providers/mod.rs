@@ -4,14 +4,21 @@
 //! seconds, and may be made by a worker that has lost its lease without knowing: an id that was deleted is never made
 //! again.
 
+pub mod kubernetes;
 pub mod local;
+pub mod rds;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::future::join_all;
 use secrecy::SecretString;
-use tenantry_domain::{ids::ServerId, server, server_tls::ServerTls};
+use tenantry_domain::{
+    ids::{OperationId, ServerId},
+    server,
+    server_template::ServerTemplate,
+    server_tls::ServerTls,
+};
 
 use tenantry_registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +32,10 @@ pub struct Order {
     pub id: ServerId,
     /// For a person who looks at the provider's list: the tenant's slug, or the server's name.
     pub label: String,
-    /// PostgreSQL's settings, by name, over the provider's own.
-    pub parameters: BTreeMap<String, String>,
+    /// The operation that orders it.
+    pub operation: OperationId,
+    /// What it is made of.
+    pub template: ServerTemplate,
 }
 
 /// What became of an order.
@@ -87,6 +96,9 @@ pub trait Provider: Send + Sync {
     /// Its name.
     fn kind(&self) -> server::Provider;
 
+    /// How often it may be asked what became of an order.
+    fn look_every(&self) -> Duration;
+
     /// Orders a server, unless it is there.
     async fn order(&self, order: &Order) -> Result<(), ProviderError>;
 
@@ -102,6 +114,20 @@ pub trait Provider: Send + Sync {
 
     /// Looks after its servers until `stop`, if nobody else does.
     async fn supervise(self: Arc<Self>, _registry: Registry, _stop: CancellationToken) {}
+}
+
+/// Orders a server unless it is there, and looks what became of it.
+pub(crate) async fn ordered(provider: &dyn Provider, order: &Order) -> Result<Look, ProviderError> {
+    let look = provider.look(order.id).await?;
+    if !matches!(look, Look::Unknown) {
+        return Ok(look);
+    }
+    provider.order(order).await?;
+    Ok(match provider.look(order.id).await? {
+        // A provider's own parts may hear of it later.
+        Look::Unknown => Look::Making("it is ordered".into()),
+        look => look,
+    })
 }
 
 /// The providers that this worker can ask.

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tenantry_domain::{
     plan::Tier,
     server::Provider,
-    server_class::{ServerClass, ServerClassName, check_parameter},
+    server_class::{ServerClass, ServerClassName},
 };
 use utoipa::ToSchema;
 
+use super::template::{SizeBody, TemplateBody};
 use crate::{
     input::{Fields, fields},
     refusal::Refusal,
@@ -25,10 +27,6 @@ const MAX_COUNT: u32 = 1_000_000;
 
 /// The most servers of a class.
 const MAX_SERVERS: u32 = 1000;
-
-/// The most settings, and characters of a value.
-const MAX_PARAMETERS: usize = 100;
-const MAX_VALUE: usize = 1000;
 
 /// Everything about a server class.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -47,10 +45,20 @@ pub(crate) struct ServerClassBody {
     /// Where they run; `default` when absent.
     #[serde(default = "default_region")]
     region: String,
+    /// PostgreSQL's major version; the provider's choice when absent.
+    #[schema(minimum = 15, example = 17)]
+    version: Option<u16>,
+    /// How large a server is.
+    #[serde(default)]
+    size: SizeBody,
     /// PostgreSQL's settings, by name, over those that the provider gives: of memory, the planner, autovacuum, checkpoints and
     /// the log of slow statements.
     #[serde(default)]
     parameters: BTreeMap<String, String>,
+    /// With provider kubernetes: members of the spec of its CloudNativePG cluster, over those that Tenantry gives, as a JSON
+    /// merge patch (RFC 7396). All but those that fill the cluster, administer it or show it other secrets of its namespace.
+    #[serde(default)]
+    spec: Map<String, Value>,
     /// The tiers that a server may hold; schema and database when absent.
     #[serde(default = "shared_tiers")]
     #[schema(value_type = Option<Vec<vocabulary::Tier>>)]
@@ -88,18 +96,17 @@ impl ServerClassBody {
         let mut fields = Fields::default();
         let differs = matches!((&self.name, &named), (Some(own), Some(named)) if own != named);
         fields.check("name", !differs, "must be the one in the path, or left out");
-        let made = self.provider == Provider::Local;
-        fields.check("provider", made, "must be local: no other provider makes servers yet");
+        let made = self.provider != Provider::Static;
+        fields.check(
+            "provider",
+            made,
+            "must be local, kubernetes or rds: static servers are those that nobody makes",
+        );
         let region = fields.take("region", fields::label(&self.region));
         let cost = self.cost.as_deref().map(fields::label);
         let cost = fields.take_some("cost", cost);
-        fields.check("parameters", self.parameters.len() <= MAX_PARAMETERS, "must be at most 100");
-        for (name, value) in &self.parameters {
-            let field = format!("parameters.{name}");
-            fields.take(&field, check_parameter(name));
-            let fits = value.chars().count() <= MAX_VALUE && !value.chars().any(char::is_control);
-            fields.check(&field, fits, "must have at most 1000 characters and no control characters");
-        }
+        let (version, size, parameters, spec) = (self.version, self.size, self.parameters, self.spec);
+        let template = TemplateBody { version, size, parameters, spec }.read(self.provider, &mut fields);
         fields.check("tiers", !self.tiers.is_empty(), "must name at least one tier");
         fields.check("tiers", is_instance_alone(&self.tiers), "must be instance alone, or without it");
         fields.check("capacity", (1..=MAX_COUNT).contains(&self.capacity), "must be from 1 to 1000000");
@@ -114,7 +121,7 @@ impl ServerClassBody {
             name: named.or(self.name).ok_or_else(|| Refusal::missing("name"))?,
             provider: self.provider,
             region: region.unwrap_or_default(),
-            parameters: self.parameters,
+            template,
             tiers: each_once(self.tiers),
             capacity: self.capacity,
             max_connections: self.max_connections,

@@ -1,12 +1,11 @@
 //! A server class as operators see it.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tenantry_domain::server_class::ServerClass;
 use utoipa::ToSchema;
 
+use super::template::TemplateBody;
 use crate::vocabulary;
 
 /// A template from which a provider makes servers.
@@ -22,9 +21,9 @@ pub(crate) struct ServerClassView {
     /// Where they run.
     #[schema(example = "eu-central")]
     region: String,
-    /// PostgreSQL's settings, by name.
-    #[schema(example = json!({ "work_mem": "16MB" }))]
-    parameters: BTreeMap<String, String>,
+    /// What each is made of.
+    #[serde(flatten)]
+    template: TemplateBody,
     /// The tiers that a server may hold.
     #[schema(value_type = Vec<vocabulary::Tier>)]
     tiers: Vec<&'static str>,
@@ -53,7 +52,7 @@ impl From<ServerClass> for ServerClassView {
             name: class.name.to_string(),
             provider: class.provider.as_str(),
             region: class.region,
-            parameters: class.parameters,
+            template: class.template.into(),
             tiers: class.tiers.iter().map(|tier| tier.as_str()).collect(),
             capacity: class.capacity,
             max_connections: class.max_connections,

@@ -1,0 +1,1 @@
+ALTER TABLE server_classes DROP version, DROP size, DROP spec;

@@ -1,0 +1,265 @@
+//! Servers as clusters of CloudNativePG: against an API server that can answer all that a real one does, with a real PostgreSQL
+//! per cluster.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tenantry_domain::{
+    SystemClock,
+    ids::{OperationId, ServerId},
+    server_template::ServerTemplate,
+};
+use tenantry_tests::{
+    TestApp,
+    kubernetes::{Fault, KubernetesCluster},
+    within::within,
+};
+use tenantry_worker::providers::{Look, Order, Provider, ProviderError, Providers};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A Tenantry whose servers of tier instance are clusters there.
+async fn app_on(cluster: &KubernetesCluster) -> TestApp {
+    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    start_worker(&mut app, cluster).await;
+    app
+}
+
+async fn start_worker(app: &mut TestApp, cluster: &KubernetesCluster) {
+    let mut settings = app.worker_settings();
+    settings.providers = Providers::new(vec![cluster.provider(app.label())]);
+    app.start_worker(settings).await;
+}
+
+async fn server_of(app: &TestApp, slug: &str) -> Value {
+    let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();
+    let name = tenant["placement"]["server"].as_str().unwrap().to_owned();
+    app.api.get(&format!("/api/v1/servers/{name}")).await.expect(200).json()
+}
+
+fn order() -> Order {
+    let id = ServerId::generate(SystemClock::shared().now(), &mut rand::rng());
+    let operation = OperationId::generate(SystemClock::shared().now(), &mut rand::rng());
+    Order { id, label: "acme".into(), operation, template: ServerTemplate::default() }
+}
+
+async fn until_ready(provider: &dyn Provider, id: ServerId) {
+    within(PATIENCE, "the cluster is ready", async || {
+        matches!(provider.look(id).await.expect("the API answers"), Look::Ready(_))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_has_a_cluster_of_its_own_from_sign_up_to_purge() {
+    let cluster = KubernetesCluster::start().await;
+    let app = app_on(&cluster).await;
+    let tenant = app.sign_up("acme", "enterprise", "crm").await;
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    let server = server_of(&app, &tenant.slug).await;
+    assert_eq!(
+        (&server["provider"], &server["sslMode"], &server["tenants"]),
+        (&json!("kubernetes"), &json!("verify-full"), &json!(1))
+    );
+    let clusters = cluster.objects("clusters");
+    let labels = &clusters[0]["metadata"]["labels"];
+    assert_eq!((clusters.len(), &labels["tenantry.io/for"]), (1, &json!(tenant.slug)));
+    assert_eq!(labels["tenantry.io/server"], server["id"]);
+    app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(200);
+    cluster.until_empty().await;
+    app.assert_nothing_left().await;
+    assert_eq!(cluster.provider(app.label()).list().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_upgraded_to_a_cluster_while_it_is_written_to() {
+    let cluster = KubernetesCluster::start().await;
+    let app = app_on(&cluster).await;
+    let tenant = app.sign_up("acme", "premium", "crm").await;
+    let (data, slug) = (tenant.data.clone(), tenant.slug.clone());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let writer = tokio::spawn(async move {
+        let mut stopped = stopped;
+        let mut written = 0;
+        while stopped.try_recv().is_err() {
+            let body = json!({ "email": format!("{written}@example.com") });
+            data.post("/api/contacts", body).await.expect(201);
+            written += 1;
+        }
+        written
+    });
+    let upgraded = json!({ "targetPlan": "enterprise" });
+    app.api.post_and_wait(&format!("/api/v1/tenants/{slug}/migrate"), upgraded).await.expect(200);
+    stop.send(()).unwrap();
+    let written: usize = writer.await.unwrap();
+    assert_eq!(server_of(&app, &slug).await["provider"], "kubernetes");
+    let counted = tenant.data.get("/api/contacts?select=count()").await.expect(200).json();
+    assert_eq!(counted, json!([{ "count": written }]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_class_of_clusters_keeps_room_and_its_servers_are_what_it_says() {
+    let cluster = KubernetesCluster::start().await;
+    let app = app_on(&cluster).await;
+    app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
+    let class = json!({
+        "name": "small", "provider": "kubernetes", "region": "eu-test", "capacity": 5, "minFree": 3, "maxServers": 1,
+        "version": 17, "size": { "cpu": "2", "memory": "4Gi", "storage": "50Gi", "instances": 2 },
+        "parameters": { "work_mem": "9MB" }, "spec": { "backup": { "retentionPolicy": "30d" } },
+    });
+    let made = app.api.post("/api/v1/server-classes", class.clone()).await.expect(201).json();
+    assert_eq!((&made["size"], &made["spec"]), (&class["size"], &class["spec"]));
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    let server = server_of(&app, &tenant.slug).await;
+    assert_eq!((&server["class"], &server["region"]), (&json!("small"), &json!("eu-test")));
+    let spec = &cluster.objects("clusters")[0]["spec"];
+    assert_eq!((&spec["instances"], &spec["storage"]["size"]), (&json!(2), &json!("50Gi")));
+    assert_eq!(spec["backup"]["retentionPolicy"], "30d");
+    assert_eq!(spec["postgresql"]["parameters"]["work_mem"], "9MB");
+    for (change, field) in [
+        (json!({ "spec": { "envFrom": [] } }), "spec.envFrom"),
+        (json!({ "spec": { "bootstrap": {} } }), "spec.bootstrap"),
+        (json!({ "size": { "storage": "9 Gi" } }), "size.storage"),
+        (json!({ "size": { "instances": 0 } }), "size.instances"),
+        (json!({ "size": { "instanceClass": "db.m7g.large" } }), "size.instanceClass"),
+        (json!({ "size": { "disk": "1Gi" } }), "size.disk"),
+        (json!({ "size": { "cpu": 2 } }), "size.cpu"),
+        (json!({ "version": 9 }), "version"),
+        (json!({ "provider": "local" }), "version"),
+    ] {
+        let mut body = class.clone();
+        body["name"] = "other".into();
+        body.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        let refused = app.api.post("/api/v1/server-classes", body).await;
+        assert_eq!(refused.status, 400, "{change}");
+        assert_eq!(refused.fields()[0], field, "{change}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_and_a_deletion_outlast_whatever_the_api_server_does() {
+    let cluster = KubernetesCluster::start().await;
+    let faults = [
+        Fault::Status(409),
+        Fault::Status(429),
+        Fault::Status(500),
+        Fault::Status(503),
+        Fault::LostRequest,
+        Fault::LostAnswer,
+    ];
+    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    for fault in faults {
+        for (method, path) in
+            [("POST", "configmaps"), ("PATCH", "clusters"), ("GET", "clusters"), ("GET", "secrets")]
+        {
+            cluster.fail(method, path, fault, 1);
+        }
+    }
+    let mut worker = app.worker_settings();
+    worker.step_tries = 100;
+    worker.retry_base = Duration::from_millis(5);
+    worker.retry_cap = Duration::from_millis(50);
+    worker.providers = Providers::new(vec![cluster.provider(app.label())]);
+    app.start_worker(worker).await;
+    let tenant = app.sign_up("acme", "enterprise", "crm").await;
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    cluster.mend();
+    for fault in faults {
+        for (method, path) in [("POST", "configmaps"), ("DELETE", "configmaps"), ("DELETE", "clusters")] {
+            cluster.fail(method, path, fault, 1);
+        }
+    }
+    app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(200);
+    cluster.until_empty().await;
+    app.assert_nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_noted_even_by_a_watch_that_was_too_late() {
+    let cluster = KubernetesCluster::start().await;
+    let app = app_on(&cluster).await;
+    let tenant = app.sign_up("acme", "enterprise", "crm").await;
+    let name = cluster.objects("clusters")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    let ca = async || server_of(&app, &tenant.slug).await["sslRootCert"].clone();
+    // In turn: a watch that hears of it, one whose connection was cut, and one that is told 410 Gone.
+    for disturb in [0, 1, 2] {
+        let before = ca().await;
+        match disturb {
+            0 => {}
+            1 => cluster.cut_connections(),
+            _ => cluster.forget_history(),
+        }
+        cluster.renew_certificate(&name).await;
+        within(PATIENCE, "the registry has the new CA", async || ca().await != before).await;
+        let served = async || tenant.data.get("/api/contacts").await.status == 200;
+        within(PATIENCE, "the tenant is served", served).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_deleted_is_made_by_nobody_who_wakes_up_late() {
+    for (method, path) in [("POST", "configmaps"), ("GET", "-deleted"), ("PATCH", "clusters")] {
+        let cluster = KubernetesCluster::start().await;
+        let (late, other) = (cluster.provider("main"), cluster.provider("main"));
+        let order = order();
+        let id = order.id;
+        cluster.fail(method, path, Fault::Held, 1);
+        let ordering = tokio::spawn(async move { late.order(&order).await });
+        cluster.until_held().await;
+        other.delete(id).await.unwrap();
+        cluster.release();
+        let ordered = ordering.await.unwrap();
+        if method != "PATCH" {
+            assert!(matches!(ordered, Err(ProviderError::Permanent(_))), "{method} {path}: {ordered:?}");
+        }
+        cluster.until_empty().await;
+        assert!(matches!(other.look(id).await.unwrap(), Look::Deleted), "{method} {path}");
+        assert_eq!(other.list().await.unwrap(), [], "{method} {path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_takes_away_what_was_made_late_and_leaves_other_registries_alone() {
+    let cluster = KubernetesCluster::start().await;
+    let (ours, theirs) = (cluster.provider("ours"), cluster.provider("theirs"));
+    let (one, other) = (order(), order());
+    ours.order(&one).await.unwrap();
+    theirs.order(&other).await.unwrap();
+    until_ready(ours.as_ref(), one.id).await;
+    assert_eq!(ours.list().await.unwrap(), [one.id]);
+    assert_eq!(theirs.list().await.unwrap(), [other.id]);
+    // Ordered twice is ordered once.
+    ours.order(&one).await.unwrap();
+    assert_eq!(cluster.objects("clusters").len(), 2);
+    ours.delete(one.id).await.unwrap();
+    ours.delete(one.id).await.unwrap();
+    assert!(matches!(ours.order(&one).await, Err(ProviderError::Permanent(_))));
+    assert_eq!(ours.list().await.unwrap(), []);
+    assert_eq!(theirs.list().await.unwrap(), [other.id]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_cluster_waits_for_and_what_the_worker_may_not_do_are_said() {
+    let cluster = KubernetesCluster::start().await;
+    let provider: Arc<dyn Provider> = cluster.provider("main");
+    cluster.hold(Some("Unable to create required cluster objects"));
+    let order = order();
+    assert!(matches!(provider.look(order.id).await.unwrap(), Look::Unknown));
+    provider.order(&order).await.unwrap();
+    let waits = async || match provider.look(order.id).await.unwrap() {
+        Look::Making(message) => message == "Unable to create required cluster objects",
+        _ => false,
+    };
+    within(PATIENCE, "the phase is told", waits).await;
+    cluster.fail("GET", "clusters", Fault::Status(403), 1);
+    let Err(ProviderError::Permanent(message)) = provider.look(order.id).await else { panic!("it may not") };
+    assert!(message.contains("service account"), "{message}");
+    cluster.fail("PATCH", "clusters", Fault::Status(404), 1);
+    let Err(ProviderError::Permanent(message)) = provider.order(&order).await else {
+        panic!("it is not there")
+    };
+    assert!(message.contains("CloudNativePG"), "{message}");
+    cluster.hold(None);
+    until_ready(provider.as_ref(), order.id).await;
+}

@@ -1,0 +1,408 @@
+//! Provider `rds`: servers as DB instances of Amazon RDS for PostgreSQL, in one region.
+//!
+//! Each server is an instance and a parameter group, both named for its id. Deleting one leaves a mark for a day, a second
+//! parameter group: a worker that was frozen while it ordered finds the mark, or its parameter group gone, without which
+//! Amazon makes no instance. What it made in between is deleted when servers are listed.
+
+mod asked;
+mod parameters;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use aws_config::BehaviorVersion;
+use aws_sdk_rds::{
+    Client,
+    types::{DbInstance, Tag},
+};
+use aws_smithy_http_client::tls;
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+use tenantry_domain::{
+    Clock,
+    envelope::Key,
+    ids::ServerId,
+    purpose::Purpose,
+    server,
+    server_template::Quantity,
+    server_tls::{CaCertificates, ServerTls, TrustedRoots},
+};
+
+use self::asked::{Asked, asked};
+use super::{Endpoint, Look, Order, Provider, ProviderError};
+
+/// Where instances are made, and how.
+#[derive(Clone)]
+#[allow(missing_debug_implementations, reason = "it holds a key")]
+pub struct RdsSettings {
+    /// Knows the region, and who asks.
+    pub client: Client,
+    /// The region's name.
+    pub region: String,
+    /// Tells the instances of this registry from those of others in the account.
+    pub label: String,
+    /// The subnets that instances are in.
+    pub subnet_group: String,
+    /// Who may reach them; none: the default group of the VPC.
+    pub security_groups: Vec<String>,
+    /// Who signs their certificates: the bundle that Amazon publishes for the region.
+    pub ca: CaCertificates,
+    /// What their disks are encrypted with; none: the account's default key.
+    pub kms_key: Option<String>,
+    /// Whether a snapshot is kept of an instance that is deleted.
+    pub final_snapshot: bool,
+    /// The key-encryption key, from which the passwords of admin logins are derived.
+    pub kek: Key,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A client for the region and with the credentials of the process's surroundings, and the region's name.
+///
+/// # Errors
+/// No region is set.
+pub async fn found_client() -> Result<(Client, String), &'static str> {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
+        .build_https();
+    let found = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
+    let region = found.region().ok_or("no AWS region is set; set AWS_REGION")?.to_string();
+    Ok((Client::new(&found), region))
+}
+
+/// How often an order is looked at: an instance takes some ten minutes, and an account may ask a few times a second.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a deletion is remembered.
+const REMEMBERED: Duration = Duration::from_hours(24);
+
+/// What is made where no class says more.
+const VERSION: u16 = 17;
+const INSTANCE_CLASS: &str = "db.t4g.medium";
+const STORAGE: u32 = 20;
+const STORAGE_TYPE: &str = "gp3";
+
+/// Days that backups are kept.
+const BACKUPS: i32 = 7;
+
+/// The admin login.
+const ADMIN: &str = "tenantry";
+
+/// Connections that a data plane may open to a server that no class says more of.
+const DATA_PLANE_CONNECTIONS: u32 = 40;
+
+/// Tags by which instances are known.
+const SERVER_TAG: &str = "tenantry:server";
+const REGISTRY_TAG: &str = "tenantry:registry";
+
+/// See the module.
+pub struct Rds {
+    settings: RdsSettings,
+}
+
+impl std::fmt::Debug for Rds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Rds").field("region", &self.settings.region).finish_non_exhaustive()
+    }
+}
+
+/// The instance of a server, and its parameter group.
+fn name_of(id: ServerId) -> String {
+    format!("tenantry-{id}")
+}
+
+/// The parameter group that says that a server was deleted.
+fn mark_of(id: ServerId) -> String {
+    format!("tenantry-{id}-deleted")
+}
+
+impl Rds {
+    /// In a region.
+    pub fn new(settings: RdsSettings) -> Arc<Self> {
+        Arc::new(Self { settings })
+    }
+
+    fn client(&self) -> &Client {
+        &self.settings.client
+    }
+
+    /// The same for whoever orders the server: it is known before the instance is, and kept nowhere until the server is
+    /// registered.
+    fn admin_password(&self, id: ServerId) -> SecretString {
+        self.settings.kek.derive_text(&Purpose::ServerAdmin(id).to_string())
+    }
+
+    fn tags(&self, id: ServerId, order: Option<&Order>) -> Vec<Tag> {
+        let mut tags = vec![(SERVER_TAG, id.to_string()), (REGISTRY_TAG, self.settings.label.clone())];
+        if let Some(order) = order {
+            tags.push(("tenantry:for", order.label.clone()));
+            tags.push(("tenantry:operation", order.operation.to_string()));
+        }
+        tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+    }
+
+    /// Makes a parameter group, unless it is there. Its description is what is read of it when all are listed.
+    async fn make_group(
+        &self,
+        name: String,
+        version: u16,
+        description: String,
+        tags: Vec<Tag>,
+    ) -> Result<(), ProviderError> {
+        let create = self.client().create_db_parameter_group();
+        let create =
+            create.db_parameter_group_name(name).db_parameter_group_family(format!("postgres{version}"));
+        match asked(create.description(description).set_tags(Some(tags)).send()).await? {
+            Asked::Done(_) => Ok(()),
+            Asked::Refused(refusal) if refusal.is("DBParameterGroupAlreadyExists") => Ok(()),
+            Asked::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Takes a parameter group away, unless an instance uses it.
+    async fn drop_group(&self, name: String) -> Result<(), ProviderError> {
+        match asked(self.client().delete_db_parameter_group().db_parameter_group_name(name).send()).await? {
+            Asked::Done(_) => Ok(()),
+            Asked::Refused(refusal)
+                if refusal.is("DBParameterGroupNotFound") || refusal.is("InvalidDBParameterGroupState") =>
+            {
+                Ok(())
+            }
+            Asked::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    async fn is_deleted(&self, id: ServerId) -> Result<bool, ProviderError> {
+        let mark = self.client().describe_db_parameter_groups().db_parameter_group_name(mark_of(id));
+        match asked(mark.send()).await? {
+            Asked::Done(found) => Ok(!found.db_parameter_groups().is_empty()),
+            Asked::Refused(refusal) if refusal.is("DBParameterGroupNotFound") => Ok(false),
+            Asked::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    async fn instance(&self, id: ServerId) -> Result<Option<DbInstance>, ProviderError> {
+        let describe = self.client().describe_db_instances().db_instance_identifier(name_of(id));
+        match asked(describe.send()).await? {
+            Asked::Done(found) => Ok(found.db_instances.unwrap_or_default().pop()),
+            Asked::Refused(refusal) if refusal.is("DBInstanceNotFound") => Ok(None),
+            Asked::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    async fn make_instance(&self, order: &Order, version: u16) -> Result<(), ProviderError> {
+        let (settings, size) = (&self.settings, &order.template.size);
+        let storage = size.storage.as_ref().map_or(STORAGE, Quantity::gibibytes);
+        let create = self.client().create_db_instance();
+        let create = create
+            .db_instance_identifier(name_of(order.id))
+            .engine("postgres")
+            .engine_version(version.to_string())
+            .db_instance_class(size.instance_class.as_deref().unwrap_or(INSTANCE_CLASS))
+            .allocated_storage(i32::try_from(storage).unwrap_or(i32::MAX))
+            .storage_type(size.storage_class.as_deref().unwrap_or(STORAGE_TYPE))
+            .storage_encrypted(true)
+            .set_kms_key_id(settings.kms_key.clone())
+            .multi_az(size.instances.is_some_and(|instances| instances > 1))
+            .db_parameter_group_name(name_of(order.id))
+            .db_subnet_group_name(&settings.subnet_group)
+            .set_vpc_security_group_ids(
+                Some(settings.security_groups.clone()).filter(|some| !some.is_empty()),
+            )
+            .publicly_accessible(false)
+            .backup_retention_period(BACKUPS)
+            .auto_minor_version_upgrade(true)
+            .copy_tags_to_snapshot(true)
+            .master_username(ADMIN)
+            .master_user_password(self.admin_password(order.id).expose_secret())
+            .set_tags(Some(self.tags(order.id, Some(order))));
+        match Box::pin(asked(create.send())).await? {
+            Asked::Done(_) => Ok(()),
+            Asked::Refused(refusal) if refusal.is("DBInstanceAlreadyExists") => Ok(()),
+            Asked::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// What an instance that is there is like.
+    fn describe(&self, id: ServerId, instance: &DbInstance) -> Result<Look, ProviderError> {
+        let status = instance.db_instance_status().unwrap_or("creating");
+        match status {
+            "deleting" => return Ok(Look::Deleted),
+            // It serves meanwhile.
+            "available" | "backing-up" | "storage-optimization" | "configuring-enhanced-monitoring" => {}
+            "failed" | "storage-full" | "restore-error" | "inaccessible-encryption-credentials" => {
+                return Err(ProviderError::Permanent(useless(id, status)));
+            }
+            status if status.starts_with("incompatible-") => {
+                return Err(ProviderError::Permanent(useless(id, status)));
+            }
+            "stopped" | "stopping" | "inaccessible-encryption-credentials-recoverable" => {
+                return Err(ProviderError::Transient(format!(
+                    "instance {} is {status}; start it",
+                    name_of(id)
+                )));
+            }
+            status => return Ok(Look::Making(format!("Amazon says: {status}"))),
+        }
+        let endpoint = instance.endpoint();
+        let address = endpoint.and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?)));
+        let Some((host, port)) = address else {
+            return Ok(Look::Making(format!("Amazon says: {status}, and not where")));
+        };
+        let port = u16::try_from(port)
+            .map_err(|_| ProviderError::Permanent(format!("instance {} has port {port}", name_of(id))))?;
+        Ok(Look::Ready(Endpoint {
+            region: self.settings.region.clone(),
+            host: host.to_owned(),
+            port,
+            tls: ServerTls::VerifyFull { roots: TrustedRoots::Ca(self.settings.ca.clone()) },
+            admin_user: ADMIN.into(),
+            admin_password: self.admin_password(id),
+            max_connections: DATA_PLANE_CONNECTIONS,
+        }))
+    }
+
+    /// Deletes an instance that is there.
+    async fn delete_instance(&self, id: ServerId, instance: &DbInstance) -> Result<(), ProviderError> {
+        let status = instance.db_instance_status().unwrap_or_default();
+        if status == "deleting" {
+            return Ok(());
+        }
+        // There is nothing to keep of one that was never used, nor can Amazon take a snapshot of it.
+        let snapshot = self.settings.final_snapshot && is_of_use(status);
+        let delete = self.client().delete_db_instance().db_instance_identifier(name_of(id));
+        let delete = delete.skip_final_snapshot(!snapshot);
+        let delete =
+            delete.set_final_db_snapshot_identifier(snapshot.then(|| format!("{}-final", name_of(id))));
+        match asked(delete.send()).await? {
+            Asked::Done(_) => Ok(()),
+            Asked::Refused(refusal) if refusal.is("DBInstanceNotFound") => Ok(()),
+            // Somebody protects it: that is for a person to undo.
+            Asked::Refused(refusal) if refusal.is("InvalidParameterCombination") => {
+                Err(ProviderError::Permanent(format!(
+                    "{}; turn the deletion protection of instance {} off, and retry",
+                    refusal.message(),
+                    name_of(id)
+                )))
+            }
+            Asked::Refused(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// The servers of this registry that there are instances of.
+    async fn instances(&self) -> Result<Vec<(ServerId, DbInstance)>, ProviderError> {
+        let mut pages = self.client().describe_db_instances().max_records(100).into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            for instance in
+                asked(std::future::ready(page)).await?.or_refusal()?.db_instances.unwrap_or_default()
+            {
+                let tag = |key| instance.tag_list().iter().find(|tag| tag.key() == Some(key))?.value();
+                if tag(REGISTRY_TAG) == Some(&self.settings.label)
+                    && let Some(id) = tag(SERVER_TAG).and_then(|id| id.parse().ok())
+                {
+                    found.push((id, instance));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The servers of this registry that were deleted, and when.
+    async fn deletions(&self) -> Result<Vec<(ServerId, DateTime<Utc>)>, ProviderError> {
+        let mut pages = self.client().describe_db_parameter_groups().max_records(100).into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let groups = asked(std::future::ready(page)).await?.or_refusal()?.db_parameter_groups;
+            for group in groups.unwrap_or_default() {
+                let id = group.db_parameter_group_name().and_then(|name| {
+                    name.strip_prefix("tenantry-")?.strip_suffix("-deleted")?.parse::<ServerId>().ok()
+                });
+                let at = group.description().and_then(|text| self.read_deletion(text));
+                found.extend(id.zip(at));
+            }
+        }
+        Ok(found)
+    }
+
+    fn write_deletion(&self, at: DateTime<Utc>) -> String {
+        format!("Tenantry registry {} deleted it at {}", self.settings.label, at.timestamp())
+    }
+
+    fn read_deletion(&self, description: &str) -> Option<DateTime<Utc>> {
+        let start = format!("Tenantry registry {} deleted it at ", self.settings.label);
+        DateTime::from_timestamp(description.strip_prefix(&start)?.parse().ok()?, 0)
+    }
+}
+
+fn useless(id: ServerId, status: &str) -> String {
+    format!("Amazon says that instance {} is {status}; see its events there", name_of(id))
+}
+
+/// Whether an instance in that status has been used, and can be snapshot.
+fn is_of_use(status: &str) -> bool {
+    !matches!(status, "creating" | "failed") && !status.starts_with("incompatible-")
+}
+
+#[async_trait]
+impl Provider for Rds {
+    fn kind(&self) -> server::Provider {
+        server::Provider::Rds
+    }
+
+    fn look_every(&self) -> Duration {
+        LOOK_EVERY
+    }
+
+    async fn order(&self, order: &Order) -> Result<(), ProviderError> {
+        let version = order.template.version.unwrap_or(VERSION);
+        let (name, tags) = (name_of(order.id), self.tags(order.id, Some(order)));
+        let description = format!("Tenantry registry {}, for {}", self.settings.label, order.label);
+        self.make_group(name.clone(), version, description, tags).await?;
+        // Looked for after the group was made: whoever deletes leaves the mark first, and takes the group away then.
+        if self.is_deleted(order.id).await? {
+            self.drop_group(name).await?;
+            return Err(ProviderError::Permanent(format!("server {} was deleted", order.id)));
+        }
+        for some in parameters::in_requests(&order.template.parameters)? {
+            let modify = self.client().modify_db_parameter_group().db_parameter_group_name(&name);
+            asked(modify.set_parameters(Some(some)).send()).await?.or_refusal()?;
+        }
+        Box::pin(self.make_instance(order, version)).await
+    }
+
+    async fn look(&self, id: ServerId) -> Result<Look, ProviderError> {
+        if self.is_deleted(id).await? {
+            return Ok(Look::Deleted);
+        }
+        self.instance(id).await?.map_or(Ok(Look::Unknown), |instance| self.describe(id, &instance))
+    }
+
+    async fn delete(&self, id: ServerId) -> Result<(), ProviderError> {
+        let description = self.write_deletion(self.settings.clock.now());
+        self.make_group(mark_of(id), VERSION, description, self.tags(id, None)).await?;
+        match self.instance(id).await? {
+            Some(instance) => self.delete_instance(id, &instance).await,
+            None => self.drop_group(name_of(id)).await,
+        }
+    }
+
+    /// Deletes, too, what a worker that woke up late has made of a server that was deleted, and forgets deletions of long ago.
+    async fn list(&self) -> Result<Vec<ServerId>, ProviderError> {
+        let mut instances = self.instances().await?;
+        let now = self.settings.clock.now();
+        for (id, deleted_at) in self.deletions().await? {
+            let left = instances.extract_if(.., |(made, _)| *made == id).next();
+            if let Some((_, instance)) = left {
+                self.delete_instance(id, &instance).await?;
+                continue;
+            }
+            self.drop_group(name_of(id)).await?;
+            if (now - deleted_at).to_std().is_ok_and(|age| age > REMEMBERED) {
+                self.drop_group(mark_of(id)).await?;
+            }
+        }
+        let gone = |instance: &DbInstance| instance.db_instance_status() == Some("deleting");
+        Ok(instances.into_iter().filter(|(_, instance)| !gone(instance)).map(|(id, _)| id).collect())
+    }
+}
