@@ -36,6 +36,7 @@ mod plan_changes;
 mod plans_servers_apps;
 mod postgrest_client;
 mod public_signup;
+mod rds;
 mod readiness;
 mod readme;
 mod reconcilers;

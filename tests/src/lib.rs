@@ -22,6 +22,7 @@ pub mod process;
 pub mod proxy;
 pub mod raw;
 pub mod raw_sign_up;
+pub mod rds;
 pub mod reconciler;
 pub mod report;
 pub mod server;

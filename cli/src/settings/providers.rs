@@ -110,6 +110,7 @@ impl ProviderArgs {
                 final_snapshot: self.rds_final_snapshot,
                 kek: kek.clone(),
                 clock,
+                look_every: rds::LOOK_EVERY,
             }));
         }
         Ok(Providers::new(providers))

@@ -55,6 +55,8 @@ pub struct RdsSettings {
     pub kek: Key,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// How often an order is looked at; [`LOOK_EVERY`] but in tests.
+    pub look_every: Duration,
 }
 
 /// A client for the region and with the credentials of the process's surroundings, and the region's name.
@@ -71,7 +73,7 @@ pub async fn found_client() -> Result<(Client, String), &'static str> {
 }
 
 /// How often an order is looked at: an instance takes some ten minutes, and an account may ask a few times a second.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+pub const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a deletion is remembered.
 const REMEMBERED: Duration = Duration::from_hours(24);
@@ -86,7 +88,7 @@ const STORAGE_TYPE: &str = "gp3";
 const BACKUPS: i32 = 7;
 
 /// The admin login.
-const ADMIN: &str = "tenantry";
+const ADMIN: &str = "postgres";
 
 /// Connections that a data plane may open to a server that no class says more of.
 const DATA_PLANE_CONNECTIONS: u32 = 40;
@@ -351,7 +353,7 @@ impl Provider for Rds {
     }
 
     fn look_every(&self) -> Duration {
-        LOOK_EVERY
+        self.settings.look_every
     }
 
     async fn order(&self, order: &Order) -> Result<(), ProviderError> {

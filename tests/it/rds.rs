@@ -1,0 +1,259 @@
+//! Servers as instances of Amazon RDS: against an API that can answer all that Amazon's does, with a real PostgreSQL per instance,
+//! and against moto, which others wrote.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tenantry_domain::{
+    SystemClock,
+    envelope::Key,
+    ids::{OperationId, ServerId},
+    server_template::ServerTemplate,
+};
+use tenantry_tests::{
+    TestApp,
+    rds::{Fault, RdsRegion},
+    within::within,
+};
+use tenantry_worker::providers::{Look, Order, Provider, ProviderError, Providers};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A Tenantry whose servers of tier instance are instances there.
+async fn app_on(region: &RdsRegion) -> TestApp {
+    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let mut settings = app.worker_settings();
+    settings.providers = Providers::new(vec![region.provider(app.label(), &app.kek)]);
+    app.start_worker(settings).await;
+    app
+}
+
+async fn server_of(app: &TestApp, slug: &str) -> Value {
+    let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();
+    let name = tenant["placement"]["server"].as_str().unwrap().to_owned();
+    app.api.get(&format!("/api/v1/servers/{name}")).await.expect(200).json()
+}
+
+fn order() -> Order {
+    let id = ServerId::generate(SystemClock::shared().now(), &mut rand::rng());
+    let operation = OperationId::generate(SystemClock::shared().now(), &mut rand::rng());
+    Order { id, label: "acme".into(), operation, template: ServerTemplate::default() }
+}
+
+fn provider(region: &RdsRegion) -> Arc<dyn Provider> {
+    region.provider("main", &Key::generate(&mut rand::rng()))
+}
+
+async fn until_ready(provider: &dyn Provider, id: ServerId) {
+    within(PATIENCE, "the instance is ready", async || {
+        matches!(provider.look(id).await.expect("the API answers"), Look::Ready(_))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_has_an_instance_of_its_own_from_sign_up_to_purge() {
+    let region = RdsRegion::start().await;
+    let app = app_on(&region).await;
+    let tenant = app.sign_up("acme", "enterprise", "crm").await;
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    let server = server_of(&app, &tenant.slug).await;
+    assert_eq!(
+        (&server["provider"], &server["sslMode"], &server["region"]),
+        (&json!("rds"), &json!("verify-full"), &json!("eu-test-1"))
+    );
+    let path = format!("/api/v1/tenants/{}", tenant.slug);
+    app.api.post_and_wait(&format!("{path}/suspend"), json!({})).await.expect(200);
+    app.api.post_and_wait(&format!("{path}/resume"), json!({})).await.expect(200);
+    let instance = region.instances().remove(0);
+    app.api.delete_and_wait(&format!("{path}?purge=now")).await.expect(200);
+    region.until_empty().await;
+    assert_eq!(region.snapshots(), [format!("{instance}-final")]);
+    app.assert_nothing_left().await;
+    assert_eq!(region.provider(app.label(), &app.kek).list().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_is_upgraded_to_an_instance_while_it_is_written_to_and_back() {
+    let region = RdsRegion::start().await;
+    let app = app_on(&region).await;
+    let tenant = app.sign_up("acme", "premium", "crm").await;
+    let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
+    let data = tenant.data.clone();
+    let writer = tokio::spawn(async move {
+        let mut written = 0;
+        while stopped.try_recv().is_err() {
+            let body = json!({ "email": format!("{written}@example.com") });
+            data.post("/api/contacts", body).await.expect(201);
+            written += 1;
+        }
+        written
+    });
+    let migrate = format!("/api/v1/tenants/{}/migrate", tenant.slug);
+    app.api.post_and_wait(&migrate, json!({ "targetPlan": "enterprise" })).await.expect(200);
+    assert_eq!(server_of(&app, &tenant.slug).await["provider"], "rds");
+    app.api.post_and_wait(&migrate, json!({ "targetPlan": "premium" })).await.expect(200);
+    stop.send(()).unwrap();
+    let written: usize = writer.await.unwrap();
+    let counted = tenant.data.get("/api/contacts?select=count()").await.expect(200).json();
+    assert_eq!(counted, json!([{ "count": written }]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_is_what_its_class_says() {
+    let region = RdsRegion::start().await;
+    let app = app_on(&region).await;
+    app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
+    let class = json!({
+        "name": "large", "provider": "rds", "region": "eu-test-1", "capacity": 5, "minFree": 1, "maxServers": 1,
+        "version": 16, "parameters": { "work_mem": "9MB" },
+        "size": { "instanceClass": "db.m7g.large", "storage": "500Gi", "storageClass": "io2", "instances": 2 },
+    });
+    app.api.post("/api/v1/server-classes", class).await.expect(201);
+    app.sign_up("acme", "basic", "crm").await;
+    let instance = region.instances().remove(0);
+    for (parameter, value) in [
+        ("EngineVersion", "16"),
+        ("DBInstanceClass", "db.m7g.large"),
+        ("AllocatedStorage", "500"),
+        ("StorageType", "io2"),
+        ("MultiAZ", "true"),
+        ("StorageEncrypted", "true"),
+        ("PubliclyAccessible", "false"),
+        ("VpcSecurityGroupIds.VpcSecurityGroupId.1", "sg-1"),
+    ] {
+        assert_eq!(region.made_with(&instance, parameter).as_deref(), Some(value), "{parameter}");
+    }
+    for (setting, value) in [("work_mem", "9216"), ("rds.logical_replication", "1")] {
+        assert_eq!(region.group_setting(&instance, setting).as_deref(), Some(value), "{setting}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_and_a_deletion_outlast_throttling_errors_and_lost_answers() {
+    let region = RdsRegion::start().await;
+    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let mut settings = app.worker_settings();
+    settings.step_tries = 100;
+    settings.retry_base = Duration::from_millis(5);
+    settings.retry_cap = Duration::from_millis(50);
+    settings.providers = Providers::new(vec![region.provider(app.label(), &app.kek)]);
+    // Each more often than the SDK itself tries again.
+    let faults = [Fault::Refused("Throttling"), Fault::Status(500), Fault::Status(503), Fault::LostAnswer];
+    let disturb = |actions: &[&'static str]| {
+        for fault in faults {
+            actions.iter().for_each(|action| region.fail(action, fault, 4));
+        }
+    };
+    disturb(&["CreateDBParameterGroup", "ModifyDBParameterGroup", "CreateDBInstance", "DescribeDBInstances"]);
+    app.start_worker(settings).await;
+    let tenant = app.sign_up("acme", "enterprise", "crm").await;
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    region.mend();
+    assert_eq!(region.instances().len(), 1);
+    disturb(&["CreateDBParameterGroup", "DeleteDBInstance", "DescribeDBInstances"]);
+    app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", tenant.slug)).await.expect(200);
+    region.until_empty().await;
+    app.assert_nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_amazon_refuses_is_said_and_leaves_nothing() {
+    for (code, hint) in [("InstanceQuotaExceeded", "quota"), ("InvalidParameterValue", "the test says so")] {
+        let region = RdsRegion::start().await;
+        let app = app_on(&region).await;
+        region.fail("CreateDBInstance", Fault::Refused(code), 1_000);
+        let body = json!({ "name": "acme", "slug": app.slug("acme"), "plan": "enterprise", "app": "crm" });
+        let failed = app.api.post_and_wait("/api/v1/tenants", body).await;
+        let detail =
+            failed.expect_problem(422, "operation_failed").json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(code) && detail.contains(hint), "{detail}");
+        app.assert_nothing_left().await;
+        assert!(region.instances().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_takes_long_is_waited_for_and_one_that_fails_is_given_up() {
+    let region = RdsRegion::start().await;
+    let provider = provider(&region);
+    let order = order();
+    assert!(matches!(provider.look(order.id).await.unwrap(), Look::Unknown));
+    provider.order(&order).await.unwrap();
+    for status in ["creating", "modifying", "rebooting"] {
+        region.hold(Some(status));
+        let Look::Making(message) = provider.look(order.id).await.unwrap() else { panic!("it is {status}") };
+        assert!(message.contains(status), "{message}");
+    }
+    for status in ["failed", "incompatible-parameters", "storage-full"] {
+        region.hold(Some(status));
+        let Err(ProviderError::Permanent(message)) = provider.look(order.id).await else {
+            panic!("{status}")
+        };
+        assert!(message.contains(status), "{message}");
+    }
+    region.hold(Some("stopped"));
+    assert!(matches!(provider.look(order.id).await, Err(ProviderError::Transient(_))));
+    region.hold(None);
+    until_ready(provider.as_ref(), order.id).await;
+    region.protect(true);
+    let Err(ProviderError::Permanent(message)) = provider.delete(order.id).await else { panic!("protected") };
+    assert!(message.contains("deletion protection"), "{message}");
+    region.protect(false);
+    provider.delete(order.id).await.unwrap();
+    assert!(matches!(provider.look(order.id).await.unwrap(), Look::Deleted));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_was_never_of_use_is_deleted_without_a_snapshot() {
+    let region = RdsRegion::start().await;
+    let (provider, order) = (provider(&region), order());
+    region.hold(Some("failed"));
+    provider.order(&order).await.unwrap();
+    provider.delete(order.id).await.unwrap();
+    assert!(region.instances().is_empty() && region.snapshots().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_was_deleted_is_made_by_nobody_who_wakes_up_late() {
+    for action in
+        ["CreateDBParameterGroup", "DescribeDBParameterGroups", "ModifyDBParameterGroup", "CreateDBInstance"]
+    {
+        let region = RdsRegion::start().await;
+        let (late, other) = (provider(&region), provider(&region));
+        let order = order();
+        let id = order.id;
+        region.fail(action, Fault::Held, 1);
+        let ordering = tokio::spawn(async move { late.order(&order).await });
+        region.until_held().await;
+        other.delete(id).await.unwrap();
+        region.release();
+        let ordered = ordering.await.unwrap();
+        assert!(matches!(ordered, Err(ProviderError::Permanent(_))), "{action}: {ordered:?}");
+        assert!(region.instances().is_empty(), "{action}");
+        assert_eq!(other.list().await.unwrap(), [], "{action}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_names_the_servers_of_its_own_registry_page_by_page() {
+    let region = RdsRegion::start().await;
+    let key = Key::generate(&mut rand::rng());
+    let (ours, theirs) = (region.provider("ours", &key), region.provider("theirs", &key));
+    let mut orders: Vec<Order> = (0..3).map(|_| order()).collect();
+    for order in &orders {
+        ours.order(order).await.unwrap();
+        // Ordered twice is ordered once.
+        ours.order(order).await.unwrap();
+    }
+    let other = order();
+    theirs.order(&other).await.unwrap();
+    orders.sort_by_key(|order| order.id);
+    let ids: Vec<ServerId> = orders.iter().map(|order| order.id).collect();
+    assert_eq!(ours.list().await.unwrap(), ids);
+    ours.delete(ids[0]).await.unwrap();
+    ours.delete(ids[0]).await.unwrap();
+    assert!(matches!(ours.order(&orders[0]).await, Err(ProviderError::Permanent(_))));
+    assert_eq!(ours.list().await.unwrap(), ids[1..]);
+    assert_eq!(theirs.list().await.unwrap(), [other.id]);
+}
