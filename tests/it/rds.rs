@@ -1,7 +1,7 @@
 //! Servers as instances of Amazon RDS: against an API that can answer all that Amazon's does, with a real PostgreSQL per instance,
 //! and against moto, which others wrote.
 
-use std::{sync::Arc, time::Duration};
+use std::{process::Stdio, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use tenantry_domain::{
@@ -12,10 +12,13 @@ use tenantry_domain::{
 };
 use tenantry_tests::{
     TestApp,
-    rds::{Fault, RdsRegion},
-    within::within,
+    clients::Workshop,
+    rds::{Fault, REGION, RdsRegion, SUBNET_GROUP, provider_at},
+    tls::Authority,
+    within::{in_time, within},
 };
 use tenantry_worker::providers::{Look, Order, Provider, ProviderError, Providers};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -60,7 +63,7 @@ async fn a_tenant_has_an_instance_of_its_own_from_sign_up_to_purge() {
     let server = server_of(&app, &tenant.slug).await;
     assert_eq!(
         (&server["provider"], &server["sslMode"], &server["region"]),
-        (&json!("rds"), &json!("verify-full"), &json!("eu-test-1"))
+        (&json!("rds"), &json!("verify-full"), &json!("eu-central-1"))
     );
     let path = format!("/api/v1/tenants/{}", tenant.slug);
     app.api.post_and_wait(&format!("{path}/suspend"), json!({})).await.expect(200);
@@ -105,7 +108,7 @@ async fn an_instance_is_what_its_class_says() {
     let app = app_on(&region).await;
     app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
     let class = json!({
-        "name": "large", "provider": "rds", "region": "eu-test-1", "capacity": 5, "minFree": 1, "maxServers": 1,
+        "name": "large", "provider": "rds", "region": "eu-central-1", "capacity": 5, "minFree": 1, "maxServers": 1,
         "version": 16, "parameters": { "work_mem": "9MB" },
         "size": { "instanceClass": "db.m7g.large", "storage": "500Gi", "storageClass": "io2", "instances": 2 },
     });
@@ -256,4 +259,44 @@ async fn a_sweep_names_the_servers_of_its_own_registry_page_by_page() {
     assert!(matches!(ours.order(&orders[0]).await, Err(ProviderError::Permanent(_))));
     assert_eq!(ours.list().await.unwrap(), ids[1..]);
     assert_eq!(theirs.list().await.unwrap(), [other.id]);
+}
+
+/// It knows the protocol from Amazon's own descriptions. It makes no PostgreSQL, and an instance at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn moto_understands_every_call() {
+    let Some(workshop) = Workshop::with_python() else { return };
+    let mut program = workshop.python("python", &["moto_rds.py", REGION, SUBNET_GROUP]);
+    // It ends when its standard input does.
+    let mut moto =
+        program.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(moto.stdout.take().unwrap()).lines();
+    let url = in_time("moto starts", lines.next_line()).await.unwrap().expect("its URL");
+    let key = Key::generate(&mut rand::rng());
+    let ca = Authority::new("nobody").pem();
+    let provider = provider_at(&url, "main", &key, &ca);
+    let mut orders = [order(), order()];
+    orders[1].template.parameters.insert("work_mem".into(), "9MB".into());
+    for order in &orders {
+        assert!(matches!(provider.look(order.id).await.unwrap(), Look::Unknown));
+        provider.order(order).await.unwrap();
+        provider.order(order).await.unwrap();
+        let Look::Ready(endpoint) = provider.look(order.id).await.unwrap() else {
+            panic!("it is there at once")
+        };
+        assert!(endpoint.host.starts_with(&format!("tenantry-{}.", order.id)), "{}", endpoint.host);
+        assert!(endpoint.host.ends_with(&format!("{REGION}.rds.amazonaws.com")), "{}", endpoint.host);
+    }
+    let mut ids: Vec<ServerId> = orders.iter().map(|order| order.id).collect();
+    ids.sort_unstable();
+    let mut listed = provider.list().await.unwrap();
+    listed.sort_unstable();
+    assert_eq!(listed, ids);
+    assert_eq!(provider_at(&url, "other", &key, &ca).list().await.unwrap(), []);
+    for order in &orders {
+        provider.delete(order.id).await.unwrap();
+        provider.delete(order.id).await.unwrap();
+        assert!(matches!(provider.look(order.id).await.unwrap(), Look::Deleted));
+        assert!(matches!(provider.order(order).await, Err(ProviderError::Permanent(_))));
+    }
+    assert_eq!(provider.list().await.unwrap(), []);
 }

@@ -55,7 +55,7 @@ struct Held {
 }
 
 /// The region's name.
-pub const REGION: &str = "eu-test-1";
+pub const REGION: &str = "eu-central-1";
 
 /// The security group and the subnet group that it has.
 pub const SUBNET_GROUP: &str = "tenants";

@@ -70,7 +70,7 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn new() -> Self {
-        Self { region: Mutex::default(), authority: Authority::new("Amazon RDS eu-test-1 Root CA") }
+        Self { region: Mutex::default(), authority: Authority::new("Amazon RDS eu-central-1 Root CA") }
     }
 
     fn region(&self) -> MutexGuard<'_, Region> {
