@@ -11,6 +11,7 @@ mod cli_errors;
 mod cli_login;
 mod cli_tenants;
 mod clients;
+mod cloud_crashes;
 mod conformance;
 mod crashes;
 mod dev;

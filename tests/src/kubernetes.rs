@@ -21,6 +21,7 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::TokioIo;
 use kube::{Client, Config};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use tenantry_worker::providers::{
     Provider,
     kubernetes::{Kubernetes, KubernetesSettings},
@@ -73,6 +74,7 @@ pub struct KubernetesCluster {
     faults: Arc<Mutex<Vec<Expected>>>,
     cut: tokio::sync::watch::Sender<()>,
     held: Arc<Held>,
+    kubeconfig: NamedTempFile,
     _listener: DropGuard,
     _operator: DropGuard,
 }
@@ -114,6 +116,7 @@ impl KubernetesCluster {
             faults,
             cut,
             held,
+            kubeconfig: NamedTempFile::new().expect("a file"),
             _listener: listener,
             _operator: stop.drop_guard(),
         }
@@ -129,15 +132,25 @@ impl KubernetesCluster {
         Client::try_from(config).expect("a client")
     }
 
-    /// The text of a kubeconfig file with that token.
-    pub fn kubeconfig(&self) -> String {
-        json!({
+    /// Variables of a worker's environment whose servers are made here.
+    ///
+    /// # Panics
+    /// The kubeconfig file cannot be written.
+    pub fn surroundings(&self) -> Vec<(String, String)> {
+        let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
             "clusters": [{ "name": "test", "cluster": { "server": self.url } }],
             "users": [{ "name": "test", "user": { "token": answer::TOKEN } }],
             "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test", "namespace": NAMESPACE } }],
-        })
-        .to_string()
+        });
+        std::fs::write(self.kubeconfig.path(), kubeconfig.to_string()).expect("a file");
+        [
+            ("KUBECONFIG", self.kubeconfig.path().display().to_string()),
+            ("TENANTRY_KUBERNETES_NAMESPACE", NAMESPACE.to_owned()),
+            ("TENANTRY_KUBERNETES_NODE_HOST", "localhost".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
     }
 
     /// The provider for it, of a registry with that label.

@@ -31,14 +31,27 @@ impl WorkerProcess {
     ///
     /// `binary` is `env!("CARGO_BIN_EXE_tenantry-under-test")` of the calling test.
     pub fn start(binary: &str, registry_url: &str, kek: &Key, label: &str, stop_at: Option<&str>) -> Self {
+        let servers = local_servers::folder(label).display().to_string();
+        let surroundings = [("TENANTRY_LOCAL_SERVERS".to_owned(), servers)];
+        Self::start_in(&surroundings, binary, registry_url, kek, label, stop_at)
+    }
+
+    /// The same with variables of its environment that say who makes servers.
+    pub fn start_in(
+        surroundings: &[(String, String)],
+        binary: &str,
+        registry_url: &str,
+        kek: &Key,
+        label: &str,
+        stop_at: Option<&str>,
+    ) -> Self {
         let mut command = Command::new(binary);
         command
             .args(["worker", "--admin-addr", "127.0.0.1:0", "--worker-lease", "1", "--label", label])
             .args(["--warm-databases", "0", "--warm-tenants", "0"])
             // Moves are live, but for those that are asked for offline.
             .args(["--move-at-once", "0"])
-            .arg("--local-servers")
-            .arg(local_servers::folder(label))
+            .envs(surroundings.iter().cloned())
             .env("TENANTRY_DATABASE_URL", registry_url)
             .env("TENANTRY_KEK", kek.to_base64().expose_secret())
             .env("TENANTRY_LOG", "error")

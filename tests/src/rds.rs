@@ -18,6 +18,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use tempfile::NamedTempFile;
 use tenantry_domain::{SystemClock, envelope::Key, server_tls::CaCertificates};
 use tenantry_worker::providers::{
     Provider,
@@ -67,6 +68,7 @@ pub struct RdsRegion {
     account: Arc<Account>,
     faults: Arc<Mutex<Vec<Expected>>>,
     held: Arc<Held>,
+    bundle: NamedTempFile,
     _listener: DropGuard,
 }
 
@@ -87,22 +89,33 @@ impl RdsRegion {
             }
         })
         .await;
-        Self { url: format!("http://{address}"), account, faults, held, _listener: listener }
+        let bundle = NamedTempFile::new().expect("a file");
+        Self { url: format!("http://{address}"), account, faults, held, bundle, _listener: listener }
     }
 
-    /// Where it answers, as `AWS_ENDPOINT_URL` has it.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// The certificate that its instances' are traced back to.
-    pub fn ca(&self) -> String {
-        self.account.ca()
+    /// Variables of a worker's environment whose servers are made here.
+    ///
+    /// # Panics
+    /// The file with the CA cannot be written.
+    pub fn surroundings(&self) -> Vec<(String, String)> {
+        std::fs::write(self.bundle.path(), self.account.ca()).expect("a file");
+        [
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ENDPOINT_URL", self.url.clone()),
+            ("TENANTRY_RDS_SUBNET_GROUP", SUBNET_GROUP.to_owned()),
+            ("TENANTRY_RDS_SECURITY_GROUPS", "sg-1".to_owned()),
+            ("TENANTRY_RDS_CA", self.bundle.path().display().to_string()),
+            ("TENANTRY_RDS_LOOK_EVERY", "0.5".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
     }
 
     /// The provider for it, of a registry with that label and key.
     pub fn provider(&self, label: &str, kek: &Key) -> Arc<dyn Provider> {
-        provider_at(&self.url, label, kek, &self.ca())
+        provider_at(&self.url, label, kek, &self.account.ca())
     }
 
     /// Has calls of an action go wrong, so many times.

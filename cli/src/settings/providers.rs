@@ -70,6 +70,11 @@ pub(crate) struct ProviderArgs {
         action = clap::ArgAction::Set
     )]
     rds_final_snapshot: bool,
+
+    /// Seconds between two looks at an instance that is being made. An account may ask a few times a second, all its
+    /// tools together.
+    #[arg(long, env = "TENANTRY_RDS_LOOK_EVERY", value_name = "SECONDS", default_value_t = 10.0)]
+    rds_look_every: f64,
 }
 
 impl ProviderArgs {
@@ -110,7 +115,7 @@ impl ProviderArgs {
                 final_snapshot: self.rds_final_snapshot,
                 kek: kek.clone(),
                 clock,
-                look_every: rds::LOOK_EVERY,
+                look_every: super::seconds("rds-look-every", self.rds_look_every)?,
             }));
         }
         Ok(Providers::new(providers))

@@ -301,7 +301,7 @@ fn show_group(name: &str, group: &Group) -> String {
 }
 
 fn show_instance(name: &str, instance: &Instance, held: Option<&'static str>) -> String {
-    let tags: String = instance
+    let tags: Vec<String> = instance
         .tags
         .iter()
         .map(|(key, value)| format!("<Tag>{}{}</Tag>", element("Key", key), element("Value", value)))
@@ -313,7 +313,7 @@ fn show_instance(name: &str, instance: &Instance, held: Option<&'static str>) ->
     element("DBInstanceIdentifier", name)
         + &element("DBInstanceStatus", status(instance, held))
         + &endpoint.unwrap_or_default()
-        + &format!("<TagList>{tags}</TagList>")
+        + &format!("<TagList>{}</TagList>", tags.concat())
 }
 
 /// Two on a page, whatever is asked for: whoever lists must turn pages.

@@ -55,7 +55,7 @@ pub struct RdsSettings {
     pub kek: Key,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// How often an order is looked at; [`LOOK_EVERY`] but in tests.
+    /// How often an order is looked at: an instance takes some ten minutes.
     pub look_every: Duration,
 }
 
@@ -71,9 +71,6 @@ pub async fn found_client() -> Result<(Client, String), &'static str> {
     let region = found.region().ok_or("no AWS region is set; set AWS_REGION")?.to_string();
     Ok((Client::new(&found), region))
 }
-
-/// How often an order is looked at: an instance takes some ten minutes, and an account may ask a few times a second.
-pub const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// How long a deletion is remembered.
 const REMEMBERED: Duration = Duration::from_hours(24);
