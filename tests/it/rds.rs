@@ -145,7 +145,9 @@ async fn an_order_and_a_deletion_outlast_throttling_errors_and_lost_answers() {
     let faults = [Fault::Refused("Throttling"), Fault::Status(500), Fault::Status(503), Fault::LostAnswer];
     let disturb = |actions: &[&'static str]| {
         for fault in faults {
-            actions.iter().for_each(|action| region.fail(action, fault, 4));
+            for action in actions {
+                region.fail(action, fault, 4);
+            }
         }
     };
     disturb(&["CreateDBParameterGroup", "ModifyDBParameterGroup", "CreateDBInstance", "DescribeDBInstances"]);
