@@ -71,6 +71,7 @@ fn authenticated() -> OpenApiRouter<ApiState> {
             servers::delete::delete_server
         ))
         .routes(routes!(servers::orders::list_server_orders))
+        .routes(routes!(servers::resize::resize_server))
         .routes(routes!(
             server_classes::create::create_server_class,
             server_classes::list::list_server_classes

@@ -181,6 +181,7 @@ const ENDPOINTS: &[&str] = &[
     "POST /api/v1/servers/rebalance",
     "POST /api/v1/servers/{server}/check",
     "POST /api/v1/servers/{server}/drain",
+    "POST /api/v1/servers/{server}/resize",
     "POST /api/v1/signup",
     "POST /api/v1/tenants",
     "POST /api/v1/tenants/{tenant}/domains",

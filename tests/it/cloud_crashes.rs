@@ -1,5 +1,7 @@
 //! Workers that are killed while a cloud makes servers for them, at every step and while they wait; nothing is left over there.
 
+use std::time::Duration;
+
 use futures::{StreamExt, stream};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -97,7 +99,7 @@ async fn kill(which: Which, kind: OperationKind, point: Option<&str>) {
             let operation = app.api.get(&format!("/api/v1/operations/{operation}")).await.json();
             operation["state"] == "waiting" && operation["step"] == "order_server"
         };
-        within(std::time::Duration::from_secs(30), "it waits for the cloud", waits).await;
+        within(Duration::from_secs(30), "it waits for the cloud", waits).await;
     }
     doomed.kill().await;
     cloud.hold(false);
@@ -114,7 +116,7 @@ async fn kill(which: Which, kind: OperationKind, point: Option<&str>) {
         succeeded(&app, &ask(&app, &slug, OperationKind::Purge).await).await;
     }
     let empty = async || cloud.is_empty(&app).await;
-    within(std::time::Duration::from_secs(30), "nothing is left in the cloud", empty).await;
+    within(Duration::from_secs(30), "nothing is left in the cloud", empty).await;
     app.assert_nothing_left().await;
     rescuer.kill().await;
 }
@@ -162,4 +164,39 @@ async fn a_worker_killed_while_amazon_makes_or_deletes_a_server_leaves_nothing_b
 async fn a_worker_killed_at_any_step_of_a_tenant_in_a_cloud_leaves_nothing_behind() {
     kill_at_all(Which::Kubernetes, |_| true).await;
     kill_at_all(Which::Rds, |_| true).await;
+}
+
+/// Kills a worker at a point of a resize; another one finishes it.
+async fn kill_while_it_resizes(point: &str) {
+    let (app, cloud) = tokio::join!(TestApp::build().without_worker().start(), KubernetesCluster::start());
+    let cloud = Cloud::Kubernetes(cloud);
+    let mut doomed = cloud.worker(&app, Some(point));
+    let class = |cpu: &str| {
+        json!({ "name": "small", "provider": "kubernetes", "capacity": 5, "minFree": 1, "maxServers": 1,
+            "size": { "cpu": cpu } })
+    };
+    app.api.post("/api/v1/server-classes", class("1")).await.expect(201);
+    let server = async || {
+        let servers = app.api.get("/api/v1/servers").await.expect(200).json();
+        let items = servers["items"].as_array().unwrap().clone();
+        items.into_iter().find(|server| server["class"] == "small")
+    };
+    within(Duration::from_mins(1), "a server of the class is there", async || server().await.is_some()).await;
+    app.api.put("/api/v1/server-classes/small", class("4")).await.expect(200);
+    let resize = format!("/api/v1/servers/{}/resize", server().await.unwrap()["name"].as_str().unwrap());
+    let begun = app.api.post(&resize, Value::Null).await.expect(202).json();
+    doomed.stopped().await;
+    doomed.kill().await;
+    let rescuer = cloud.worker(&app, None);
+    succeeded(&app, begun["operation"]["id"].as_str().unwrap()).await;
+    let Cloud::Kubernetes(cluster) = &cloud else { unreachable!("it is one") };
+    let limits = cluster.objects("clusters")[0]["spec"]["resources"]["limits"].clone();
+    assert_eq!(limits["cpu"], "4", "killed at {point}");
+    rescuer.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_while_it_resizes_a_server_is_succeeded_by_another() {
+    let kill = async |point: String| kill_while_it_resizes(&point).await;
+    stream::iter(points(OperationKind::ResizeServer, |_| true)).for_each_concurrent(3, kill).await;
 }

@@ -239,7 +239,9 @@ async fn a_worker_killed_at_any_step_of_suspend_resume_deactivate_or_restore_is_
             | OperationKind::DrainServer
             | OperationKind::RemoveLostServer
             | OperationKind::OrderServer
-            | OperationKind::DeleteServer => {}
+            | OperationKind::DeleteServer
+            // Tested among those of clouds.
+            | OperationKind::ResizeServer => {}
             kind => kill_everywhere(*kind, "basic").await,
         }
     }

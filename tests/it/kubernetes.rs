@@ -117,6 +117,16 @@ async fn a_class_of_clusters_keeps_room_and_its_servers_are_what_it_says() {
     assert_eq!((&spec["instances"], &spec["storage"]["size"]), (&json!(2), &json!("50Gi")));
     assert_eq!(spec["backup"]["retentionPolicy"], "30d");
     assert_eq!(spec["postgresql"]["parameters"]["work_mem"], "9MB");
+    // And what it says later, once it is asked for.
+    let mut larger = class.clone();
+    larger["size"]["cpu"] = "4".into();
+    larger["spec"] = json!({});
+    app.api.put("/api/v1/server-classes/small", larger).await.expect(200);
+    let resize = format!("/api/v1/servers/{}/resize", server["name"].as_str().unwrap());
+    app.api.post_and_wait(&resize, Value::Null).await.expect(200);
+    let spec = &cluster.objects("clusters")[0]["spec"];
+    assert_eq!((&spec["resources"]["limits"]["cpu"], &spec["backup"]), (&json!("4"), &Value::Null));
+    tenant.data.post("/api/contacts", json!({ "email": "b@example.com" })).await.expect(201);
     for (change, field) in [
         (json!({ "spec": { "envFrom": [] } }), "spec.envFrom"),
         (json!({ "spec": { "bootstrap": {} } }), "spec.bootstrap"),

@@ -133,6 +133,40 @@ async fn an_instance_is_what_its_class_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_is_resized_to_what_its_class_is_now() {
+    let region = RdsRegion::start().await;
+    let app = app_on(&region).await;
+    app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
+    let class = |size: Value, version: u16| {
+        json!({ "name": "large", "provider": "rds", "capacity": 5, "minFree": 1, "maxServers": 1,
+            "version": version, "size": size, "parameters": { "work_mem": "9MB" } })
+    };
+    let small = json!({ "instanceClass": "db.m7g.large", "storage": "100Gi" });
+    app.api.post("/api/v1/server-classes", class(small, 16)).await.expect(201);
+    let tenant = app.sign_up("acme", "basic", "crm").await;
+    let name = server_of(&app, &tenant.slug).await["name"].as_str().unwrap().to_owned();
+    let instance = region.instances().remove(0);
+    let resize = format!("/api/v1/servers/{name}/resize");
+    // A disk never becomes smaller: that is left out.
+    for (storage, is) in [("200Gi", "200"), ("150Gi", "200")] {
+        let size = json!({ "instanceClass": "db.m7g.xlarge", "storage": storage, "instances": 2 });
+        app.api.put("/api/v1/server-classes/large", class(size, 16)).await.expect(200);
+        app.api.post_and_wait(&resize, Value::Null).await.expect(200);
+        for (parameter, value) in
+            [("DBInstanceClass", "db.m7g.xlarge"), ("AllocatedStorage", is), ("MultiAZ", "true")]
+        {
+            assert_eq!(region.made_with(&instance, parameter).as_deref(), Some(value), "{parameter}");
+        }
+    }
+    tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    app.api.put("/api/v1/server-classes/large", class(json!({}), 17)).await.expect(200);
+    let refused = app.api.post_and_wait(&resize, Value::Null).await.expect_problem(422, "operation_failed");
+    assert!(refused.json()["detail"].as_str().unwrap().contains("version 17"), "{}", refused.json());
+    let main = app.api.post("/api/v1/servers/main/resize", Value::Null).await;
+    main.expect_problem(409, "server_has_no_class");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_and_a_deletion_outlast_throttling_errors_and_lost_answers() {
     let region = RdsRegion::start().await;
     let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;

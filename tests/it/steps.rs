@@ -36,8 +36,8 @@ fn operations() -> Vec<(&'static str, Outline)> {
 }
 
 fn is_on_a_server(kind: OperationKind) -> bool {
-    use OperationKind::{DeleteServer, DrainServer, OrderServer, RemoveLostServer};
-    matches!(kind, DrainServer | RemoveLostServer | OrderServer | DeleteServer)
+    use OperationKind::{DeleteServer, DrainServer, OrderServer, RemoveLostServer, ResizeServer};
+    matches!(kind, DrainServer | RemoveLostServer | OrderServer | DeleteServer | ResizeServer)
 }
 
 /// Moves are live, but for those that are asked for offline.

@@ -13,8 +13,10 @@ use serde_json::json;
 use super::{
     Client,
     connection::ConnectionArgs,
+    human::text,
     list::{self, ListArgs},
     output::{Column, Shown},
+    progress::{WaitArgs, finish},
     watch::WatchArgs,
 };
 use change::ServerChangeArgs;
@@ -26,6 +28,7 @@ const EXAMPLES: &str = "Examples:
   tenantry servers check eu-1
   tenantry servers cordon eu-1
   tenantry servers drain eu-1
+  tenantry servers resize eu-1
   tenantry servers rebalance --dry-run
   tenantry servers list --watch";
 
@@ -60,11 +63,24 @@ pub(super) enum ServersCommand {
     Uncordon(ServerArg),
     /// Move all tenants off a server, while they are served; it takes no new ones.
     Drain(drain::DrainArgs),
+    /// Have a server's provider change it into what its server class is now: its size, its settings. It may be away for some
+    /// minutes.
+    Resize(ResizeArgs),
     /// Spread tenants over the servers, by capacity.
     Rebalance(drain::RebalanceArgs),
     /// Forget a server that holds no tenants. Nothing on it is touched, unless it was made from a server class: then its
     /// provider deletes it.
     Remove(remove::RemoveArgs),
+}
+
+/// What to change.
+#[derive(Debug, Args)]
+pub(super) struct ResizeArgs {
+    #[command(flatten)]
+    server: ServerArg,
+
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
 /// One server.
@@ -175,6 +191,12 @@ pub(super) async fn run(client: &Client, command: ServersCommand) -> anyhow::Res
         ServersCommand::Cordon(args) => set_state(client, &args.server, "cordoned").await,
         ServersCommand::Uncordon(args) => set_state(client, &args.server, "active").await,
         ServersCommand::Drain(args) => drain::drain(client, args).await,
+        ServersCommand::Resize(args) => {
+            let answer = client.api.post(&["servers", &args.server.server, "resize"], None).await?;
+            let Some(ended) = finish(client, answer, &args.wait).await? else { return Ok(()) };
+            let name = text(&ended["operation"]["subject"]["name"]);
+            client.output.done(&ended, &format!("the server {name} is what its class is now"))
+        }
         ServersCommand::Rebalance(args) => drain::rebalance(client, args).await,
         ServersCommand::Remove(args) => remove::run(client, args).await,
     }

@@ -71,7 +71,8 @@ const PHRASES: &[(&str, &str)] = &[
 
 /// A field of a request as the flag that sets it: `limits.maxUsers` is `--max-users`.
 pub(crate) fn flag(field: &str) -> Cow<'_, str> {
-    let inner = ["limits.", "database."].iter().find_map(|group| field.strip_prefix(group)).unwrap_or(field);
+    let inner =
+        ["limits.", "database.", "size."].iter().find_map(|group| field.strip_prefix(group)).unwrap_or(field);
     let (head, rest) = inner.split_once('.').unwrap_or((inner, ""));
     match FLAGS.iter().find(|(name, _)| *name == head) {
         Some((_, flag)) if rest.is_empty() => Cow::Borrowed(flag),

@@ -13,4 +13,5 @@ pub(crate) mod orders;
 pub(crate) mod patch;
 pub(crate) mod put;
 pub(crate) mod rebalance;
+pub(crate) mod resize;
 pub(crate) mod view;

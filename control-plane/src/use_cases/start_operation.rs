@@ -7,6 +7,7 @@ use tenantry_domain::{
     ids::OperationId,
     operation::{OperationInput, PurgeReason, Subject},
     server::Server,
+    server_class::ServerClassName,
     tenant::TenantPhase,
 };
 use tenantry_registry::{NewOperation, OperationStartError, Registry, RetryError, TenantDetails};
@@ -96,6 +97,19 @@ impl StartOperation {
         let input = OperationInput::DeleteServer { provider: server.provider };
         let subject = Subject::Server(server.id);
         self.start(None, subject, server.name.to_string(), input, Claim::default()).await
+    }
+
+    /// Has a server changed into what its class is now.
+    pub(crate) async fn resize_server(
+        &self,
+        server: &Server,
+        class: ServerClassName,
+        claim: Claim,
+    ) -> Result<Started, OperationStartError> {
+        let input = OperationInput::ResizeServer { class };
+        let start =
+            Box::pin(self.start(None, Subject::Server(server.id), server.name.to_string(), input, claim));
+        Started::once(claim, &self.registry, &self.watch, start).await
     }
 
     /// Moves tenants off a server; all of them where none are to stay.

@@ -16,7 +16,7 @@ pub use input::{OperationInput, PurgeReason};
 pub use kind::{Lane, OperationKind};
 pub use state::{
     DrainServerState, FailedMove, LeftPlacement, MoveState, NoState, OrderServerState, ProvisionState,
-    RemoveLostServerState,
+    RemoveLostServerState, ResizeServerState,
 };
 pub use subject::{Subject, SubjectKind};
 

@@ -113,7 +113,13 @@ fn everything() -> Vec<Case> {
     // is made by its provider, which is asked for the same one whoever asks; in its database all is as in tier database. So are
     // those of server classes.
     let elsewhere = |kind: OperationKind| {
-        matches!(kind, OperationKind::DrainServer | OperationKind::OrderServer | OperationKind::DeleteServer)
+        matches!(
+            kind,
+            OperationKind::DrainServer
+                | OperationKind::OrderServer
+                | OperationKind::DeleteServer
+                | OperationKind::ResizeServer
+        )
     };
     for (of, outline) in
         outlines().into_iter().filter(|(of, outline)| !elsewhere(outline.kind) && *of != Some(Tier::Instance))

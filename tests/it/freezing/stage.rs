@@ -276,7 +276,10 @@ impl Stage {
                 };
                 api.post(&format!("{path}/move"), body).await
             }
-            OperationKind::DrainServer | OperationKind::OrderServer | OperationKind::DeleteServer => {
+            OperationKind::DrainServer
+            | OperationKind::OrderServer
+            | OperationKind::DeleteServer
+            | OperationKind::ResizeServer => {
                 unreachable!("is not among the cases")
             }
             OperationKind::RemoveLostServer => {

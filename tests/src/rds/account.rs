@@ -119,6 +119,7 @@ impl Account {
             "DeleteDBParameterGroup" => self.delete_group(call),
             "CreateDBInstance" => self.create_instance(call),
             "DescribeDBInstances" => self.describe_instances(call),
+            "ModifyDBInstance" => self.modify_instance(call),
             "DeleteDBInstance" => self.delete_instance(call),
             other => Err((400, "InvalidAction", format!("there is no action {other}"))),
         }
@@ -258,6 +259,22 @@ impl Account {
         Ok(format!("<DBInstances>{page}</DBInstances>{marker}"))
     }
 
+    fn modify_instance(&self, call: &Call) -> Result<String, Refused> {
+        let mut region = self.region();
+        let name = call.text("DBInstanceIdentifier").to_owned();
+        let Some(instance) = region.instances.get_mut(&name) else {
+            return Err((404, "DBInstanceNotFound", format!("DBInstance {name} not found.")));
+        };
+        let gibibytes = |made_with: &HashMap<String, String>| -> u32 {
+            made_with.get("AllocatedStorage").and_then(|text| text.parse().ok()).unwrap_or(u32::MAX)
+        };
+        if gibibytes(&call.0) < gibibytes(&instance.made_with) {
+            return Err((400, "InvalidParameterCombination", "storage cannot become smaller".into()));
+        }
+        instance.made_with.extend(call.0.clone());
+        Ok(format!("<DBInstance>{}</DBInstance>", show_instance(&name, instance, None)))
+    }
+
     fn delete_instance(&self, call: &Call) -> Result<String, Refused> {
         let mut region = self.region();
         let held = region.held;
@@ -311,6 +328,8 @@ fn show_instance(name: &str, instance: &Instance, held: Option<&'static str>) ->
         format!("<Endpoint>{}{port}</Endpoint>", element("Address", "localhost"))
     });
     element("DBInstanceIdentifier", name)
+        + &element("EngineVersion", &format!("{}.4", instance.made_with["EngineVersion"]))
+        + &element("AllocatedStorage", &instance.made_with["AllocatedStorage"])
         + &element("DBInstanceStatus", status(instance, held))
         + &endpoint.unwrap_or_default()
         + &format!("<TagList>{}</TagList>", tags.concat())

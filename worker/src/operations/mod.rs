@@ -12,6 +12,7 @@ mod placements;
 mod provision;
 mod purge;
 mod remove_lost_server;
+mod resize_server;
 mod restore;
 mod resume;
 mod steps;
@@ -97,6 +98,10 @@ impl Definitions for Operations {
                 let server = ServerSubject { id };
                 Ok(delete_server::define().on(Work::new(lease, provider, server, resources)?))
             }
+            (Input::ResizeServer { class }, Subject::Server(id), None) => {
+                let server = ServerSubject { id };
+                Ok(resize_server::define().on(Work::new(lease, class, server, resources)?))
+            }
             (input, subject, _) => {
                 Err(StepError::permanent(format!("{} does not apply to {subject}", input.kind())))
             }
@@ -120,5 +125,6 @@ pub fn outlines() -> Vec<(Option<Tier>, Outline)> {
         (None, remove_lost_server::define().outline()),
         (None, order_server::define().outline()),
         (None, delete_server::define().outline()),
+        (None, resize_server::define().outline()),
     ]
 }

@@ -235,6 +235,16 @@ impl Provider for Kubernetes {
         self.apply(order, owner).await
     }
 
+    async fn resize(&self, order: &Order) -> Result<(), ProviderError> {
+        let names = Names::of(order.id);
+        let owner = call(self.config_maps.get_opt(&names.order)).await?;
+        let owner = owner.and_then(|owner| kube::Resource::owner_ref(&owner, &()));
+        let Some(owner) = owner else {
+            return Err(ProviderError::Permanent(format!("cluster {} was deleted", names.cluster)));
+        };
+        self.apply(order, owner).await
+    }
+
     async fn look(&self, id: ServerId) -> Result<Look, ProviderError> {
         let names = Names::of(id);
         let (deleted, cluster) =

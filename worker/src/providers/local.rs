@@ -245,6 +245,12 @@ impl Provider for Local {
         Ok(())
     }
 
+    async fn resize(&self, _order: &Order) -> Result<(), ProviderError> {
+        Err(ProviderError::Permanent(
+            "local servers are as large as the machine; there is nothing to change".into(),
+        ))
+    }
+
     async fn look(&self, id: ServerId) -> Result<Look, ProviderError> {
         if self.is(id, DELETED) {
             return Ok(Look::Deleted);

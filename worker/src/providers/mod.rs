@@ -105,6 +105,9 @@ pub trait Provider: Send + Sync {
     /// Looks what became of an order.
     async fn look(&self, id: ServerId) -> Result<Look, ProviderError>;
 
+    /// Changes a server into what an order says: its size, its settings. It may be away for a while meanwhile.
+    async fn resize(&self, order: &Order) -> Result<(), ProviderError>;
+
     /// Deletes a server with what it holds, for good; one that was never made too. When it returns nobody can use it any
     /// more, though it may take a while until it is gone.
     async fn delete(&self, id: ServerId) -> Result<(), ProviderError>;

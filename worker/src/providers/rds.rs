@@ -189,6 +189,30 @@ impl Rds {
         }
     }
 
+    async fn set_parameters(&self, order: &Order) -> Result<(), ProviderError> {
+        for some in parameters::in_requests(&order.template.parameters)? {
+            let modify = self.client().modify_db_parameter_group().db_parameter_group_name(name_of(order.id));
+            asked(modify.set_parameters(Some(some)).send()).await?.or_refusal()?;
+        }
+        Ok(())
+    }
+
+    /// What is not said stays, and a disk never becomes smaller.
+    async fn modify_instance(&self, order: &Order, instance: &DbInstance) -> Result<(), ProviderError> {
+        let size = &order.template.size;
+        let storage = size.storage.as_ref().and_then(|storage| i32::try_from(storage.gibibytes()).ok());
+        let storage = storage.filter(|storage| instance.allocated_storage().is_none_or(|now| now < *storage));
+        let modify = self.client().modify_db_instance().db_instance_identifier(name_of(order.id));
+        let modify = modify
+            .set_db_instance_class(size.instance_class.clone())
+            .set_allocated_storage(storage)
+            .set_storage_type(size.storage_class.clone())
+            .set_multi_az(size.instances.map(|instances| instances > 1))
+            .apply_immediately(true);
+        Box::pin(asked(modify.send())).await?.or_refusal()?;
+        Ok(())
+    }
+
     async fn make_instance(&self, order: &Order, version: u16) -> Result<(), ProviderError> {
         let (settings, size) = (&self.settings, &order.template.size);
         let storage = size.storage.as_ref().map_or(STORAGE, Quantity::gibibytes);
@@ -242,6 +266,9 @@ impl Rds {
                 )));
             }
             status => return Ok(Look::Making(format!("Amazon says: {status}"))),
+        }
+        if is_to_change(instance) {
+            return Ok(Look::Making("Amazon is about to change the instance".into()));
         }
         let endpoint = instance.endpoint();
         let address = endpoint.and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?)));
@@ -338,6 +365,16 @@ fn useless(id: ServerId, status: &str) -> String {
     format!("Amazon says that instance {} is {status}; see its events there", name_of(id))
 }
 
+/// Whether a change was taken down that has not begun yet.
+fn is_to_change(instance: &DbInstance) -> bool {
+    instance.pending_modified_values().is_some_and(|pending| {
+        pending.db_instance_class().is_some()
+            || pending.allocated_storage().is_some()
+            || pending.multi_az().is_some()
+            || pending.storage_type().is_some()
+    })
+}
+
 /// Whether an instance in that status has been used, and can be snapshot.
 fn is_of_use(status: &str) -> bool {
     !matches!(status, "creating" | "failed") && !status.starts_with("incompatible-")
@@ -363,11 +400,26 @@ impl Provider for Rds {
             self.drop_group(name).await?;
             return Err(ProviderError::Permanent(format!("server {} was deleted", order.id)));
         }
-        for some in parameters::in_requests(&order.template.parameters)? {
-            let modify = self.client().modify_db_parameter_group().db_parameter_group_name(&name);
-            asked(modify.set_parameters(Some(some)).send()).await?.or_refusal()?;
-        }
+        self.set_parameters(order).await?;
         Box::pin(self.make_instance(order, version)).await
+    }
+
+    async fn resize(&self, order: &Order) -> Result<(), ProviderError> {
+        let Some(instance) = self.instance(order.id).await? else {
+            return Err(ProviderError::Permanent(format!("instance {} was deleted", name_of(order.id))));
+        };
+        let runs =
+            instance.engine_version().and_then(|version| version.split('.').next()?.parse::<u16>().ok());
+        if let Some(wanted) = order.template.version
+            && runs.is_some_and(|runs| runs != wanted)
+        {
+            return Err(ProviderError::Permanent(format!(
+                "instance {} cannot become version {wanted} of PostgreSQL while it is used; move its tenants to a new server",
+                name_of(order.id)
+            )));
+        }
+        self.set_parameters(order).await?;
+        Box::pin(self.modify_instance(order, &instance)).await
     }
 
     async fn look(&self, id: ServerId) -> Result<Look, ProviderError> {

@@ -87,6 +87,11 @@ pub enum OperationInput {
         /// Who made it.
         provider: Provider,
     },
+    /// See [`OperationKind::ResizeServer`].
+    ResizeServer {
+        /// What it was made from.
+        class: ServerClassName,
+    },
     /// What is stored cannot be read by this release. Never stored, never begun; the operation can be looked at
     /// and abandoned.
     #[serde(skip)]
@@ -118,6 +123,7 @@ impl OperationInput {
             Self::RemoveLostServer => OperationKind::RemoveLostServer,
             Self::OrderServer { .. } => OperationKind::OrderServer,
             Self::DeleteServer { .. } => OperationKind::DeleteServer,
+            Self::ResizeServer { .. } => OperationKind::ResizeServer,
             Self::Unreadable(kind) => *kind,
         }
     }
@@ -132,6 +138,7 @@ impl OperationInput {
             | Self::RemoveLostServer
             | Self::OrderServer { .. }
             | Self::DeleteServer { .. }
+            | Self::ResizeServer { .. }
             | Self::Unreadable(_) => self,
             Self::Suspend { .. } => Self::Suspend { was: status },
             Self::Resume { .. } => Self::Resume { was: status },

@@ -28,12 +28,15 @@ pub enum OperationKind {
     OrderServer,
     /// Deletes an empty server at its provider.
     DeleteServer,
+    /// Has a server changed by its provider into what its class is now.
+    ResizeServer,
 }
 
 crate::names_of! { OperationKind {
     Provision = "provision", Suspend = "suspend", Resume = "resume", Deactivate = "deactivate",
     Restore = "restore", Purge = "purge", Move = "move", DrainServer = "drain_server",
     RemoveLostServer = "remove_lost_server", OrderServer = "order_server", DeleteServer = "delete_server",
+    ResizeServer = "resize_server",
 } }
 
 impl OperationKind {
@@ -43,9 +46,12 @@ impl OperationKind {
             Self::Provision | Self::Suspend | Self::Resume | Self::Deactivate | Self::Restore => {
                 Lane::Interactive
             }
-            Self::Purge | Self::Move | Self::RemoveLostServer | Self::OrderServer | Self::DeleteServer => {
-                Lane::Long
-            }
+            Self::Purge
+            | Self::Move
+            | Self::RemoveLostServer
+            | Self::OrderServer
+            | Self::DeleteServer
+            | Self::ResizeServer => Lane::Long,
             Self::DrainServer => Lane::Fleet,
         }
     }
@@ -58,7 +64,7 @@ impl OperationKind {
             Self::Resume => matches!(urgent, Self::Suspend | Self::Deactivate | Self::Purge),
             Self::Restore => matches!(urgent, Self::Deactivate | Self::Purge),
             Self::Move => matches!(urgent, Self::Suspend | Self::Deactivate | Self::Purge),
-            Self::DrainServer => matches!(urgent, Self::RemoveLostServer),
+            Self::DrainServer | Self::ResizeServer => matches!(urgent, Self::RemoveLostServer),
             _ => false,
         }
     }

@@ -112,3 +112,11 @@ pub struct OrderServerState {
     /// Why the provider could not do it when it was last asked; it is asked again.
     pub failing: Option<String>,
 }
+
+/// Of [`super::OperationKind::ResizeServer`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResizeServerState {
+    /// What it is to be, as its class was when that was asked for.
+    pub class: Option<ServerClass>,
+}
