@@ -6,6 +6,7 @@ mod already_so;
 mod armour;
 mod bad_input;
 mod bootstrap_key;
+mod chart;
 mod cli_apps;
 mod cli_errors;
 mod cli_login;

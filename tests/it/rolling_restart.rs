@@ -37,11 +37,23 @@ fn send_requests(api: &Api, path: &'static str, load: &Arc<Load>, stop: &Cancell
     senders
 }
 
-/// Restarts two processes of a role, one after the other; answers how many requests were answered and failed.
+/// Restarts two processes of a role, one after the other, under load: no request fails.
 async fn restart_two(app: &TestApp, role: &str, client: impl Fn(&Balancer) -> Api, path: &'static str) {
     let start = async || {
         let url = app.registry_url().expose_secret();
-        let mut process = RoleProcess::start(BINARY, role, url, &app.kek, &["--drain", "1"]).await;
+        RoleProcess::start(BINARY, role, url, &app.kek, &["--drain", "1"]).await
+    };
+    restart(start, client, path).await;
+}
+
+/// The same for processes that something starts.
+pub(crate) async fn restart(
+    start: impl AsyncFn() -> RoleProcess,
+    client: impl Fn(&Balancer) -> Api,
+    path: &'static str,
+) {
+    let start = async || {
+        let mut process = start().await;
         let address = process.serving().await;
         (process, address)
     };

@@ -20,6 +20,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use kube::{Client, Config};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 use tenantry_worker::providers::{
@@ -29,7 +30,11 @@ use tenantry_worker::providers::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{cloud_native_pg::CloudNativePg, store::Store};
-use crate::{listen::listen, within::within};
+use crate::{
+    listen::listen,
+    tls::{self, Authority},
+    within::within,
+};
 
 type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
@@ -74,6 +79,7 @@ pub struct KubernetesCluster {
     faults: Arc<Mutex<Vec<Expected>>>,
     cut: tokio::sync::watch::Sender<()>,
     held: Arc<Held>,
+    ca: NamedTempFile,
     kubeconfig: NamedTempFile,
     _listener: DropGuard,
     _operator: DropGuard,
@@ -91,10 +97,16 @@ impl KubernetesCluster {
         let held = Arc::new(Held::default());
         let (serving, failing, cutting) = (Arc::clone(&store), Arc::clone(&faults), cut.clone());
         let holding = Arc::clone(&held);
+        let authority = Authority::new("Kubernetes");
+        let acceptor = tls::acceptor(&authority.certificate("localhost"));
+        let ca = NamedTempFile::new().expect("a file");
+        std::fs::write(ca.path(), authority.pem()).expect("a file");
         let (address, listener) = listen(move |stream| {
+            let acceptor = acceptor.clone();
             let (store, faults, held) = (Arc::clone(&serving), Arc::clone(&failing), Arc::clone(&holding));
             let mut cut = cutting.subscribe();
             async move {
+                let stream = acceptor.accept(stream).await?;
                 let service = service_fn(|request| serve(request, &store, &faults, &held));
                 let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 tokio::select! {
@@ -110,7 +122,8 @@ impl KubernetesCluster {
         let stop = CancellationToken::new();
         tokio::spawn(Arc::clone(&operator).run(stop.clone()));
         Self {
-            url: format!("http://{address}"),
+            url: format!("https://localhost:{}", address.port()),
+            ca,
             store,
             operator,
             faults,
@@ -128,6 +141,9 @@ impl KubernetesCluster {
     /// The client cannot be made.
     pub fn client(&self) -> Client {
         let mut config = Config::new(self.url.parse().expect("a URL"));
+        let ca = std::fs::read(self.ca.path()).expect("a CA");
+        let ca = CertificateDer::from_pem_slice(&ca).expect("a certificate");
+        config.root_cert = Some(vec![ca.to_vec()]);
         config.auth_info.token = Some(answer::TOKEN.to_owned().into());
         Client::try_from(config).expect("a client")
     }
@@ -139,7 +155,7 @@ impl KubernetesCluster {
     pub fn surroundings(&self) -> Vec<(String, String)> {
         let kubeconfig = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "clusters": [{ "name": "test", "cluster": { "server": self.url } }],
+            "clusters": [{ "name": "test", "cluster": { "server": self.url, "certificate-authority": self.ca.path() } }],
             "users": [{ "name": "test", "user": { "token": answer::TOKEN } }],
             "contexts": [{ "name": "test", "context": { "cluster": "test", "user": "test", "namespace": NAMESPACE } }],
         });
@@ -163,9 +179,14 @@ impl KubernetesCluster {
         })
     }
 
-    /// Where its API server listens.
-    pub fn url(&self) -> &str {
-        &self.url
+    /// Where its API server listens, a token for it, and the file with its CA.
+    pub fn access(&self) -> [&str; 3] {
+        [&self.url, answer::TOKEN, self.ca.path().to_str().expect("a path")]
+    }
+
+    /// What is in another namespace.
+    pub fn left_in(&self, namespace: &str) -> Vec<String> {
+        self.store.names(namespace)
     }
 
     /// Has requests with a method whose path holds a text go wrong, so many times.

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod clients;
 pub mod clock;
 pub mod freezing;
+pub mod helm;
 pub mod kubernetes;
 pub mod leftovers;
 mod listen;

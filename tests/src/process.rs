@@ -108,6 +108,11 @@ impl RoleProcess {
             "data-plane" => command.args(["--data-plane-addr", "127.0.0.1:0"]),
             _ => &mut command,
         };
+        Self::follow(command).await
+    }
+
+    /// A role that a command starts, whose standard error is piped. Waits for its admin port.
+    pub async fn follow(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the binary under test");
         let mut lines = BufReader::new(child.stderr.take().expect("its log is piped")).lines();
         let (write, mut log) = watch::channel(Vec::new());
@@ -165,5 +170,7 @@ async fn line(log: &mut watch::Receiver<Vec<String>>, texts: &[&str]) -> String 
 
 async fn listening(log: &mut watch::Receiver<Vec<String>>, what: &str) -> SocketAddr {
     let line = line(log, &[what, "listens on http://"]).await;
-    line.rsplit("http://").next().and_then(|address| address.trim().parse().ok()).expect("an address")
+    let address = line.rsplit("http://").next().expect("a part");
+    // In JSON more follows.
+    address.split('"').next().and_then(|address| address.trim().parse().ok()).expect("an address")
 }

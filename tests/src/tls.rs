@@ -243,7 +243,7 @@ where
     copy_bidirectional(client, server).await.map(drop)
 }
 
-fn acceptor(shown: &ServerCertificate) -> TlsAcceptor {
+pub(crate) fn acceptor(shown: &ServerCertificate) -> TlsAcceptor {
     let certificate = CertificateDer::from_pem_slice(shown.certificate.as_bytes()).expect("a certificate");
     let key = PrivateKeyDer::from_pem_slice(shown.key.as_bytes()).expect("a key");
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))

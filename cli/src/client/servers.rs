@@ -131,6 +131,7 @@ pub(super) struct UpdateArgs {
 const COLUMNS: &[Column] = &[
     ("name", Shown::Text("/name")),
     ("state", Shown::Text("/state")),
+    ("reachable", Shown::Text("/health/reachable")),
     ("region", Shown::Text("/region")),
     ("host", Shown::Text("/host")),
     ("port", Shown::Text("/port")),
@@ -163,6 +164,9 @@ const LINES: &[Column] = &[
     ("tenants", Shown::Text("/tenants")),
     ("capacity", Shown::Text("/capacity")),
     ("max. connections", Shown::Text("/maxConnections")),
+    ("reachable", Shown::Text("/health/reachable")),
+    ("unreachable since", Shown::Time("/health/unreachableSince")),
+    ("because", Shown::Text("/health/error")),
     ("registered", Shown::Time("/createdAt")),
 ];
 

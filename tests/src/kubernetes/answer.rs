@@ -20,6 +20,13 @@ pub(super) fn object(code: u16, value: &Value) -> Answer {
     response.body(body.map_err(|error: io::Error| error).boxed_unsync()).expect("an answer")
 }
 
+/// A document of a type whose empty form has no bytes.
+pub(super) fn nothing(content: &str) -> Answer {
+    let body = Full::new(Bytes::new()).map_err(|never| match never {});
+    let response = Response::builder().header("content-type", content);
+    response.body(body.map_err(|error: io::Error| error).boxed_unsync()).expect("an answer")
+}
+
 /// The reason that goes with a status.
 fn reason(code: u16) -> &'static str {
     match code {

@@ -83,6 +83,9 @@ impl CloudNativePg {
             // Somebody else may have been faster.
             drop(gone);
         }
+        for job in self.store.list("jobs", None) {
+            self.finish(&job);
+        }
         for cluster in self.store.list("clusters", Some(NAMESPACE)) {
             let name = cluster["metadata"]["name"].as_str().unwrap_or_default().to_owned();
             if !cluster["metadata"]["deletionTimestamp"].is_null() {
@@ -98,6 +101,20 @@ impl CloudNativePg {
                 RUNTIME.spawn_blocking(move || RUNTIME.block_on(this.make(name, cluster)));
             }
         }
+    }
+
+    /// Nobody runs the pods of jobs: they are done at once.
+    fn finish(&self, job: &Value) {
+        if !job["status"].is_null() {
+            return;
+        }
+        let text = |member: &str| job["metadata"][member].as_str().unwrap_or_default().to_owned();
+        // It may be gone meanwhile.
+        let _ = self.store.change(&("jobs", text("namespace"), text("name")), |job| {
+            let complete = json!([{ "type": "Complete", "status": "True" }]);
+            job["status"] = json!({ "succeeded": 1, "conditions": complete });
+            Ok(())
+        });
     }
 
     fn say(&self, cluster: &str, status: Value) {

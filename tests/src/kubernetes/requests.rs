@@ -7,7 +7,7 @@ use hyper::{Method, Request, body::Incoming};
 use serde_json::{Value, json};
 
 use super::{
-    Answer, answer, apply,
+    Answer, NAMESPACE, answer, apply,
     kinds::{self, Kind},
     store::{Key, Refused, Store},
     watch,
@@ -82,6 +82,11 @@ fn discover(path: &str) -> Option<Answer> {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let found = match parts.as_slice() {
         ["version"] => kinds::version(),
+        // Documents without definitions: whoever asks finds nothing to check by.
+        ["openapi", "v2"] => {
+            return Some(answer::nothing("application/com.github.proto-openapi.spec.v2.v1.0+protobuf"));
+        }
+        ["openapi", "v3"] => json!({ "paths": {} }),
         ["api"] => json!({ "kind": "APIVersions", "versions": ["v1"] }),
         ["apis"] => kinds::groups(),
         ["api", "v1"] => kinds::resources("", "v1")?,
@@ -141,8 +146,11 @@ fn act(
                 return Err((409, "Conflict", "the UID in the precondition does not match".into()));
             }
             // Whoever looks after clusters takes them away.
-            let deleted =
-                if kind.name == "Cluster" { store.begin_deletion(&key)? } else { store.remove(&key)? };
+            let deleted = if kind.name == "Cluster" && within == NAMESPACE {
+                store.begin_deletion(&key)?
+            } else {
+                store.remove(&key)?
+            };
             Ok((200, deleted))
         }
         _ => Err(not_allowed()),

@@ -32,8 +32,27 @@ pub(super) fn stream(
 ) -> Answer {
     let (tell, told) = mpsc::channel::<Result<Frame<Bytes>, io::Error>>(64);
     let mut from: u64 = query.get("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
+    let initial = query.get("sendInitialEvents").is_some_and(|wanted| wanted == "true");
     let query = query.clone();
     tokio::spawn(async move {
+        if initial {
+            from = store.version();
+            let here = store.list(kind.plural, namespace.as_deref());
+            let here = here.into_iter().filter(|object| selected(object, &query));
+            let end = json!({
+                "kind": kind.name, "apiVersion": kind.api_version(),
+                "metadata": {
+                    "resourceVersion": from.to_string(),
+                    "annotations": { "k8s.io/initial-events-end": "true" },
+                },
+            });
+            let events = here.map(|object| ("ADDED", object)).chain([("BOOKMARK", end)]);
+            for (kind, object) in events {
+                if tell.send(Ok(line(&json!({ "type": kind, "object": object })))).await.is_err() {
+                    return;
+                }
+            }
+        }
         let mut news = store.changes();
         loop {
             news.borrow_and_update();
