@@ -33,7 +33,7 @@ async fn helm_installs_upgrades_and_uninstalls_it_and_leaves_what_is_to_be_kept(
     }
 }
 
-/// A user that no system has, as OpenShift chooses them.
+/// A user that no system has, as some clusters choose them.
 const USER: &str = "1000730000";
 
 /// Processes as the chart's pods run them.
