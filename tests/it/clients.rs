@@ -84,6 +84,7 @@ fn both_documents_name_what_generators_need_names_for() {
                 "cancel_operation",
                 "retry_operation",
                 "check_server",
+                "resize_server",
                 "verify_domain",
                 "undo_move",
                 "restore_tenant",

@@ -60,6 +60,7 @@ impl Cloud {
             Self::Kubernetes(cluster) => (cluster.provider(app.label()), cluster.left()),
             Self::Rds(region) => (region.provider(app.label(), &app.kek), region.instances()),
         };
+        provider.sweep().await.expect("the API answers");
         provider.list().await.expect("the API answers").is_empty() && left.is_empty()
     }
 }
@@ -181,7 +182,8 @@ async fn kill_while_it_resizes(point: &str) {
         let items = servers["items"].as_array().unwrap().clone();
         items.into_iter().find(|server| server["class"] == "small")
     };
-    within(Duration::from_mins(1), "a server of the class is there", async || server().await.is_some()).await;
+    let ordered = "SELECT count(*) FROM operations WHERE kind = 'order_server' AND state = 'succeeded'";
+    within(Duration::from_mins(1), "a server is made", async || app.count(ordered).await == 1).await;
     app.api.put("/api/v1/server-classes/small", class("4")).await.expect(200);
     let resize = format!("/api/v1/servers/{}/resize", server().await.unwrap()["name"].as_str().unwrap());
     let begun = app.api.post(&resize, Value::Null).await.expect(202).json();

@@ -224,6 +224,7 @@ async fn a_server_that_was_deleted_is_made_by_nobody_who_wakes_up_late() {
             assert!(matches!(ordered, Err(ProviderError::Permanent(_))), "{method} {path}: {ordered:?}");
         }
         cluster.until_empty().await;
+        other.sweep().await.unwrap();
         assert!(matches!(other.look(id).await.unwrap(), Look::Deleted), "{method} {path}");
         assert_eq!(other.list().await.unwrap(), [], "{method} {path}");
     }
@@ -250,6 +251,28 @@ async fn a_sweep_takes_away_what_was_made_late_and_leaves_other_registries_alone
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_an_order_deletes_nothing_and_a_late_one_changes_nothing() {
+    let cluster = KubernetesCluster::start().await;
+    let (provider, order) = (cluster.provider("main"), order());
+    provider.order(&order).await.unwrap();
+    until_ready(provider.as_ref(), order.id).await;
+    let mut copy = cluster.objects("configmaps").remove(0);
+    copy["metadata"]["name"] = "a-copy".into();
+    cluster.add("configmaps", copy);
+    provider.sweep().await.unwrap();
+    assert_eq!(cluster.objects("clusters").len(), 1);
+    let mut larger = order.clone();
+    larger.template.size.instances = Some(3);
+    provider.resize(&larger).await.unwrap();
+    // Whoever ordered it first wakes up.
+    provider.order(&order).await.unwrap();
+    assert_eq!(cluster.objects("clusters")[0]["spec"]["instances"], 3);
+    // A class without a version leaves it at the one that it has, and none makes it another.
+    larger.template.version = Some(17);
+    assert!(matches!(provider.resize(&larger).await, Err(ProviderError::Permanent(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_cluster_waits_for_and_what_the_worker_may_not_do_are_said() {
     let cluster = KubernetesCluster::start().await;
     let provider: Arc<dyn Provider> = cluster.provider("main");
@@ -266,9 +289,8 @@ async fn what_the_cluster_waits_for_and_what_the_worker_may_not_do_are_said() {
     let Err(ProviderError::Permanent(message)) = provider.look(order.id).await else { panic!("it may not") };
     assert!(message.contains("service account"), "{message}");
     cluster.fail("PATCH", "clusters", Fault::Status(404), 1);
-    let Err(ProviderError::Permanent(message)) = provider.order(&order).await else {
-        panic!("it is not there")
-    };
+    let other = provider.order(&self::order()).await;
+    let Err(ProviderError::Permanent(message)) = other else { panic!("it is not there") };
     assert!(message.contains("CloudNativePG"), "{message}");
     cluster.hold(None);
     until_ready(provider.as_ref(), order.id).await;

@@ -110,7 +110,7 @@ async fn an_instance_is_what_its_class_says() {
     let class = json!({
         "name": "large", "provider": "rds", "region": "eu-central-1", "capacity": 5, "minFree": 1, "maxServers": 1,
         "version": 16, "parameters": { "work_mem": "9MB" },
-        "size": { "instanceClass": "db.m7g.large", "storage": "500Gi", "storageClass": "io2", "instances": 2 },
+        "size": { "instanceClass": "db.m7g.large", "storage": "500Gi", "storageClass": "gp2", "instances": 2 },
     });
     app.api.post("/api/v1/server-classes", class).await.expect(201);
     app.sign_up("acme", "basic", "crm").await;
@@ -119,7 +119,7 @@ async fn an_instance_is_what_its_class_says() {
         ("EngineVersion", "16"),
         ("DBInstanceClass", "db.m7g.large"),
         ("AllocatedStorage", "500"),
-        ("StorageType", "io2"),
+        ("StorageType", "gp2"),
         ("MultiAZ", "true"),
         ("StorageEncrypted", "true"),
         ("PubliclyAccessible", "false"),
@@ -224,7 +224,7 @@ async fn an_instance_that_takes_long_is_waited_for_and_one_that_fails_is_given_u
         let Look::Making(message) = provider.look(order.id).await.unwrap() else { panic!("it is {status}") };
         assert!(message.contains(status), "{message}");
     }
-    for status in ["failed", "incompatible-parameters", "storage-full"] {
+    for status in ["failed", "incompatible-parameters", "storage-full", "insufficient-capacity"] {
         region.hold(Some(status));
         let Err(ProviderError::Permanent(message)) = provider.look(order.id).await else {
             panic!("{status}")
@@ -254,6 +254,45 @@ async fn an_instance_that_was_never_of_use_is_deleted_without_a_snapshot() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_cannot_be_deleted_now_is_deleted_by_a_sweep() {
+    let region = RdsRegion::start().await;
+    let (provider, orders) = (provider(&region), [order(), order()]);
+    for order in &orders {
+        provider.order(order).await.unwrap();
+        until_ready(provider.as_ref(), order.id).await;
+    }
+    region.hold(Some("backing-up"));
+    for order in &orders {
+        provider.delete(order.id).await.unwrap();
+        assert!(matches!(provider.look(order.id).await.unwrap(), Look::Deleted));
+    }
+    provider.sweep().await.unwrap();
+    assert_eq!(region.instances().len(), 2);
+    region.hold(None);
+    // Of two, one that is refused holds up no other.
+    region.fail("DeleteDBInstance", Fault::Refused("AccessDenied"), 1);
+    provider.sweep().await.unwrap();
+    assert_eq!(region.instances().len(), 1);
+    region.fail("DeleteDBInstance", Fault::Refused("DBSnapshotAlreadyExists"), 1);
+    provider.sweep().await.unwrap();
+    assert!(region.instances().is_empty());
+    assert_eq!(region.snapshots().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_amazon_that_is_away_longer_than_a_step_is_tried_fails_nothing() {
+    let region = RdsRegion::start().await;
+    let app = app_on(&region).await;
+    region.fail("DescribeDBParameterGroups", Fault::Status(503), 1_000);
+    let operation = app.begin_sign_up(&app.slug("acme"), "enterprise").await;
+    let tried = async || region.actions().len() > 100 || region.failed("DescribeDBParameterGroups") > 60;
+    within(PATIENCE, "it was tried more often than steps are", tried).await;
+    region.mend();
+    let ended = app.operation_ended(&operation).await;
+    assert_eq!((&ended["state"], &ended["failures"]), (&json!("succeeded"), &Value::Null), "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_was_deleted_is_made_by_nobody_who_wakes_up_late() {
     for action in
         ["CreateDBParameterGroup", "DescribeDBParameterGroups", "ModifyDBParameterGroup", "CreateDBInstance"]
@@ -270,6 +309,7 @@ async fn a_server_that_was_deleted_is_made_by_nobody_who_wakes_up_late() {
         let ordered = ordering.await.unwrap();
         assert!(matches!(ordered, Err(ProviderError::Permanent(_))), "{action}: {ordered:?}");
         assert!(region.instances().is_empty(), "{action}");
+        other.sweep().await.unwrap();
         assert_eq!(other.list().await.unwrap(), [], "{action}");
     }
 }

@@ -164,6 +164,7 @@ impl KubernetesCluster {
             ("KUBECONFIG", self.kubeconfig.path().display().to_string()),
             ("TENANTRY_KUBERNETES_NAMESPACE", NAMESPACE.to_owned()),
             ("TENANTRY_KUBERNETES_NODE_HOST", "localhost".to_owned()),
+            ("TENANTRY_KUBERNETES_LOOK_EVERY", "0.2".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
@@ -176,6 +177,7 @@ impl KubernetesCluster {
             namespace: NAMESPACE.into(),
             label: label.into(),
             node_host: Some("localhost".into()),
+            look_every: Duration::from_millis(200),
         })
     }
 
@@ -228,6 +230,15 @@ impl KubernetesCluster {
     /// Objects of a kind in the namespace of servers.
     pub fn objects(&self, plural: &str) -> Vec<Value> {
         self.store.list_all(plural, NAMESPACE)
+    }
+
+    /// Adds an object of a kind of the core group to the namespace of servers.
+    ///
+    /// # Panics
+    /// There is one of that name.
+    pub fn add(&self, plural: &str, object: Value) {
+        let kind = kinds::find("", "v1", plural).expect("a kind");
+        self.store.create(kind, NAMESPACE, object).expect("an object");
     }
 
     /// Clusters stay at this phase from now on; none: they become ready.

@@ -47,6 +47,7 @@ struct Expected {
     action: &'static str,
     fault: Fault,
     times: usize,
+    done: usize,
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +124,7 @@ impl RdsRegion {
     /// # Panics
     /// A thread panicked while it held the list.
     pub fn fail(&self, action: &'static str, fault: Fault, times: usize) {
-        self.faults.lock().expect("no panic").push(Expected { action, fault, times });
+        self.faults.lock().expect("no panic").push(Expected { action, fault, times, done: 0 });
     }
 
     /// Nothing goes wrong any more.
@@ -132,6 +133,15 @@ impl RdsRegion {
     /// A thread panicked while it held the list.
     pub fn mend(&self) {
         self.faults.lock().expect("no panic").clear();
+    }
+
+    /// How often calls of an action have gone wrong.
+    ///
+    /// # Panics
+    /// A thread panicked while it held the list.
+    pub fn failed(&self, action: &str) -> usize {
+        let faults = self.faults.lock().expect("no panic");
+        faults.iter().filter(|expected| expected.action == action).map(|expected| expected.done).sum()
     }
 
     /// Waits until a call is held.
@@ -225,6 +235,7 @@ async fn serve(
         let found = faults.iter_mut().find(|expected| expected.times > 0 && expected.action == call.action());
         found.map(|expected| {
             expected.times -= 1;
+            expected.done += 1;
             expected.fault
         })
     };

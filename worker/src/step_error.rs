@@ -46,6 +46,12 @@ pub enum StepError {
         /// For a person.
         message: String,
     },
+    /// A provider of servers cannot be asked, or not now. No try of the step: it is asked again for as long as it takes.
+    #[error("{message}")]
+    ProviderAway {
+        /// For a person.
+        message: String,
+    },
     /// A tenant server's disk is full. What may be undone is; what must come to an end waits for room, without a worker.
     #[error("{message}")]
     DiskFull {

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use tenantry_domain::{Clock, envelope::Key, server_tls::CaCertificates};
 use tenantry_postgres::embedded::Durability;
@@ -42,6 +42,10 @@ pub(crate) struct ProviderArgs {
         requires = "kubernetes_namespace"
     )]
     kubernetes_node_host: Option<String>,
+
+    /// Seconds between two looks at a cluster that is being made.
+    #[arg(long, env = "TENANTRY_KUBERNETES_LOOK_EVERY", value_name = "SECONDS", default_value_t = 2.0)]
+    kubernetes_look_every: f64,
 
     /// Make servers as instances of Amazon RDS in the subnets of this group. Region and credentials are found as AWS's
     /// own tools find them: `AWS_REGION`, the role of a service account, and so on.
@@ -90,12 +94,24 @@ impl ProviderArgs {
             let (search, durability) = (self.embedded.search(), Durability::default());
             providers.push(Local::new(LocalSettings { dir, search, durability }));
         }
+        let elsewhere = self.kubernetes_namespace.is_some() || self.rds_subnet_group.is_some();
+        ensure!(
+            !elsewhere || is_plain(label),
+            "--label must be 1 to 40 of a-z, 0-9 and -: it marks what providers make"
+        );
         if let Some(namespace) = self.kubernetes_namespace {
             let client = kubernetes::found_client().await;
             let client =
                 client.map_err(|error| anyhow::anyhow!("no Kubernetes cluster can be asked: {error}"))?;
+            let look_every = super::seconds("kubernetes-look-every", self.kubernetes_look_every)?;
             let (label, node_host) = (label.to_owned(), self.kubernetes_node_host);
-            providers.push(Kubernetes::new(KubernetesSettings { client, namespace, label, node_host }));
+            providers.push(Kubernetes::new(KubernetesSettings {
+                client,
+                namespace,
+                label,
+                node_host,
+                look_every,
+            }));
         }
         if let Some(subnet_group) = self.rds_subnet_group {
             let path = self.rds_ca.context("--rds-ca is needed with --rds-subnet-group")?;
@@ -120,4 +136,13 @@ impl ProviderArgs {
         }
         Ok(Providers::new(providers))
     }
+}
+
+/// Whether a text may be a label of Kubernetes and a tag of Amazon.
+fn is_plain(label: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=40).contains(&label.len())
+        && label.bytes().all(inner)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }

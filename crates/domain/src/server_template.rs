@@ -127,7 +127,7 @@ impl From<Quantity> for String {
 
 /// Settings that a template may give: memory, the planner, autovacuum, checkpoints, timeouts, and what is logged of slow
 /// statements. All others lead out of the database onto its machine, or are what Tenantry relies on.
-const PARAMETERS: [&str; 36] = [
+const PARAMETERS: [&str; 37] = [
     "bgwriter_delay",
     "bgwriter_lru_maxpages",
     "checkpoint_completion_target",
@@ -148,6 +148,7 @@ const PARAMETERS: [&str; 36] = [
     "log_temp_files",
     "logical_decoding_work_mem",
     "maintenance_work_mem",
+    "max_connections",
     "max_parallel_maintenance_workers",
     "max_parallel_workers",
     "max_parallel_workers_per_gather",
@@ -185,11 +186,14 @@ const OURS: [&str; 5] =
     ["bootstrap", "enableSuperuserAccess", "externalClusters", "replica", "superuserSecret"];
 
 /// Members that show a cluster's pods other secrets of its namespace, or run them as somebody else.
-const LEADING_OUT: [&str; 6] = [
+const LEADING_OUT: [&str; 9] = [
     "env",
     "envFrom",
     "podSecurityContext",
+    "postgresGID",
+    "postgresUID",
     "projectedVolumeTemplate",
+    "seccompProfile",
     "securityContext",
     "serviceAccountTemplate",
 ];

@@ -90,11 +90,33 @@ data "aws_iam_policy_document" "worker" {
 
   # The last snapshot of an instance, which has its tags.
   statement {
-    sid     = "Snapshot"
-    actions = ["rds:CreateDBSnapshot", "rds:AddTagsToResource"]
+    sid       = "Snapshot"
+    actions   = ["rds:CreateDBSnapshot"]
+    resources = ["${local.rds}:db:${local.server_names}", "${local.rds}:snapshot:${local.server_names}"]
+  }
+
+  statement {
+    sid       = "TagSnapshot"
+    actions   = ["rds:AddTagsToResource"]
+    resources = ["${local.rds}:snapshot:${local.server_names}"]
+  }
+
+  # What the module has made, whose names begin so too.
+  statement {
+    sid    = "NotTheRegistry"
+    effect = "Deny"
+    actions = [
+      "rds:AddTagsToResource",
+      "rds:CreateDBSnapshot",
+      "rds:DeleteDBInstance",
+      "rds:DeleteDBParameterGroup",
+      "rds:ModifyDBInstance",
+      "rds:ModifyDBParameterGroup",
+    ]
     resources = [
-      "${local.rds}:db:${local.server_names}",
-      "${local.rds}:snapshot:${local.server_names}",
+      aws_db_instance.registry.arn,
+      aws_db_parameter_group.registry.arn,
+      aws_db_parameter_group.servers.arn,
     ]
   }
 

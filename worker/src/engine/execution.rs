@@ -279,6 +279,12 @@ impl Execution<'_> {
                 Err(error @ (StepError::ServerBusy(_) | StepError::ServerFull { .. })) => {
                     return Ok(Tried::Pending(slots::AGAIN_AFTER, error.to_string()));
                 }
+                Err(StepError::ProviderAway { message }) => {
+                    return Ok(Tried::Pending(
+                        settings.away_pause.min(crate::providers::ASK_AGAIN_AFTER),
+                        message,
+                    ));
+                }
                 Err(StepError::DiskFull { server, message }) if past_return => {
                     return Ok(Tried::Away(Some(server), message));
                 }

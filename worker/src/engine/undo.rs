@@ -87,6 +87,11 @@ impl Execution<'_> {
                     let until = Transition::Waiting(slots::AGAIN_AFTER, None);
                     return self.release_undo(index, until, Some(error.to_string())).await;
                 }
+                Err(StepError::ProviderAway { message }) => {
+                    let until =
+                        Transition::Waiting(settings.away_pause.min(crate::providers::ASK_AGAIN_AFTER), None);
+                    return self.release_undo(index, until, Some(message)).await;
+                }
                 Err(StepError::DiskFull { server, message }) => {
                     // That it goes on waiting is no news.
                     if self.steps.lease().operation.message.is_none() {

@@ -1,12 +1,11 @@
 //! Delete server: takes an empty server away that a provider has made.
 
-use std::time::Duration;
-
 use tenantry_domain::{
     operation::{NoState, OperationKind},
     server::Provider,
 };
 
+use super::made_server::waits_for_a_worker;
 use crate::{
     engine::{Definition, Done, Sequence, ServerSubject, StepResult, Work},
     step,
@@ -22,9 +21,6 @@ impl Definition for DeleteServer {
     type Input = Provider;
     type State = NoState;
 }
-
-/// How often a worker is looked for that can ask the provider.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 pub(super) fn define() -> Sequence<DeleteServer> {
     Sequence::new("the server is deleted")
@@ -56,8 +52,7 @@ async fn forget(work: &Work<DeleteServer>) -> StepResult {
 
 async fn delete(work: &Work<DeleteServer>) -> StepResult {
     let Ok(provider) = work.resources.settings.providers.of(work.input) else {
-        let message = format!("waits for a worker that is set up with provider {}", work.input);
-        return Ok(Done::Pending { again_after: ASK_AGAIN_AFTER, message });
+        return Ok(waits_for_a_worker(work.input));
     };
     provider.delete(work.subject.id).await?;
     Ok(Done::Now)

@@ -10,10 +10,21 @@ use tenantry_domain::{
 };
 use tenantry_registry::NewServer;
 
-use crate::{Resources, providers::Endpoint, step_error::StepError};
+use crate::{
+    Resources,
+    engine::Done,
+    providers::{ASK_AGAIN_AFTER, Endpoint},
+    step_error::StepError,
+};
 
 /// Where workers make the databases of tenants of tier `schema`.
 const SHARED_DATABASE: &str = "tenants";
+
+/// What an operation waits for on which the provider of a server is to be asked, by a worker that cannot.
+pub(super) fn waits_for_a_worker(provider: Provider) -> Done {
+    let message = format!("waits for a worker that is set up with provider {provider}");
+    Done::Pending { again_after: ASK_AGAIN_AFTER, message }
+}
 
 /// The name of a server that is made for something. Ids are told apart by their last digits: they begin with the time.
 pub(crate) fn name_of(what_for: &str, id: ServerId) -> String {

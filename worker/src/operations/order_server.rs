@@ -3,19 +3,18 @@
 //! A provider that fails is asked again for as long as nobody cancels: the room is needed, and an order that ended would be
 //! followed by the next one.
 
-use std::time::Duration;
-
 use tenantry_domain::{
     operation::{OperationKind, OrderServerState},
+    server::Provider,
     server_class::{ServerClass, ServerClassName},
 };
 use tenantry_registry::ServerAccess;
 
-use super::made_server::made_server;
+use super::made_server::{made_server, waits_for_a_worker};
 use crate::{
     engine::{Definition, Done, Sequence, ServerSubject, StepResult, Work},
     inquiries::check_server,
-    providers::{Endpoint, Look, Order, ProviderError, ordered},
+    providers::{ASK_AGAIN_AFTER, Endpoint, Look, Order, ProviderError, ordered},
     step,
     step_error::StepError,
     undo,
@@ -29,9 +28,6 @@ impl Definition for OrderServer {
     type Input = ServerClassName;
     type State = OrderServerState;
 }
-
-/// How often a provider is asked again that fails, and a worker looked for that can ask it.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 pub(super) fn define() -> Sequence<OrderServer> {
     Sequence::new("the server takes tenants")
@@ -64,7 +60,10 @@ async fn register(work: &Work<OrderServer>) -> StepResult {
     };
     let name = &work.lease.operation.subject_name;
     let mut new = made_server(&work.resources, work.subject.id, name, class.provider, endpoint)?;
-    new.server.region = class.region;
+    // Amazon's region is that of the worker, whatever a class is called after.
+    if class.provider != Provider::Rds {
+        new.server.region = class.region;
+    }
     new.server.class = Some(class.name);
     new.server.tiers = class.tiers;
     new.server.capacity = class.capacity;
@@ -104,8 +103,7 @@ enum Ordered {
 /// Orders it, unless it is ordered, and looks at it.
 async fn ask(work: &Work<OrderServer>, class: &ServerClass) -> Result<Ordered, StepError> {
     let Ok(provider) = work.resources.settings.providers.of(class.provider) else {
-        let message = format!("waits for a worker that is set up with provider {}", class.provider);
-        return Ok(Ordered::Waits(Done::Pending { again_after: ASK_AGAIN_AFTER, message }));
+        return Ok(Ordered::Waits(waits_for_a_worker(class.provider)));
     };
     let label = work.lease.operation.subject_name.clone();
     let (id, operation) = (work.subject.id, work.lease.operation.id);

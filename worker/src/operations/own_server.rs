@@ -8,6 +8,7 @@ use tenantry_domain::{
     ids::ServerId,
     operation::{MoveState, ProvisionState},
     plan::Tier,
+    server,
     server_class::{ServerClass, ServerClassName},
 };
 use tenantry_registry::{OwnServer, PlaceError};
@@ -21,9 +22,6 @@ use crate::{
     providers::{self, Endpoint, Look, Order, Provider},
     step_error::StepError,
 };
-
-/// How often a worker is looked for that can ask the provider.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// How often one looks for room again that waits for a server. Who lets tenants in there calls him.
 const WAIT_FOR_ROOM: Duration = Duration::from_secs(10);
@@ -95,7 +93,7 @@ where
     };
     let Ok(provider) = provider(work, from.as_ref()) else {
         let message = "its server is being made, which a worker with its provider has to look after".into();
-        return Ok(Done::Pending { again_after: ASK_AGAIN_AFTER, message });
+        return Ok(Done::Pending { again_after: providers::ASK_AGAIN_AFTER, message });
     };
     let label = work.tenant().slug.to_string();
     let template = from.as_ref().map(|class| class.template.clone()).unwrap_or_default();
@@ -126,7 +124,9 @@ where
     let mut new = made_server(&work.resources, id, &name, provider.kind(), endpoint)?;
     new.server.owner = Some(work.tenant().id);
     if let Some(class) = class {
-        new.server.region = class.region;
+        if class.provider != server::Provider::Rds {
+            new.server.region = class.region;
+        }
         new.server.max_connections = class.max_connections;
         new.server.class = Some(class.name);
     }

@@ -7,6 +7,7 @@ use tenantry_domain::{
     server_class::{ServerClass, ServerClassName},
 };
 
+use super::made_server::waits_for_a_worker;
 use crate::{
     engine::{Definition, Done, Sequence, ServerSubject, StepResult, Work},
     providers::{Look, Order},
@@ -22,9 +23,6 @@ impl Definition for ResizeServer {
     type Input = ServerClassName;
     type State = ResizeServerState;
 }
-
-/// How often a worker is looked for that can ask the provider.
-const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 pub(super) fn define() -> Sequence<ResizeServer> {
     Sequence::new("the server is what its class is")
@@ -45,7 +43,7 @@ async fn read_class(work: &Work<ResizeServer>) -> StepResult {
 async fn resize(work: &Work<ResizeServer>) -> StepResult {
     let class = class(work)?;
     let Ok(provider) = work.resources.settings.providers.of(class.provider) else {
-        return Ok(waits_for_a_worker(&class));
+        return Ok(waits_for_a_worker(class.provider));
     };
     provider
         .resize(&Order {
@@ -55,15 +53,22 @@ async fn resize(work: &Work<ResizeServer>) -> StepResult {
             template: class.template,
         })
         .await?;
+    let now = work.resources.registry.now().await?;
+    work.update_state(|state| state.asked_at = Some(now));
     Ok(Done::Now)
 }
 
 async fn settle(work: &Work<ResizeServer>) -> StepResult {
     let class = class(work)?;
     let Ok(provider) = work.resources.settings.providers.of(class.provider) else {
-        return Ok(waits_for_a_worker(&class));
+        return Ok(waits_for_a_worker(class.provider));
     };
     match provider.look(work.subject.id).await? {
+        // As it was before, perhaps.
+        Look::Ready(_) if !shows_it(work, provider.shows_changes_within()).await? => {
+            let message = "the provider is to begin".into();
+            Ok(Done::Pending { again_after: provider.look_every(), message })
+        }
         Look::Ready(endpoint) => {
             let (registry, id) = (&work.resources.registry, work.subject.id);
             registry
@@ -71,16 +76,23 @@ async fn settle(work: &Work<ResizeServer>) -> StepResult {
                 .await?;
             Ok(Done::Now)
         }
-        Look::Making(message) => Ok(Done::Pending { again_after: provider.look_every(), message }),
+        Look::Making(message) => {
+            work.update_state(|state| state.changes = true);
+            Ok(Done::Pending { again_after: provider.look_every(), message })
+        }
         Look::Unknown | Look::Deleted => {
             Err(StepError::permanent(format!("provider {} has deleted the server", class.provider)))
         }
     }
 }
 
-fn waits_for_a_worker(class: &ServerClass) -> Done {
-    let message = format!("waits for a worker that is set up with provider {}", class.provider);
-    Done::Pending { again_after: ASK_AGAIN_AFTER, message }
+/// Whether it was seen to change, or there has been time enough for that.
+async fn shows_it(work: &Work<ResizeServer>, within: Duration) -> Result<bool, StepError> {
+    let ResizeServerState { asked_at: Some(asked_at), changes: false, .. } = work.state() else {
+        return Ok(true);
+    };
+    let now = work.resources.registry.now().await?;
+    Ok((now - asked_at).to_std().is_ok_and(|since| since >= within))
 }
 
 fn class(work: &Work<ResizeServer>) -> Result<ServerClass, StepError> {

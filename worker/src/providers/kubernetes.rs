@@ -31,7 +31,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use self::cluster::{Names, REMEMBERED, SERVER, cluster_kind, manifest};
-use super::{Endpoint, Look, Order, Provider, ProviderError};
+use super::{DATA_PLANE_CONNECTIONS, Endpoint, Look, Order, Provider, ProviderError};
 
 /// Where clusters are made, and how they are reached.
 #[derive(Clone)]
@@ -46,19 +46,15 @@ pub struct KubernetesSettings {
     /// A name of the cluster's nodes, for workers and data planes that run outside of it: servers are reached there, at a port
     /// each. None: by the names of their services.
     pub node_host: Option<String>,
+    /// How often an order is looked at: a cluster takes a minute.
+    pub look_every: Duration,
 }
 
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often an order is looked at: a cluster takes a minute.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-
 /// Who has written which fields of an object.
 const FIELD_MANAGER: &str = "tenantry";
-
-/// Connections that a data plane may open to a server that no class says more of.
-const DATA_PLANE_CONNECTIONS: u32 = 40;
 
 /// See the module.
 pub struct Kubernetes {
@@ -120,10 +116,17 @@ impl Kubernetes {
         }
     }
 
-    async fn apply(&self, order: &Order, owner: OwnerReference) -> Result<(), ProviderError> {
+    /// Applies a cluster; where it has a version, only over that.
+    async fn apply(
+        &self,
+        order: &Order,
+        owner: OwnerReference,
+        over: Option<String>,
+    ) -> Result<(), ProviderError> {
         let names = Names::of(order.id);
         let settings = &self.settings;
-        let cluster = manifest(order, &names, &settings.label, settings.node_host.as_deref(), &owner);
+        let mut cluster = manifest(order, &names, &settings.label, settings.node_host.as_deref(), &owner);
+        cluster.metadata.resource_version = over;
         let params = PatchParams::apply(FIELD_MANAGER).force();
         call(self.clusters.patch(&names.cluster, &params, &Patch::Apply(cluster))).await?;
         Ok(())
@@ -218,7 +221,7 @@ impl Provider for Kubernetes {
     }
 
     fn look_every(&self) -> Duration {
-        LOOK_EVERY
+        self.settings.look_every
     }
 
     async fn order(&self, order: &Order) -> Result<(), ProviderError> {
@@ -232,17 +235,33 @@ impl Provider for Kubernetes {
         let Some(owner) = kube::Resource::owner_ref(&owner, &()) else {
             return Err(ProviderError::Transient("the API server has given an object no id".into()));
         };
-        self.apply(order, owner).await
+        // One that is there may have been resized since: a worker that wakes up late leaves it as it is.
+        if call(self.clusters.get_metadata_opt(&names.cluster)).await?.is_some() {
+            return Ok(());
+        }
+        self.apply(order, owner, None).await
     }
 
     async fn resize(&self, order: &Order) -> Result<(), ProviderError> {
         let names = Names::of(order.id);
-        let owner = call(self.config_maps.get_opt(&names.order)).await?;
+        let (owner, cluster) = try_join!(
+            call(self.config_maps.get_opt(&names.order)),
+            call(self.clusters.get_opt(&names.cluster)),
+        )?;
         let owner = owner.and_then(|owner| kube::Resource::owner_ref(&owner, &()));
-        let Some(owner) = owner else {
+        let (Some(owner), Some(cluster)) = (owner, cluster) else {
             return Err(ProviderError::Permanent(format!("cluster {} was deleted", names.cluster)));
         };
-        self.apply(order, owner).await
+        let runs = cluster::version_of(&cluster.data["spec"]);
+        let mut order = order.clone();
+        if order.template.version.is_some() && order.template.version != runs {
+            return Err(ProviderError::Permanent(format!(
+                "cluster {} cannot become another version of PostgreSQL while it is used; move its tenants to a new server",
+                names.cluster
+            )));
+        }
+        order.template.version = runs;
+        self.apply(&order, owner, cluster.metadata.resource_version).await
     }
 
     async fn look(&self, id: ServerId) -> Result<Look, ProviderError> {
@@ -267,29 +286,41 @@ impl Provider for Kubernetes {
         gone(self.clusters.delete(&names.cluster, &all_of_it)).await
     }
 
-    /// Deletes, too, what a worker that woke up late has made of a server that was deleted, and forgets deletions of long ago.
     async fn list(&self) -> Result<Vec<ServerId>, ProviderError> {
         let (clusters, config_maps) =
             try_join!(self.list_ids(&self.clusters), self.list_ids(&self.config_maps))?;
-        let mut deleted = Vec::new();
-        let mut made: Vec<ServerId> = clusters.into_iter().map(|(id, _)| id).collect();
-        for (id, config_map) in config_maps {
-            let names = Names::of(id);
-            if config_map.name_any() == names.order {
-                made.push(id);
-                continue;
-            }
-            deleted.push(id);
-            if !made.contains(&id) && cluster::age(&config_map) > REMEMBERED {
-                gone(self.config_maps.delete(&names.deleted, &DeleteParams::default())).await?;
-            }
-        }
+        let clusters =
+            clusters.into_iter().filter(|(_, cluster)| cluster.metadata.deletion_timestamp.is_none());
+        let orders = config_maps.into_iter().filter(|(id, found)| found.name_any() == Names::of(*id).order);
+        let mut made: Vec<ServerId> = clusters.map(|(id, _)| id).chain(orders.map(|(id, _)| id)).collect();
         made.sort_unstable();
         made.dedup();
-        for id in made.extract_if(.., |id| deleted.contains(id)) {
-            self.delete(id).await?;
-        }
         Ok(made)
+    }
+
+    async fn sweep(&self) -> Result<(), ProviderError> {
+        let (clusters, config_maps) =
+            try_join!(self.list_ids(&self.clusters), self.list_ids(&self.config_maps))?;
+        let made = |id: &ServerId| clusters.iter().any(|(cluster, _)| cluster == id);
+        for (id, config_map) in &config_maps {
+            let names = Names::of(*id);
+            // Others have these labels too, if somebody has copied one.
+            if config_map.name_any() != names.deleted {
+                continue;
+            }
+            let ordered = config_maps.iter().any(|(_, order)| order.name_any() == names.order);
+            let swept = if made(id) || ordered {
+                self.delete(*id).await
+            } else if cluster::age(config_map) > REMEMBERED {
+                gone(self.config_maps.delete(&names.deleted, &DeleteParams::default())).await
+            } else {
+                Ok(())
+            };
+            if let Err(error) = swept {
+                tracing::warn!(server.id = %id, %error, "cluster {} is not deleted yet: {error}", names.cluster);
+            }
+        }
+        Ok(())
     }
 
     /// Tells the registry of certificates that were renewed, and of ports that have changed.
@@ -324,6 +355,10 @@ fn failed(error: kube::Error) -> ProviderError {
         return ProviderError::Transient(format!("the Kubernetes API cannot be asked: {error}"));
     };
     let message = format!("the Kubernetes API answers {}: {}", status.code, status.message);
+    // What a namespace may hold in all is no right of whoever asks.
+    if status.code == 403 && status.message.contains("exceeded quota") {
+        return ProviderError::Transient(message);
+    }
     match status.code {
         404 => ProviderError::Permanent(format!(
             "{message}; is CloudNativePG installed, and is there that namespace?"

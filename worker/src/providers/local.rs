@@ -27,7 +27,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Endpoint, Look, Order, Provider, ProviderError};
+use super::{DATA_PLANE_CONNECTIONS, Endpoint, Look, Order, Provider, ProviderError};
 
 /// Where servers are made, and of what.
 #[derive(Debug, Clone)]
@@ -50,8 +50,7 @@ const REMEMBERED: Duration = Duration::from_hours(24);
 const ORDERED: &str = "ordered";
 const DELETED: &str = "deleted";
 
-/// Connections that a data plane may open to such a server, and that it has for all.
-const DATA_PLANE_CONNECTIONS: u32 = 40;
+/// Connections that such a server has for all.
 const MAX_CONNECTIONS: u32 = 150;
 
 /// See the module.

@@ -25,6 +25,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::step_error::StepError;
 
+/// When a provider is asked again that cannot be asked now, or a worker looked for that can ask it.
+pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// Connections that a data plane may open to a server of which no class says more.
+const DATA_PLANE_CONNECTIONS: u32 = 40;
+
 /// What is to be made.
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -84,7 +90,7 @@ pub enum ProviderError {
 impl From<ProviderError> for StepError {
     fn from(error: ProviderError) -> Self {
         match error {
-            ProviderError::Transient(message) => Self::transient(message),
+            ProviderError::Transient(message) => Self::ProviderAway { message },
             ProviderError::Permanent(message) => Self::permanent(message),
         }
     }
@@ -99,6 +105,11 @@ pub trait Provider: Send + Sync {
     /// How often it may be asked what became of an order.
     fn look_every(&self) -> Duration;
 
+    /// How long it may take until a change that it was asked for shows in what it answers.
+    fn shows_changes_within(&self) -> Duration {
+        self.look_every() * 15
+    }
+
     /// Orders a server, unless it is there.
     async fn order(&self, order: &Order) -> Result<(), ProviderError>;
 
@@ -109,11 +120,17 @@ pub trait Provider: Send + Sync {
     async fn resize(&self, order: &Order) -> Result<(), ProviderError>;
 
     /// Deletes a server with what it holds, for good; one that was never made too. When it returns nobody can use it any
-    /// more, though it may take a while until it is gone.
+    /// more, though it may take a while until it is gone: [`Provider::sweep`] goes on with what cannot be deleted yet.
     async fn delete(&self, id: ServerId) -> Result<(), ProviderError>;
 
-    /// The servers that it has made and not deleted: what the registry does not know among them was left over.
+    /// The servers that it has made and that are not being deleted: what the registry does not know among them was left over.
     async fn list(&self) -> Result<Vec<ServerId>, ProviderError>;
+
+    /// Goes on with deletions: deletes what was refused when it was asked for, and what a worker that woke up late has made
+    /// again; forgets those of long ago. What cannot be deleted is logged, and tried the next time.
+    async fn sweep(&self) -> Result<(), ProviderError> {
+        Ok(())
+    }
 
     /// Looks after its servers until `stop`, if nobody else does.
     async fn supervise(self: Arc<Self>, _registry: Registry, _stop: CancellationToken) {}

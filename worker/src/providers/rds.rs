@@ -1,8 +1,8 @@
 //! Provider `rds`: servers as DB instances of Amazon RDS for PostgreSQL, in one region.
 //!
-//! Each server is an instance and a parameter group, both named for its id. Deleting one leaves a mark for a day, a second
+//! Each server is an instance and a parameter group, both named for its id. Deleting one leaves a mark for an hour, a second
 //! parameter group: a worker that was frozen while it ordered finds the mark, or its parameter group gone, without which
-//! Amazon makes no instance. What it made in between is deleted when servers are listed.
+//! Amazon makes no instance. What it made in between is swept.
 
 mod asked;
 mod parameters;
@@ -28,8 +28,11 @@ use tenantry_domain::{
     server_tls::{CaCertificates, ServerTls, TrustedRoots},
 };
 
-use self::asked::{Asked, asked};
-use super::{Endpoint, Look, Order, Provider, ProviderError};
+use tenantry_registry::{Registry, RegistryError};
+use tokio_util::sync::CancellationToken;
+
+use self::asked::{Asked, asked, next_page};
+use super::{DATA_PLANE_CONNECTIONS, Endpoint, Look, Order, Provider, ProviderError};
 
 /// Where instances are made, and how.
 #[derive(Clone)]
@@ -73,7 +76,12 @@ pub async fn found_client() -> Result<(Client, String), &'static str> {
 }
 
 /// How long a deletion is remembered.
-const REMEMBERED: Duration = Duration::from_hours(24);
+/// An account has some fifty parameter groups, of which each
+/// takes one.
+const REMEMBERED: Duration = Duration::from_hours(1);
+
+/// When the registry is told again what it could not be told.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// What is made where no class says more.
 const VERSION: u16 = 17;
@@ -86,9 +94,6 @@ const BACKUPS: i32 = 7;
 
 /// The admin login.
 const ADMIN: &str = "postgres";
-
-/// Connections that a data plane may open to a server that no class says more of.
-const DATA_PLANE_CONNECTIONS: u32 = 40;
 
 /// Tags by which instances are known.
 const SERVER_TAG: &str = "tenantry:server";
@@ -158,8 +163,12 @@ impl Rds {
         }
     }
 
-    /// Takes a parameter group away, unless an instance uses it.
+    /// Takes a parameter group away, unless it is gone or an instance uses it.
     async fn drop_group(&self, name: String) -> Result<(), ProviderError> {
+        // What is not there has no tags either, by which a policy may say who may delete it.
+        if !self.has_group(&name).await? {
+            return Ok(());
+        }
         match asked(self.client().delete_db_parameter_group().db_parameter_group_name(name).send()).await? {
             Asked::Done(_) => Ok(()),
             Asked::Refused(refusal)
@@ -171,13 +180,17 @@ impl Rds {
         }
     }
 
-    async fn is_deleted(&self, id: ServerId) -> Result<bool, ProviderError> {
-        let mark = self.client().describe_db_parameter_groups().db_parameter_group_name(mark_of(id));
-        match asked(mark.send()).await? {
+    async fn has_group(&self, name: &str) -> Result<bool, ProviderError> {
+        let describe = self.client().describe_db_parameter_groups().db_parameter_group_name(name);
+        match asked(describe.send()).await? {
             Asked::Done(found) => Ok(!found.db_parameter_groups().is_empty()),
             Asked::Refused(refusal) if refusal.is("DBParameterGroupNotFound") => Ok(false),
             Asked::Refused(refusal) => Err(refusal.into()),
         }
+    }
+
+    async fn is_deleted(&self, id: ServerId) -> Result<bool, ProviderError> {
+        self.has_group(&mark_of(id)).await
     }
 
     async fn instance(&self, id: ServerId) -> Result<Option<DbInstance>, ProviderError> {
@@ -250,10 +263,18 @@ impl Rds {
     fn describe(&self, id: ServerId, instance: &DbInstance) -> Result<Look, ProviderError> {
         let status = instance.db_instance_status().unwrap_or("creating");
         match status {
-            "deleting" => return Ok(Look::Deleted),
+            "deleting" | "delete-precheck" => return Ok(Look::Deleted),
+            // A full disk is mended so.
+            _ if is_to_change(instance) => {
+                return Ok(Look::Making("Amazon is about to change the instance".into()));
+            }
             // It serves meanwhile.
             "available" | "backing-up" | "storage-optimization" | "configuring-enhanced-monitoring" => {}
-            "failed" | "storage-full" | "restore-error" | "inaccessible-encryption-credentials" => {
+            "failed"
+            | "insufficient-capacity"
+            | "storage-full"
+            | "restore-error"
+            | "inaccessible-encryption-credentials" => {
                 return Err(ProviderError::Permanent(useless(id, status)));
             }
             status if status.starts_with("incompatible-") => {
@@ -267,9 +288,6 @@ impl Rds {
             }
             status => return Ok(Look::Making(format!("Amazon says: {status}"))),
         }
-        if is_to_change(instance) {
-            return Ok(Look::Making("Amazon is about to change the instance".into()));
-        }
         let endpoint = instance.endpoint();
         let address = endpoint.and_then(|endpoint| Some((endpoint.address()?, endpoint.port()?)));
         let Some((host, port)) = address else {
@@ -281,28 +299,32 @@ impl Rds {
             region: self.settings.region.clone(),
             host: host.to_owned(),
             port,
-            tls: ServerTls::VerifyFull { roots: TrustedRoots::Ca(self.settings.ca.clone()) },
+            tls: self.tls(),
             admin_user: ADMIN.into(),
             admin_password: self.admin_password(id),
             max_connections: DATA_PLANE_CONNECTIONS,
         }))
     }
 
-    /// Deletes an instance that is there.
+    /// Deletes an instance that is there; one that cannot be deleted yet when it is swept.
     async fn delete_instance(&self, id: ServerId, instance: &DbInstance) -> Result<(), ProviderError> {
         let status = instance.db_instance_status().unwrap_or_default();
-        if status == "deleting" {
+        if is_going(status) {
             return Ok(());
         }
-        // There is nothing to keep of one that was never used, nor can Amazon take a snapshot of it.
-        let snapshot = self.settings.final_snapshot && is_of_use(status);
-        let delete = self.client().delete_db_instance().db_instance_identifier(name_of(id));
-        let delete = delete.skip_final_snapshot(!snapshot);
-        let delete =
-            delete.set_final_db_snapshot_identifier(snapshot.then(|| format!("{}-final", name_of(id))));
-        match asked(delete.send()).await? {
-            Asked::Done(_) => Ok(()),
+        let snapshot = self.settings.final_snapshot && may_hold_data(status);
+        match self.ask_to_delete(id, snapshot).await? {
+            Asked::Done(()) => Ok(()),
+            // An id that was made again, by hand.
+            Asked::Refused(refusal) if refusal.is("DBSnapshotAlreadyExists") => {
+                Box::pin(self.ask_to_delete(id, false)).await?.or_refusal()
+            }
             Asked::Refused(refusal) if refusal.is("DBInstanceNotFound") => Ok(()),
+            // It is being made, backed up or changed.
+            Asked::Refused(refusal) if refusal.is("InvalidDBInstanceState") => {
+                tracing::info!(server.id = %id, "instance {} is {status} and is deleted later", name_of(id));
+                Ok(())
+            }
             // Somebody protects it: that is for a person to undo.
             Asked::Refused(refusal) if refusal.is("InvalidParameterCombination") => {
                 Err(ProviderError::Permanent(format!(
@@ -315,14 +337,20 @@ impl Rds {
         }
     }
 
+    async fn ask_to_delete(&self, id: ServerId, snapshot: bool) -> Result<Asked<()>, ProviderError> {
+        let delete = self.client().delete_db_instance().db_instance_identifier(name_of(id));
+        let delete = delete.skip_final_snapshot(!snapshot);
+        let delete =
+            delete.set_final_db_snapshot_identifier(snapshot.then(|| format!("{}-final", name_of(id))));
+        Ok(asked(delete.send()).await?.map(drop))
+    }
+
     /// The servers of this registry that there are instances of.
     async fn instances(&self) -> Result<Vec<(ServerId, DbInstance)>, ProviderError> {
         let mut pages = self.client().describe_db_instances().max_records(100).into_paginator().send();
         let mut found = Vec::new();
-        while let Some(page) = pages.next().await {
-            for instance in
-                asked(std::future::ready(page)).await?.or_refusal()?.db_instances.unwrap_or_default()
-            {
+        while let Some(page) = next_page(pages.next()).await? {
+            for instance in page.db_instances.unwrap_or_default() {
                 let tag = |key| instance.tag_list().iter().find(|tag| tag.key() == Some(key))?.value();
                 if tag(REGISTRY_TAG) == Some(&self.settings.label)
                     && let Some(id) = tag(SERVER_TAG).and_then(|id| id.parse().ok())
@@ -338,9 +366,8 @@ impl Rds {
     async fn deletions(&self) -> Result<Vec<(ServerId, DateTime<Utc>)>, ProviderError> {
         let mut pages = self.client().describe_db_parameter_groups().max_records(100).into_paginator().send();
         let mut found = Vec::new();
-        while let Some(page) = pages.next().await {
-            let groups = asked(std::future::ready(page)).await?.or_refusal()?.db_parameter_groups;
-            for group in groups.unwrap_or_default() {
+        while let Some(page) = next_page(pages.next()).await? {
+            for group in page.db_parameter_groups.unwrap_or_default() {
                 let id = group.db_parameter_group_name().and_then(|name| {
                     name.strip_prefix("tenantry-")?.strip_suffix("-deleted")?.parse::<ServerId>().ok()
                 });
@@ -349,6 +376,19 @@ impl Rds {
             }
         }
         Ok(found)
+    }
+
+    async fn tell_authorities(&self, registry: &Registry) -> Result<(), RegistryError> {
+        let tls = self.tls();
+        let servers = registry.server_list().await?.into_iter();
+        for server in servers.filter(|server| server.provider == self.kind()) {
+            registry.server_moved(server.id, server.provider, &server.host, server.port, Some(&tls)).await?;
+        }
+        Ok(())
+    }
+
+    fn tls(&self) -> ServerTls {
+        ServerTls::VerifyFull { roots: TrustedRoots::Ca(self.settings.ca.clone()) }
     }
 
     fn write_deletion(&self, at: DateTime<Utc>) -> String {
@@ -375,9 +415,16 @@ fn is_to_change(instance: &DbInstance) -> bool {
     })
 }
 
-/// Whether an instance in that status has been used, and can be snapshot.
-fn is_of_use(status: &str) -> bool {
-    !matches!(status, "creating" | "failed") && !status.starts_with("incompatible-")
+/// Whether an instance in that status is being deleted.
+fn is_going(status: &str) -> bool {
+    matches!(status, "deleting" | "delete-precheck")
+}
+
+/// Whether an instance in that status may hold what somebody misses. Of others Amazon can take no snapshot.
+fn may_hold_data(status: &str) -> bool {
+    let never_ran = ["creating", "failed", "insufficient-capacity", "restore-error"];
+    let unreadable = ["inaccessible-encryption-credentials"];
+    !never_ran.contains(&status) && !unreadable.contains(&status) && !status.starts_with("incompatible-")
 }
 
 #[async_trait]
@@ -438,22 +485,42 @@ impl Provider for Rds {
         }
     }
 
-    /// Deletes, too, what a worker that woke up late has made of a server that was deleted, and forgets deletions of long ago.
     async fn list(&self) -> Result<Vec<ServerId>, ProviderError> {
-        let mut instances = self.instances().await?;
+        let instances = self.instances().await?.into_iter();
+        let going = |instance: &DbInstance| instance.db_instance_status().is_some_and(is_going);
+        Ok(instances.filter(|(_, instance)| !going(instance)).map(|(id, _)| id).collect())
+    }
+
+    async fn sweep(&self) -> Result<(), ProviderError> {
+        let instances = self.instances().await?;
         let now = self.settings.clock.now();
         for (id, deleted_at) in self.deletions().await? {
-            let left = instances.extract_if(.., |(made, _)| *made == id).next();
-            if let Some((_, instance)) = left {
-                self.delete_instance(id, &instance).await?;
-                continue;
-            }
-            self.drop_group(name_of(id)).await?;
-            if (now - deleted_at).to_std().is_ok_and(|age| age > REMEMBERED) {
-                self.drop_group(mark_of(id)).await?;
+            let left = instances.iter().find(|(made, _)| *made == id);
+            let swept = async {
+                if let Some((_, instance)) = left {
+                    return self.delete_instance(id, instance).await;
+                }
+                self.drop_group(name_of(id)).await?;
+                if (now - deleted_at).to_std().is_ok_and(|age| age > REMEMBERED) {
+                    self.drop_group(mark_of(id)).await?;
+                }
+                Ok(())
+            };
+            if let Err(error) = swept.await {
+                tracing::warn!(server.id = %id, %error, "instance {} is not deleted yet: {error}", name_of(id));
             }
         }
-        let gone = |instance: &DbInstance| instance.db_instance_status() == Some("deleting");
-        Ok(instances.into_iter().filter(|(_, instance)| !gone(instance)).map(|(id, _)| id).collect())
+        Ok(())
+    }
+
+    /// Tells the registry of the authorities that the worker was started with: Amazon changes them every few years.
+    async fn supervise(self: Arc<Self>, registry: Registry, stop: CancellationToken) {
+        let told = async {
+            while let Err(error) = self.tell_authorities(&registry).await {
+                tracing::warn!(%error, "the registry cannot be told of the authorities of Amazon: {error}");
+                tokio::time::sleep(TELL_AGAIN_AFTER).await;
+            }
+        };
+        stop.run_until_cancelled(told).await;
     }
 }

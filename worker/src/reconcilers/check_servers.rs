@@ -68,6 +68,7 @@ async fn check(resources: &Resources, server: Server) -> Result<bool, StepError>
             | StepError::Unprepared { .. }
             | StepError::Permanent { .. }
             | StepError::ServerFull { .. }
+            | StepError::ProviderAway { .. }
             | StepError::DiskFull { .. }
             | StepError::ServerBusy(_),
         ) => Ok(resources.registry.server_reachable(server.id).await?),

@@ -21,7 +21,11 @@ pub async fn run(resources: &Resources) -> Reconciled {
         deleted += 1;
     }
     for provider in resources.settings.providers.all() {
-        let listed = match provider.list().await {
+        let listed = async {
+            provider.sweep().await?;
+            provider.list().await
+        };
+        let listed = match listed.await {
             Ok(listed) => listed,
             Err(error) => {
                 tracing::warn!(%error, "the servers of provider {} cannot be listed: {error}", provider.kind());

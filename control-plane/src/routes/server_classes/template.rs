@@ -91,6 +91,13 @@ impl TemplateBody {
             parameters: self.parameters,
             spec: self.spec,
         };
+        let kind = template.size.storage_class.as_deref().unwrap_or_default();
+        let needs_more = provider == Provider::Rds && kind.starts_with("io");
+        fields.check(
+            "size.storageClass",
+            !needs_more,
+            "must be gp2 or gp3: io1 and io2 need IOPS, which no class gives",
+        );
         for field in template.useless_to(provider) {
             fields.wrong(field, format!("has no meaning to provider {provider}; leave it out"));
         }

@@ -16,7 +16,8 @@ use crate::{
 
 /// Change a server into what its class is now
 ///
-/// Its provider changes size and settings; the disk never becomes smaller. A server that is changed may be away for some minutes:
+/// Its provider changes size and settings, not PostgreSQL's major version, nor what the registry knows of the server (capacity,
+/// tiers); the disk never becomes smaller. A server that is changed may be away for some minutes:
 /// where it has standbys, as long as one of them needs to take over. Its tenants are served again by themselves.
 #[utoipa::path(
     post, path = "/api/v1/servers/{server}/resize", tag = "servers",

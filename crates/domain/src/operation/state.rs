@@ -1,6 +1,7 @@
 //! What the steps of each kind of operation write down for the steps after them. Members are only ever
 //! added, with a default: a worker of another release reads them too.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -119,4 +120,8 @@ pub struct OrderServerState {
 pub struct ResizeServerState {
     /// What it is to be, as its class was when that was asked for.
     pub class: Option<ServerClass>,
+    /// When the provider was asked.
+    pub asked_at: Option<DateTime<Utc>>,
+    /// It was seen to change.
+    pub changes: bool,
 }

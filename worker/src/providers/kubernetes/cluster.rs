@@ -95,9 +95,7 @@ pub(super) fn manifest(
     merge(&mut spec, Value::Object(order.template.spec.clone()));
     ours(&mut spec);
     let metadata = json!({ "name": names.cluster, "labels": labels, "ownerReferences": [owner] });
-    let types = json!({ "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster" });
-    let mut object = json!({ "metadata": metadata, "spec": spec });
-    merge(&mut object, types);
+    let object = json!({ "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "metadata": metadata, "spec": spec });
     serde_json::from_value(object).expect("an object")
 }
 
@@ -173,6 +171,12 @@ fn merge(value: &mut Value, patch: Value) {
             merge(members.entry(name).or_insert(Value::Null), change);
         }
     }
+}
+
+/// The major version of PostgreSQL that a cluster's spec names.
+pub(super) fn version_of(spec: &Value) -> Option<u16> {
+    let tag = spec["imageName"].as_str()?.strip_prefix(IMAGE)?.strip_prefix(':')?;
+    tag.split(['.', '-']).next()?.parse().ok()
 }
 
 /// Whether all of a cluster's instances are ready, as CloudNativePG says.

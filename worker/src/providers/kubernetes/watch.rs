@@ -1,6 +1,6 @@
 //! Follows the clusters of servers that are registered: CloudNativePG renews their certificates, and services get other ports.
 
-use std::pin::pin;
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use futures::TryStreamExt;
 use kube::{
@@ -12,7 +12,10 @@ use tenantry_domain::{ids::ServerId, server};
 use tenantry_registry::Registry;
 
 use super::{Kubernetes, Names, cluster};
-use crate::providers::Look;
+use crate::{providers::Look, step_error::StepError};
+
+/// When one looks again at a cluster of which something could not be noted.
+const NOTE_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 impl Kubernetes {
     /// Never returns. What a watch has missed is listed again.
@@ -21,38 +24,54 @@ impl Kubernetes {
         let config = watcher::Config::default().labels(&selector);
         let clusters = watcher(self.clusters.clone(), config).default_backoff().applied_objects();
         let mut clusters = pin!(clusters);
+        let mut again = BTreeMap::new();
         loop {
-            match clusters.try_next().await {
-                Ok(Some(cluster)) => self.note(&cluster, registry).await,
-                Ok(None) => return,
-                // It begins again by itself, after a while.
-                Err(error) => {
-                    tracing::warn!(%error, "the clusters of {} cannot be watched: {error}", self.settings.namespace);
+            tokio::select! {
+                next = clusters.try_next() => match next {
+                    Ok(Some(cluster)) => self.note_or_keep(cluster, registry, &mut again).await,
+                    Ok(None) => return,
+                    // It begins again by itself, after a while.
+                    Err(error) => {
+                        let namespace = &self.settings.namespace;
+                        tracing::warn!(%error, "the clusters of {namespace} cannot be watched: {error}");
+                    }
+                },
+                () = tokio::time::sleep(NOTE_AGAIN_AFTER), if !again.is_empty() => {
+                    for (_, cluster) in std::mem::take(&mut again) {
+                        self.note_or_keep(cluster, registry, &mut again).await;
+                    }
                 }
             }
         }
     }
 
-    async fn note(&self, cluster: &DynamicObject, registry: &Registry) {
-        let Some(id) = cluster.labels().get(cluster::SERVER).and_then(|id| id.parse::<ServerId>().ok())
-        else {
-            return;
-        };
-        let endpoint = match self.describe(&Names::of(id), cluster).await {
-            Ok(Look::Ready(endpoint)) => endpoint,
-            Ok(_) => return,
+    /// Keeps what could not be noted, for the next time.
+    async fn note_or_keep(
+        &self,
+        cluster: DynamicObject,
+        registry: &Registry,
+        again: &mut BTreeMap<String, DynamicObject>,
+    ) {
+        let name = cluster.name_any();
+        match self.note(&cluster, registry).await {
+            Ok(()) => drop(again.remove(&name)),
             Err(error) => {
-                tracing::warn!(server.id = %id, %error, "cluster {} cannot be looked at: {error}", cluster.name_any());
-                return;
-            }
-        };
-        let provider = server::Provider::Kubernetes;
-        match registry.server_moved(id, provider, &endpoint.host, endpoint.port, Some(&endpoint.tls)).await {
-            Ok(true) => tracing::info!(server.id = %id, "server {id} has another address or CA now"),
-            Ok(false) => {}
-            Err(error) => {
-                tracing::warn!(server.id = %id, %error, "what is new of server {id} cannot be noted: {error}");
+                tracing::warn!(%error, "what is new of cluster {name} cannot be noted: {error}");
+                again.insert(name, cluster);
             }
         }
+    }
+
+    async fn note(&self, cluster: &DynamicObject, registry: &Registry) -> Result<(), StepError> {
+        let Some(id) = cluster.labels().get(cluster::SERVER).and_then(|id| id.parse::<ServerId>().ok())
+        else {
+            return Ok(());
+        };
+        let Look::Ready(endpoint) = self.describe(&Names::of(id), cluster).await? else { return Ok(()) };
+        let provider = server::Provider::Kubernetes;
+        if registry.server_moved(id, provider, &endpoint.host, endpoint.port, Some(&endpoint.tls)).await? {
+            tracing::info!(server.id = %id, "server {id} has another address or CA now");
+        }
+        Ok(())
     }
 }

@@ -35,6 +35,15 @@ impl<T> Asked<T> {
     }
 }
 
+impl<T> Asked<T> {
+    pub(super) fn map<U>(self, of: impl FnOnce(T) -> U) -> Asked<U> {
+        match self {
+            Self::Done(done) => Asked::Done(of(done)),
+            Self::Refused(refusal) => Asked::Refused(refusal),
+        }
+    }
+}
+
 impl Refusal {
     /// Whether it has that code. Some end in `Fault`, depending on the call.
     pub(super) fn is(&self, code: &str) -> bool {
@@ -69,11 +78,26 @@ impl From<Refusal> for ProviderError {
         if PASSING.iter().any(|code| refusal.is(code)) {
             return Self::Transient(message);
         }
+        // Deletions need one too, and old ones are forgotten within the hour.
+        if refusal.is("DBParameterGroupQuotaExceeded") {
+            return Self::Transient(format!("{message}; have the account's quota raised"));
+        }
         if refusal.code.contains("QuotaExceeded") {
             return Self::Permanent(format!("{message}; have the account's quota raised"));
         }
         Self::Permanent(message)
     }
+}
+
+/// One page of a listing; none after the last.
+pub(super) async fn next_page<T, E>(
+    page: impl Future<Output = Option<Result<T, SdkError<E, HttpResponse>>>>,
+) -> Result<Option<T>, ProviderError>
+where
+    E: ProvideErrorMetadata + std::error::Error + Debug + Send + Sync + 'static,
+{
+    let page = asked(async { page.await.transpose() });
+    page.await?.or_refusal()
 }
 
 /// One call.

@@ -13,6 +13,20 @@ const AT_ONCE: usize = 20;
 const OURS: [(&str, &str); 3] =
     [("rds.logical_replication", "1"), ("max_replication_slots", "64"), ("max_wal_senders", "64")];
 
+/// Settings that PostgreSQL takes when it starts; of a server that runs, with its next restart.
+const NEED_A_RESTART: [&str; 10] = [
+    "autovacuum_freeze_max_age",
+    "autovacuum_max_workers",
+    "autovacuum_multixact_freeze_max_age",
+    "huge_pages",
+    "max_connections",
+    "max_replication_slots",
+    "max_wal_senders",
+    "rds.logical_replication",
+    "shared_buffers",
+    "wal_buffers",
+];
+
 /// The settings in requests.
 ///
 /// # Errors
@@ -32,8 +46,10 @@ pub(super) fn in_requests(
     all.extend(OURS.map(|(name, value)| (name, value.to_owned())));
     let parameter = |(name, value): &(&str, String)| {
         let parameter = Parameter::builder().parameter_name(*name).parameter_value(value);
-        // They are set before the instance is made, which starts with them.
-        parameter.apply_method(ApplyMethod::PendingReboot).build()
+        // Before the instance is made, which starts with them all, or while it runs.
+        let method =
+            if NEED_A_RESTART.contains(name) { ApplyMethod::PendingReboot } else { ApplyMethod::Immediate };
+        parameter.apply_method(method).build()
     };
     Ok(all.chunks(AT_ONCE).map(|some| some.iter().map(parameter).collect()).collect())
 }
