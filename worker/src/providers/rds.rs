@@ -5,6 +5,7 @@
 //! Amazon makes no instance. What it made in between is swept.
 
 mod asked;
+mod groups;
 mod parameters;
 
 use std::{sync::Arc, time::Duration};
@@ -16,7 +17,6 @@ use aws_sdk_rds::{
     types::{DbInstance, Tag},
 };
 use aws_smithy_http_client::tls;
-use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::{
     Clock,
@@ -27,11 +27,13 @@ use tenantry_domain::{
     server_template::Quantity,
     server_tls::{CaCertificates, ServerTls, TrustedRoots},
 };
-
 use tenantry_registry::{Registry, RegistryError};
 use tokio_util::sync::CancellationToken;
 
-use self::asked::{Asked, asked, next_page};
+use self::{
+    asked::{Asked, asked, next_page},
+    groups::mark_of,
+};
 use super::{DATA_PLANE_CONNECTIONS, Endpoint, Look, Order, Provider, ProviderError};
 
 /// Where instances are made, and how.
@@ -115,11 +117,6 @@ fn name_of(id: ServerId) -> String {
     format!("tenantry-{id}")
 }
 
-/// The parameter group that says that a server was deleted.
-fn mark_of(id: ServerId) -> String {
-    format!("tenantry-{id}-deleted")
-}
-
 impl Rds {
     /// In a region.
     pub fn new(settings: RdsSettings) -> Arc<Self> {
@@ -145,54 +142,6 @@ impl Rds {
         tags.into_iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
     }
 
-    /// Makes a parameter group, unless it is there. Its description is what is read of it when all are listed.
-    async fn make_group(
-        &self,
-        name: String,
-        version: u16,
-        description: String,
-        tags: Vec<Tag>,
-    ) -> Result<(), ProviderError> {
-        let create = self.client().create_db_parameter_group();
-        let create =
-            create.db_parameter_group_name(name).db_parameter_group_family(format!("postgres{version}"));
-        match asked(create.description(description).set_tags(Some(tags)).send()).await? {
-            Asked::Done(_) => Ok(()),
-            Asked::Refused(refusal) if refusal.is("DBParameterGroupAlreadyExists") => Ok(()),
-            Asked::Refused(refusal) => Err(refusal.into()),
-        }
-    }
-
-    /// Takes a parameter group away, unless it is gone or an instance uses it.
-    async fn drop_group(&self, name: String) -> Result<(), ProviderError> {
-        // What is not there has no tags either, by which a policy may say who may delete it.
-        if !self.has_group(&name).await? {
-            return Ok(());
-        }
-        match asked(self.client().delete_db_parameter_group().db_parameter_group_name(name).send()).await? {
-            Asked::Done(_) => Ok(()),
-            Asked::Refused(refusal)
-                if refusal.is("DBParameterGroupNotFound") || refusal.is("InvalidDBParameterGroupState") =>
-            {
-                Ok(())
-            }
-            Asked::Refused(refusal) => Err(refusal.into()),
-        }
-    }
-
-    async fn has_group(&self, name: &str) -> Result<bool, ProviderError> {
-        let describe = self.client().describe_db_parameter_groups().db_parameter_group_name(name);
-        match asked(describe.send()).await? {
-            Asked::Done(found) => Ok(!found.db_parameter_groups().is_empty()),
-            Asked::Refused(refusal) if refusal.is("DBParameterGroupNotFound") => Ok(false),
-            Asked::Refused(refusal) => Err(refusal.into()),
-        }
-    }
-
-    async fn is_deleted(&self, id: ServerId) -> Result<bool, ProviderError> {
-        self.has_group(&mark_of(id)).await
-    }
-
     async fn instance(&self, id: ServerId) -> Result<Option<DbInstance>, ProviderError> {
         let describe = self.client().describe_db_instances().db_instance_identifier(name_of(id));
         match asked(describe.send()).await? {
@@ -202,15 +151,7 @@ impl Rds {
         }
     }
 
-    async fn set_parameters(&self, order: &Order) -> Result<(), ProviderError> {
-        for some in parameters::in_requests(&order.template.parameters)? {
-            let modify = self.client().modify_db_parameter_group().db_parameter_group_name(name_of(order.id));
-            asked(modify.set_parameters(Some(some)).send()).await?.or_refusal()?;
-        }
-        Ok(())
-    }
-
-    /// What is not said stays, and a disk never becomes smaller.
+    /// Changes what the order says; nor does a disk ever become smaller.
     async fn modify_instance(&self, order: &Order, instance: &DbInstance) -> Result<(), ProviderError> {
         let size = &order.template.size;
         let storage = size.storage.as_ref().and_then(|storage| i32::try_from(storage.gibibytes()).ok());
@@ -362,22 +303,6 @@ impl Rds {
         Ok(found)
     }
 
-    /// The servers of this registry that were deleted, and when.
-    async fn deletions(&self) -> Result<Vec<(ServerId, DateTime<Utc>)>, ProviderError> {
-        let mut pages = self.client().describe_db_parameter_groups().max_records(100).into_paginator().send();
-        let mut found = Vec::new();
-        while let Some(page) = next_page(pages.next()).await? {
-            for group in page.db_parameter_groups.unwrap_or_default() {
-                let id = group.db_parameter_group_name().and_then(|name| {
-                    name.strip_prefix("tenantry-")?.strip_suffix("-deleted")?.parse::<ServerId>().ok()
-                });
-                let at = group.description().and_then(|text| self.read_deletion(text));
-                found.extend(id.zip(at));
-            }
-        }
-        Ok(found)
-    }
-
     async fn tell_authorities(&self, registry: &Registry) -> Result<(), RegistryError> {
         let tls = self.tls();
         let servers = registry.server_list().await?.into_iter();
@@ -389,15 +314,6 @@ impl Rds {
 
     fn tls(&self) -> ServerTls {
         ServerTls::VerifyFull { roots: TrustedRoots::Ca(self.settings.ca.clone()) }
-    }
-
-    fn write_deletion(&self, at: DateTime<Utc>) -> String {
-        format!("Tenantry registry {} deleted it at {}", self.settings.label, at.timestamp())
-    }
-
-    fn read_deletion(&self, description: &str) -> Option<DateTime<Utc>> {
-        let start = format!("Tenantry registry {} deleted it at ", self.settings.label);
-        DateTime::from_timestamp(description.strip_prefix(&start)?.parse().ok()?, 0)
     }
 }
 
