@@ -4,17 +4,13 @@
 use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use tenantry_domain::{
-    SystemClock,
-    ids::{OperationId, ServerId},
-    server_template::ServerTemplate,
-};
 use tenantry_tests::{
     TestApp,
     kubernetes::{Fault, KubernetesCluster},
+    orders::{new_order, until_ready},
     within::within,
 };
-use tenantry_worker::providers::{Look, Order, Provider, ProviderError, Providers};
+use tenantry_worker::providers::{Look, Provider, ProviderError, Providers};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -31,32 +27,13 @@ async fn start_worker(app: &mut TestApp, cluster: &KubernetesCluster) {
     app.start_worker(settings).await;
 }
 
-async fn server_of(app: &TestApp, slug: &str) -> Value {
-    let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();
-    let name = tenant["placement"]["server"].as_str().unwrap().to_owned();
-    app.api.get(&format!("/api/v1/servers/{name}")).await.expect(200).json()
-}
-
-fn order() -> Order {
-    let id = ServerId::generate(SystemClock::shared().now(), &mut rand::rng());
-    let operation = OperationId::generate(SystemClock::shared().now(), &mut rand::rng());
-    Order { id, label: "acme".into(), operation, template: ServerTemplate::default() }
-}
-
-async fn until_ready(provider: &dyn Provider, id: ServerId) {
-    within(PATIENCE, "the cluster is ready", async || {
-        matches!(provider.look(id).await.expect("the API answers"), Look::Ready(_))
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_has_a_cluster_of_its_own_from_sign_up_to_purge() {
     let cluster = KubernetesCluster::start().await;
     let app = app_on(&cluster).await;
     let tenant = app.sign_up("acme", "enterprise", "crm").await;
     tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
-    let server = server_of(&app, &tenant.slug).await;
+    let server = app.server_of(&tenant.slug).await;
     assert_eq!(
         (&server["provider"], &server["sslMode"], &server["tenants"]),
         (&json!("kubernetes"), &json!("verify-full"), &json!(1))
@@ -92,7 +69,7 @@ async fn a_tenant_is_upgraded_to_a_cluster_while_it_is_written_to() {
     app.api.post_and_wait(&format!("/api/v1/tenants/{slug}/migrate"), upgraded).await.expect(200);
     stop.send(()).unwrap();
     let written: usize = writer.await.unwrap();
-    assert_eq!(server_of(&app, &slug).await["provider"], "kubernetes");
+    assert_eq!(app.server_of(&slug).await["provider"], "kubernetes");
     let counted = tenant.data.get("/api/contacts?select=count()").await.expect(200).json();
     assert_eq!(counted, json!([{ "count": written }]));
 }
@@ -111,7 +88,7 @@ async fn a_class_of_clusters_keeps_room_and_its_servers_are_what_it_says() {
     assert_eq!((&made["size"], &made["spec"]), (&class["size"], &class["spec"]));
     let tenant = app.sign_up("acme", "basic", "crm").await;
     tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
-    let server = server_of(&app, &tenant.slug).await;
+    let server = app.server_of(&tenant.slug).await;
     assert_eq!((&server["class"], &server["region"]), (&json!("small"), &json!("eu-test")));
     let spec = &cluster.objects("clusters")[0]["spec"];
     assert_eq!((&spec["instances"], &spec["storage"]["size"]), (&json!(2), &json!("50Gi")));
@@ -191,7 +168,7 @@ async fn a_renewed_certificate_is_noted_even_by_a_watch_that_was_too_late() {
     let app = app_on(&cluster).await;
     let tenant = app.sign_up("acme", "enterprise", "crm").await;
     let name = cluster.objects("clusters")[0]["metadata"]["name"].as_str().unwrap().to_owned();
-    let ca = async || server_of(&app, &tenant.slug).await["sslRootCert"].clone();
+    let ca = async || app.server_of(&tenant.slug).await["sslRootCert"].clone();
     // In turn: a watch that hears of it, one whose connection was cut, and one that is told 410 Gone.
     for disturb in [0, 1, 2] {
         let before = ca().await;
@@ -212,7 +189,7 @@ async fn a_server_that_was_deleted_is_made_by_nobody_who_wakes_up_late() {
     for (method, path) in [("POST", "configmaps"), ("GET", "-deleted"), ("PATCH", "clusters")] {
         let cluster = KubernetesCluster::start().await;
         let (late, other) = (cluster.provider("main"), cluster.provider("main"));
-        let order = order();
+        let order = new_order();
         let id = order.id;
         cluster.fail(method, path, Fault::Held, 1);
         let ordering = tokio::spawn(async move { late.order(&order).await });
@@ -234,7 +211,7 @@ async fn a_server_that_was_deleted_is_made_by_nobody_who_wakes_up_late() {
 async fn a_sweep_takes_away_what_was_made_late_and_leaves_other_registries_alone() {
     let cluster = KubernetesCluster::start().await;
     let (ours, theirs) = (cluster.provider("ours"), cluster.provider("theirs"));
-    let (one, other) = (order(), order());
+    let (one, other) = (new_order(), new_order());
     ours.order(&one).await.unwrap();
     theirs.order(&other).await.unwrap();
     until_ready(ours.as_ref(), one.id).await;
@@ -253,7 +230,7 @@ async fn a_sweep_takes_away_what_was_made_late_and_leaves_other_registries_alone
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_an_order_deletes_nothing_and_a_late_one_changes_nothing() {
     let cluster = KubernetesCluster::start().await;
-    let (provider, order) = (cluster.provider("main"), order());
+    let (provider, order) = (cluster.provider("main"), new_order());
     provider.order(&order).await.unwrap();
     until_ready(provider.as_ref(), order.id).await;
     let mut copy = cluster.objects("configmaps").remove(0);
@@ -277,7 +254,7 @@ async fn what_the_cluster_waits_for_and_what_the_worker_may_not_do_are_said() {
     let cluster = KubernetesCluster::start().await;
     let provider: Arc<dyn Provider> = cluster.provider("main");
     cluster.hold(Some("Unable to create required cluster objects"));
-    let order = order();
+    let order = new_order();
     assert!(matches!(provider.look(order.id).await.unwrap(), Look::Unknown));
     provider.order(&order).await.unwrap();
     let waits = async || match provider.look(order.id).await.unwrap() {
@@ -289,7 +266,7 @@ async fn what_the_cluster_waits_for_and_what_the_worker_may_not_do_are_said() {
     let Err(ProviderError::Permanent(message)) = provider.look(order.id).await else { panic!("it may not") };
     assert!(message.contains("service account"), "{message}");
     cluster.fail("PATCH", "clusters", Fault::Status(404), 1);
-    let other = provider.order(&self::order()).await;
+    let other = provider.order(&new_order()).await;
     let Err(ProviderError::Permanent(message)) = other else { panic!("it is not there") };
     assert!(message.contains("CloudNativePG"), "{message}");
     cluster.hold(None);

@@ -4,15 +4,11 @@
 use std::{process::Stdio, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
-use tenantry_domain::{
-    SystemClock,
-    envelope::Key,
-    ids::{OperationId, ServerId},
-    server_template::ServerTemplate,
-};
+use tenantry_domain::{envelope::Key, ids::ServerId};
 use tenantry_tests::{
     TestApp,
     clients::Workshop,
+    orders::{new_order, until_ready},
     rds::{Fault, REGION, RdsRegion, SUBNET_GROUP, provider_at},
     tls::Authority,
     within::{in_time, within},
@@ -31,27 +27,8 @@ async fn app_on(region: &RdsRegion) -> TestApp {
     app
 }
 
-async fn server_of(app: &TestApp, slug: &str) -> Value {
-    let tenant = app.api.get(&format!("/api/v1/tenants/{slug}")).await.expect(200).json();
-    let name = tenant["placement"]["server"].as_str().unwrap().to_owned();
-    app.api.get(&format!("/api/v1/servers/{name}")).await.expect(200).json()
-}
-
-fn order() -> Order {
-    let id = ServerId::generate(SystemClock::shared().now(), &mut rand::rng());
-    let operation = OperationId::generate(SystemClock::shared().now(), &mut rand::rng());
-    Order { id, label: "acme".into(), operation, template: ServerTemplate::default() }
-}
-
 fn provider(region: &RdsRegion) -> Arc<dyn Provider> {
     region.provider("main", &Key::generate(&mut rand::rng()))
-}
-
-async fn until_ready(provider: &dyn Provider, id: ServerId) {
-    within(PATIENCE, "the instance is ready", async || {
-        matches!(provider.look(id).await.expect("the API answers"), Look::Ready(_))
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +37,7 @@ async fn a_tenant_has_an_instance_of_its_own_from_sign_up_to_purge() {
     let app = app_on(&region).await;
     let tenant = app.sign_up("acme", "enterprise", "crm").await;
     tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
-    let server = server_of(&app, &tenant.slug).await;
+    let server = app.server_of(&tenant.slug).await;
     assert_eq!(
         (&server["provider"], &server["sslMode"], &server["region"]),
         (&json!("rds"), &json!("verify-full"), &json!("eu-central-1"))
@@ -94,7 +71,7 @@ async fn a_tenant_is_upgraded_to_an_instance_while_it_is_written_to_and_back() {
     });
     let migrate = format!("/api/v1/tenants/{}/migrate", tenant.slug);
     app.api.post_and_wait(&migrate, json!({ "targetPlan": "enterprise" })).await.expect(200);
-    assert_eq!(server_of(&app, &tenant.slug).await["provider"], "rds");
+    assert_eq!(app.server_of(&tenant.slug).await["provider"], "rds");
     app.api.post_and_wait(&migrate, json!({ "targetPlan": "premium" })).await.expect(200);
     stop.send(()).unwrap();
     let written: usize = writer.await.unwrap();
@@ -144,7 +121,7 @@ async fn a_server_is_resized_to_what_its_class_is_now() {
     let small = json!({ "instanceClass": "db.m7g.large", "storage": "100Gi" });
     app.api.post("/api/v1/server-classes", class(small, 16)).await.expect(201);
     let tenant = app.sign_up("acme", "basic", "crm").await;
-    let name = server_of(&app, &tenant.slug).await["name"].as_str().unwrap().to_owned();
+    let name = app.server_of(&tenant.slug).await["name"].as_str().unwrap().to_owned();
     let instance = region.instances().remove(0);
     let resize = format!("/api/v1/servers/{name}/resize");
     // A disk never becomes smaller: that is left out.
@@ -216,7 +193,7 @@ async fn what_amazon_refuses_is_said_and_leaves_nothing() {
 async fn an_instance_that_takes_long_is_waited_for_and_one_that_fails_is_given_up() {
     let region = RdsRegion::start().await;
     let provider = provider(&region);
-    let order = order();
+    let order = new_order();
     assert!(matches!(provider.look(order.id).await.unwrap(), Look::Unknown));
     provider.order(&order).await.unwrap();
     for status in ["creating", "modifying", "rebooting"] {
@@ -246,7 +223,7 @@ async fn an_instance_that_takes_long_is_waited_for_and_one_that_fails_is_given_u
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_was_never_of_use_is_deleted_without_a_snapshot() {
     let region = RdsRegion::start().await;
-    let (provider, order) = (provider(&region), order());
+    let (provider, order) = (provider(&region), new_order());
     region.hold(Some("failed"));
     provider.order(&order).await.unwrap();
     provider.delete(order.id).await.unwrap();
@@ -256,7 +233,7 @@ async fn an_instance_that_was_never_of_use_is_deleted_without_a_snapshot() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_cannot_be_deleted_now_is_deleted_by_a_sweep() {
     let region = RdsRegion::start().await;
-    let (provider, orders) = (provider(&region), [order(), order()]);
+    let (provider, orders) = (provider(&region), [new_order(), new_order()]);
     for order in &orders {
         provider.order(order).await.unwrap();
         until_ready(provider.as_ref(), order.id).await;
@@ -299,7 +276,7 @@ async fn a_server_that_was_deleted_is_made_by_nobody_who_wakes_up_late() {
     {
         let region = RdsRegion::start().await;
         let (late, other) = (provider(&region), provider(&region));
-        let order = order();
+        let order = new_order();
         let id = order.id;
         region.fail(action, Fault::Held, 1);
         let ordering = tokio::spawn(async move { late.order(&order).await });
@@ -319,13 +296,13 @@ async fn a_sweep_names_the_servers_of_its_own_registry_page_by_page() {
     let region = RdsRegion::start().await;
     let key = Key::generate(&mut rand::rng());
     let (ours, theirs) = (region.provider("ours", &key), region.provider("theirs", &key));
-    let mut orders: Vec<Order> = (0..3).map(|_| order()).collect();
+    let mut orders: Vec<Order> = (0..3).map(|_| new_order()).collect();
     for order in &orders {
         ours.order(order).await.unwrap();
         // Ordered twice is ordered once.
         ours.order(order).await.unwrap();
     }
-    let other = order();
+    let other = new_order();
     theirs.order(&other).await.unwrap();
     orders.sort_by_key(|order| order.id);
     let ids: Vec<ServerId> = orders.iter().map(|order| order.id).collect();
@@ -350,7 +327,7 @@ async fn moto_understands_every_call() {
     let key = Key::generate(&mut rand::rng());
     let ca = Authority::new("nobody").pem();
     let provider = provider_at(&url, "main", &key, &ca);
-    let mut orders = [order(), order()];
+    let mut orders = [new_order(), new_order()];
     orders[1].template.parameters.insert("work_mem".into(), "9MB".into());
     for order in &orders {
         assert!(matches!(provider.look(order.id).await.unwrap(), Look::Unknown));

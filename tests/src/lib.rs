@@ -17,6 +17,7 @@ mod listen;
 pub mod local_servers;
 pub mod one_operation;
 pub mod openapi;
+pub mod orders;
 pub mod pooler;
 pub mod probe;
 pub mod process;
