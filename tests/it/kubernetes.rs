@@ -250,6 +250,43 @@ async fn a_copy_of_an_order_deletes_nothing_and_a_late_one_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_hangs_holds_up_one_operation_at_a_time() {
+    let cluster = KubernetesCluster::start().await;
+    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let mut settings = app.worker_settings();
+    settings.providers = Providers::new(vec![cluster.provider(app.label())]);
+    settings.concurrency.interactive = 2;
+    app.start_worker(settings).await;
+    cluster.fail("GET", "", Fault::Held, 10_000);
+    let slugs: Vec<String> = (0..6).map(|number| app.slug(&format!("own{number}"))).collect();
+    let mut operations = Vec::new();
+    for slug in &slugs {
+        operations.push(app.begin_sign_up(slug, "enterprise").await);
+    }
+    cluster.until_held().await;
+    // The first ones are given up after ten seconds. From then on there is room for others.
+    let held = async || {
+        let message = async |id: &String| {
+            let operation = app.api.get(&format!("/api/v1/operations/{id}")).await.json();
+            operation["message"].as_str().is_some_and(|message| message.contains("has not answered"))
+        };
+        let told = futures::future::join_all(operations.iter().map(message)).await;
+        told.into_iter().all(|told| told)
+    };
+    within(PATIENCE, "all know that it hangs", held).await;
+    let began = std::time::Instant::now();
+    for number in 0..5 {
+        app.sign_up(&format!("shared{number}"), "basic", "crm").await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    cluster.mend();
+    cluster.release();
+    for operation in &operations {
+        assert_eq!(app.operation_ended(operation).await["state"], "succeeded");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_cluster_waits_for_and_what_the_worker_may_not_do_are_said() {
     let cluster = KubernetesCluster::start().await;
     let provider: Arc<dyn Provider> = cluster.provider("main");

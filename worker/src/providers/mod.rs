@@ -4,6 +4,7 @@
 //! seconds, and may be made by a worker that has lost its lease without knowing: an id that was deleted is never made
 //! again.
 
+mod guarded;
 pub mod kubernetes;
 pub mod local;
 pub mod rds;
@@ -23,6 +24,7 @@ use tenantry_domain::{
 use tenantry_registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+use self::guarded::Guarded;
 use crate::step_error::StepError;
 
 /// When a provider is asked again that cannot be asked now, or a worker looked for that can ask it.
@@ -163,7 +165,7 @@ impl std::fmt::Debug for Providers {
 impl Providers {
     /// These.
     pub fn new(providers: Vec<Arc<dyn Provider>>) -> Self {
-        Self(providers)
+        Self(providers.into_iter().map(|provider| Guarded::new(provider) as Arc<dyn Provider>).collect())
     }
 
     /// The one that makes servers for tenants, if there is one.
