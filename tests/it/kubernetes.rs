@@ -74,6 +74,10 @@ async fn a_tenant_is_upgraded_to_a_cluster_while_it_is_written_to() {
     assert_eq!(counted, json!([{ "count": written }]));
 }
 
+fn nested(levels: usize) -> Value {
+    (0..levels).fold(json!({}), |inner, _| json!({ "a": inner }))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_class_of_clusters_keeps_room_and_its_servers_are_what_it_says() {
     let cluster = KubernetesCluster::start().await;
@@ -113,6 +117,7 @@ async fn a_class_of_clusters_keeps_room_and_its_servers_are_what_it_says() {
         (json!({ "size": { "disk": "1Gi" } }), "size.disk"),
         (json!({ "size": { "cpu": 2 } }), "size.cpu"),
         (json!({ "version": 9 }), "version"),
+        (json!({ "spec": nested(40) }), "spec"),
         (json!({ "provider": "local" }), "version"),
     ] {
         let mut body = class.clone();
@@ -238,6 +243,7 @@ async fn a_copy_of_an_order_deletes_nothing_and_a_late_one_changes_nothing() {
     cluster.add("configmaps", copy);
     provider.sweep().await.unwrap();
     assert_eq!(cluster.objects("clusters").len(), 1);
+    assert_eq!(provider.list().await.unwrap(), [order.id]);
     let mut larger = order.clone();
     larger.template.size.instances = Some(3);
     provider.resize(&larger).await.unwrap();

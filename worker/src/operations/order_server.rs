@@ -121,6 +121,10 @@ async fn ask(work: &Work<OrderServer>, class: &ServerClass) -> Result<Ordered, S
         Ok(Look::Unknown | Look::Deleted) => {
             Err(StepError::permanent(format!("provider {} has deleted the server", class.provider)))
         }
+        Err(busy @ ProviderError::Busy) => {
+            let message = busy.to_string();
+            Ok(Ordered::Waits(Done::Pending { again_after: ASK_AGAIN_AFTER, message }))
+        }
         Err(ProviderError::Transient(message) | ProviderError::Permanent(message)) => {
             Ok(Ordered::Waits(fails(work, message)))
         }

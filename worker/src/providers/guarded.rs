@@ -2,6 +2,7 @@
 //!
 //! Each call may take seconds until it is given up, and keeps a place of the lane `long` meanwhile: a few orders that wait for a
 //! cloud would leave no place for moves. So after one that took long in vain, others fail at once for a while; then one tries.
+//! Nor do more than two ask at the same time, however slowly it answers. What it says is cut to what a person reads.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -11,7 +12,10 @@ use std::{
 use async_trait::async_trait;
 use tenantry_domain::{ids::ServerId, server};
 use tenantry_registry::Registry;
-use tokio::time::Instant;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{ASK_AGAIN_AFTER, Look, Order, Provider, ProviderError};
@@ -19,9 +23,17 @@ use super::{ASK_AGAIN_AFTER, Look, Order, Provider, ProviderError};
 /// A call that takes longer than this, and fails, hung.
 const LONG: Duration = Duration::from_secs(3);
 
+/// Operations that may ask at the same time, and how long one waits for that.
+const AT_ONCE: usize = 2;
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The longest message that is kept of a provider's, in characters.
+const MAX_MESSAGE: usize = 1000;
+
 /// See the module.
 pub(super) struct Guarded {
     inner: Arc<dyn Provider>,
+    turns: Semaphore,
     state: Mutex<State>,
 }
 
@@ -55,7 +67,7 @@ impl Drop for Trial<'_> {
 
 impl Guarded {
     pub(super) fn new(inner: Arc<dyn Provider>) -> Arc<Self> {
-        Arc::new(Self { inner, state: Mutex::new(State::Answers) })
+        Arc::new(Self { inner, turns: Semaphore::new(AT_ONCE), state: Mutex::new(State::Answers) })
     }
 
     fn note(&self, state: State) {
@@ -81,9 +93,16 @@ impl Guarded {
         &self,
         call: impl Future<Output = Result<T, ProviderError>>,
     ) -> Result<T, ProviderError> {
+        let Ok(_turn) = timeout(PATIENCE, self.turns.acquire()).await else {
+            return Err(ProviderError::Busy);
+        };
         let mut trial = self.begin()?;
         let begun = Instant::now();
-        let done = call.await;
+        let done = call.await.map_err(|error| match error {
+            ProviderError::Transient(message) => ProviderError::Transient(readable(&message)),
+            ProviderError::Permanent(message) => ProviderError::Permanent(readable(&message)),
+            ProviderError::Busy => ProviderError::Busy,
+        });
         match &done {
             Err(ProviderError::Transient(message)) if begun.elapsed() > LONG => {
                 let (until, message) = (Instant::now() + ASK_AGAIN_AFTER, message.clone());
@@ -94,6 +113,11 @@ impl Guarded {
         }
         done
     }
+}
+
+/// A message without control characters, which no database keeps, and not longer than a person reads.
+fn readable(message: &str) -> String {
+    message.chars().filter(|letter| !letter.is_control()).take(MAX_MESSAGE).collect()
 }
 
 #[async_trait]
@@ -115,7 +139,8 @@ impl Provider for Guarded {
     }
 
     async fn look(&self, id: ServerId) -> Result<Look, ProviderError> {
-        self.guard(self.inner.look(id)).await
+        let look = self.guard(self.inner.look(id)).await?;
+        Ok(if let Look::Making(message) = look { Look::Making(readable(&message)) } else { look })
     }
 
     async fn resize(&self, order: &Order) -> Result<(), ProviderError> {

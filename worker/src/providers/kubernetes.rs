@@ -53,6 +53,9 @@ pub struct KubernetesSettings {
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a watch may say nothing: the API server itself ends each after 290 s.
+const WATCH_TIMEOUT: Duration = Duration::from_mins(5);
+
 /// Who has written which fields of an object.
 const FIELD_MANAGER: &str = "tenantry";
 
@@ -76,7 +79,11 @@ impl std::fmt::Debug for Kubernetes {
 /// # Errors
 /// Neither is there, or is one that can be used.
 pub async fn found_client() -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
-    Ok(Client::try_from(kube::Config::infer().await?)?)
+    let mut config = kube::Config::infer().await?;
+    // Longer than a watch is quiet; one that is cut off unnoticed begins again then.
+    config.read_timeout = Some(WATCH_TIMEOUT);
+    config.connect_timeout = Some(CALL_TIMEOUT);
+    Ok(Client::try_from(config)?)
 }
 
 impl Kubernetes {
@@ -289,8 +296,9 @@ impl Provider for Kubernetes {
     async fn list(&self) -> Result<Vec<ServerId>, ProviderError> {
         let (clusters, config_maps) =
             try_join!(self.list_ids(&self.clusters), self.list_ids(&self.config_maps))?;
-        let clusters =
-            clusters.into_iter().filter(|(_, cluster)| cluster.metadata.deletion_timestamp.is_none());
+        let clusters = clusters.into_iter().filter(|(id, cluster)| {
+            cluster.name_any() == Names::of(*id).cluster && cluster.metadata.deletion_timestamp.is_none()
+        });
         let orders = config_maps.into_iter().filter(|(id, found)| found.name_any() == Names::of(*id).order);
         let mut made: Vec<ServerId> = clusters.map(|(id, _)| id).chain(orders.map(|(id, _)| id)).collect();
         made.sort_unstable();

@@ -87,6 +87,9 @@ pub enum ProviderError {
     /// It will not pass by itself.
     #[error("{0}")]
     Permanent(String),
+    /// Enough operations of this worker ask it just now.
+    #[error("waits for its turn to ask the provider")]
+    Busy,
 }
 
 impl From<ProviderError> for StepError {
@@ -94,6 +97,7 @@ impl From<ProviderError> for StepError {
         match error {
             ProviderError::Transient(message) => Self::ProviderAway { message },
             ProviderError::Permanent(message) => Self::permanent(message),
+            ProviderError::Busy => Self::ProviderAway { message: error.to_string() },
         }
     }
 }
@@ -189,9 +193,10 @@ impl Providers {
     /// The one that made a server.
     pub(crate) fn of(&self, kind: server::Provider) -> Result<&Arc<dyn Provider>, StepError> {
         self.0.iter().find(|provider| provider.kind() == kind).ok_or_else(|| {
-            StepError::permanent(format!(
-                "no provider {kind} is set up at this worker, which made the server; start workers with it and retry"
-            ))
+            // Another worker may have it.
+            let message =
+                format!("waits for a worker that is set up with provider {kind}, which made the server");
+            StepError::ProviderAway { message }
         })
     }
 }

@@ -67,6 +67,10 @@ impl Kubernetes {
         else {
             return Ok(());
         };
+        // Others have its labels too, if somebody has copied it.
+        if cluster.name_any() != Names::of(id).cluster {
+            return Ok(());
+        }
         let Look::Ready(endpoint) = self.describe(&Names::of(id), cluster).await? else { return Ok(()) };
         let provider = server::Provider::Kubernetes;
         if registry.server_moved(id, provider, &endpoint.host, endpoint.port, Some(&endpoint.tls)).await? {
