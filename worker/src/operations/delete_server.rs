@@ -5,7 +5,6 @@ use tenantry_domain::{
     server::Provider,
 };
 
-use super::made_server::waits_for_a_worker;
 use crate::{
     engine::{Definition, Done, Sequence, ServerSubject, StepResult, Work},
     step,
@@ -51,9 +50,6 @@ async fn forget(work: &Work<DeleteServer>) -> StepResult {
 }
 
 async fn delete(work: &Work<DeleteServer>) -> StepResult {
-    let Ok(provider) = work.resources.settings.providers.of(work.input) else {
-        return Ok(waits_for_a_worker(work.input));
-    };
-    provider.delete(work.subject.id).await?;
+    work.resources.settings.providers.of(work.input)?.delete(work.subject.id).await?;
     Ok(Done::Now)
 }

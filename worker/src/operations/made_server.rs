@@ -7,24 +7,14 @@ use tenantry_domain::{
     plan::Tier,
     purpose::Purpose,
     server::{Provider, Server, ServerHealth, ServerName, ServerState},
+    server_class::ServerClass,
 };
 use tenantry_registry::NewServer;
 
-use crate::{
-    Resources,
-    engine::Done,
-    providers::{ASK_AGAIN_AFTER, Endpoint},
-    step_error::StepError,
-};
+use crate::{Resources, providers::Endpoint, step_error::StepError};
 
 /// Where workers make the databases of tenants of tier `schema`.
 const SHARED_DATABASE: &str = "tenants";
-
-/// What an operation waits for on which the provider of a server is to be asked, by a worker that cannot.
-pub(super) fn waits_for_a_worker(provider: Provider) -> Done {
-    let message = format!("waits for a worker that is set up with provider {provider}");
-    Done::Pending { again_after: ASK_AGAIN_AFTER, message }
-}
 
 /// The name of a server that is made for something. Ids are told apart by their last digits: they begin with the time.
 pub(crate) fn name_of(what_for: &str, id: ServerId) -> String {
@@ -32,30 +22,37 @@ pub(crate) fn name_of(what_for: &str, id: ServerId) -> String {
     format!("{}-{}", start.trim_end_matches(['-', '_']), &id[20..])
 }
 
-/// As one that holds one tenant of tier `instance`; who wants another one changes that.
+/// As one that holds one tenant of tier `instance`; who wants another one changes that. Of a class it has what holds for all
+/// tiers.
 pub(super) fn made_server(
     resources: &Resources,
     id: ServerId,
     name: &str,
     provider: Provider,
     endpoint: Endpoint,
+    class: Option<&ServerClass>,
 ) -> Result<NewServer, StepError> {
     let permanent = |error: &dyn std::fmt::Display| StepError::permanent(error.to_string());
+    // Amazon's region is that of the worker, whatever a class is called after.
+    let region = match class {
+        Some(class) if class.provider != Provider::Rds => class.region.clone(),
+        _ => endpoint.region,
+    };
     let server = Server {
         id,
         name: ServerName::parse(name).map_err(|error| permanent(&error))?,
-        region: endpoint.region,
+        region,
         host: endpoint.host,
         port: endpoint.port,
         tls: endpoint.tls,
         state: ServerState::Active,
         provider,
         owner: None,
-        class: None,
+        class: class.map(|class| class.name.clone()),
         tiers: vec![Tier::Instance],
         capacity: 1,
         tenants: 0,
-        max_connections: endpoint.max_connections,
+        max_connections: class.map_or(endpoint.max_connections, |class| class.max_connections),
         revision: 1,
         health: ServerHealth::default(),
         created_at: resources.clock.now(),

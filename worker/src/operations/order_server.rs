@@ -5,12 +5,11 @@
 
 use tenantry_domain::{
     operation::{OperationKind, OrderServerState},
-    server::Provider,
     server_class::{ServerClass, ServerClassName},
 };
 use tenantry_registry::ServerAccess;
 
-use super::made_server::{made_server, waits_for_a_worker};
+use super::made_server::made_server;
 use crate::{
     engine::{Definition, Done, Sequence, ServerSubject, StepResult, Work},
     inquiries::check_server,
@@ -59,15 +58,10 @@ async fn register(work: &Work<OrderServer>) -> StepResult {
         Ordered::Waits(pending) => return Ok(pending),
     };
     let name = &work.lease.operation.subject_name;
-    let mut new = made_server(&work.resources, work.subject.id, name, class.provider, endpoint)?;
-    // Amazon's region is that of the worker, whatever a class is called after.
-    if class.provider != Provider::Rds {
-        new.server.region = class.region;
-    }
-    new.server.class = Some(class.name);
+    let (id, provider) = (work.subject.id, class.provider);
+    let mut new = made_server(&work.resources, id, name, provider, endpoint, Some(&class))?;
     new.server.tiers = class.tiers;
     new.server.capacity = class.capacity;
-    new.server.max_connections = class.max_connections;
     // One that can hold nobody would be no room, and the next one would be ordered, made as badly.
     let found = check_server::run(&work.resources, &ServerAccess::from(new.clone()).into()).await?;
     if !found.is_ok() {
@@ -102,9 +96,7 @@ enum Ordered {
 
 /// Orders it, unless it is ordered, and looks at it.
 async fn ask(work: &Work<OrderServer>, class: &ServerClass) -> Result<Ordered, StepError> {
-    let Ok(provider) = work.resources.settings.providers.of(class.provider) else {
-        return Ok(Ordered::Waits(waits_for_a_worker(class.provider)));
-    };
+    let provider = work.resources.settings.providers.of(class.provider)?;
     let label = work.lease.operation.subject_name.clone();
     let (id, operation) = (work.subject.id, work.lease.operation.id);
     let order = Order { id, label, operation, template: class.template.clone() };

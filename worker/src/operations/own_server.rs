@@ -8,7 +8,6 @@ use tenantry_domain::{
     ids::ServerId,
     operation::{MoveState, ProvisionState},
     plan::Tier,
-    server,
     server_class::{ServerClass, ServerClassName},
 };
 use tenantry_registry::{OwnServer, PlaceError};
@@ -121,15 +120,8 @@ where
     D: Definition<Subject = TenantSubject>,
 {
     let name = name_of(work.tenant().slug.as_str(), id);
-    let mut new = made_server(&work.resources, id, &name, provider.kind(), endpoint)?;
+    let mut new = made_server(&work.resources, id, &name, provider.kind(), endpoint, class.as_ref())?;
     new.server.owner = Some(work.tenant().id);
-    if let Some(class) = class {
-        if class.provider != server::Provider::Rds {
-            new.server.region = class.region;
-        }
-        new.server.max_connections = class.max_connections;
-        new.server.class = Some(class.name);
-    }
     Ok(work.resources.registry.server_register(&work.lease, &new).await?)
 }
 

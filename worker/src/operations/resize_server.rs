@@ -7,7 +7,6 @@ use tenantry_domain::{
     server_class::{ServerClass, ServerClassName},
 };
 
-use super::made_server::waits_for_a_worker;
 use crate::{
     engine::{Definition, Done, Sequence, ServerSubject, StepResult, Work},
     providers::{Look, Order},
@@ -42,9 +41,7 @@ async fn read_class(work: &Work<ResizeServer>) -> StepResult {
 
 async fn resize(work: &Work<ResizeServer>) -> StepResult {
     let class = class(work)?;
-    let Ok(provider) = work.resources.settings.providers.of(class.provider) else {
-        return Ok(waits_for_a_worker(class.provider));
-    };
+    let provider = work.resources.settings.providers.of(class.provider)?;
     provider
         .resize(&Order {
             id: work.subject.id,
@@ -60,9 +57,7 @@ async fn resize(work: &Work<ResizeServer>) -> StepResult {
 
 async fn settle(work: &Work<ResizeServer>) -> StepResult {
     let class = class(work)?;
-    let Ok(provider) = work.resources.settings.providers.of(class.provider) else {
-        return Ok(waits_for_a_worker(class.provider));
-    };
+    let provider = work.resources.settings.providers.of(class.provider)?;
     match provider.look(work.subject.id).await? {
         // As it was before, perhaps.
         Look::Ready(_) if !shows_it(work, provider.shows_changes_within()).await? => {

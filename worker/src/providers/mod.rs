@@ -20,7 +20,6 @@ use tenantry_domain::{
     server_template::ServerTemplate,
     server_tls::ServerTls,
 };
-
 use tenantry_registry::Registry;
 use tokio_util::sync::CancellationToken;
 
@@ -190,12 +189,11 @@ impl Providers {
         &self.0
     }
 
-    /// The one that made a server.
+    /// The one that makes, or has made, a server.
     pub(crate) fn of(&self, kind: server::Provider) -> Result<&Arc<dyn Provider>, StepError> {
         self.0.iter().find(|provider| provider.kind() == kind).ok_or_else(|| {
             // Another worker may have it.
-            let message =
-                format!("waits for a worker that is set up with provider {kind}, which made the server");
+            let message = format!("waits for a worker that is set up with provider {kind}");
             StepError::ProviderAway { message }
         })
     }

@@ -77,9 +77,7 @@ pub async fn found_client() -> Result<(Client, String), &'static str> {
     Ok((Client::new(&found), region))
 }
 
-/// How long a deletion is remembered.
-/// An account has some fifty parameter groups, of which each
-/// takes one.
+/// How long a deletion is remembered. An account has some fifty parameter groups, of which each takes one.
 const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// When the registry is told again what it could not be told.
@@ -151,7 +149,7 @@ impl Rds {
         }
     }
 
-    /// Changes what the order says; nor does a disk ever become smaller.
+    /// Changes what the order says, and nothing else. A disk never becomes smaller.
     async fn modify_instance(&self, order: &Order, instance: &DbInstance) -> Result<(), ProviderError> {
         let size = &order.template.size;
         let storage = size.storage.as_ref().and_then(|storage| i32::try_from(storage.gibibytes()).ok());
@@ -204,7 +202,7 @@ impl Rds {
     fn describe(&self, id: ServerId, instance: &DbInstance) -> Result<Look, ProviderError> {
         let status = instance.db_instance_status().unwrap_or("creating");
         match status {
-            "deleting" | "delete-precheck" => return Ok(Look::Deleted),
+            _ if is_going(status) => return Ok(Look::Deleted),
             // A full disk is mended so.
             _ if is_to_change(instance) => {
                 return Ok(Look::Making("Amazon is about to change the instance".into()));
