@@ -4,19 +4,22 @@ use std::{thread, time::Duration};
 
 use reqwest::Method;
 use rustix::process::{Pid, Signal, kill_process};
-
 use serde_json::{Value as Json, json};
 
 use crate::{Installation, Workspace, api::Api, workspace::Run};
 
-/// A tenant whose server takes some seconds.
-fn slow(name: &str) -> String {
+/// A tenant that takes some seconds: its app's one version does, and nothing on a server of its own is made beforehand.
+fn slow(api: &Api, name: &str) -> String {
+    api.change(Method::PUT, "/apps/unhurried", &json!({}));
+    let up = "CREATE TABLE notes (id int PRIMARY KEY);\nSELECT pg_sleep(3);\n";
+    let version = json!({ "version": 1, "name": "notes", "up": up, "down": "DROP TABLE notes;" });
+    api.change(Method::POST, "/apps/unhurried/versions", &version);
     format!(
         r#"
 resource "tenantry_tenant" "slow" {{
   name             = "{name}"
   plan             = "enterprise"
-  app              = "crm"
+  app              = "unhurried"
   purge_on_destroy = true
 }}"#
     )
@@ -44,7 +47,7 @@ fn until_active(api: &Api, tenant: &str) {
 
 pub(super) fn what_an_apply_has_left_that_was_killed_is_told_and_taken_over(installation: &Installation) {
     let api = &installation.api;
-    let workspace = Workspace::new(installation, &slow("Killed"));
+    let workspace = Workspace::new(installation, &slow(api, "Killed"));
     let run = struck(&workspace, api, "/tenants/killed", Signal::KILL);
     assert_eq!(run.code, None, "{}", run.text);
     until_active(api, "/tenants/killed");
@@ -81,7 +84,7 @@ resource "tenantry_api_key" "lost" {
 
 pub(super) fn an_apply_that_is_interrupted_says_how_to_go_on(installation: &Installation) {
     let api = &installation.api;
-    let workspace = Workspace::new(installation, &slow("Halt"));
+    let workspace = Workspace::new(installation, &slow(api, "Halt"));
     let run = struck(&workspace, api, "/tenants/halt", Signal::INT);
     run.failed_with(&["Terraform was interrupted", "tenantry operations watch", "terraform untaint"]);
 
@@ -93,7 +96,7 @@ pub(super) fn an_apply_that_is_interrupted_says_how_to_go_on(installation: &Inst
 }
 
 pub(super) fn an_operation_is_waited_for_as_long_as_is_said(installation: &Installation) {
-    let patient = slow("Hasty");
+    let patient = slow(&installation.api, "Hasty");
     let hasty = format!("{patient}\nprovider \"tenantry\" {{\n  operation_timeout = 1\n}}\n");
     let workspace = Workspace::new(installation, &hasty);
     workspace.apply().failed_with(&["the provider's operation_timeout is over", "terraform untaint"]);
