@@ -17,13 +17,13 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tenantry_domain::{Clock, ids::uuid_v7};
-use tenantry_http::{Problem, RequestId};
+use tenantry_http::{Problem, RequestId, json_body};
 use tenantry_registry::{IdempotencyClaim, IdempotentRequest, Registry, StoredAnswer};
 use tracing::Instrument;
 use uuid::Uuid;
 
 pub(crate) use crate::claim::Claim;
-use crate::{auth::Caller, input::body, refusal::Refusal, state::ApiState, vault::Vault, visitor::Visitor};
+use crate::{auth::Caller, refusal::Refusal, state::ApiState, vault::Vault, visitor::Visitor};
 
 /// How long an answer is kept.
 const KEPT: TimeDelta = TimeDelta::hours(24);
@@ -131,7 +131,7 @@ async fn hashed(request: Request) -> Result<(Request, [u8; 32]), Refusal> {
     let (parts, body) = request.into_parts();
     // The limit on bodies travels in the extensions, so that the whole request is needed to read one.
     let copy = Request::from_parts(parts.clone(), body);
-    let body = body::read(copy, &()).await?;
+    let body = json_body::read(copy, &()).await?;
     let mut hash = Sha256::new();
     for part in [
         parts.method.as_str().as_bytes(),

@@ -16,7 +16,7 @@ use super::{get::AppView, manifest::ManifestView};
 use crate::{
     auth::{Authorized, scopes::AppsWrite},
     catalogue::Catalogue,
-    input::{InPath, JsonBody, body::object},
+    input::{InPath, JsonBody, object},
     refusal::Refusal,
 };
 

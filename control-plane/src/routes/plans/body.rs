@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::view::{DatabaseShareView, LimitsView};
 use crate::{
-    input::{Fields, body::object},
+    input::{Fields, object},
     refusal::Refusal,
     routes::tenants::create::feature_names,
     vocabulary,

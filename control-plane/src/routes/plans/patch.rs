@@ -24,7 +24,7 @@ use super::{body, change::change, view::PlanView};
 use crate::{
     auth::{Authorized, scopes::PlansWrite},
     catalogue::Catalogue,
-    input::{Ceiling, Fields, InPath, JsonBody, body::object},
+    input::{Ceiling, Fields, InPath, JsonBody, object},
     refusal::Refusal,
     vocabulary,
 };

@@ -13,24 +13,23 @@ use serde::{
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::{Value, error::Category};
-use tenantry_http::Problem;
 
-use crate::refusal::Refusal;
+use crate::{Problem, is_body_too_slow};
 
 /// A JSON body that was understood entirely.
-pub(crate) struct JsonBody<T>(pub(crate) T);
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
-    type Rejection = Refusal;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "send JSON with the header `Content-Type: application/json`",
-            )
-            .into());
+            ));
         }
         let body = read(request, state).await?;
         Ok(Self(parse(&body)?))
@@ -38,15 +37,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
 }
 
 /// Reads a whole body within the limit that the layers set.
-pub(crate) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+///
+/// # Errors
+/// It is too large, too slow, or ended early.
+pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let detail = "the body is larger than this endpoint takes";
-            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).into()
-        } else if tenantry_http::is_body_too_slow(&rejection) {
-            Problem::body_too_slow().into()
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        } else if is_body_too_slow(&rejection) {
+            Problem::body_too_slow()
         } else {
-            Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body did not arrive whole").into()
+            Problem::new(StatusCode::BAD_REQUEST, "body_unreadable", "the body did not arrive whole")
         }
     })
 }
@@ -59,7 +61,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     refuse_nul(body)?;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let mut track = serde_path_to_error::Track::new();
@@ -71,7 +73,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
 
 /// Reads a JSON object and nothing else: serde would read `["a", "b"]` as a struct's fields in order.
 /// For `deserialize_with` where a struct is within another.
-pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<T, D::Error> {
+pub fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<T, D::Error> {
     struct Object<T>(PhantomData<T>);
 
     impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
@@ -90,7 +92,7 @@ pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -
 }
 
 /// PostgreSQL's text cannot hold NUL, so no text may.
-fn refuse_nul(body: &[u8]) -> Result<(), Refusal> {
+fn refuse_nul(body: &[u8]) -> Result<(), Problem> {
     // The only way for JSON to hold one. Most bodies have no such escape and are not parsed twice.
     if !body.windows(6).any(|window| window == b"\\u0000") {
         return Ok(());
@@ -99,7 +101,7 @@ fn refuse_nul(body: &[u8]) -> Result<(), Refusal> {
     match find_nul(&value) {
         Some(path) => {
             let field = if path.is_empty() { "body".to_owned() } else { path.replace('\0', "\\u0000") };
-            Err(Problem::invalid(field, "must not hold NUL characters").into())
+            Err(Problem::invalid(field, "must not hold NUL characters"))
         }
         None => Ok(()),
     }
@@ -232,9 +234,8 @@ mod tests {
     }
 
     fn refused(body: &str) -> (String, String) {
-        let refusal = parse::<Outer>(body.as_bytes()).unwrap_err();
-        let problem = refusal.problem();
-        let value = serde_json::to_value(problem).unwrap();
+        let problem = parse::<Outer>(body.as_bytes()).unwrap_err();
+        let value = serde_json::to_value(&problem).unwrap();
         assert_eq!(value["status"], 400);
         (
             problem.stable_name().to_owned(),
