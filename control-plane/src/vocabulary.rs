@@ -1,7 +1,7 @@
 //! The values that the domain names, as enums of the OpenAPI document. The domain's own lists are what it shows.
 
 use tenantry_domain::{
-    api_key, app, connection, inquiry, operation, placement, plan, server, server_tls, tenant,
+    api_key, app, connection, inquiry, operation, placement, plan, server, server_tls, tenant, user,
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -69,6 +69,8 @@ vocabulary! {
     /// As whom the data plane logs in: `shared` is a login of many tenants, which becomes one of them for a transaction;
     /// `own` a login that can become nobody else.
     Connection = all!(connection::Connection);
+    /// Who may register as a user of a tenant.
+    Registration = all!(user::Registration);
     /// The type of a DNS record.
     RecordType = ["TXT"];
     /// When a tenant's data is dropped.

@@ -9,7 +9,6 @@ mod asks;
 mod branding;
 mod catalogs;
 mod http;
-mod large_bodies;
 mod outcomes;
 mod parts;
 mod pool;
@@ -18,7 +17,10 @@ mod routes;
 mod serve;
 mod settings;
 mod state;
+mod tokens;
+mod turns;
 mod usage;
+mod users;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -30,8 +32,18 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    asks::Asks, branding::Brandings, catalogs::Catalogs, large_bodies::LargeBodies, outcomes::Outcomes,
-    pool::Pools, resolve::Rules, serve::Runner, state::Plane, usage::Usage,
+    asks::Asks,
+    branding::Brandings,
+    catalogs::Catalogs,
+    outcomes::Outcomes,
+    pool::Pools,
+    resolve::Rules,
+    serve::Runner,
+    state::Plane,
+    tokens::{Issuer, RevokedSessions},
+    turns::Turns,
+    usage::Usage,
+    users::Users,
 };
 pub use crate::{
     http::openapi,
@@ -73,13 +85,15 @@ impl DataPlane {
             rules: Rules::new(&settings.base_domain, settings.methods, settings.single_tenant),
             runner: Runner {
                 routes: routes.clone(),
-                pools: Pools::new(registry.clone(), kek, settings.pool, settings.statement_timeout),
+                pools: Pools::new(registry.clone(), kek.clone(), settings.pool, settings.statement_timeout),
                 catalogs: Catalogs::default(),
                 limits,
-                large_bodies: Arc::new(LargeBodies::new()),
+                large_bodies: Arc::new(Turns::new()),
                 held: Arc::new(Semaphore::new(settings.max_held)),
                 hold: settings.hold,
             },
+            users: Users::new(Issuer::new(kek)),
+            revoked: Arc::new(RevokedSessions::default()),
             branding: Brandings::new(routes.clone()),
             routes,
             usage: Usage::new(),
@@ -136,8 +150,7 @@ impl DataPlane {
     }
 
     async fn follow(self, stop: CancellationToken) {
-        let (routes, catalogs) = (self.0.routes.clone(), self.0.runner.catalogs.clone());
-        routes::follow(self.0.registry.clone(), routes, catalogs, stop).await;
+        routes::follow(self.0, stop).await;
     }
 
     async fn report_usage(self, stop: CancellationToken) {
@@ -148,6 +161,7 @@ impl DataPlane {
     async fn close_idle(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(CLOSE_IDLE_EVERY)).await.is_some() {
             self.0.runner.pools.close_idle();
+            self.0.revoked.forget_ended(self.0.clock.now());
         }
     }
 }

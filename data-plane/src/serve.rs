@@ -5,6 +5,8 @@
     reason = "a failure is made once per request; a box would be one more allocation"
 )]
 
+mod users;
+
 use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -24,11 +26,13 @@ use tokio::{sync::Semaphore, time::timeout};
 use crate::{
     admit::{PhaseRefused, check_phase},
     catalogs::{Catalogs, CatalogsError},
-    large_bodies::LargeBodies,
     parts::Parts,
     pool::{Claim, Lease, PoolError, Pools},
     routes::{CachedRoute, RouteCache},
+    turns::Turns,
 };
+
+pub(crate) use users::UsersStatement;
 
 /// What came back.
 pub(crate) struct Answer {
@@ -84,6 +88,25 @@ enum Failed {
     Held,
 }
 
+impl From<Failed> for Failure {
+    /// What to say where it is not tried again.
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Finally(failure) | Failed::StalePlacement(failure) => failure,
+            Failed::Held => Self::Moving,
+        }
+    }
+}
+
+/// For whom a request is served.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller<'a> {
+    /// What the key or token may do: a request whose method does not say that it writes may call a function that does.
+    pub(crate) may_write: bool,
+    /// What SQL may know of the user: the claims of the token, as JSON.
+    pub(crate) claims: Option<&'a str>,
+}
+
 /// A placement, as far as it matters whether another one is newer.
 fn version_of(placement: Option<&RoutePlacement>) -> Option<(Epoch, AppVersion)> {
     placement.map(|placement| (placement.epoch, placement.schema_version))
@@ -97,7 +120,7 @@ pub(crate) struct Runner {
     pub(crate) catalogs: Catalogs,
     pub(crate) limits: Limits,
     /// Turns to plan a request with a large body.
-    pub(crate) large_bodies: Arc<LargeBodies>,
+    pub(crate) large_bodies: Arc<Turns>,
     /// Places for requests that wait for the end of a move.
     pub(crate) held: Arc<Semaphore>,
     /// How long they wait.
@@ -111,39 +134,37 @@ impl Runner {
     /// Runs a request where the route says; and once more where a newer route says, if the placement turns
     /// out to be an old one. While the tenant is being moved, one that writes waits for its next placement: nothing
     /// of it was done where it was refused.
-    ///
-    /// `may_write` is what the key may do: a request whose method does not say that it writes may call a function that
-    /// does.
     pub(crate) async fn serve(
         &self,
         route: &CachedRoute,
         request: &HttpRequest<'_>,
-        may_write: bool,
+        caller: Caller<'_>,
     ) -> Result<Answer, Failure> {
-        let failed = match self.run(route, request, may_write).await {
+        let failed = match self.run(route, request, caller).await {
             Ok(answer) => return Ok(answer),
             Err(failed) => failed,
         };
-        let newer = match failed {
-            Failed::Finally(failure) => return Err(failure),
-            Failed::Held => self.next_placement(route).await?,
-            // Its reads are closed already, and the next placement not yet open.
-            Failed::StalePlacement(_) if is_in_cutover(route) => self.next_placement(route).await?,
-            Failed::StalePlacement(failure) => {
-                let Some(newer) = self.routes.recheck(route).await else { return Err(failure) };
-                check_phase(newer.phase).map_err(Failure::Phase)?;
-                match version_of(newer.placement.as_ref()).cmp(&version_of(route.placement.as_ref())) {
-                    Ordering::Greater => newer,
-                    _ if is_in_cutover(&newer) => self.next_placement(&newer).await?,
-                    _ => return Err(failure),
-                }
-            }
-        };
+        let newer = self.newer_placement(route, failed).await?;
         // Moved twice meanwhile, it is a client's turn to try again.
-        self.run(&newer, request, may_write).await.map_err(|failed| match failed {
-            Failed::Finally(failure) | Failed::StalePlacement(failure) => failure,
-            Failed::Held => Failure::Moving,
-        })
+        Ok(self.run(&newer, request, caller).await?)
+    }
+
+    /// Where to try again what failed at a placement, once there is a newer one; why not, if there is none.
+    async fn newer_placement(&self, route: &CachedRoute, failed: Failed) -> Result<CachedRoute, Failure> {
+        let failure = match failed {
+            Failed::Finally(failure) => return Err(failure),
+            Failed::Held => return self.next_placement(route).await,
+            // Its reads are closed already, and the next placement not yet open.
+            Failed::StalePlacement(_) if is_in_cutover(route) => return self.next_placement(route).await,
+            Failed::StalePlacement(failure) => failure,
+        };
+        let Some(newer) = self.routes.recheck(route).await else { return Err(failure) };
+        check_phase(newer.phase).map_err(Failure::Phase)?;
+        match version_of(newer.placement.as_ref()).cmp(&version_of(route.placement.as_ref())) {
+            Ordering::Greater => Ok(newer),
+            _ if is_in_cutover(&newer) => self.next_placement(&newer).await,
+            _ => Err(failure),
+        }
     }
 
     /// Waits until the tenant is served from another placement, or from this one again.
@@ -159,7 +180,7 @@ impl Runner {
         &self,
         route: &CachedRoute,
         request: &HttpRequest<'_>,
-        may_write: bool,
+        caller: Caller<'_>,
     ) -> Result<Answer, Failed> {
         let Some(placement) = &route.placement else {
             return Err(Failed::StalePlacement(Failure::Unavailable));
@@ -180,7 +201,7 @@ impl Runner {
             }
         };
         let refused = match planned.transaction.writes {
-            true if !may_write => Some(Failed::Finally(Failure::ReadOnlyKey)),
+            true if !caller.may_write => Some(Failed::Finally(Failure::ReadOnlyKey)),
             true if placement.in_cutover => Some(Failed::Held),
             _ => None,
         };
@@ -194,7 +215,7 @@ impl Runner {
             Some(lease) => lease,
             None => self.pools.get(placement, claim(route)).await.map_err(connect_failed)?,
         };
-        let (row, lease) = self.execute(route, placement, lease, &planned).await?;
+        let (row, lease) = self.execute(route, placement, lease, &planned, caller).await?;
         let shape = planned.response;
         let head = shape.head(row.page_count, row.total_count).map_err(|error| {
             let range = (error.status == 416).then(|| shape.content_range(row.page_count, row.total_count));
@@ -221,23 +242,19 @@ impl Runner {
         let planned = if request.body.len() <= LARGE_BODY {
             plan()
         } else {
-            self.large_bodies.plan(route.tenant_id, plan).await
+            self.large_bodies.take(route.tenant_id).await.work(plan)
         };
         planned.map_err(Failure::Query)
     }
 
     /// The tenant's catalog.
     pub(crate) async fn catalog(&self, route: &CachedRoute) -> Result<Arc<Catalog>, Failure> {
-        let finally = |failed| match failed {
-            Failed::Finally(failure) | Failed::StalePlacement(failure) => failure,
-            Failed::Held => Failure::Moving,
-        };
         let Some(placement) = &route.placement else { return Err(Failure::Unavailable) };
         if let Some(catalog) = self.catalogs.get(route, placement.schema_version) {
             return Ok(catalog);
         }
         let mut lease = None;
-        let catalog = self.introspect(route, placement, &mut lease).await.map_err(finally)?;
+        let catalog = self.introspect(route, placement, &mut lease).await?;
         if let Some(lease) = lease {
             lease.release();
         }
@@ -289,11 +306,17 @@ impl Runner {
         placement: &RoutePlacement,
         mut lease: Lease,
         planned: &Planned,
+        caller: Caller<'_>,
     ) -> Result<(QueryRow, Option<Lease>), Failed> {
         let (sql, params) = (&planned.statement.sql, &planned.statement.params);
         let transaction = &planned.transaction;
         let access = if transaction.writes { Access::ReadWrite } else { Access::ReadOnly };
-        let extras = Extras { timezone: transaction.timezone.as_deref(), rollback: transaction.rollback };
+        let extras = Extras {
+            timezone: transaction.timezone.as_deref(),
+            rollback: transaction.rollback,
+            claims: caller.claims,
+            one_at_a_time: None,
+        };
         let ask = async |lease: &mut Lease, extras: Extras<'_>| {
             lease.statement_begins();
             let (connection, schema) = (lease.connection(), &placement.schema);

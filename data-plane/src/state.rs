@@ -8,7 +8,7 @@ use tenantry_registry::Registry;
 
 use crate::{
     asks::Asks, branding::Brandings, outcomes::Outcomes, resolve::Rules, routes::RouteCache, serve::Runner,
-    usage::Usage,
+    tokens::RevokedSessions, usage::Usage, users::Users,
 };
 
 /// One for all requests.
@@ -16,6 +16,8 @@ pub(crate) struct Plane {
     pub(crate) rules: Rules,
     pub(crate) routes: RouteCache,
     pub(crate) runner: Runner,
+    pub(crate) users: Users,
+    pub(crate) revoked: Arc<RevokedSessions>,
     pub(crate) branding: Brandings,
     pub(crate) usage: Usage,
     pub(crate) outcomes: Outcomes,

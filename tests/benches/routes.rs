@@ -64,6 +64,7 @@ fn routes() -> (Vec<TenantId>, impl Iterator<Item = Route>) {
         port: 5432,
         tls: tenantry_domain::server_tls::ServerTls::Prefer,
         max_connections: 60,
+        users_login: None,
     });
     let database = Arc::new(ObjectName::parse("tenants").expect("a name"));
     let logins: Vec<Arc<ObjectName>> = (0..ROUTES / 250)
@@ -98,6 +99,7 @@ fn routes() -> (Vec<TenantId>, impl Iterator<Item = Route>) {
                 schema_version: AppVersion::try_from(20_261_120_090_200).expect("a version"),
             }),
             keys: [key(format!("a{n}")), key(format!("b{n}"))].into(),
+            signing_keys: [].into(),
             slug,
         }
     });

@@ -62,6 +62,7 @@ mod steps;
 mod stuck;
 mod tls;
 mod urgent;
+mod users;
 mod version_trials;
 mod versions;
 mod waits;

@@ -550,6 +550,19 @@ impl TestApp {
         RunningWorker { stop, task }
     }
 
+    /// A client of another data plane on this registry, which ends with the test.
+    pub async fn another_data_plane(&self) -> Api {
+        let registry = RegistryConfig { url: self.registry_url.clone(), connect: ConnectSettings::default() };
+        let config = DataPlaneConfig {
+            registry,
+            kek: self.kek.clone(),
+            addr: any_port(),
+            settings: tenantry_data_plane::Settings::default(),
+        };
+        let plane = Box::pin(compose::data_plane::start(&self.process, config, self.stop.clone()));
+        Api::new(plane.await.expect("a data plane").address)
+    }
+
     /// Registers a further server for this test's tenants, without asking a worker to check it.
     pub async fn add_server(&self, name: &str, server: &EmbeddedPostgres) {
         self.add_server_at(name, server, server.port()).await;
@@ -636,6 +649,7 @@ impl TestApp {
                         "manifest": {
                             "description": manifest.description, "extensions": manifest.extensions,
                             "features": manifest.features, "jsonCase": manifest.json_case,
+                            "registration": manifest.registration,
                         },
                         "seed": seed,
                     }),

@@ -14,7 +14,7 @@ use tenantry_domain::{
     purpose::Purpose,
 };
 use tenantry_postgres::admin::LOGIN_PREFIX;
-use tenantry_registry::{Registry, ServerLogin};
+use tenantry_registry::{LoginKind, Registry, ServerLogin};
 
 use crate::{
     Settings,
@@ -105,6 +105,15 @@ impl Resources {
         server_id: ServerId,
         connection: Connection,
     ) -> Result<ObjectName, StepError> {
+        let kind = match connection {
+            Connection::Shared => LoginKind::Shared,
+            Connection::Own => LoginKind::Own,
+        };
+        self.new_login(server_id, kind).await
+    }
+
+    /// Registers a login of the data plane. It is made where it is first needed.
+    async fn new_login(&self, server_id: ServerId, kind: LoginKind) -> Result<ObjectName, StepError> {
         let mut suffix = [0u8; 4];
         rand::rng().fill_bytes(&mut suffix);
         let name = format!("{LOGIN_PREFIX}{}_{:08x}", self.settings.label, u32::from_be_bytes(suffix));
@@ -114,10 +123,21 @@ impl Resources {
             password().expose_secret().as_bytes(),
             &mut rand::rng(),
         );
-        let own = connection == Connection::Own;
-        let login = ServerLogin { server_id, name: name.clone(), password: sealed, own };
+        let login = ServerLogin { server_id, name: name.clone(), password: sealed, kind };
         self.registry.server_login_add(&login).await?;
         Ok(name)
+    }
+
+    /// Makes the login of the data plane that sees what Tenantry keeps of users on a server, unless this process has done so.
+    pub(crate) async fn ensure_users_login(&self, server: &Server) -> Result<(), StepError> {
+        let mut name = self.registry.server_users_login(server.id).await?;
+        if name.is_none() {
+            self.new_login(server.id, LoginKind::Users).await?;
+            // Another worker's may have come first.
+            name = self.registry.server_users_login(server.id).await?;
+        }
+        let name = name.ok_or_else(|| StepError::transient("the login for users is not registered"))?;
+        self.ensure_login(server, &name).await
     }
 
     /// Makes a data plane's login on a server, unless this process has done so.
@@ -134,6 +154,11 @@ impl Resources {
             .kek
             .open_text(&Purpose::ServerLogin(server.id, name).to_string(), &login.password)
             .map_err(|error| StepError::permanent(error.to_string()))?;
-        server.call(server.admin.ensure_login(name, &password)).await
+        match login.kind {
+            LoginKind::Users => server.call(server.admin.ensure_users_login(name, &password)).await,
+            LoginKind::Shared | LoginKind::Own => {
+                server.call(server.admin.ensure_login(name, &password)).await
+            }
+        }
     }
 }

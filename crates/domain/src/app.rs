@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Invalid, connection::Connection};
+use crate::{Invalid, connection::Connection, user::Registration};
 
 /// The name of an app, e.g. `crm`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,6 +117,9 @@ pub struct Manifest {
     /// The functions that clients can call at `/api/rpc`; none: all of the app's schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub functions: Option<BTreeSet<String>>,
+    /// Whether tenants have users who log in, and who may register as one; none: they have not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registration: Option<Registration>,
     /// Whether `select` may ask for `count()`, `sum()` and the like.
     #[serde(skip_serializing_if = "is_true")]
     pub aggregates: bool,
@@ -139,6 +142,7 @@ impl Default for Manifest {
             extensions: BTreeSet::new(),
             features: BTreeMap::new(),
             functions: None,
+            registration: None,
             aggregates: true,
             unfiltered_writes: false,
         }

@@ -76,4 +76,6 @@ typed_ids! {
     UsageBatchId,
     /// One API key of an operator, a SaaS back end or a tenant.
     ApiKeyId,
+    /// One log-in of a user, with all tokens that came of it.
+    SessionId,
 }

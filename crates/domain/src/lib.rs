@@ -26,8 +26,10 @@ pub mod server;
 pub mod server_class;
 pub mod server_template;
 pub mod server_tls;
+pub mod signing_key;
 pub mod slug;
 pub mod tenant;
+pub mod user;
 
 pub use clock::{Clock, SystemClock};
 pub use slug::Slug;

@@ -3,6 +3,7 @@
 use crate::{
     ids::{ServerId, TenantId},
     names::ObjectName,
+    signing_key::KeyId,
 };
 
 /// The purpose that a sealed value is bound to.
@@ -18,6 +19,8 @@ pub enum Purpose<'a> {
     ServerLogin(ServerId, &'a ObjectName),
     /// The password of a warm tenant's role on a server, sealed with the key-encryption key.
     WarmRole(ServerId, &'a ObjectName),
+    /// The private half of a key that signs a tenant's access tokens, sealed with the key-encryption key.
+    SigningKey(TenantId, &'a KeyId),
     /// An answer kept for a repeated request, which may show a key that was just made.
     IdempotentAnswer,
     /// The known text that tells the right key-encryption key from a wrong one.
@@ -32,6 +35,7 @@ impl std::fmt::Display for Purpose<'_> {
             Self::ServerAdmin(server) => write!(f, "server:{server}:admin"),
             Self::ServerLogin(server, login) => write!(f, "server:{server}:login:{login}"),
             Self::WarmRole(server, name) => write!(f, "server:{server}:warm:{name}"),
+            Self::SigningKey(tenant, key) => write!(f, "tenant:{tenant}:signing-key:{key}"),
             Self::IdempotentAnswer => f.write_str("idempotency"),
             Self::KeyCheck => f.write_str("key-check"),
         }

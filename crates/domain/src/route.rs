@@ -17,6 +17,7 @@ use crate::{
     placement::Epoch,
     plan::{Features, Limits, PlanName},
     server_tls::ServerTls,
+    signing_key::KeyId,
     tenant::TenantPhase,
 };
 
@@ -49,6 +50,8 @@ pub struct Route {
     pub placement: Option<RoutePlacement>,
     /// The keys that open its data.
     pub keys: Box<[RouteKey]>,
+    /// The keys that its users' access tokens are signed with, the newest first; none where it has no users.
+    pub signing_keys: Box<[RouteSigningKey]>,
 }
 
 /// What a route says of the app.
@@ -92,6 +95,8 @@ pub struct RouteServer {
     pub tls: ServerTls,
     /// Connections that this data plane may open to it.
     pub max_connections: u32,
+    /// The login that may see what Tenantry keeps of its tenants' users; none while no tenant there has any.
+    pub users_login: Option<ObjectName>,
 }
 
 /// A tenant's key as far as a data plane must know.
@@ -105,6 +110,17 @@ pub struct RouteKey {
     pub write: bool,
     /// When it stops working.
     pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A key that signs a tenant's access tokens, as far as a data plane must know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteSigningKey {
+    /// Its `kid`.
+    pub id: KeyId,
+    /// The public half.
+    pub public: [u8; 32],
+    /// The private half, sealed.
+    pub private: Box<[u8]>,
 }
 
 impl Route {

@@ -32,6 +32,7 @@ mod schema;
 mod size;
 mod template;
 mod trial;
+mod users;
 mod warm_pool;
 mod warm_tenant;
 mod watch;

@@ -19,5 +19,9 @@ pub use login::{ConnectOptions, LoginTarget};
 pub use request::{Access, Extras};
 pub use server_error::ServerError;
 
+/// The role that sees what Tenantry keeps of the users of all tenants of a server, and nothing else. A login of the data
+/// plane becomes it as others become a tenant.
+pub const USERS_ROLE: &str = "tenantry_users";
+
 #[cfg(test)]
 mod tests;

@@ -87,7 +87,7 @@ impl Registry {
             });
         }
         let logins = sqlx::query!(
-            r#"SELECT name, EXISTS (SELECT FROM placements WHERE placements.server_id = $1 AND login = name
+            r#"SELECT name, for_users OR EXISTS (SELECT FROM placements WHERE placements.server_id = $1 AND login = name
                    AND state IN ('serving', 'cutover')) AS "needed!"
                FROM server_logins WHERE server_id = $1"#,
             server.as_uuid()

@@ -5,6 +5,7 @@
 
 use std::{pin::Pin, time::Duration};
 
+use chrono::DateTime;
 use futures::{Stream, StreamExt};
 use sqlx::{ConnectOptions, Connection, Executor, postgres::PgListener};
 use tenantry_domain::{
@@ -18,7 +19,7 @@ use tenantry_domain::{
 
 use tokio::time::timeout;
 
-use crate::{Registry, RegistryError};
+use crate::{Registry, RegistryError, RevokedSession};
 
 /// A feed that has heard nothing for this long asks the registry for a sign of life: nothing else tells a
 /// quiet registry from a connection that is dead without having been closed.
@@ -39,6 +40,8 @@ pub enum Change {
     App(AppName),
     /// A server's address: the routes of all its tenants.
     Server(ServerId),
+    /// A log-in was revoked: its access tokens are refused until they end by themselves.
+    Revoked(RevokedSession),
     /// The connection was lost and is back: anything may have changed meanwhile.
     Reconnected,
 }
@@ -53,9 +56,16 @@ impl Change {
             "plan" => value.parse().ok().map(Self::Plan),
             "app" => value.parse().ok().map(Self::App),
             "server" => value.parse().ok().map(Self::Server),
+            "session" => revoked(value).map(Self::Revoked),
             _ => None,
         }
     }
+}
+
+fn revoked(value: &str) -> Option<RevokedSession> {
+    let (id, ends) = value.split_once(' ')?;
+    let expires_at = DateTime::from_timestamp(ends.parse().ok()?, 0)?;
+    Some(RevokedSession { id: id.parse().ok()?, expires_at })
 }
 
 /// An operation has a new event, or its running step says how far it is.
@@ -212,5 +222,12 @@ mod tests {
         ));
         assert_eq!(Change::parse("tenant:nonsense"), None);
         assert_eq!(Change::parse("else"), None);
+        let id = "019a0000-0000-7000-8000-000000000000";
+        let revoked = RevokedSession {
+            id: id.parse().unwrap(),
+            expires_at: DateTime::from_timestamp(1_800_000_000, 0).unwrap(),
+        };
+        assert_eq!(Change::parse(&format!("session:{id} 1800000000")), Some(Change::Revoked(revoked)));
+        assert_eq!(Change::parse(&format!("session:{id}")), None);
     }
 }

@@ -205,7 +205,7 @@ impl Registry {
                ), login AS MATERIALIZED (
                    SELECT name FROM server_logins, server
                    WHERE server_id = server.id AND CASE WHEN $9::text IS NULL THEN
-                       tenants < $5 AND own = $12 AND name <> ALL (
+                       tenants < $5 AND own = $12 AND NOT for_users AND name <> ALL (
                            SELECT unnest(before.retired_logins) FROM tenants AS before
                            JOIN tenants AS own ON own.slug = before.slug
                            JOIN fence ON fence.tenant_id = own.id)

@@ -22,7 +22,8 @@ use tenantry_domain::{
     names::ObjectName,
     placement::Epoch,
     plan::{Features, LimitOverrides, Limits, PlanName},
-    route::{Route, RouteApp, RouteKey, RoutePlacement, RouteServer},
+    route::{Route, RouteApp, RouteKey, RoutePlacement, RouteServer, RouteSigningKey},
+    signing_key::KeyId,
 };
 use uuid::Uuid;
 
@@ -104,6 +105,10 @@ struct RouteRow {
     ssl_mode: Option<String>,
     ssl_root_cert: Option<String>,
     max_connections: Option<i32>,
+    users_login: Option<String>,
+    signing_keys: Vec<String>,
+    public_keys: Vec<Vec<u8>>,
+    private_keys: Vec<Vec<u8>>,
 }
 
 impl RouteReader {
@@ -159,7 +164,11 @@ impl RouteReader {
                    epoch AS "epoch?", placements.state = 'cutover' AS "in_cutover?", database AS "database?", schema AS "schema?", login AS "login?",
                    schema_version AS "schema_version?", servers.id AS "server_id?", host AS "host?", port AS "port?",
                    ssl_mode AS "ssl_mode?", ssl_root_cert,
-                   max_connections AS "max_connections?"
+                   max_connections AS "max_connections?",
+                   (SELECT server_logins.name FROM server_logins
+                    WHERE server_logins.server_id = servers.id AND for_users) AS users_login,
+                   coalesce(signing.ids, '{}') AS "signing_keys!", coalesce(signing.publics, '{}') AS "public_keys!",
+                   coalesce(signing.privates, '{}') AS "private_keys!"
                FROM tenants
                JOIN plans ON plans.name = plan
                JOIN apps ON apps.name = app
@@ -171,6 +180,12 @@ impl RouteReader {
                        array_agg(expires_at) AS ends
                    FROM api_keys WHERE api_keys.tenant_id = tenants.id
                ) AS keys ON true
+               LEFT JOIN LATERAL (
+                   SELECT array_agg(signing_keys.id ORDER BY created_at DESC, signing_keys.id) AS ids,
+                       array_agg(public_key ORDER BY created_at DESC, signing_keys.id) AS publics,
+                       array_agg(private_key ORDER BY created_at DESC, signing_keys.id) AS privates
+                   FROM signing_keys WHERE signing_keys.tenant_id = tenants.id
+               ) AS signing ON true
                WHERE status <> 'purged' AND tenants.id = ANY($1::uuid[]
                    || ARRAY(SELECT tenant_id FROM tenant_labels WHERE label = ANY($2::text[]))
                    || ARRAY(SELECT tenant_id FROM domains
@@ -238,6 +253,19 @@ impl RouteReader {
                 })
             })
             .collect::<Result<Box<[_]>, RegistryError>>()?;
+        let signing_keys = row
+            .signing_keys
+            .iter()
+            .zip(&row.public_keys)
+            .zip(&row.private_keys)
+            .map(|((id, public), private)| {
+                Ok(RouteSigningKey {
+                    id: KeyId::parse(id).stored("signing_keys.id")?,
+                    public: public.as_slice().try_into().stored("signing_keys.public_key")?,
+                    private: private.as_slice().into(),
+                })
+            })
+            .collect::<Result<Box<[_]>, RegistryError>>()?;
         let domains = row.domains.iter().map(|name| DomainName::parse(name));
         let placement = match (
             row.epoch,
@@ -271,6 +299,12 @@ impl RouteReader {
                     port: u16::try_from(port).stored("servers.port")?,
                     tls: tls_of(ssl_mode, row.ssl_root_cert.as_deref())?,
                     max_connections: u32::try_from(max_connections).stored("servers.max_connections")?,
+                    users_login: row
+                        .users_login
+                        .as_deref()
+                        .map(ObjectName::parse)
+                        .transpose()
+                        .stored("server_logins.name")?,
                 }),
                 database: self.names.get(ObjectName::parse(database).stored("placements.database")?),
                 login: self.names.get(ObjectName::parse(login).stored("placements.login")?),
@@ -293,6 +327,7 @@ impl RouteReader {
             app: self.apps.get(app),
             placement,
             keys,
+            signing_keys,
         })
     }
 }

@@ -6,7 +6,7 @@ use tenantry_domain::{
 };
 use uuid::Uuid;
 
-use crate::{Registry, RegistryError, TimedConnection};
+use crate::{Registry, RegistryError, TimedConnection, error::Stored};
 
 /// A login of the data plane on a server.
 #[derive(Debug, Clone)]
@@ -17,8 +17,19 @@ pub struct ServerLogin {
     pub name: ObjectName,
     /// Its password, sealed.
     pub password: Vec<u8>,
-    /// Only one tenant may have it.
-    pub own: bool,
+    /// Who may have it.
+    pub kind: LoginKind,
+}
+
+/// Who may have a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginKind {
+    /// Some hundreds of tenants.
+    Shared,
+    /// One tenant.
+    Own,
+    /// No tenant: it sees what Tenantry keeps of their users. There is one of each server.
+    Users,
 }
 
 impl Registry {
@@ -29,14 +40,33 @@ impl Registry {
         name: &ObjectName,
     ) -> Result<Option<ServerLogin>, RegistryError> {
         let row = sqlx::query!(
-            "SELECT password, own FROM server_logins WHERE server_id = $1 AND name = $2",
+            "SELECT password, own, for_users FROM server_logins WHERE server_id = $1 AND name = $2",
             server.as_uuid(),
             name.as_str()
         )
         .fetch_optional(&self.pool)
         .await?;
-        let login = |password, own| ServerLogin { server_id: server, name: name.clone(), password, own };
-        Ok(row.map(|row| login(row.password, row.own)))
+        Ok(row.map(|row| ServerLogin {
+            server_id: server,
+            name: name.clone(),
+            password: row.password,
+            kind: match row {
+                _ if row.for_users => LoginKind::Users,
+                _ if row.own => LoginKind::Own,
+                _ => LoginKind::Shared,
+            },
+        }))
+    }
+
+    /// The name of a server's login for users' records, if it has one.
+    pub async fn server_users_login(&self, server: ServerId) -> Result<Option<ObjectName>, RegistryError> {
+        let name = sqlx::query_scalar!(
+            "SELECT name FROM server_logins WHERE server_id = $1 AND for_users",
+            server.as_uuid()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        name.map(|name| ObjectName::parse(&name)).transpose().stored("server_logins.name")
     }
 
     /// The logins that are a tenant's own at its placements, as pairs of a server and a name.
@@ -73,14 +103,16 @@ impl Registry {
         Ok(())
     }
 
-    /// Adds a login, unless it is there.
+    /// Adds a login, unless it is there; one for users' records, unless the server has one.
     pub async fn server_login_add(&self, login: &ServerLogin) -> Result<(), RegistryError> {
         sqlx::query!(
-            "INSERT INTO server_logins (server_id, name, password, own) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            "INSERT INTO server_logins (server_id, name, password, own, for_users) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT DO NOTHING",
             login.server_id.as_uuid(),
             login.name.as_str(),
             login.password,
-            login.own,
+            login.kind == LoginKind::Own,
+            login.kind == LoginKind::Users,
         )
         .execute(&self.pool)
         .await?;

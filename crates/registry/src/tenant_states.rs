@@ -80,6 +80,7 @@ impl Registry {
         Self::placements_forget_in_tx(tx, tenant, "purged").await?;
         sqlx::query!(
             "WITH keys AS (DELETE FROM api_keys WHERE tenant_id = $1),
+                 signing AS (DELETE FROM signing_keys WHERE tenant_id = $1),
                  domain AS (DELETE FROM domains WHERE tenant_id = $1)
              DELETE FROM tenant_labels WHERE tenant_id = $1",
             tenant.as_uuid(),

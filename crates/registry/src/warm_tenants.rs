@@ -179,7 +179,7 @@ impl Registry {
     ) -> Result<Option<ObjectName>, RegistryError> {
         let limit = i32::try_from(tenants_per_login).unwrap_or(i32::MAX);
         let name = sqlx::query_scalar!(
-            "SELECT name FROM server_logins WHERE server_id = $1 AND tenants < $2 AND NOT own
+            "SELECT name FROM server_logins WHERE server_id = $1 AND tenants < $2 AND NOT own AND NOT for_users
              ORDER BY tenants DESC, name LIMIT 1",
             server.as_uuid(),
             limit,

@@ -1,4 +1,4 @@
-//! Whether a tenant's request may go on: its phase, its key, its features. No I/O, and nothing of HTTP.
+//! Whether a tenant's request may go on: its phase, its key or token, its features. No I/O, and nothing of HTTP.
 //!
 //! [`admit`] is the one place. What else is to be asked before a request is served (rates, quotas) is asked here.
 
@@ -14,12 +14,17 @@ pub(crate) use key::KeyRefused;
 use key::check_key;
 pub(crate) use phase::{PhaseRefused, check_phase};
 
-/// What a request shows for itself.
+use crate::{
+    serve::Caller,
+    tokens::{RevokedSessions, TokenRefused, Verified, is_token, verify},
+};
+
+/// What a request shows for itself: a key of the tenant, or the token of one of its users.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Credential<'a> {
-    /// The key.
-    pub(crate) key: Option<&'a str>,
-    /// The tenant that the key names itself.
+    /// As it was presented.
+    pub(crate) presented: Option<&'a str>,
+    /// The tenant that it names itself.
     pub(crate) tenant: Option<TenantId>,
 }
 
@@ -41,9 +46,18 @@ pub(crate) enum Action {
 }
 
 /// What a request may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Grant {
     pub(crate) may_write: bool,
+    /// The user whose token it is; none for a key.
+    pub(crate) user: Option<Verified>,
+}
+
+impl Grant {
+    /// For whom it is served.
+    pub(crate) fn caller(&self) -> Caller<'_> {
+        Caller { may_write: self.may_write, claims: self.user.as_ref().map(|user| &*user.claims) }
+    }
 }
 
 /// Why a request may not go on.
@@ -51,6 +65,7 @@ pub(crate) struct Grant {
 pub(crate) enum Refusal {
     Phase(PhaseRefused),
     Key(KeyRefused),
+    Token(TokenRefused),
     /// The table or function belongs to a feature that the tenant does not have.
     Feature(String),
 }
@@ -58,7 +73,12 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// Whether a newer route may say otherwise: a new key, a plan with the feature, the end of provisioning.
     pub(crate) fn may_be_outdated(&self) -> bool {
-        !matches!(self, Self::Key(KeyRefused::Missing | KeyRefused::OtherTenant))
+        match self {
+            Self::Key(refused) => !matches!(refused, KeyRefused::Missing | KeyRefused::OtherTenant),
+            // It may be signed with a new key.
+            Self::Token(refused) => *refused == TokenRefused::Invalid,
+            Self::Phase(_) | Self::Feature(_) => true,
+        }
     }
 }
 
@@ -68,22 +88,43 @@ pub(crate) fn admit(
     credential: Credential<'_>,
     intent: Intent<'_>,
     now: DateTime<Utc>,
+    revoked: &RevokedSessions,
 ) -> Result<Grant, Refusal> {
     let phase = check_phase(route.phase);
     // As good as not there, whoever asks.
     if phase == Err(PhaseRefused::Gone) {
         return Err(Refusal::Phase(PhaseRefused::Gone));
     }
-    let scope = match intent.action {
-        Action::Read | Action::Call => Scope::DataRead,
-        Action::Write => Scope::DataWrite,
+    let grant = if let Some(token) = credential.presented.filter(|presented| is_token(presented)) {
+        let user = check_token(route, token, credential.tenant, now, revoked).map_err(Refusal::Token)?;
+        Grant { may_write: true, user: Some(user) }
+    } else {
+        let scope = match intent.action {
+            Action::Read | Action::Call => Scope::DataRead,
+            Action::Write => Scope::DataWrite,
+        };
+        let key = check_key(route, credential.presented, credential.tenant, scope, now);
+        Grant { may_write: key.map_err(Refusal::Key)?.allows(Scope::DataWrite), user: None }
     };
-    let key = check_key(route, credential.key, credential.tenant, scope, now).map_err(Refusal::Key)?;
     phase.map_err(Refusal::Phase)?;
     if let Some(feature) = intent.resource.and_then(|resource| missing_feature(route, resource)) {
         return Err(Refusal::Feature(feature.to_owned()));
     }
-    Ok(Grant { may_write: key.allows(Scope::DataWrite) })
+    Ok(grant)
+}
+
+/// Checks a user's token. `claimed` is the tenant that it names itself.
+fn check_token(
+    route: &Route,
+    token: &str,
+    claimed: Option<TenantId>,
+    now: DateTime<Utc>,
+    revoked: &RevokedSessions,
+) -> Result<Verified, TokenRefused> {
+    if claimed.is_some_and(|claimed| claimed != route.tenant_id) {
+        return Err(TokenRefused::OtherTenant);
+    }
+    verify(route, token, now, revoked)
 }
 
 #[cfg(test)]
@@ -102,16 +143,17 @@ mod tests {
         let now = DateTime::UNIX_EPOCH;
         let mut acme = route(1, "acme");
         let key = format!("tnt_{}_secret", acme.tenant_id.as_uuid().simple());
-        let with = |key| Credential { key, tenant: key.and_then(claimed_tenant) };
+        let with = |key| Credential { presented: key, tenant: key.and_then(claimed_tenant) };
         let intent = |action| Intent { action, resource: None };
-        let ask = |route: &Route, key, action| admit(route, with(key), intent(action), now);
+        let revoked = RevokedSessions::default();
+        let ask = |route: &Route, key, action| admit(route, with(key), intent(action), now, &revoked);
         let missing = ask(&acme, None, Action::Read).unwrap_err();
         assert!(!missing.may_be_outdated());
         let unknown = ask(&acme, Some(&key), Action::Read).unwrap_err();
         assert!(unknown.may_be_outdated());
 
         acme.keys = [RouteKey { hash: KeyHash::of(&key), read: true, write: false, expires_at: None }].into();
-        assert_eq!(ask(&acme, Some(&key), Action::Call), Ok(Grant { may_write: false }));
+        assert_eq!(ask(&acme, Some(&key), Action::Call), Ok(Grant { may_write: false, user: None }));
         assert!(ask(&acme, Some(&key), Action::Write).is_err());
         acme.phase = TenantPhase::Purged;
         assert_eq!(ask(&acme, None, Action::Read), Err(Refusal::Phase(PhaseRefused::Gone)));

@@ -1,6 +1,6 @@
 //! From a request to the route of a tenant that may be served: resolve, look up, admit.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::FromRequestParts,
@@ -8,16 +8,18 @@ use axum::{
 };
 use tenantry_domain::ids::TenantId;
 use tenantry_http::Problem;
+use tokio::time::timeout;
 
 use super::{
     answers,
     path::{ApiPath, Named},
 };
 use crate::{
-    admit::{Action, Credential, Grant, Intent, KeyRefused, Refusal, admit},
+    admit::{Action, Credential, Grant, Intent, KeyRefused, Refusal, admit, check_phase},
     resolve::{self, Asked, Name},
     routes::{CachedRoute, RouteName},
     state::Plane,
+    tokens::TokenRefused,
 };
 
 /// A request that may go on.
@@ -46,9 +48,39 @@ async fn admitted(parts: &Parts, plane: &Plane) -> Result<Admitted, Problem> {
     tenantry_http::note_tenant(route.tenant_id);
     let path = ApiPath::parse(parts.uri.path()).map_err(|_| answers::path_not_text())?;
     let intent = intent(&parts.method, &path.named);
-    let credential = Credential { key: asked.key, tenant: asked.key_tenant };
-    let (route, grant) = admit_now(plane, route, credential, intent).await?;
+    let (route, grant) = admit_now(plane, route, credential(&asked), intent).await?;
     Ok(Admitted { route, grant, path, query: asked.query })
+}
+
+/// A tenant that is served, and what came with the request that names it.
+pub(super) struct Addressed<'r> {
+    pub(super) route: CachedRoute,
+    pub(super) credential: Credential<'r>,
+}
+
+/// The tenant that a request is for, whoever sent it; where a field of its body names one too, they must agree.
+pub(super) async fn addressed<'r>(
+    parts: &'r Parts,
+    plane: &'r Plane,
+    in_body: Option<(&'static str, &'r str)>,
+) -> Result<Addressed<'r>, Problem> {
+    let mut asked = resolve::identify(parts, &plane.rules).map_err(answers::unresolved)?;
+    if let Some((field, text)) = in_body {
+        asked.names.push(resolve::id_or_slug(text, field).map_err(answers::unresolved)?);
+    }
+    let mut route = tenant_of(plane, &asked).await?;
+    tenantry_http::note_tenant(route.tenant_id);
+    if check_phase(route.phase).is_err()
+        && let Some(newer) = plane.routes.recheck(&route).await
+    {
+        route = newer;
+    }
+    check_phase(route.phase).map_err(answers::phase_refused)?;
+    Ok(Addressed { route, credential: credential(&asked) })
+}
+
+fn credential<'r>(asked: &Asked<'r>) -> Credential<'r> {
+    Credential { presented: asked.key, tenant: asked.key_tenant }
 }
 
 fn intent<'p>(method: &Method, named: &'p Named) -> Intent<'p> {
@@ -119,21 +151,31 @@ async fn find_by_id(plane: &Plane, id: TenantId) -> Result<Option<CachedRoute>, 
     plane.routes.get(RouteName::Id(id)).await.map_err(answers::routes_unavailable)
 }
 
+/// How long a token waits for a data plane that does not know yet who has logged out.
+const STARTS_WITHIN: Duration = Duration::from_secs(2);
+
 /// A refusal is checked against the registry before it is given: the change that would have made it unnecessary may be
 /// on its way.
-async fn admit_now(
+pub(super) async fn admit_now(
     plane: &Plane,
     route: CachedRoute,
     credential: Credential<'_>,
     intent: Intent<'_>,
 ) -> Result<(CachedRoute, Grant), Problem> {
-    let refusal = match admit(&route, credential, intent, plane.clock.now()) {
+    let refusal = match admit(&route, credential, intent, plane.clock.now(), &plane.revoked) {
         Ok(grant) => return Ok((route, grant)),
         Err(refusal) => refusal,
     };
-    let newer = if refusal.may_be_outdated() { plane.routes.recheck(&route).await } else { None };
+    let newer = match &refusal {
+        // Just started: it takes a moment.
+        Refusal::Token(TokenRefused::Unknown) => {
+            timeout(STARTS_WITHIN, plane.revoked.until_read()).await.ok().map(|()| route.clone())
+        }
+        refusal if refusal.may_be_outdated() => plane.routes.recheck(&route).await,
+        _ => None,
+    };
     let refusal = match newer {
-        Some(newer) => match admit(&newer, credential, intent, plane.clock.now()) {
+        Some(newer) => match admit(&newer, credential, intent, plane.clock.now(), &plane.revoked) {
             Ok(grant) => return Ok((newer, grant)),
             Err(refusal) => refusal,
         },
@@ -141,6 +183,7 @@ async fn admit_now(
     };
     Err(match refusal {
         Refusal::Key(refused) => answers::key_refused(refused),
+        Refusal::Token(refused) => answers::token_refused(refused),
         Refusal::Phase(refused) => answers::phase_refused(refused),
         Refusal::Feature(feature) => answers::feature_disabled(&feature, intent.resource.unwrap_or_default()),
     })

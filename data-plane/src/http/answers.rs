@@ -13,6 +13,7 @@ use crate::{
     resolve::{Method, ResolveError, Rules},
     routes::RoutesUnavailable,
     serve::Failure,
+    tokens::TokenRefused,
 };
 
 pub(super) fn unresolved(error: ResolveError) -> Problem {
@@ -69,7 +70,7 @@ pub(super) fn key_refused(refused: KeyRefused) -> Problem {
         KeyRefused::Missing => Problem::new(
             StatusCode::UNAUTHORIZED,
             "key_required",
-            "send the tenant's key: `Authorization: Bearer <key>`",
+            "send the tenant's key, or a user's token: `Authorization: Bearer <key>`",
         )
         .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tenantry\"")),
         KeyRefused::Invalid => Problem::new(
@@ -91,6 +92,40 @@ pub(super) fn key_refused(refused: KeyRefused) -> Problem {
         )
         .with("scope", scope.as_str()),
     }
+}
+
+pub(super) fn token_refused(refused: TokenRefused) -> Problem {
+    let (status, code, detail) = match refused {
+        TokenRefused::Invalid => {
+            (StatusCode::UNAUTHORIZED, "token_invalid", "the token is not one of this tenant's; log in")
+        }
+        TokenRefused::Expired => (
+            StatusCode::UNAUTHORIZED,
+            "token_expired",
+            "the token has expired; get a new one at /api/auth/refresh",
+        ),
+        TokenRefused::NotYetValid => (
+            StatusCode::UNAUTHORIZED,
+            "token_not_yet_valid",
+            "the token is not valid yet; the clocks of who signed it and of this server differ",
+        ),
+        TokenRefused::Revoked => {
+            (StatusCode::UNAUTHORIZED, "token_revoked", "the user has logged out; log in")
+        }
+        TokenRefused::OtherTenant => {
+            (StatusCode::FORBIDDEN, "tenant_mismatch", "the token belongs to another tenant")
+        }
+        TokenRefused::Unknown => {
+            let detail = "whether the user has logged out is not known at the moment; try again";
+            return Problem::unavailable("registry_unavailable", detail, 1);
+        }
+    };
+    let problem = Problem::new(status, code, detail);
+    if status != StatusCode::UNAUTHORIZED {
+        return problem;
+    }
+    let challenge = HeaderValue::from_static("Bearer realm=\"tenantry\", error=\"invalid_token\"");
+    problem.with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
 pub(super) fn phase_refused(refused: PhaseRefused) -> Problem {

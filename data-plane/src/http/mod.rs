@@ -7,13 +7,14 @@
 mod admitted;
 mod answers;
 mod ask;
+mod auth;
 mod body_parts;
 mod document;
 mod function;
+mod jwks;
 mod options;
 mod parameters;
 mod path;
-mod reserved;
 mod resource;
 mod router;
 mod tenant;

@@ -238,7 +238,7 @@ async fn answer(
         profile: text(if is_read { ACCEPT_PROFILE } else { CONTENT_PROFILE }),
         body: &body,
     };
-    let answer = plane.runner.serve(&admitted.route, &query, admitted.grant.may_write).await;
+    let answer = plane.runner.serve(&admitted.route, &query, admitted.grant.caller()).await;
     let answer = answer.map_err(answers::failed)?;
     let (mut response, bytes_out) = respond(answer, &parts.uri.path()[..admitted.path.base]);
     if is_read {

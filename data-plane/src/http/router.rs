@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     http::{HeaderName, header},
-    routing::{MethodRouter, any, get, patch},
+    routing::{MethodRouter, get, patch},
 };
 use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer, ExposeHeaders};
 use utoipa::{
@@ -15,7 +15,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{ask, document, function, options, reserved, resource, tenant};
+use super::{ask, auth, document, function, jwks, options, resource, tenant};
 use crate::{resolve::Method, state::Plane};
 
 #[derive(OpenApi)]
@@ -33,8 +33,10 @@ struct Key;
 
 impl Modify for Key {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme =
-            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("A tenant's key")).build();
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A tenant's key, or the access token of one of its users"))
+            .build();
         let components = document.components.get_or_insert_default();
         components.security_schemes.insert("key".into(), SecurityScheme::Http(scheme).into());
     }
@@ -47,8 +49,8 @@ fn documented() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
         .routes(routes!(ask::ask))
         .routes(routes!(document::document_get))
         .route("/api/", axum::routing::options(options::options))
-        .route("/api/auth", any(reserved::auth))
-        .route("/api/auth/{*rest}", any(reserved::auth))
+        .merge(auth::documented())
+        .routes(routes!(jwks::jwks))
         .routes(routes!(function::function_get, function::function_call))
         .route("/api/rpc/{function}", refused_methods())
         .route("/api/{table}", axum::routing::options(options::options))
@@ -78,8 +80,8 @@ fn by_path() -> Router<Arc<Plane>> {
             "/t/{slug}/api/rpc/{function}",
             refused_methods().get(function::function_get).post(function::function_call),
         )
-        .route("/t/{slug}/api/auth", any(reserved::auth))
-        .route("/t/{slug}/api/auth/{*rest}", any(reserved::auth))
+        .merge(auth::by_path())
+        .route("/t/{slug}/.well-known/jwks.json", get(jwks::jwks))
         .route(
             "/t/{slug}/api/{table}",
             get(resource::rows_get)
@@ -145,8 +147,14 @@ mod tests {
         assert_eq!(
             paths,
             [
+                "/.well-known/jwks.json",
                 "/.well-known/tenantry/ask",
                 "/api/",
+                "/api/auth/login",
+                "/api/auth/logout",
+                "/api/auth/refresh",
+                "/api/auth/register",
+                "/api/auth/validate",
                 "/api/rpc/{function}",
                 "/api/tenant",
                 "/api/{table}",

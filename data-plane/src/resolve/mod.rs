@@ -13,10 +13,13 @@ mod subdomain;
 use std::borrow::Cow;
 
 use axum::http::{self, HeaderMap, HeaderName, request::Parts};
-use tenantry_domain::{Invalid, Slug, ids::TenantId};
+use tenantry_domain::{Invalid, Slug, api_key, ids::TenantId};
 
 use self::host::Host;
-use crate::routes::RouteName;
+use crate::{
+    routes::RouteName,
+    tokens::{self, is_token},
+};
 
 /// By what a request may name its tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,7 +34,7 @@ pub enum Method {
     Path,
     /// `?tenant=` or `?tenant_id=`.
     Query,
-    /// The tenant's key.
+    /// The tenant's key, or the token of one of its users.
     Key,
 }
 
@@ -126,11 +129,11 @@ pub(crate) struct Asked<'r> {
     pub(crate) names: Vec<Name<'r>>,
     /// A host that may be a custom domain, or some name of a proxy's that means nothing.
     pub(crate) foreign_host: Option<Name<'r>>,
-    /// The key, as it was presented.
+    /// The key or token, as it was presented.
     pub(crate) key: Option<&'r str>,
-    /// The tenant that the key claims to belong to.
+    /// The tenant that it claims to belong to.
     pub(crate) key_tenant: Option<TenantId>,
-    /// Whether the key may name the tenant when nothing else does.
+    /// Whether it may name the tenant when nothing else does.
     pub(crate) key_names: bool,
     /// The query string without what named the tenant; none when there was nothing to take out.
     pub(crate) query: Option<String>,
@@ -181,7 +184,12 @@ pub(crate) fn identify<'r>(parts: &'r Parts, rules: &'r Rules) -> Result<Asked<'
         query = query::names(text, &mut names)?;
     }
     let key = key::presented(&parts.headers)?;
-    let key_tenant = key.and_then(tenantry_domain::api_key::claimed_tenant);
+    let key_tenant =
+        key.and_then(
+            |key| {
+                if is_token(key) { tokens::claimed_tenant(key) } else { api_key::claimed_tenant(key) }
+            },
+        );
     Ok(Asked { names, foreign_host, key, key_tenant, key_names: rules.has(Method::Key), query })
 }
 
@@ -208,7 +216,10 @@ fn malformed(field: &'static str, reason: Invalid) -> ResolveError {
 
 /// An id in its hyphenated form, or a slug. A slug that looks like an id is not reachable this way,
 /// so that no tenant can be mistaken for another by choosing its slug.
-fn id_or_slug<'r>(text: impl Into<Cow<'r, str>>, field: &'static str) -> Result<Name<'r>, ResolveError> {
+pub(crate) fn id_or_slug<'r>(
+    text: impl Into<Cow<'r, str>>,
+    field: &'static str,
+) -> Result<Name<'r>, ResolveError> {
     let text = text.into();
     if text.len() == uuid::fmt::Hyphenated::LENGTH
         && let Ok(id) = text.parse()

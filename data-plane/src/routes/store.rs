@@ -455,6 +455,7 @@ pub(crate) mod tests {
             app: Arc::new(RouteApp { name: AppName::parse("crm").unwrap(), manifest: Manifest::default() }),
             placement: None,
             keys: Box::default(),
+            signing_keys: Box::default(),
         }
     }
 

@@ -4,10 +4,10 @@
 //! |---|---|---|
 //! | `POST /api/auth/tenant/register` `{tenantId, name}` | `POST /api/v1/tenants` `{slug, name, plan, app}` | covered |
 //! | `GET /api/auth/admin/tenants` | `GET /api/v1/tenants` | covered |
-//! | `POST tenant1.localhost/api/auth/register`, `/login`; `GET /api/auth/validate` | the same | later issue; a tenant's key stands in for the token |
+//! | `POST tenant1.localhost/api/auth/register`, `/login`; `GET /api/auth/validate` | the same; the roles are `["member"]`, not Spring's `["ROLE_USER"]` | covered |
 //! | `POST`, `GET tenant1.localhost:8080/api/contacts` | the same on the data plane | covered |
 //! | `POST`, `GET localhost:8080/api/contacts` with `X-Tenant-ID: tenant1` | the same | covered |
-//! | `GET tenant1.localhost/api/contacts` with tenant2's token: 403 | the same with tenant2's key | covered |
+//! | `GET tenant1.localhost/api/contacts` with tenant2's token: 403 | the same, and with tenant2's key | covered |
 //! | `SELECT table_name ... WHERE table_schema = 'tenant_tenant1'` | the same schema | covered |
 //! | default data is seeded; tags, activities | `GET /api/tags`, `/api/activities` | covered |
 //! | deactivation period, deletion | `DELETE /api/v1/tenants/{tenant}` | covered in `lifecycle` |
@@ -101,6 +101,50 @@ async fn two_tenants_register_and_keep_their_contacts_to_themselves() {
         .get("/api/contacts")
         .await
         .expect_problem(404, "tenant_not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_two_tenants_register_log_in_and_keep_to_their_own_tenant() {
+    let app = TestApp::start().await;
+    let mut tokens = Vec::new();
+    for (tenant, username, first, last) in
+        [("tenant1", "user1", "John", "Doe"), ("tenant2", "user2", "Jane", "Smith")]
+    {
+        let tenant = register(&app, tenant, "An Organization").await;
+        let data = tenant.data.without_key();
+        // 2. Create tenant users. The document's `tenantId` is our slug.
+        let user = json!({
+            "username": username, "email": format!("{username}@tenant.com"), "password": "securePassword123",
+            "tenantId": tenant.slug, "firstName": first, "lastName": last,
+        });
+        let registered = data.post("/api/auth/register", user).await.expect(201).json();
+        let expected = json!({
+            "id": 1, "username": username, "email": format!("{username}@tenant.com"), "tenantId": tenant.slug,
+            "enabled": true, "roles": ["member"],
+        });
+        assert_eq!(registered, expected);
+        // 3. Login as tenant user, and verify that the token is valid.
+        let login = json!({ "username": username, "password": "securePassword123" });
+        let answer = data.post("/api/auth/login", login).await.expect(200).json();
+        let token = answer["accessToken"].as_str().unwrap().to_owned();
+        let as_user = data.with_key(token.clone());
+        let valid = as_user.get("/api/auth/validate").await.expect(200).json();
+        assert_eq!((&valid["valid"], &valid["user"]["username"]), (&json!(true), &json!(username)));
+        // 4. Use services with tenant context: by subdomain, then by header.
+        let contact = json!({
+            "firstName": first, "lastName": last, "email": format!("{first}@example.com"), "phone": "555-123-4567"
+        });
+        create(&as_user, "/api/contacts", &contact).await;
+        let by_header = app.data.with_key(token.clone());
+        let read = get_with(&by_header, "/api/contacts?select=firstName", "x-tenant-id", &tenant.slug).await;
+        assert_eq!(read.expect(200).json(), json!([{ "firstName": first }]));
+        tokens.push((tenant, token));
+    }
+    // 5. Testing data isolation.
+    let [(tenant1, _), (_, of_tenant2)] = &tokens[..] else { panic!("two tenants") };
+    let crossing = tenant1.data.with_key(of_tenant2.clone());
+    let refused = crossing.get("/api/contacts").await.expect_problem(403, "tenant_mismatch");
+    assert!(!refused.text.contains("John"), "{}", refused.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

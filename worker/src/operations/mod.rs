@@ -18,6 +18,7 @@ mod resume;
 mod steps;
 mod suspend;
 pub(crate) mod undo_window;
+mod users;
 
 use std::{sync::Arc, time::Duration};
 

@@ -40,7 +40,7 @@ use super::{
     own_server,
     placements::{self, drop_placement, on_one_server},
     provision::place_error,
-    undo_window,
+    undo_window, users,
 };
 use crate::{
     engine::{Definition, Done, PlacedAt, Sequence, StepResult, TenantSubject, Work},
@@ -292,6 +292,8 @@ async fn make_tables(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) -> Resul
         // On a server of which the tenant does not know yet nobody comes as it.
         may_log_in: on_one_server(from, to) && work.tenant().status.is_served(),
     };
+    users::prepare(&work.resources, &to.server, work.tenant().id, &app).await?;
+    let has_users = users::bring_into_line(work, from, &app).await?;
     let admin = &to.server.admin;
     let make = async {
         match to.placement.tier {
@@ -307,6 +309,9 @@ async fn make_tables(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) -> Resul
     };
     let report = to.server.call(make).await?;
     work.note_schema_version(&to.placement, report.to);
+    if has_users {
+        to.server.call(admin.add_users(database, owner)).await?;
+    }
     to.server.call(admin.await_contents(database, owner)).await?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use tenantry_domain::{
 use tenantry_postgres::admin::{RoleLimits, RoleSpec, verifier};
 use tenantry_registry::{Changes, PlaceError, PlaceRequest, Placed, StatusChange, WarmKind, WarmTenant};
 
-use super::{own_server, placements, steps::ignore_foreign};
+use super::{own_server, placements, steps::ignore_foreign, users};
 use crate::{
     engine::{Definition, Done, RunFn, Sequence, StepResult, TenantSubject, Work},
     password::password,
@@ -239,6 +239,7 @@ async fn make_schema(work: &Work<Provision>) -> StepResult {
     let (placement, server) = work.placed().await?;
     let app = work.app().await?;
     work.resources.ensure_login(&server, &placement.login).await?;
+    users::prepare(&work.resources, &server, work.tenant().id, app).await?;
     let owner = work.owner(&placement);
     if let Some(warm) = work.state().warm {
         let label = &work.resources.settings.label;
@@ -294,6 +295,7 @@ async fn make_database(work: &Work<Provision>) -> StepResult {
     let (placement, server) = work.placed().await?;
     let app = work.app().await?;
     work.resources.ensure_login(&server, &placement.login).await?;
+    users::prepare(&work.resources, &server, work.tenant().id, app).await?;
     let secret = work.role_password(&placement).await?;
     let role = role(work, &placement, &secret);
     let label = &work.resources.settings.label;

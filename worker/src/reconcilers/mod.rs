@@ -15,6 +15,7 @@ pub mod forget_fences;
 pub mod forget_idempotency;
 pub mod forget_jobs;
 pub mod forget_operations;
+pub mod forget_revoked_sessions;
 pub mod limit_roles;
 pub mod order_servers;
 pub mod purge_due;
@@ -79,6 +80,7 @@ const ALL: &[Reconciler] = reconcilers![
     drop_trials every 300 s,
     forget_idempotency every 300 s,
     forget_operations every 300 s,
+    forget_revoked_sessions every 300 s,
     forget_fences every 3600 s,
 ];
 

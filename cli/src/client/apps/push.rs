@@ -167,6 +167,7 @@ fn app_body(app: &App) -> Value {
         "manifest": {
             "description": manifest.description,
             "jsonCase": manifest.json_case,
+            "registration": manifest.registration,
             "connection": manifest.connection,
             "extensions": manifest.extensions,
             "features": manifest.features,
@@ -205,7 +206,7 @@ mod tests {
             app_body(&app),
             json!({
                 "manifest": {
-                    "description": "d", "jsonCase": "camel", "connection": null, "extensions": ["pg_trgm"], "features": {},
+                    "description": "d", "jsonCase": "camel", "registration": null, "connection": null, "extensions": ["pg_trgm"], "features": {},
                     "functions": null, "aggregates": true, "unfilteredWrites": false,
                 },
                 "seed": null,

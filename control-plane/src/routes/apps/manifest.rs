@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tenantry_domain::{
     app::{JsonCase, Manifest},
     connection::Connection,
+    user::Registration,
 };
 use utoipa::ToSchema;
 
@@ -36,6 +37,11 @@ pub(crate) struct ManifestView {
     /// The functions that clients can call; by default all of the app's schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     functions: Option<BTreeSet<String>>,
+    /// Whether tenants have users who log in, and who may register as one: open (anybody, as a member) or invited (whom a
+    /// key of the tenant, or one of its owners or admins, registers). By default they have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<vocabulary::Registration>)]
+    registration: Option<Registration>,
     /// Whether clients may ask for `count()`, `sum()` and the like; true by default.
     aggregates: bool,
     /// Whether PATCH and DELETE without a filter change all rows; by default they are refused.
@@ -57,6 +63,7 @@ impl From<Manifest> for ManifestView {
             extensions: manifest.extensions,
             features: manifest.features,
             functions: manifest.functions,
+            registration: manifest.registration,
             aggregates: manifest.aggregates,
             unfiltered_writes: manifest.unfiltered_writes,
         }
@@ -72,6 +79,7 @@ impl From<ManifestView> for Manifest {
             extensions: manifest.extensions,
             features: manifest.features,
             functions: manifest.functions,
+            registration: manifest.registration,
             aggregates: manifest.aggregates,
             unfiltered_writes: manifest.unfiltered_writes,
         }

@@ -24,6 +24,7 @@ use super::{
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
     schema::{become_owner, migrations_table as table, revoke_system_tables},
+    users,
 };
 use crate::sql;
 
@@ -165,6 +166,15 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Statements that make Tenantry's own tables next to the app's.
+    fn own_tables(&self) -> String {
+        let schema = self.owner.name;
+        match self.app.manifest.registration {
+            Some(_) => format!("{}; {}", ensure_table(schema), users::ensure_tables(schema)),
+            None => ensure_table(schema),
+        }
+    }
+
     async fn in_transaction(
         &self,
         connection: &mut AdminConnection,
@@ -175,7 +185,7 @@ impl Run<'_> {
             schema,
             fence: self.owner.fence,
             as_admin: self.as_admin,
-            as_owner: &ensure_table(schema),
+            as_owner: &self.own_tables(),
         };
         let mut transaction =
             OwnerTransaction::begin(connection, beginning).await.map_err(|e| self.failed(e.into()))?;
@@ -225,7 +235,7 @@ impl Run<'_> {
         let body = format!("{} {note} NULL;", self.as_admin);
         self.execute(&mut connection, fence::block(self.owner.fence, "found_mark text;", &body)).await?;
         self.execute(&mut connection, become_owner(self.owner.name, "SET")).await?;
-        self.execute(&mut connection, ensure_table(self.owner.name)).await?;
+        self.execute(&mut connection, self.own_tables()).await?;
         let before = self.versions(&mut connection).await?;
 
         let ups: Vec<_> = self

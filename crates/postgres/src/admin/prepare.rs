@@ -4,7 +4,7 @@
 use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
 use super::{AdminError, Done, MAINTENANCE, OWNER_ROLE, SYSTEM_SCHEMA, ServerAdmin, fence};
-use crate::sql;
+use crate::{sql, tenant::USERS_ROLE};
 
 impl ServerAdmin {
     /// Prepares the server and the database that its tenants share, once per process.
@@ -21,6 +21,9 @@ impl ServerAdmin {
                 "PERFORM {lock};
                 IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{OWNER_ROLE}') THEN
                     CREATE ROLE {OWNER_ROLE} NOLOGIN;
+                END IF;
+                IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{USERS_ROLE}') THEN
+                    CREATE ROLE {USERS_ROLE} NOLOGIN;
                 END IF;
                 IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
                     EXECUTE 'GRANT {OWNER_ROLE} TO CURRENT_USER' || CASE

@@ -34,6 +34,17 @@ impl ServerAdmin {
     /// `secret` is the password or its SCRAM verifier. From PostgreSQL 16 on it may use the connections that
     /// `reserved_connections` keeps from tenants' own sessions, where the admin may grant that.
     pub async fn ensure_login(&self, login: &ObjectName, secret: &SecretString) -> Result<(), AdminError> {
+        self.ensure_login_with(login, secret, "NOINHERIT", "").await
+    }
+
+    /// The same with an attribute, and with statements after it.
+    pub(super) async fn ensure_login_with(
+        &self,
+        login: &ObjectName,
+        secret: &SecretString,
+        attribute: &str,
+        then: &str,
+    ) -> Result<(), AdminError> {
         let done = Done::Login(login.clone(), sql::fingerprint(&[secret.expose_secret()]).into());
         if self.is_done(&done) {
             return Ok(());
@@ -46,9 +57,9 @@ impl ServerAdmin {
             &format!(
                 "PERFORM {lock};
                 IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN
-                    CREATE ROLE {quoted} LOGIN NOINHERIT PASSWORD {verifier};
+                    CREATE ROLE {quoted} LOGIN {attribute} PASSWORD {verifier};
                 ELSE
-                    ALTER ROLE {quoted} LOGIN NOINHERIT PASSWORD {verifier};
+                    ALTER ROLE {quoted} LOGIN {attribute} PASSWORD {verifier};
                 END IF;
                 IF current_setting('server_version_num')::int >= 160000
                     AND NOT pg_has_role({name}, 'pg_use_reserved_connections', 'USAGE') THEN
@@ -56,7 +67,8 @@ impl ServerAdmin {
                         EXECUTE 'GRANT pg_use_reserved_connections TO {quoted} WITH INHERIT TRUE';
                     EXCEPTION WHEN insufficient_privilege THEN NULL;
                     END;
-                END IF;"
+                END IF;
+                {then}"
             ),
         );
         self.run("make the data plane's login", block).await?;

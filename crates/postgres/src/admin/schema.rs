@@ -12,7 +12,7 @@ use super::{
     prepare::connect_group,
     role,
 };
-use crate::sql;
+use crate::{sql, tenant::USERS_ROLE};
 
 impl ServerAdmin {
     /// Makes a tenant in the shared database, in one transaction: its role, its schema, the app's tables at
@@ -27,7 +27,8 @@ impl ServerAdmin {
         let database = self.shared_database().clone();
         let verifier = role::verifier(role.secret).await;
         let as_admin = format!(
-            "{role} {schema} {connect}",
+            "{role} {schema} {connect} {users}",
+            users = let_users_connect(&database, app),
             role = role::ensure_role(owner, role, &verifier),
             schema = ensure_schema(owner),
             connect = connect(&database, owner.name, role.login),
@@ -59,7 +60,9 @@ impl ServerAdmin {
             GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {quoted} TO {quoted};
             GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA {quoted} TO {quoted};
             {system}
-            {connect}",
+            {connect}
+            {users}",
+            users = let_users_connect(database, app),
             check_database = owner.check_database(),
             not_there = super::ObjectKind::Database.raise_taken(owner.name.as_str()),
             look = owner.check_schema(),
@@ -149,24 +152,36 @@ pub(super) fn ensure_schema(owner: Owner<'_>) -> String {
 /// Lets the tenant and the data plane's login into the database: through the group of a shared
 /// database, by name into one of the tenant's own.
 fn connect(database: &ObjectName, role: &ObjectName, login: &ObjectName) -> String {
-    // Two grants on one database at once fail with "tuple concurrently updated".
-    let by_name = |role: &ObjectName| {
-        let lock = fence::lock("connect");
-        format!("PERFORM {lock}; GRANT CONNECT ON DATABASE {} TO {};", database.quoted(), role.quoted())
-    };
-    let unless_may = |role: &ObjectName, grant: &str| {
-        format!("IF NOT has_database_privilege('{role}', '{database}', 'CONNECT') THEN {grant} END IF;")
-    };
     let role_grant = match connect_group(database) {
         Ok(group) => format!(
             "IF to_regrole('{group}') IS NOT NULL THEN GRANT {group} TO {}; ELSE {} END IF;",
             role.quoted(),
-            by_name(role)
+            connect_by_name(database, role.as_str())
         ),
         // A name too long for a group is not that of a shared database.
-        Err(_) => by_name(role),
+        Err(_) => connect_by_name(database, role.as_str()),
     };
-    unless_may(role, &role_grant) + &unless_may(login, &by_name(login))
+    unless_may_connect(database, role.as_str(), &role_grant) + &let_connect(database, login.as_str())
+}
+
+/// Lets the role that looks after users into the database, where the app's tenants have any.
+fn let_users_connect(database: &ObjectName, app: &App) -> String {
+    app.manifest.registration.map_or_else(String::new, |_| let_connect(database, USERS_ROLE))
+}
+
+/// Lets a role into a database by its name.
+pub(super) fn let_connect(database: &ObjectName, role: &str) -> String {
+    unless_may_connect(database, role, &connect_by_name(database, role))
+}
+
+fn unless_may_connect(database: &ObjectName, role: &str, grant: &str) -> String {
+    format!("IF NOT has_database_privilege('{role}', '{database}', 'CONNECT') THEN {grant} END IF;")
+}
+
+fn connect_by_name(database: &ObjectName, role: &str) -> String {
+    // Two grants on one database at once fail with "tuple concurrently updated".
+    let lock = fence::lock("connect");
+    format!("PERFORM {lock}; GRANT CONNECT ON DATABASE {} TO \"{role}\";", database.quoted())
 }
 
 /// The tables, sequences and views of a schema. By way of `pg_depend`, which has an index for it:

@@ -9,7 +9,7 @@ use tenantry_domain::{
 
 use super::{
     AdminError, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, fence, owner::Owner, prepare::Connect,
-    schema::holds_its_name,
+    schema::holds_its_name, users,
 };
 use crate::sql;
 
@@ -146,6 +146,12 @@ pub(super) fn build_lock(hash: &str) -> String {
 /// Stands for what every template has beside its app's tables. Made once: every sign-up asks for its app's hash.
 static SYSTEM: LazyLock<String> = LazyLock::new(|| sql::fingerprint(&[&fence::install()]));
 
+/// Stands for the tables of users, which some apps' templates have.
+static USERS: LazyLock<String> = LazyLock::new(|| {
+    let schema = ObjectName::parse(TEMPLATE_SCHEMA).expect("it is a name");
+    sql::fingerprint(&[&users::ensure_tables(&schema)])
+});
+
 /// Differs when anything does that a template is made of.
 pub(super) fn hash(app: &App, label: &str) -> String {
     let versions: Vec<_> = app.migrations.iter().map(|migration| migration.version.to_string()).collect();
@@ -155,6 +161,9 @@ pub(super) fn hash(app: &App, label: &str) -> String {
         parts.push(migration.down.as_deref().unwrap_or_default());
     }
     parts.extend(app.manifest.extensions.iter().map(String::as_str));
+    if app.manifest.registration.is_some() {
+        parts.push(USERS.as_str());
+    }
     sql::fingerprint(&parts)
 }
 

@@ -205,12 +205,12 @@ impl TenantConnection {
             .and_then(|()| request::close(self.statements.dropped(), out))
             .and_then(|()| if extras.rollback { request::begin(out) } else { Ok(()) })
             .and_then(|()| request::open(tenant, access, &mut self.openings, out))
-            .and_then(|()| extras.timezone.map_or(Ok(()), |name| request::set_timezone(name, out)))
+            .and_then(|()| request::prepare(&extras, out))
             .and_then(|()| request::run(statement, &plan, out))
             .and_then(|()| if extras.rollback { request::roll_back(out) } else { Ok(()) });
         let expected = Expected {
             begins: extras.rollback,
-            before: 1 + u32::from(extras.timezone.is_some()) + u32::from(extras.rollback),
+            before: 1 + extras.count_before() + u32::from(extras.rollback),
             after: if extras.rollback { 2 } else { 0 },
             in_parts: in_parts && !extras.rollback,
         };

@@ -134,13 +134,40 @@ pub struct Extras<'a> {
     pub timezone: Option<&'a str>,
     /// Nothing of it stays.
     pub rollback: bool,
+    /// What SQL finds in `request.jwt.claims`: JSON.
+    pub claims: Option<&'a str>,
+    /// A name of which only one transaction of the database is at work at a time. The statement sees what the one before
+    /// it has written.
+    pub one_at_a_time: Option<&'a str>,
 }
 
-/// Sets the time zone until the transaction ends.
-pub(super) fn set_timezone(name: &str, out: &mut BytesMut) -> io::Result<()> {
-    frontend::parse("", "SELECT pg_catalog.set_config('timezone', $1, true)", [TEXT], out)?;
-    bind("", [name], put, out)?;
-    frontend::execute("", 0, out)
+impl<'a> Extras<'a> {
+    /// What goes before the statement, each with its one parameter.
+    fn before(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
+        let settings = [
+            ("SELECT pg_catalog.set_config('timezone', $1, true)", self.timezone),
+            ("SELECT pg_catalog.set_config('request.jwt.claims', $1, true)", self.claims),
+            (
+                "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))",
+                self.one_at_a_time,
+            ),
+        ];
+        settings.into_iter().filter_map(|(sql, value)| Some((sql, value?)))
+    }
+
+    /// How many that is.
+    pub(super) fn count_before(&self) -> u32 {
+        u32::try_from(self.before().count()).expect("they are few")
+    }
+}
+
+/// What goes before the statement, in the same transaction.
+pub(super) fn prepare(extras: &Extras<'_>, out: &mut BytesMut) -> io::Result<()> {
+    extras.before().try_for_each(|(sql, value)| {
+        frontend::parse("", sql, [TEXT], out)?;
+        bind("", [value], put, out)?;
+        frontend::execute("", 0, out)
+    })
 }
 
 fn put(text: &str, out: &mut BytesMut) -> IsNull {

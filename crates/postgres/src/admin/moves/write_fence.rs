@@ -21,6 +21,7 @@ use super::super::{
     fence,
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
+    users,
 };
 use crate::{sql, tenant::MOVING};
 
@@ -111,8 +112,9 @@ pub(super) async fn close_reads(
 ) -> Result<(), sqlx::Error> {
     let quoted = owner.name.quoted();
     let body = format!(
-        "{look} IF found_mark IS NOT NULL THEN REVOKE USAGE ON SCHEMA {quoted} FROM {quoted}; END IF;",
-        look = owner.check_schema()
+        "{look} IF found_mark IS NOT NULL THEN REVOKE USAGE ON SCHEMA {quoted} FROM {quoted}; {users} END IF;",
+        look = owner.check_schema(),
+        users = users::keep_out(owner.name),
     );
     let block = fence::block(owner.fence, "found_mark text;", &body);
     sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut **connection).await.map(drop)
@@ -172,10 +174,12 @@ impl ServerAdmin {
             "{look}
             IF found_mark IS NULL THEN RETURN; END IF;
             GRANT USAGE ON SCHEMA {quoted} TO {quoted};
+            {users}
             IF to_regclass('{SYSTEM_SCHEMA}.closed') IS NOT NULL THEN
                 DELETE FROM {SYSTEM_SCHEMA}.closed WHERE schema = {name};
             END IF;",
             look = owner.check_schema(),
+            users = users::let_in(owner.name),
         );
         let block = fence::block(owner.fence, "found_mark text;", &body);
         self.run_in(database, OPEN, block).await.map(drop)

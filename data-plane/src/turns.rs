@@ -1,12 +1,12 @@
-//! Planning requests with large bodies, which takes milliseconds: aside from the threads that serve, a few at a time, and one of
-//! a tenant's at a time.
+//! Work for a request that takes milliseconds (to read a large body, to hash a password): aside from the threads that serve,
+//! a few at a time, and one of a tenant's at a time.
 
 use std::array;
 
 use tenantry_domain::ids::TenantId;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
 };
 
 /// Tenants take turns among themselves by their ids, modulo this.
@@ -14,30 +14,45 @@ const LANES: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct LargeBodies {
+pub(crate) struct Turns {
     /// Half of the cores are left to the others.
     turns: Semaphore,
     /// Of each tenant one waits for a turn, however many it has sent: another one's is the next but few.
     lanes: [Semaphore; LANES],
 }
 
-impl LargeBodies {
+impl Turns {
     pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self { turns: Semaphore::new((cores / 2).max(1)), lanes: array::from_fn(|_| Semaphore::new(1)) }
     }
 
-    /// Plans when it is the tenant's turn.
-    pub(crate) async fn plan<T: Send>(&self, tenant: TenantId, plan: impl FnOnce() -> T + Send) -> T {
+    /// Waits until it is the tenant's turn.
+    pub(crate) async fn take(&self, tenant: TenantId) -> Turn<'_> {
         let lane = tenant.as_uuid().as_u128() % LANES as u128;
         let lane = &self.lanes[usize::try_from(lane).expect("it is less than their number")];
-        let _lane = lane.acquire().await.expect("it is never closed");
-        let _turn = self.turns.acquire().await.expect("it is never closed");
+        let lane = lane.acquire().await.expect("it is never closed");
+        let turn = self.turns.acquire().await.expect("it is never closed");
+        Turn { _lane: lane, _turn: turn }
+    }
+}
+
+/// The tenant's turn, for as long as it is held.
+pub(crate) struct Turn<'t> {
+    _lane: SemaphorePermit<'t>,
+    _turn: SemaphorePermit<'t>,
+}
+
+impl Turn<'_> {
+    /// Works.
+    pub(crate) fn work<T: Send>(self, work: impl FnOnce() -> T + Send) -> T {
         // Of the runtime with one thread nobody else's requests are served.
-        match Handle::current().runtime_flavor() {
-            RuntimeFlavor::CurrentThread => plan(),
-            _ => tokio::task::block_in_place(|| giving_way(plan)),
-        }
+        let done = match Handle::current().runtime_flavor() {
+            RuntimeFlavor::CurrentThread => work(),
+            _ => tokio::task::block_in_place(|| giving_way(work)),
+        };
+        drop(self);
+        done
     }
 }
 
@@ -74,23 +89,23 @@ mod tests {
 
     #[tokio::test]
     async fn many_of_one_tenant_do_not_stand_before_another_s() {
-        let bodies =
-            Arc::new(LargeBodies { turns: Semaphore::new(0), lanes: array::from_fn(|_| Semaphore::new(1)) });
+        let turns =
+            Arc::new(Turns { turns: Semaphore::new(0), lanes: array::from_fn(|_| Semaphore::new(1)) });
         let order = Arc::new(Mutex::new(Vec::new()));
         let tenants = [vec![1; 40], vec![2]].concat();
         let plans: Vec<_> = tenants
             .into_iter()
             .map(|id| {
-                let (bodies, order) = (Arc::clone(&bodies), Arc::clone(&order));
+                let (turns, order) = (Arc::clone(&turns), Arc::clone(&order));
                 tokio::spawn(async move {
                     let tenant = TenantId::from_uuid(Uuid::from_u128(id));
-                    bodies.plan(tenant, || order.lock().unwrap().push(id)).await;
+                    turns.take(tenant).await.work(|| order.lock().unwrap().push(id));
                 })
             })
             .collect();
         // All wait by now: of this runtime's one thread each has had its turn.
         tokio::task::yield_now().await;
-        bodies.turns.add_permits(1);
+        turns.turns.add_permits(1);
         join_all(plans).await;
         assert_eq!(order.lock().unwrap()[..3], [1, 2, 1]);
     }

@@ -1,0 +1,215 @@
+//! The users of a tenant: people who log in with a password. Who they are is kept in the tenant's own schema.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::Invalid;
+
+/// What Tenantry keeps of a tenant's users, next to the tenant's own tables.
+pub const USERS_TABLE: &str = "tenantry_users";
+
+/// Who is logged in, a row for each log-in.
+pub const SESSIONS_TABLE: &str = "tenantry_sessions";
+
+/// Who may register as a user of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    /// Anybody, as a member.
+    Open,
+    /// Whom a key of the tenant registers, or one of its owners and admins.
+    Invited,
+}
+
+crate::names_of! { Registration { Open = "open", Invited = "invited" } }
+
+/// What a user is to the tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Everything, other owners included.
+    Owner,
+    /// Everything but owners.
+    Admin,
+    /// The tenant's data.
+    Member,
+}
+
+crate::names_of! { Role { Owner = "owner", Admin = "admin", Member = "member" } }
+
+impl Role {
+    /// Whether who has it may give it to others, or take it away.
+    pub fn may_grant(self, other: Self) -> bool {
+        match self {
+            Self::Owner => true,
+            Self::Admin => other != Self::Owner,
+            Self::Member => false,
+        }
+    }
+}
+
+/// What a user is called within the tenant, in any case: `Ada` and `ada` are one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Username(Box<str>);
+
+impl Username {
+    /// Reads a user name of 1 to 64 letters, digits and `. _ + - '`. No `@`: it would be taken for an e-mail address.
+    ///
+    /// # Errors
+    /// Says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let inner = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '+' | '-' | '\'');
+        if (1..=64).contains(&text.chars().count()) && text.chars().all(inner) {
+            Ok(Self(text.into()))
+        } else {
+            Err(Invalid::because("must have 1 to 64 letters, digits and . _ + - ' (without @)"))
+        }
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Username {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Username> for String {
+    fn from(name: Username) -> Self {
+        name.0.into()
+    }
+}
+
+/// An e-mail address. That somebody reads it, only a message to it can show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Email(Box<str>);
+
+impl Email {
+    /// Reads an address: something, `@`, and a host name; at most 254 bytes (RFC 5321), without spaces and control characters.
+    ///
+    /// # Errors
+    /// Says which rule the text breaks.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let is_plain =
+            |part: &str| !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || c.is_control());
+        let parts = text.rsplit_once('@').filter(|(local, host)| {
+            is_plain(local)
+                && is_plain(host)
+                && local.len() <= 64
+                && !local.contains('@')
+                && host
+                    .split('.')
+                    .all(|label| !label.is_empty() && !label.starts_with('-') && !label.ends_with('-'))
+                && host.chars().all(|c| c.is_alphanumeric() || c == '.' || c == '-')
+        });
+        if text.len() <= 254 && parts.is_some() {
+            Ok(Self(text.into()))
+        } else {
+            Err(Invalid::because("must be an e-mail address, e.g. ada@example.com"))
+        }
+    }
+
+    /// The address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Email {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Email> for String {
+    fn from(email: Email) -> Self {
+        email.0.into()
+    }
+}
+
+/// A password that somebody has chosen, and may have.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "SecretString")]
+pub struct Password(SecretString);
+
+impl Password {
+    const MIN: usize = 8;
+    /// Longer ones would cost time to hash, and nobody types them.
+    const MAX: usize = 1024;
+
+    /// Takes a password of 8 characters to 1024 bytes.
+    ///
+    /// # Errors
+    /// Says which rule it breaks.
+    pub fn choose(text: SecretString) -> Result<Self, Invalid> {
+        let chosen = text.expose_secret();
+        if chosen.chars().count() >= Self::MIN && chosen.len() <= Self::MAX {
+            Ok(Self(text))
+        } else {
+            Err(Invalid::because("must have at least 8 characters and at most 1024 bytes"))
+        }
+    }
+
+    /// The password.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl TryFrom<SecretString> for Password {
+    type Error = Invalid;
+
+    fn try_from(text: SecretString) -> Result<Self, Invalid> {
+        Self::choose(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_addresses_that_cannot_be_told_apart_are_refused() {
+        for text in ["ada", "Ada.Lovelace", "o'brien", "zoë", "a+b_c-1"] {
+            assert!(Username::parse(text).is_ok(), "{text}");
+        }
+        for text in ["", "a b", "a@b", "a\u{0}", "a\u{202e}b", &"a".repeat(65)] {
+            assert!(Username::parse(text).is_err(), "{text}");
+        }
+        for text in ["a@b", "ada@example.com", "a+b@x.example", "ä@bücher.example"] {
+            assert!(Email::parse(text).is_ok(), "{text}");
+        }
+        let long = format!("a@{}.example", "b".repeat(250));
+        for text in ["", "a", "@b", "a@", "a@@b", "a@b@c", "a b@c", "a@b c", "a@-b", "a@b..c", "a@b\n", &long]
+        {
+            assert!(Email::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_neither_short_nor_shown() {
+        let choose = |text: &str| Password::choose(text.to_owned().into());
+        assert!(choose("1234567").is_err());
+        assert!(choose(&"x".repeat(1025)).is_err());
+        let password = choose("correct horse").unwrap();
+        assert!(!format!("{password:?}").contains("horse"));
+    }
+
+    #[test]
+    fn nobody_gives_more_than_he_has() {
+        assert!(Role::ALL.iter().all(|role| Role::Owner.may_grant(*role)));
+        assert!(!Role::Admin.may_grant(Role::Owner));
+        assert!(Role::Admin.may_grant(Role::Admin));
+        assert!(!Role::ALL.iter().any(|role| Role::Member.may_grant(*role)));
+    }
+}

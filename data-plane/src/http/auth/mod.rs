@@ -1,0 +1,172 @@
+//! `/api/auth/...`: the tenant's users register, log in and out. One file each.
+
+mod login;
+mod logout;
+mod refresh;
+mod register;
+mod request;
+mod validate;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::StatusCode,
+    routing::{any, get, post},
+};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use tenantry_domain::user::Registration;
+use tenantry_http::Problem;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::answers;
+use crate::{
+    routes::CachedRoute,
+    serve::Failure,
+    state::Plane,
+    tokens::LIFETIME,
+    users::{Tokens, UsersError},
+};
+
+/// All endpoints.
+pub(super) fn documented() -> OpenApiRouter<Arc<Plane>> {
+    OpenApiRouter::new()
+        .routes(routes!(register::register))
+        .routes(routes!(login::login))
+        .routes(routes!(refresh::refresh))
+        .routes(routes!(logout::logout))
+        .routes(routes!(validate::validate))
+        .route("/api/auth", any(nothing))
+        .route("/api/auth/{*rest}", any(nothing))
+}
+
+/// The same endpoints with the tenant in the path.
+pub(super) fn by_path() -> Router<Arc<Plane>> {
+    Router::new()
+        .route("/t/{slug}/api/auth/register", post(register::register))
+        .route("/t/{slug}/api/auth/login", post(login::login))
+        .route("/t/{slug}/api/auth/refresh", post(refresh::refresh))
+        .route("/t/{slug}/api/auth/logout", post(logout::logout))
+        .route("/t/{slug}/api/auth/validate", get(validate::validate))
+        .route("/t/{slug}/api/auth", any(nothing))
+        .route("/t/{slug}/api/auth/{*rest}", any(nothing))
+}
+
+/// No table has this name, so that these endpoints can.
+async fn nothing() -> Problem {
+    Problem::not_found("endpoint")
+}
+
+/// What a user gets who is let in.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TokensView {
+    /// A JWT for `Authorization: Bearer`.
+    access_token: String,
+    /// Gets the next tokens at `/api/auth/refresh`, once. Whoever uses one twice ends the log-in.
+    refresh_token: String,
+    /// Seconds until the access token ends.
+    #[schema(example = 900)]
+    expires_in: i64,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    tenant: TenantName,
+}
+
+/// The tenant, as its users know it.
+#[derive(Serialize, ToSchema)]
+pub(super) struct TenantName {
+    /// Its id.
+    #[schema(value_type = uuid::Uuid)]
+    id: tenantry_domain::ids::TenantId,
+    /// Its slug.
+    slug: String,
+    /// Its name for people.
+    name: String,
+}
+
+impl TokensView {
+    fn new(tokens: &Tokens, route: &CachedRoute) -> Self {
+        Self {
+            access_token: tokens.access.expose_secret().to_owned(),
+            refresh_token: tokens.refresh.expose_secret().to_owned(),
+            expires_in: LIFETIME.num_seconds(),
+            token_type: "Bearer",
+            tenant: TenantName::of(route),
+        }
+    }
+}
+
+impl TenantName {
+    fn of(route: &CachedRoute) -> Self {
+        Self { id: route.tenant_id, slug: route.slug.to_string(), name: route.name.to_string() }
+    }
+}
+
+/// Who may register, where the tenant has users at all.
+fn registration(route: &CachedRoute) -> Result<Registration, UsersError> {
+    route.app.manifest.registration.ok_or(UsersError::None)
+}
+
+/// Why a user is not let in, or not registered.
+fn refused(error: UsersError) -> Problem {
+    let unauthorized = |code, detail| Problem::new(StatusCode::UNAUTHORIZED, code, detail);
+    let taken = |code, field: &str, detail| {
+        Problem::new(StatusCode::CONFLICT, code, detail).with_error(field, "is taken")
+    };
+    match error {
+        UsersError::None => Problem::new(
+            StatusCode::NOT_FOUND,
+            "users_not_enabled",
+            "this tenant's app has no users of its own; its manifest's `registration` would say who may be one",
+        ),
+        UsersError::Credentials => unauthorized(
+            "invalid_credentials",
+            "the name or the password is wrong, or there were too many attempts; try again, later if it was right",
+        ),
+        UsersError::Refresh => unauthorized(
+            "refresh_token_invalid",
+            "the refresh token has ended, or was used before, which ends its log-in; log in",
+        ),
+        UsersError::UsernameTaken => {
+            taken("username_taken", "username", "there is a user of this name already; choose another one")
+        }
+        UsersError::EmailTaken => {
+            taken("email_taken", "email", "there is a user with this e-mail address already; log in")
+        }
+        UsersError::Limit(limit) => Problem::new(
+            StatusCode::FORBIDDEN,
+            "user_limit_reached",
+            format!("the tenant has the {limit} users that its plan allows; delete one, or change the plan"),
+        )
+        .with("limit", limit),
+        UsersError::Busy => {
+            Problem::unavailable("login_busy", "too many are logging in at the moment; try again", 1)
+        }
+        UsersError::Failure(failure) => match *failure {
+            Failure::Statement { error, .. } if error.code.as_deref() == Some("42P01") => {
+                let detail = "the tenant was made before its app had users; it gets them with its next move";
+                Problem::unavailable("users_not_ready", detail, 60)
+            }
+            failure => answers::failed(failure),
+        },
+        UsersError::Registry(error) => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a log-in cannot be ended everywhere: {error}"
+            );
+            let detail = "the log-in has ended here, and elsewhere ends within 15 minutes; try again to end it at once";
+            Problem::unavailable("registry_unavailable", detail, 1)
+        }
+        UsersError::Issue(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "no token can be signed: {error}");
+            Problem::internal()
+        }
+        UsersError::Stored(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "a user cannot be read: {error}");
+            Problem::internal()
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `POST /api/auth/register`.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use serde::Deserialize;
+use tenantry_domain::user::{Email, Password, Registration, Role, Username};
+use tenantry_http::Problem;
+use utoipa::ToSchema;
+
+use super::{
+    refused, registration,
+    request::{AuthBody, AuthRequest},
+};
+use crate::{
+    admit::{Grant, KeyRefused},
+    http::{answers, parameters},
+    state::Plane,
+    users::{self, NewUser, Registered},
+};
+
+/// Names of people are no longer.
+const MAX_NAME: usize = 200;
+
+/// Who is to be a user.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct RegisterBody {
+    /// 1 to 64 letters, digits and `. _ + - '`; once in the tenant, whatever the case.
+    #[schema(value_type = String, example = "ada")]
+    username: Username,
+    /// Once in the tenant, whatever the case.
+    #[schema(value_type = String, example = "ada@example.com")]
+    email: Email,
+    /// At least 8 characters.
+    #[schema(value_type = String, example = "correct horse battery")]
+    password: Password,
+    #[schema(example = "Ada")]
+    first_name: Option<String>,
+    #[schema(example = "Lovelace")]
+    last_name: Option<String>,
+    /// owner, admin or member (the default); others than member only for whom a key, an owner or an admin registers.
+    #[schema(value_type = Option<Vec<String>>, example = json!(["member"]))]
+    roles: Option<Vec<Role>>,
+    /// The tenant, by id or slug, where the request does not name it otherwise.
+    tenant_id: Option<String>,
+}
+
+impl AuthBody for RegisterBody {
+    const LOOKS_AT_CREDENTIAL: bool = true;
+
+    fn tenant(&self) -> Option<(&'static str, &str)> {
+        self.tenant_id.as_deref().map(|tenant| ("tenantId", tenant))
+    }
+}
+
+/// Register a user of the tenant
+///
+/// Where the app's `registration` is `open`, anybody may register as a member. A key of the tenant that may write, an
+/// owner or an admin registers others in any case, with the roles that they may give.
+#[utoipa::path(
+    post,
+    path = "/api/auth/register",
+    operation_id = "register",
+    tag = "users",
+    params(parameters::Named),
+    request_body = RegisterBody,
+    responses(
+        (status = 201, description = "Registered", body = Registered),
+        (status = 401, description = "`key_required`: registration is by invitation", body = Problem),
+        (status = 403, description = "`user_limit_reached`, or `role_not_yours` to give", body = Problem),
+        (status = 409, description = "`username_taken` or `email_taken`", body = Problem),
+        (status = "4XX", description = "Refused", body = Problem),
+    ),
+    security((), ("key" = []))
+)]
+pub(super) async fn register(
+    State(plane): State<Arc<Plane>>,
+    request: AuthRequest<RegisterBody>,
+) -> Result<(StatusCode, Json<Registered>), Problem> {
+    let AuthRequest { route, grant, body } = request;
+    let open = registration(&route).map_err(refused)? == Registration::Open;
+    if !open && grant.is_none() {
+        return Err(answers::key_refused(KeyRefused::Missing));
+    }
+    let mut roles = body.roles.unwrap_or_else(|| vec![Role::Member]);
+    roles.sort_unstable();
+    roles.dedup();
+    let as_member = open && roles == [Role::Member];
+    if roles.is_empty() {
+        return Err(Problem::invalid("roles", "must name at least one of owner, admin, member"));
+    }
+    if !as_member && !roles.iter().all(|role| may_give(grant.as_ref(), *role)) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "role_not_yours",
+            "these roles are not yours to give; an owner, an admin, or a key of the tenant gives them",
+        )
+        .with_error("roles", "are not yours to give"));
+    }
+    let new = NewUser {
+        username: body.username,
+        email: body.email,
+        password: body.password,
+        first_name: name("firstName", body.first_name)?,
+        last_name: name("lastName", body.last_name)?,
+        roles,
+    };
+    let registered = users::register(&plane, &route, new).await.map_err(refused)?;
+    plane.outcomes.ok();
+    Ok((StatusCode::CREATED, Json(registered)))
+}
+
+/// Who has a key of the tenant has all of it.
+fn may_give(grant: Option<&Grant>, role: Role) -> bool {
+    grant.is_some_and(|grant| match &grant.user {
+        Some(user) => user.roles.iter().any(|own| own.may_grant(role)),
+        None => grant.may_write,
+    })
+}
+
+fn name(field: &'static str, text: Option<String>) -> Result<Option<String>, Problem> {
+    match text {
+        Some(text) if text.chars().count() > MAX_NAME || text.chars().any(char::is_control) => {
+            Err(Problem::invalid(field, "must have at most 200 characters, none of them a control character"))
+        }
+        text => Ok(text),
+    }
+}

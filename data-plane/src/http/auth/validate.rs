@@ -1,0 +1,91 @@
+//! `GET /api/auth/validate`.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::{StatusCode, request::Parts},
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use tenantry_domain::user::Role;
+use tenantry_http::Problem;
+use utoipa::ToSchema;
+
+use super::TenantName;
+use crate::{
+    http::{admitted::Admitted, parameters},
+    routes::CachedRoute,
+    state::Plane,
+    tokens::Verified,
+};
+
+/// A user who is logged in, by the token.
+pub(super) struct LoggedIn {
+    pub(super) route: CachedRoute,
+    pub(super) token: Verified,
+}
+
+impl FromRequestParts<Arc<Plane>> for LoggedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, plane: &Arc<Plane>) -> Result<Self, Problem> {
+        let Admitted { route, grant, .. } = Admitted::from_request_parts(parts, plane).await?;
+        match grant.user {
+            Some(token) => Ok(Self { route, token }),
+            None => Err(Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "token_required",
+                "send a user's access token instead of a key: `Authorization: Bearer <token>`",
+            )),
+        }
+    }
+}
+
+/// What a token says.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ValidView {
+    /// Always true: a token that does not count is refused.
+    valid: bool,
+    /// Whose it is.
+    user: UserName,
+    tenant: TenantName,
+    /// When it ends.
+    expires_at: DateTime<Utc>,
+}
+
+/// Whose a token is.
+#[derive(Serialize, ToSchema)]
+struct UserName {
+    /// Counts within the tenant.
+    id: i64,
+    /// How he is called.
+    username: String,
+    /// What he was to the tenant when the token was signed.
+    #[schema(value_type = Vec<String>)]
+    roles: Vec<Role>,
+}
+
+/// Check an access token
+#[utoipa::path(
+    get,
+    path = "/api/auth/validate",
+    operation_id = "validate",
+    tag = "users",
+    params(parameters::Named),
+    responses(
+        (status = 200, description = "It counts", body = ValidView),
+        (status = 401, description = "It does not count (any more)", body = Problem),
+        (status = 403, description = "`tenant_mismatch`: it is another tenant's", body = Problem),
+        (status = "4XX", description = "Refused", body = Problem),
+    ),
+    security(("key" = []))
+)]
+pub(super) async fn validate(State(plane): State<Arc<Plane>>, user: LoggedIn) -> Json<ValidView> {
+    plane.outcomes.ok();
+    let tenant = TenantName::of(&user.route);
+    let Verified { user: id, username, roles, expires_at, .. } = user.token;
+    Json(ValidView { valid: true, user: UserName { id, username, roles }, tenant, expires_at })
+}

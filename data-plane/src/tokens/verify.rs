@@ -1,0 +1,249 @@
+//! Checking tokens.
+
+use std::sync::{Arc, LazyLock};
+
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use tenantry_domain::{ids::SessionId, route::Route, user::Role};
+
+use super::{
+    RevokedSessions, SKEW,
+    claims::{AUDIENCE, Claims, issuer, payload},
+};
+
+/// A token that counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Verified {
+    pub(crate) user: i64,
+    pub(crate) username: String,
+    pub(crate) roles: Vec<Role>,
+    pub(crate) session: SessionId,
+    pub(crate) expires_at: DateTime<Utc>,
+    /// All claims, as JSON.
+    pub(crate) claims: Arc<str>,
+}
+
+/// Why a token does not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TokenRefused {
+    /// It is not one of the tenant's keys' that signed it, or it is none of these tokens.
+    #[error("the token is not valid")]
+    Invalid,
+    #[error("the token is another tenant's")]
+    OtherTenant,
+    #[error("the token has expired")]
+    Expired,
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    #[error("the user has logged out")]
+    Revoked,
+    /// Whether it was revoked is not known at the moment.
+    #[error("whether the user has logged out is not known")]
+    Unknown,
+}
+
+/// What holds for every tenant's tokens. Times are checked below, by the clock that is given.
+static VALIDATION: LazyLock<Validation> = LazyLock::new(|| {
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_required_spec_claims(&["aud", "exp", "iss", "nbf", "sub"]);
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation
+});
+
+/// Checks a token against the keys of the tenant that it is presented for.
+pub(crate) fn verify(
+    route: &Route,
+    token: &str,
+    now: DateTime<Utc>,
+    revoked: &RevokedSessions,
+) -> Result<Verified, TokenRefused> {
+    let invalid = |_| TokenRefused::Invalid;
+    let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
+    let kid = header.kid.ok_or(TokenRefused::Invalid)?;
+    let key = route.signing_keys.iter().find(|key| key.id.as_str() == kid).ok_or(TokenRefused::Invalid)?;
+    let public = DecodingKey::from_ed_der(&key.public);
+    let claims = jsonwebtoken::decode::<Claims>(token, &public, &VALIDATION).map_err(invalid)?.claims;
+    if claims.tenant_id != route.tenant_id {
+        return Err(TokenRefused::OtherTenant);
+    }
+    if claims.iss != issuer(route.tenant_id) {
+        return Err(TokenRefused::Invalid);
+    }
+    let time = |seconds| DateTime::from_timestamp(seconds, 0).ok_or(TokenRefused::Invalid);
+    let expires_at = time(claims.exp)?;
+    if expires_at <= now {
+        return Err(TokenRefused::Expired);
+    }
+    if time(claims.nbf)? > now + SKEW {
+        return Err(TokenRefused::NotYetValid);
+    }
+    match revoked.contains(claims.sid) {
+        Some(false) => {}
+        Some(true) => return Err(TokenRefused::Revoked),
+        None => return Err(TokenRefused::Unknown),
+    }
+    Ok(Verified {
+        user: claims.sub.parse().map_err(|_| TokenRefused::Invalid)?,
+        username: claims.username,
+        roles: claims.roles,
+        session: claims.sid,
+        expires_at,
+        claims: payload(token).ok_or(TokenRefused::Invalid)?.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use chrono::TimeDelta;
+    use jsonwebtoken::{EncodingKey, Header};
+    use secrecy::ExposeSecret;
+    use serde_json::{Value, json};
+    use tenantry_domain::{
+        envelope, ids::SessionId, purpose::Purpose, route::RouteSigningKey, signing_key::NewSigningKey,
+    };
+    use tenantry_registry::RevokedSession;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        routes::tests::route,
+        tokens::{Issuer, LIFETIME, Subject, claimed_tenant, is_token},
+    };
+
+    /// A tenant with a key, whose private half is known.
+    fn tenant(number: u128, slug: &str, kek: &envelope::Key) -> (Route, NewSigningKey) {
+        let mut rng = rand::rng();
+        let mut route = route(number, slug);
+        let key = NewSigningKey::generate(&mut rng);
+        let purpose = Purpose::SigningKey(route.tenant_id, &key.id).to_string();
+        let private = kek.seal(&purpose, key.private.expose_secret(), &mut rng).into();
+        route.signing_keys = [RouteSigningKey { id: key.id.clone(), public: key.public, private }].into();
+        (route, key)
+    }
+
+    fn subject() -> Subject {
+        Subject {
+            id: 7,
+            username: "ada".into(),
+            roles: vec![Role::Owner],
+            session: SessionId::from_uuid(Uuid::from_u128(9)),
+        }
+    }
+
+    fn nobody_revoked() -> RevokedSessions {
+        let revoked = RevokedSessions::default();
+        revoked.complete([], DateTime::UNIX_EPOCH);
+        revoked
+    }
+
+    fn signed(header: &Header, claims: &Value, key: &NewSigningKey) -> String {
+        jsonwebtoken::encode(header, claims, &EncodingKey::from_ed_der(key.private.expose_secret())).unwrap()
+    }
+
+    #[test]
+    fn a_token_counts_for_its_tenant_from_its_beginning_to_its_end() {
+        let kek = envelope::Key::generate(&mut rand::rng());
+        let (acme, _) = tenant(1, "acme", &kek);
+        let (other, _) = tenant(2, "other", &kek);
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let token = Issuer::new(kek).issue(&acme, subject(), now).unwrap();
+        assert!(is_token(&token));
+        assert_eq!(claimed_tenant(&token), Some(acme.tenant_id));
+        let revoked = nobody_revoked();
+        let check = |route: &Route, now| verify(route, &token, now, &revoked).map(|verified| verified.user);
+        assert_eq!(check(&acme, now), Ok(7));
+        assert_eq!(check(&acme, now - SKEW), Ok(7));
+        assert_eq!(check(&acme, now - SKEW - TimeDelta::seconds(1)), Err(TokenRefused::NotYetValid));
+        assert_eq!(check(&acme, now + LIFETIME), Err(TokenRefused::Expired));
+        assert_eq!(check(&other, now), Err(TokenRefused::Invalid));
+
+        let claims: Value =
+            serde_json::from_str(&verify(&acme, &token, now, &revoked).unwrap().claims).unwrap();
+        assert_eq!((&claims["sub"], &claims["tenantSlug"]), (&json!("7"), &json!("acme")));
+        assert_eq!((&claims["roles"], &claims["aud"]), (&json!(["owner"]), &json!("tenantry")));
+    }
+
+    #[test]
+    fn a_log_in_that_was_revoked_counts_no_more_and_one_of_which_that_is_not_known_waits() {
+        let kek = envelope::Key::generate(&mut rand::rng());
+        let (acme, _) = tenant(1, "acme", &kek);
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let token = Issuer::new(kek).issue(&acme, subject(), now).unwrap();
+        let revoked = RevokedSessions::default();
+        let check = |revoked: &RevokedSessions| verify(&acme, &token, now, revoked).map(drop);
+        assert_eq!(check(&revoked), Err(TokenRefused::Unknown));
+        // Heard of before all were read.
+        revoked.add(RevokedSession { id: subject().session, expires_at: now + LIFETIME });
+        revoked.complete([], now);
+        assert_eq!(check(&revoked), Err(TokenRefused::Revoked));
+        revoked.forget_ended(now + LIFETIME);
+        assert_eq!(check(&revoked), Ok(()));
+    }
+
+    #[test]
+    fn what_the_tenant_s_key_has_not_signed_as_such_a_token_does_not_count() {
+        let kek = envelope::Key::generate(&mut rand::rng());
+        let (acme, key) = tenant(1, "acme", &kek);
+        let (other, other_key) = tenant(2, "other", &kek);
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let token = Issuer::new(kek.clone()).issue(&acme, subject(), now).unwrap();
+        let claims: Value = serde_json::from_str(&payload(&token).unwrap()).unwrap();
+        let header = |kid: &str| Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::EdDSA) };
+        let own = header(key.id.as_str());
+        let revoked = nobody_revoked();
+        let check = |token: &str| verify(&acme, token, now, &revoked).map(drop);
+        assert_eq!(check(&signed(&own, &claims, &key)), Ok(()));
+
+        // Signed by another tenant's key, under either name.
+        assert_eq!(check(&signed(&own, &claims, &other_key)), Err(TokenRefused::Invalid));
+        assert_eq!(
+            check(&signed(&header(other_key.id.as_str()), &claims, &other_key)),
+            Err(TokenRefused::Invalid)
+        );
+        // Without a name, or with one that nobody has.
+        assert_eq!(check(&signed(&Header::new(Algorithm::EdDSA), &claims, &key)), Err(TokenRefused::Invalid));
+        assert_eq!(check(&signed(&header("x"), &claims, &key)), Err(TokenRefused::Invalid));
+        // Of another tenant, though this one's key signed it.
+        let mut of_other = claims.clone();
+        of_other["tenantId"] = json!(other.tenant_id);
+        assert_eq!(check(&signed(&own, &of_other, &key)), Err(TokenRefused::OtherTenant));
+        // For others, by others, or without what every token has.
+        for (claim, value) in [
+            ("aud", json!("else")),
+            ("iss", json!("urn:tenantry:tenant:else")),
+            ("sub", json!("ada")),
+            ("exp", json!(i64::MAX)),
+            ("roles", json!(["king"])),
+        ] {
+            let mut wrong = claims.clone();
+            wrong[claim] = value;
+            assert_eq!(check(&signed(&own, &wrong, &key)), Err(TokenRefused::Invalid), "{claim}");
+        }
+        for claim in ["aud", "iss", "sub", "exp", "nbf", "sid", "tenantId", "roles"] {
+            let mut wrong = claims.clone();
+            wrong.as_object_mut().unwrap().remove(claim);
+            assert_eq!(check(&signed(&own, &wrong, &key)), Err(TokenRefused::Invalid), "{claim}");
+        }
+        // By another algorithm: none, or the public key taken for a shared secret.
+        let hmac = Header { kid: own.kid.clone(), ..Header::new(Algorithm::HS256) };
+        let confused = jsonwebtoken::encode(&hmac, &claims, &EncodingKey::from_secret(&key.public)).unwrap();
+        assert_eq!(check(&confused), Err(TokenRefused::Invalid));
+        let body = payload(&token).unwrap();
+        for alg in ["none", "None", "NONE", "HS256", "RS256", ""] {
+            let head = json!({ "alg": alg, "kid": key.id.as_str() }).to_string();
+            let unsigned = format!("{}.{}.", URL_SAFE_NO_PAD.encode(head), URL_SAFE_NO_PAD.encode(&body));
+            assert_eq!(check(&unsigned), Err(TokenRefused::Invalid), "{alg}");
+        }
+        // Altered, cut short, or no token at all.
+        let (signed_part, signature) = token.rsplit_once('.').unwrap();
+        let altered = body.replace("\"ada\"", "\"eve\"");
+        let head = token.split('.').next().unwrap();
+        let altered = format!("{head}.{}.{signature}", URL_SAFE_NO_PAD.encode(altered));
+        for text in [altered.as_str(), signed_part, &format!("{signed_part}."), "eyJ..", "", "a.b.c"] {
+            assert_eq!(check(text), Err(TokenRefused::Invalid), "{text}");
+        }
+    }
+}

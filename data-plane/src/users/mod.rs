@@ -1,0 +1,91 @@
+//! The users of tenants: registering, logging in and out. What is kept of them is in the tenant's own schema; see
+//! [`crate::serve`] for how it is reached.
+
+mod login;
+mod logout;
+mod password;
+mod refresh;
+mod register;
+mod session;
+
+use serde::Deserialize;
+use tenantry_domain::user::Role;
+use tenantry_registry::RegistryError;
+
+use crate::{
+    serve::Failure,
+    tokens::{IssueError, Issuer},
+};
+pub(crate) use login::{Login, login};
+pub(crate) use logout::logout;
+use password::Passwords;
+pub(crate) use refresh::refresh;
+pub(crate) use register::{NewUser, Registered, register};
+pub(crate) use session::Tokens;
+
+/// What all of it shares.
+#[derive(Debug)]
+pub(crate) struct Users {
+    passwords: Passwords,
+    issuer: Issuer,
+}
+
+impl Users {
+    pub(crate) fn new(issuer: Issuer) -> Self {
+        Self { passwords: Passwords::new(), issuer }
+    }
+}
+
+/// Why it was not done.
+#[derive(Debug)]
+pub(crate) enum UsersError {
+    /// The app's tenants have no users.
+    None,
+    /// Name or password is wrong, the user is disabled, or was locked out: which, nobody is told.
+    Credentials,
+    /// The refresh token is none, has ended, or was used before.
+    Refresh,
+    UsernameTaken,
+    EmailTaken,
+    /// The tenant has as many users as it may have.
+    Limit(u32),
+    /// Others' passwords are being hashed.
+    Busy,
+    Failure(Box<Failure>),
+    Registry(RegistryError),
+    Issue(IssueError),
+    /// What was kept cannot be read.
+    Stored(serde_json::Error),
+}
+
+impl From<Failure> for UsersError {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure.into())
+    }
+}
+
+impl From<RegistryError> for UsersError {
+    fn from(error: RegistryError) -> Self {
+        Self::Registry(error)
+    }
+}
+
+impl From<IssueError> for UsersError {
+    fn from(error: IssueError) -> Self {
+        Self::Issue(error)
+    }
+}
+
+impl From<serde_json::Error> for UsersError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Stored(error)
+    }
+}
+
+/// Who logs in, as it is kept.
+#[derive(Debug, Deserialize)]
+struct StoredUser {
+    id: i64,
+    username: String,
+    roles: Vec<Role>,
+}

@@ -1,0 +1,88 @@
+//! Registering a user.
+
+use serde::{Deserialize, Serialize};
+use tenantry_domain::user::{Email, Password, Role, USERS_TABLE, Username};
+use tenantry_postgres::tenant::Access;
+use utoipa::ToSchema;
+
+use super::UsersError;
+use crate::{
+    routes::CachedRoute,
+    serve::{Failure, UsersStatement},
+    state::Plane,
+};
+
+/// Who is to be a user.
+#[derive(Debug)]
+pub(crate) struct NewUser {
+    pub(crate) username: Username,
+    pub(crate) email: Email,
+    pub(crate) password: Password,
+    pub(crate) first_name: Option<String>,
+    pub(crate) last_name: Option<String>,
+    pub(crate) roles: Vec<Role>,
+}
+
+/// A user as he is registered.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Registered {
+    /// Counts within the tenant.
+    id: i64,
+    /// How he is called.
+    username: String,
+    /// His address.
+    email: String,
+    /// The tenant's slug.
+    #[serde(default)]
+    pub(crate) tenant_id: String,
+    /// Whether he may log in.
+    enabled: bool,
+    /// What he is to the tenant.
+    #[schema(value_type = Vec<String>, example = json!(["member"]))]
+    roles: Vec<Role>,
+}
+
+const INSERT: &str = "INSERT INTO {users} (username, email, first_name, last_name, password, roles)
+    SELECT $1, $2, $3, $4, $5, string_to_array($6, ',')
+    WHERE $7 IS NULL OR (SELECT count(*) FROM {users}) < $7::bigint
+    RETURNING json_build_object('id', id, 'username', username, 'email', email, 'enabled', enabled, 'roles', roles)::text";
+
+/// Registers a user. Of two that would be one too many, one is.
+pub(crate) async fn register(
+    plane: &Plane,
+    route: &CachedRoute,
+    new: NewUser,
+) -> Result<Registered, UsersError> {
+    let password = plane.users.passwords.hash(route.tenant_id, &new.password).await?;
+    let limit = route.limits.max_users;
+    let roles: Vec<_> = new.roles.iter().map(|role| role.as_str()).collect();
+    let params = [
+        Some(new.username.into()),
+        Some(new.email.into()),
+        new.first_name,
+        new.last_name,
+        Some(password),
+        Some(roles.join(",")),
+        limit.map(|limit| limit.to_string()),
+    ];
+    let statement = UsersStatement {
+        access: Access::ReadWrite,
+        sql: INSERT,
+        params: &params,
+        one_at_a_time: limit.is_some(),
+    };
+    match plane.runner.ask_users(route, statement).await {
+        Ok(Some(user)) => {
+            let user: Registered = serde_json::from_slice(&user)?;
+            Ok(Registered { tenant_id: route.slug.to_string(), ..user })
+        }
+        Ok(None) => Err(UsersError::Limit(limit.unwrap_or_default())),
+        Err(Failure::Statement { error, .. }) if error.code.as_deref() == Some("23505") => {
+            let email = format!("{USERS_TABLE}_email");
+            let is_email = error.constraint.as_deref() == Some(email.as_str());
+            Err(if is_email { UsersError::EmailTaken } else { UsersError::UsernameTaken })
+        }
+        Err(failure) => Err(failure.into()),
+    }
+}

@@ -1,0 +1,65 @@
+//! What is in a token, and what SQL may know of it.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use tenantry_tests::TestApp;
+
+use super::{log_in, register, tenant, with_token};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_says_who_logs_in_and_the_tenant_s_published_key_has_signed_it() {
+    let app = TestApp::start().await;
+    let acme = tenant(&app, "acme", "basic").await;
+    register(&acme.data, "ada").await;
+    let token = log_in(&acme.data, "ada").await["accessToken"].as_str().unwrap().to_owned();
+    let part = |n: usize| -> Value {
+        let bytes = URL_SAFE_NO_PAD.decode(token.split('.').nth(n).unwrap()).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    };
+    let (header, claims) = (part(0), part(1));
+    assert_eq!((&header["alg"], &header["typ"]), (&json!("EdDSA"), &json!("JWT")));
+    assert_eq!((&claims["tenantId"], &claims["tenantSlug"]), (&json!(acme.id), &json!(acme.slug)));
+    assert_eq!(claims["roles"], json!(["member"]));
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 900);
+
+    let keys = acme.data.without_key().get("/.well-known/jwks.json").await.expect(200).json();
+    assert_eq!(keys["keys"][0]["kid"], header["kid"]);
+    assert_eq!(keys["keys"][0]["crv"], "Ed25519");
+    assert!(keys["keys"][0].get("d").is_none());
+    let by_path = app.data.without_key().get(&format!("/t/{}/.well-known/jwks.json", acme.slug)).await;
+    assert_eq!(by_path.expect(200).json(), keys);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_s_row_security_knows_the_user_by_the_claims() {
+    let app = TestApp::start().await;
+    app.api.put("/api/v1/apps/notes", json!({ "manifest": { "registration": "open" } })).await.expect(200);
+    let up = "CREATE TABLE notes (
+            id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            author text NOT NULL DEFAULT (current_setting('request.jwt.claims', true)::jsonb ->> 'sub'),
+            text text NOT NULL);
+        ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY own ON notes USING (
+            author = nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub');";
+    let version = json!({ "version": 1, "name": "notes", "up": up, "down": "DROP TABLE notes;" });
+    app.api.post_and_wait("/api/v1/apps/notes/versions", version).await.expect(201);
+    for plan in ["basic", "premium"] {
+        let acme = app.sign_up(&format!("acme-{plan}"), plan, "notes").await;
+        let mut users = Vec::new();
+        for name in ["ada", "bob"] {
+            register(&acme.data, name).await;
+            let user = with_token(&acme.data, &log_in(&acme.data, name).await);
+            user.post("/api/notes", json!({ "text": format!("{name}'s") })).await.expect(201);
+            users.push(user);
+        }
+        for (user, own) in users.iter().zip(["ada's", "bob's"]) {
+            let notes = user.get("/api/notes?select=text").await.expect(200).json();
+            assert_eq!(notes, json!([{ "text": own }]));
+        }
+        // A key is nobody: what the user before it has left in the session is gone.
+        assert_eq!(acme.data.get("/api/notes").await.expect(200).json(), json!([]));
+        // Nor does a user choose who he is.
+        let forged = json!({ "text": "x", "author": "2" });
+        users[0].post("/api/notes", forged).await.expect(403);
+    }
+}
