@@ -47,6 +47,16 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::operations::tenant_operations))
         .routes(routes!(tenants::keys::create::create_tenant_key, tenants::keys::list::list_tenant_keys))
         .routes(routes!(tenants::keys::delete::delete_tenant_key))
+        .routes(routes!(tenants::config::list::list_config, tenants::config::set::set_config))
+        .routes(routes!(
+            tenants::config::get::get_config,
+            tenants::config::put::put_config,
+            tenants::config::delete::delete_config
+        ))
+        .routes(routes!(
+            tenants::signing_keys::rotate::rotate_signing_key,
+            tenants::signing_keys::list::list_signing_keys
+        ))
         .routes(routes!(tenants::domains::create::create_domain, tenants::domains::list::list_domains))
         .routes(routes!(tenants::domains::delete::delete_domain))
         .routes(routes!(tenants::domains::verify::verify_domain))

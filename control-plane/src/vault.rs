@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use tenantry_domain::{
+    config::ConfigKey,
     envelope::{Key, Unsealable},
     ids::{ServerId, TenantId},
     purpose::Purpose,
+    signing_key::SealedSigningKey,
 };
 use tenantry_registry::RoleCredentials;
 
@@ -36,6 +38,36 @@ impl Vault {
             .open_text(&Purpose::RolePassword(tenant).to_string(), &credentials.password)
     }
 
+    /// A new key for a tenant's access tokens.
+    pub(crate) fn new_signing_key(&self, tenant: TenantId) -> SealedSigningKey {
+        SealedSigningKey::generate(tenant, &self.0, &mut rand::rng())
+    }
+
+    /// Seals a value of a tenant's configuration with the tenant's data key, for this tenant and key alone.
+    pub(crate) fn seal_config(
+        &self,
+        tenant: TenantId,
+        wrapped_data_key: &[u8],
+        key: &ConfigKey,
+        value: &str,
+    ) -> Result<Vec<u8>, Unsealable> {
+        let data_key = self.0.unwrap(&Purpose::DataKey(tenant).to_string(), wrapped_data_key)?;
+        Ok(data_key.seal(&Purpose::Config(tenant, key).to_string(), value.as_bytes(), &mut rand::rng()))
+    }
+
+    /// Opens a value of a tenant's configuration.
+    pub(crate) fn open_config(
+        &self,
+        tenant: TenantId,
+        wrapped_data_key: &[u8],
+        key: &ConfigKey,
+        sealed: &[u8],
+    ) -> Result<SecretString, Unsealable> {
+        self.0
+            .unwrap(&Purpose::DataKey(tenant).to_string(), wrapped_data_key)?
+            .open_text(&Purpose::Config(tenant, key).to_string(), sealed)
+    }
+
     /// Seals the password of a server's admin login.
     pub(crate) fn seal_admin_password(&self, server: ServerId, password: &SecretString) -> Vec<u8> {
         self.0.seal(
@@ -61,6 +93,22 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+
+    #[test]
+    fn a_sealed_value_opens_for_its_own_tenant_and_key_only() {
+        let vault = Vault::new(Key::generate(&mut rand::rng()));
+        let tenants = [1, 2].map(|number| TenantId::from_uuid(Uuid::from_u128(number)));
+        let data_keys = tenants.map(|tenant| vault.new_data_key(tenant));
+        let [key, other] = ["smtp.password", "smtp.user"].map(|key| ConfigKey::parse(key).unwrap());
+        let sealed = vault.seal_config(tenants[0], &data_keys[0], &key, "\"hunter2\"").unwrap();
+        let open = |tenant: usize, data_key: usize, key| {
+            vault.open_config(tenants[tenant], &data_keys[data_key], key, &sealed)
+        };
+        assert_eq!(open(0, 0, &key).unwrap().expose_secret(), "\"hunter2\"");
+        for (tenant, data_key, key) in [(0, 0, &other), (1, 1, &key), (0, 1, &key), (1, 0, &key)] {
+            assert!(open(tenant, data_key, key).is_err(), "{tenant} {data_key} {key}");
+        }
+    }
 
     #[test]
     fn a_role_password_opens_with_its_own_tenant_only() {

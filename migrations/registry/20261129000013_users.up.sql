@@ -5,8 +5,11 @@ CREATE TABLE signing_keys (
     public_key  bytea NOT NULL,
     -- Sealed with the key-encryption key.
     private_key bytea NOT NULL,
-    created_at  timestamptz NOT NULL DEFAULT now()
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    -- When a newer one took its place; what it has signed counts until it ends.
+    superseded_at timestamptz
 );
+CREATE INDEX signing_keys_superseded ON signing_keys (superseded_at) WHERE superseded_at IS NOT NULL;
 CREATE INDEX signing_keys_tenant ON signing_keys (tenant_id);
 CREATE TRIGGER signing_keys_changed AFTER INSERT OR DELETE ON signing_keys
     FOR EACH ROW EXECUTE FUNCTION notify_tenant();

@@ -24,7 +24,7 @@ use tenantry_domain::{
     names::ObjectName,
     placement::Epoch,
     plan::Plan,
-    route::{Route, RouteApp, RouteKey, RoutePlacement, RouteServer},
+    route::{Route, RouteApp, RouteKey, RoutePlacement, RouteServer, RouteUsers},
     tenant::TenantPhase,
 };
 use tenantry_registry::{Part, Registry};
@@ -87,6 +87,7 @@ fn routes() -> (Vec<TenantId>, impl Iterator<Item = Route>) {
             plan: plan.name.clone(),
             limits: plan.limits,
             weight: plan.database.weight,
+            users: RouteUsers::default(),
             features: Arc::clone(&features),
             app: Arc::clone(&app),
             placement: Some(RoutePlacement {

@@ -89,9 +89,10 @@ fn both_documents_name_what_generators_need_names_for() {
                 "undo_move",
                 "restore_tenant",
                 "resume_tenant",
+                "rotate_signing_key",
                 "suspend_tenant",
             ],
-            _ => &[],
+            _ => &["logout"],
         };
         assert_eq!(without_body(&document, "post"), bodiless, "{plane}");
     }

@@ -13,6 +13,7 @@ mod cli_login;
 mod cli_tenants;
 mod clients;
 mod cloud_crashes;
+mod configuration;
 mod conformance;
 mod crashes;
 mod dev;

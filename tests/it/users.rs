@@ -10,7 +10,7 @@ mod tokens;
 use serde_json::{Value, json};
 use tenantry_tests::{Api, Signup, TestApp};
 
-const PASSWORD: &str = "correct horse battery";
+const PASSWORD: &str = "Correct horse battery 1";
 
 /// A tenant whose users register themselves.
 async fn tenant(app: &TestApp, name: &str, plan: &str) -> Signup {

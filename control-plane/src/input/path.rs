@@ -7,6 +7,7 @@ use axum::{
 };
 use tenantry_domain::{
     app::{AppName, AppVersion},
+    config::ConfigKey,
     domain_name::DomainName,
     ids::{ApiKeyId, OperationId},
     plan::PlanName,
@@ -39,7 +40,7 @@ macro_rules! named {
 
 named! {
     PlanName = "plan", AppName = "app", AppVersion = "version", OperationId = "operation", ApiKeyId = "key",
-    ServerClassName = "server_class",
+    ServerClassName = "server_class", ConfigKey = "config",
 }
 
 impl Named for TenantRef {

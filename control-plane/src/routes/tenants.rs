@@ -1,6 +1,7 @@
 //! `/api/v1/tenants`: customer organisations.
 
 pub(crate) mod branding;
+pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -14,6 +15,7 @@ pub(crate) mod operations;
 pub(crate) mod patch;
 pub(crate) mod restore;
 pub(crate) mod resume;
+pub(crate) mod signing_keys;
 pub(crate) mod suspend;
 pub(crate) mod transition;
 pub(crate) mod undo_move;

@@ -9,6 +9,7 @@ mod text_macros;
 pub mod api_key;
 pub mod app;
 pub mod clock;
+pub mod config;
 pub mod connection;
 pub mod database_share;
 pub mod domain_name;

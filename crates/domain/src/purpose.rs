@@ -1,6 +1,7 @@
 //! What sealed values are sealed for: see [`crate::envelope`].
 
 use crate::{
+    config::ConfigKey,
     ids::{ServerId, TenantId},
     names::ObjectName,
     signing_key::KeyId,
@@ -21,6 +22,8 @@ pub enum Purpose<'a> {
     WarmRole(ServerId, &'a ObjectName),
     /// The private half of a key that signs a tenant's access tokens, sealed with the key-encryption key.
     SigningKey(TenantId, &'a KeyId),
+    /// A value of a tenant's configuration, sealed with the tenant's data key.
+    Config(TenantId, &'a ConfigKey),
     /// An answer kept for a repeated request, which may show a key that was just made.
     IdempotentAnswer,
     /// The known text that tells the right key-encryption key from a wrong one.
@@ -36,6 +39,7 @@ impl std::fmt::Display for Purpose<'_> {
             Self::ServerLogin(server, login) => write!(f, "server:{server}:login:{login}"),
             Self::WarmRole(server, name) => write!(f, "server:{server}:warm:{name}"),
             Self::SigningKey(tenant, key) => write!(f, "tenant:{tenant}:signing-key:{key}"),
+            Self::Config(tenant, key) => write!(f, "tenant:{tenant}:config:{key}"),
             Self::IdempotentAnswer => f.write_str("idempotency"),
             Self::KeyCheck => f.write_str("key-check"),
         }

@@ -19,6 +19,7 @@ use crate::{
     server_tls::ServerTls,
     signing_key::KeyId,
     tenant::TenantPhase,
+    user::PasswordPolicy,
 };
 
 /// What a data plane needs to serve a tenant.
@@ -42,6 +43,8 @@ pub struct Route {
     pub limits: Limits,
     /// What its share of a server's connections is against other tenants'.
     pub weight: NonZeroU8,
+    /// What is configured for its users.
+    pub users: RouteUsers,
     /// The features that hold for it. Shared where the tenant has no switches of its own.
     pub features: Arc<Features>,
     /// The app whose tables it has.
@@ -52,6 +55,22 @@ pub struct Route {
     pub keys: Box<[RouteKey]>,
     /// The keys that its users' access tokens are signed with, the newest first; none where it has no users.
     pub signing_keys: Box<[RouteSigningKey]>,
+}
+
+/// What is configured for a tenant's users.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteUsers {
+    /// What their passwords must have.
+    pub password_policy: PasswordPolicy,
+    /// After how many seconds without a sign of life they have to log in again.
+    pub session_timeout: u32,
+}
+
+impl Default for RouteUsers {
+    /// Where nothing is configured: two weeks.
+    fn default() -> Self {
+        Self { password_policy: PasswordPolicy::default(), session_timeout: 14 * 24 * 3600 }
+    }
 }
 
 /// What a route says of the app.

@@ -3,10 +3,10 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{SigningKey, pkcs8::EncodePrivateKey};
 use rand::Rng;
-use secrecy::SecretSlice;
+use secrecy::{ExposeSecret, SecretSlice};
 use sha2::{Digest, Sha256};
 
-use crate::Invalid;
+use crate::{Invalid, envelope::Key, ids::TenantId, purpose::Purpose};
 
 /// The `kid` of a key: the thumbprint of its public half (RFC 7638), so that no two keys share one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -64,6 +64,27 @@ impl NewSigningKey {
         let public = key.verifying_key().to_bytes();
         let private = key.to_pkcs8_der().expect("every key has this form").as_bytes().to_vec();
         Self { id: KeyId::of(&public), public, private: private.into() }
+    }
+}
+
+/// A pair as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedSigningKey {
+    /// Its `kid`.
+    pub id: KeyId,
+    /// The public half.
+    pub public: [u8; 32],
+    /// The private half, sealed with the key-encryption key.
+    pub private: Vec<u8>,
+}
+
+impl SealedSigningKey {
+    /// A new random pair of a tenant's.
+    pub fn generate(tenant: TenantId, kek: &Key, rng: &mut impl Rng) -> Self {
+        let NewSigningKey { id, public, private } = NewSigningKey::generate(rng);
+        let purpose = Purpose::SigningKey(tenant, &id).to_string();
+        let private = kek.seal(&purpose, private.expose_secret(), rng);
+        Self { id, public, private }
     }
 }
 

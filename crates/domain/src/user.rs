@@ -174,6 +174,80 @@ impl TryFrom<SecretString> for Password {
     }
 }
 
+/// What a tenant's users' passwords must have: `security.password_policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a rule of its own")]
+pub struct PasswordPolicy {
+    /// Characters, at least.
+    pub min_length: u16,
+    /// A capital letter.
+    pub require_uppercase: bool,
+    /// A small letter.
+    pub require_lowercase: bool,
+    /// A digit.
+    pub require_numbers: bool,
+    /// Something that is neither letter nor digit.
+    pub require_special_chars: bool,
+}
+
+impl Default for PasswordPolicy {
+    fn default() -> Self {
+        Self {
+            min_length: 8,
+            require_uppercase: false,
+            require_lowercase: false,
+            require_numbers: false,
+            require_special_chars: false,
+        }
+    }
+}
+
+impl PasswordPolicy {
+    /// Reads a policy as it is configured.
+    ///
+    /// # Errors
+    /// It has other members, or its length is less than 8 or more than 128.
+    pub fn from_config(value: &serde_json::Value) -> Result<Self, Invalid> {
+        if !value.is_object() {
+            return Err(Invalid::because("must be an object, e.g. {\"minLength\": 12}"));
+        }
+        let policy = Self::deserialize(value).map_err(|error| Invalid::because(error.to_string()))?;
+        if (8..=128).contains(&policy.min_length) {
+            Ok(policy)
+        } else {
+            Err(Invalid::because("must have a minLength from 8 to 128"))
+        }
+    }
+
+    /// Checks a password.
+    ///
+    /// # Errors
+    /// Says all that it must have, so that the next one will do.
+    pub fn check(&self, password: &Password) -> Result<(), Invalid> {
+        let text = password.expose();
+        let has = |is: fn(char) -> bool| text.chars().any(is);
+        let rules = [
+            (self.require_uppercase, has(char::is_uppercase), "a capital letter"),
+            (self.require_lowercase, has(char::is_lowercase), "a small letter"),
+            (self.require_numbers, has(char::is_numeric), "a digit"),
+            (
+                self.require_special_chars,
+                has(|c| !c.is_alphanumeric()),
+                "a character that is neither letter nor digit",
+            ),
+        ];
+        let is_long = text.chars().count() >= usize::from(self.min_length);
+        if is_long && rules.iter().all(|(required, has, _)| !required || *has) {
+            return Ok(());
+        }
+        let required = rules.iter().filter(|(required, ..)| *required).map(|(.., what)| *what);
+        let required: Vec<_> = required.collect();
+        let and = if required.is_empty() { String::new() } else { format!(", and {}", required.join(", ")) };
+        Err(Invalid::because(format!("must have at least {} characters{and}", self.min_length)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,6 +277,22 @@ mod tests {
         assert!(choose(&"x".repeat(1025)).is_err());
         let password = choose("correct horse").unwrap();
         assert!(!format!("{password:?}").contains("horse"));
+    }
+
+    #[test]
+    fn a_policy_says_all_that_a_password_must_have() {
+        let policy = PasswordPolicy {
+            min_length: 10,
+            require_numbers: true,
+            require_uppercase: true,
+            ..PasswordPolicy::default()
+        };
+        let check = |text: &str| policy.check(&Password::choose(text.to_owned().into()).unwrap());
+        assert_eq!(check("Correct horse 1"), Ok(()));
+        for text in ["Short 1 x", "correct horse 1", "Correct horse"] {
+            let told = check(text).unwrap_err().to_string();
+            assert_eq!(told, "must have at least 10 characters, and a capital letter, a digit");
+        }
     }
 
     #[test]

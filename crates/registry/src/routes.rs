@@ -16,14 +16,16 @@ use tenantry_domain::{
     Slug,
     api_key::{KeyHash, Scope},
     app::{AppName, AppVersion, Manifest},
+    config::{FEATURES, PASSWORD_POLICY, SESSION_TIMEOUT, session_timeout},
     database_share::DatabaseShare,
     domain_name::DomainName,
     ids::{ServerId, TenantId},
     names::ObjectName,
     placement::Epoch,
     plan::{Features, LimitOverrides, Limits, PlanName},
-    route::{Route, RouteApp, RouteKey, RoutePlacement, RouteServer, RouteSigningKey},
+    route::{Route, RouteApp, RouteKey, RoutePlacement, RouteServer, RouteSigningKey, RouteUsers},
     signing_key::KeyId,
+    user::PasswordPolicy,
 };
 use uuid::Uuid;
 
@@ -85,6 +87,8 @@ struct RouteRow {
     plan_limits: Value,
     plan_database: Value,
     plan_features: Value,
+    plan_config: Value,
+    config: Value,
     limits: Value,
     features: Value,
     app: String,
@@ -109,6 +113,24 @@ struct RouteRow {
     signing_keys: Vec<String>,
     public_keys: Vec<Vec<u8>>,
     private_keys: Vec<Vec<u8>>,
+}
+
+/// The features that a tenant's configuration switches.
+fn switches(config: &Value) -> impl Iterator<Item = (String, bool)> {
+    let values = config.as_object().into_iter().flatten();
+    values.filter_map(|(key, value)| Some((key.strip_prefix(FEATURES)?.to_owned(), value.as_bool()?)))
+}
+
+/// What is configured for the tenant's users. A plan's default that cannot be read is none.
+fn users(row: &RouteRow) -> RouteUsers {
+    let configured = |key| [&row.config, &row.plan_config].into_iter().filter_map(move |from| from.get(key));
+    let defaults = RouteUsers::default();
+    let policy = configured(PASSWORD_POLICY).find_map(|value| PasswordPolicy::from_config(value).ok());
+    let timeout = configured(SESSION_TIMEOUT).find_map(|value| session_timeout(value).ok());
+    RouteUsers {
+        password_policy: policy.unwrap_or(defaults.password_policy),
+        session_timeout: timeout.unwrap_or(defaults.session_timeout),
+    }
 }
 
 impl RouteReader {
@@ -156,6 +178,10 @@ impl RouteReader {
             RouteRow,
             r#"SELECT tenants.id, slug, subdomain, tenants.name, status, plan,
                    plans.limits AS plan_limits, database_share AS plan_database, plans.features AS plan_features,
+                   default_config AS plan_config,
+                   coalesce((SELECT jsonb_object_agg(key, value) FROM tenant_config
+                             WHERE tenant_config.tenant_id = tenants.id AND value IS NOT NULL
+                                 AND (key = ANY ($4) OR starts_with(key, $5))), '{}') AS "config!",
                    tenants.limits, tenants.features, app, manifest,
                    ARRAY(SELECT domains.name FROM domains
                          WHERE domains.tenant_id = tenants.id AND verified_at IS NOT NULL) AS "domains!",
@@ -193,6 +219,8 @@ impl RouteReader {
             &ids,
             &labels,
             &domains,
+            &[PASSWORD_POLICY, SESSION_TIMEOUT].map(str::to_owned),
+            FEATURES,
         )
         .fetch_all(&self.registry.pool)
         .await?;
@@ -234,6 +262,7 @@ impl RouteReader {
         let mut features = Features::deserialize(&row.plan_features).stored("plans.features")?;
         let own = Features::deserialize(&row.features).stored("tenants.features")?;
         features.extend(own);
+        features.extend(switches(&row.config));
         let app = RouteApp {
             name: AppName::parse(&row.app).stored("tenants.app")?,
             manifest: Manifest::deserialize(&row.manifest).stored("apps.manifest")?,
@@ -323,6 +352,7 @@ impl RouteReader {
             plan: PlanName::parse(&row.plan).stored("tenants.plan")?,
             limits: own_limits.over(plan_limits),
             weight: share.weight,
+            users: users(row),
             features: self.features.get(features),
             app: self.apps.get(app),
             placement,

@@ -1,19 +1,40 @@
 //! Table `signing_keys`: what a tenant's access tokens are signed with.
 
-use tenantry_domain::{ids::TenantId, signing_key::KeyId};
+use chrono::{DateTime, Utc};
+use tenantry_domain::{
+    ids::TenantId,
+    signing_key::{KeyId, SealedSigningKey},
+};
 
-use crate::{Registry, RegistryError};
+use crate::{Registry, RegistryError, error::Stored};
 
-/// A key to store.
-#[derive(Debug)]
-pub struct NewStoredKey {
+/// A tenant's key as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningKeyRecord {
     /// Its `kid`.
     pub id: KeyId,
-    /// The public half.
-    pub public: [u8; 32],
-    /// The private half, sealed.
-    pub private: Vec<u8>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When a newer one took its place; what it has signed counts until it ends.
+    pub superseded_at: Option<DateTime<Utc>>,
 }
+
+/// A key cannot be replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyRotateError {
+    /// The tenant has none: its app has no users.
+    #[error("the tenant has no key to replace")]
+    NoKey,
+    /// So many that were replaced are still kept for what they have signed.
+    #[error("{0} keys that were replaced are still needed")]
+    TooMany(i64),
+    /// The registry failed.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+}
+
+/// Keys that were replaced, as many as a tenant may have at a time: each makes its route larger.
+const MOST_SUPERSEDED: i64 = 5;
 
 impl Registry {
     /// Whether a tenant has a key.
@@ -31,7 +52,7 @@ impl Registry {
     pub async fn signing_key_add_first(
         &self,
         tenant: TenantId,
-        key: &NewStoredKey,
+        key: &SealedSigningKey,
     ) -> Result<(), RegistryError> {
         // Two workers may be at it: the tenant's row is the lock.
         sqlx::query!(
@@ -47,5 +68,70 @@ impl Registry {
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// A tenant's keys, the newest first.
+    pub async fn signing_key_list(&self, tenant: TenantId) -> Result<Vec<SigningKeyRecord>, RegistryError> {
+        let rows = sqlx::query!(
+            "SELECT id, created_at, superseded_at FROM signing_keys WHERE tenant_id = $1
+             ORDER BY created_at DESC, id",
+            tenant.as_uuid()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(SigningKeyRecord {
+                    id: KeyId::parse(&row.id).stored("signing_keys.id")?,
+                    created_at: row.created_at,
+                    superseded_at: row.superseded_at,
+                })
+            })
+            .collect()
+    }
+
+    /// Has a tenant's tokens signed with another key from now on. What the key before it has signed counts until it ends.
+    pub async fn signing_key_rotate(
+        &self,
+        tenant: TenantId,
+        key: &SealedSigningKey,
+    ) -> Result<DateTime<Utc>, KeyRotateError> {
+        let row = sqlx::query!(
+            r#"WITH tenant AS MATERIALIZED (SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE),
+                known AS MATERIALIZED (
+                    SELECT count(*) AS keys, count(superseded_at) AS superseded
+                    FROM signing_keys JOIN tenant ON tenant_id = tenant.id
+                ), before AS (
+                    UPDATE signing_keys SET superseded_at = now() FROM known
+                    WHERE tenant_id = $1 AND superseded_at IS NULL AND superseded < $5
+                ), new AS (
+                    INSERT INTO signing_keys (id, tenant_id, public_key, private_key)
+                    SELECT $2, $1, $3, $4 FROM known WHERE keys > 0 AND superseded < $5
+                    RETURNING created_at
+                )
+                SELECT keys AS "keys!", superseded AS "superseded!", (SELECT created_at FROM new) AS created_at
+                FROM known"#,
+            tenant.as_uuid(),
+            key.id.as_str(),
+            key.public.as_slice(),
+            key.private,
+            MOST_SUPERSEDED,
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        match row.created_at {
+            Some(created_at) => Ok(created_at),
+            None if row.keys == 0 => Err(KeyRotateError::NoKey),
+            None => Err(KeyRotateError::TooMany(row.superseded)),
+        }
+    }
+
+    /// Forgets keys that were replaced before a time; how many.
+    pub async fn signing_key_forget_superseded(&self, before: DateTime<Utc>) -> Result<u64, RegistryError> {
+        let done = sqlx::query!("DELETE FROM signing_keys WHERE superseded_at < $1", before)
+            .execute(&self.housekeeping)
+            .await?;
+        Ok(done.rows_affected())
     }
 }

@@ -81,6 +81,7 @@ impl Registry {
         sqlx::query!(
             "WITH keys AS (DELETE FROM api_keys WHERE tenant_id = $1),
                  signing AS (DELETE FROM signing_keys WHERE tenant_id = $1),
+                 config AS (DELETE FROM tenant_config WHERE tenant_id = $1),
                  domain AS (DELETE FROM domains WHERE tenant_id = $1)
              DELETE FROM tenant_labels WHERE tenant_id = $1",
             tenant.as_uuid(),

@@ -433,7 +433,7 @@ pub(crate) mod tests {
         app::{AppName, Manifest},
         domain_name::DomainName,
         plan::{Limits, PlanName},
-        route::RouteApp,
+        route::{RouteApp, RouteUsers},
         tenant::TenantPhase,
     };
     use uuid::Uuid;
@@ -451,6 +451,7 @@ pub(crate) mod tests {
             plan: PlanName::parse("basic").unwrap(),
             limits: Limits::default(),
             weight: NonZeroU8::MIN,
+            users: RouteUsers::default(),
             features: Arc::new(BTreeMap::new()),
             app: Arc::new(RouteApp { name: AppName::parse("crm").unwrap(), manifest: Manifest::default() }),
             placement: None,

@@ -7,7 +7,7 @@ use tenantry_postgres::tenant::Access;
 
 use super::{
     StoredUser, Tokens, UsersError,
-    session::{IDLE, RefreshToken, tokens},
+    session::{RefreshToken, idle, tokens},
 };
 use crate::{routes::CachedRoute, serve::UsersStatement, state::Plane};
 
@@ -65,7 +65,7 @@ pub(crate) async fn login(plane: &Plane, route: &CachedRoute, login: Login) -> R
                 Some(password),
                 Some(session.to_string()),
                 Some(refresh.hash()),
-                Some(IDLE.to_owned()),
+                Some(idle(route)),
             ];
             let entered = ask(plane, route, Access::ReadWrite, ENTER, &params).await?;
             entered.ok_or(UsersError::Credentials)?;

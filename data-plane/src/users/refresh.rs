@@ -7,7 +7,7 @@ use tenantry_postgres::tenant::Access;
 use super::{
     StoredUser, Tokens, UsersError,
     logout::revoke,
-    session::{IDLE, RefreshToken, tokens},
+    session::{RefreshToken, idle, tokens},
 };
 use crate::{routes::CachedRoute, serve::UsersStatement, state::Plane};
 
@@ -42,12 +42,8 @@ pub(crate) async fn refresh(
 ) -> Result<Tokens, UsersError> {
     let presented = RefreshToken::read(presented).ok_or(UsersError::Refresh)?;
     let next = RefreshToken::new(presented.session);
-    let params = [
-        Some(presented.session.to_string()),
-        Some(presented.hash()),
-        Some(next.hash()),
-        Some(IDLE.to_owned()),
-    ];
+    let params =
+        [Some(presented.session.to_string()), Some(presented.hash()), Some(next.hash()), Some(idle(route))];
     let statement =
         UsersStatement { access: Access::ReadWrite, sql: ROTATE, params: &params, one_at_a_time: false };
     let outcome = plane.runner.ask_users(route, statement).await?.ok_or(UsersError::Refresh)?;

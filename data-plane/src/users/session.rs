@@ -10,8 +10,10 @@ use uuid::Uuid;
 use super::{StoredUser, UsersError};
 use crate::{routes::CachedRoute, state::Plane, tokens::Subject};
 
-/// For how long nobody need log in again who refreshes in time.
-pub(super) const IDLE: &str = "14 days";
+/// For how long nobody need log in again who refreshes in time: an `interval`.
+pub(super) fn idle(route: &CachedRoute) -> String {
+    format!("{} seconds", route.users.session_timeout)
+}
 
 /// So that secret scanners find one that leaked.
 const PREFIX: &str = "tnr_";

@@ -1,6 +1,12 @@
 //! What is in a token, and what SQL may know of it.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use futures::future::join_all;
 use serde_json::{Value, json};
 use tenantry_tests::TestApp;
 
@@ -62,4 +68,55 @@ async fn an_app_s_row_security_knows_the_user_by_the_claims() {
         let forged = json!({ "text": "x", "author": "2" });
         users[0].post("/api/notes", forged).await.expect(403);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_s_key_is_replaced_under_load_and_no_request_fails() {
+    let app = TestApp::start().await;
+    let acme = tenant(&app, "acme", "basic").await;
+    register(&acme.data, "ada").await;
+    let path = format!("/api/v1/tenants/{}/signing-keys", acme.id);
+    let first = app.api.get(&path).await.expect(200).json()["items"][0]["id"].clone();
+    let other_plane = app.another_data_plane().await.with_host(format!("{}.localhost", acme.slug));
+    let over = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = (0..4)
+        .map(|_| {
+            let (here, there, over) = (acme.data.clone(), other_plane.clone(), Arc::clone(&over));
+            tokio::spawn(async move {
+                let mut served = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let tokens = log_in(&here, "ada").await;
+                    for _ in 0..5 {
+                        // Signed here, and used at once where the new key may not have been heard of.
+                        with_token(&there, &tokens).get("/api/contacts").await.expect(200);
+                        with_token(&here, &tokens).get("/api/contacts").await.expect(200);
+                        served += 2;
+                    }
+                }
+                served
+            })
+        })
+        .collect();
+    let before = log_in(&acme.data, "ada").await;
+    for _ in 0..5 {
+        app.api.post(&path, json!({})).await.expect(201);
+        log_in(&other_plane, "ada").await;
+    }
+    app.api.post(&path, json!({})).await.expect_problem(409, "too_many_signing_keys");
+    over.store(true, Ordering::Relaxed);
+    let served: usize = join_all(load).await.into_iter().map(Result::unwrap).sum();
+    assert!(served > 0);
+    // What the first key has signed counts, and it is published as long.
+    with_token(&acme.data, &before).get("/api/contacts").await.expect(200);
+    let listed = app.api.get(&path).await.expect(200).json()["items"].clone();
+    let listed = listed.as_array().unwrap();
+    assert_eq!((listed.len(), &listed[5]["id"]), (6, &first));
+    assert!(listed[0]["supersededAt"].is_null() && listed[1]["supersededAt"].is_string());
+    let published = acme.data.without_key().get("/.well-known/jwks.json").await.expect(200).json();
+    let published: Vec<_> = published["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
+    assert_eq!(published, listed.iter().map(|key| &key["id"]).collect::<Vec<_>>());
+
+    let crm = app.sign_up("crm", "basic", "crm").await;
+    let path = format!("/api/v1/tenants/{}/signing-keys", crm.id);
+    app.api.post(&path, json!({})).await.expect_problem(409, "no_users");
 }

@@ -1,9 +1,7 @@
 //! What a tenant's users need besides their tables: a login of the data plane that may see them, and a key that signs
 //! their access tokens.
 
-use secrecy::ExposeSecret;
-use tenantry_domain::{app::App, ids::TenantId, purpose::Purpose, signing_key::NewSigningKey};
-use tenantry_registry::NewStoredKey;
+use tenantry_domain::{app::App, ids::TenantId, signing_key::SealedSigningKey};
 
 use crate::{
     engine::{Definition, PlacedAt, TenantSubject, Work},
@@ -24,7 +22,8 @@ pub(super) async fn prepare(
     }
     resources.ensure_users_login(server).await?;
     if !resources.registry.has_signing_key(tenant).await? {
-        resources.registry.signing_key_add_first(tenant, &new_key(resources, tenant)).await?;
+        let key = SealedSigningKey::generate(tenant, &resources.kek, &mut rand::rng());
+        resources.registry.signing_key_add_first(tenant, &key).await?;
     }
     Ok(())
 }
@@ -45,11 +44,4 @@ where
     }
     let add = admin.add_users(&placement.database, work.owner(placement));
     placed.server.call(add).await.map(|()| true)
-}
-
-fn new_key(resources: &Resources, tenant: TenantId) -> NewStoredKey {
-    let NewSigningKey { id, public, private } = NewSigningKey::generate(&mut rand::rng());
-    let purpose = Purpose::SigningKey(tenant, &id).to_string();
-    let private = resources.kek.seal(&purpose, private.expose_secret(), &mut rand::rng());
-    NewStoredKey { id, public, private }
 }

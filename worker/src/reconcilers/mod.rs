@@ -16,6 +16,7 @@ pub mod forget_idempotency;
 pub mod forget_jobs;
 pub mod forget_operations;
 pub mod forget_revoked_sessions;
+pub mod forget_signing_keys;
 pub mod limit_roles;
 pub mod order_servers;
 pub mod purge_due;
@@ -81,6 +82,7 @@ const ALL: &[Reconciler] = reconcilers![
     forget_idempotency every 300 s,
     forget_operations every 300 s,
     forget_revoked_sessions every 300 s,
+    forget_signing_keys every 60 s,
     forget_fences every 3600 s,
 ];
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use tenantry_domain::{
+    config::ConfigKey,
     database_share::DatabaseShare,
     plan::{Plan, PlanName, Tier},
     server_class::{ServerClass, ServerClassName},
@@ -79,9 +80,12 @@ pub(super) fn check(
     if let Some(features) = features {
         feature_names(fields, features);
     }
-    for key in default_config.into_iter().flat_map(BTreeMap::keys) {
+    for (key, value) in default_config.into_iter().flatten() {
         let fits = (1..=255).contains(&key.chars().count()) && !key.chars().any(char::is_control);
         fields.check(&format!("defaultConfig.{key}"), fits, "must have a key of 1 to 255 characters");
+        if let Ok(known) = ConfigKey::parse(key) {
+            fields.take(&format!("defaultConfig.{key}"), known.check(value));
+        }
     }
     let fits = retention_days.is_none_or(|days| days <= MAX_RETENTION_DAYS);
     fields.check("retentionDays", fits, "must be from 0 to 3650");

@@ -32,7 +32,7 @@ pub(super) struct RegisterBody {
     /// Once in the tenant, whatever the case.
     #[schema(value_type = String, example = "ada@example.com")]
     email: Email,
-    /// At least 8 characters.
+    /// As the tenant's `security.password_policy` says, with at least 8 characters.
     #[schema(value_type = String, example = "correct horse battery")]
     password: Password,
     #[schema(example = "Ada")]
@@ -98,6 +98,8 @@ pub(super) async fn register(
         )
         .with_error("roles", "are not yours to give"));
     }
+    let policy = route.users.password_policy.check(&body.password);
+    policy.map_err(|error| Problem::invalid("password", error.to_string()))?;
     let new = NewUser {
         username: body.username,
         email: body.email,

@@ -1,0 +1,103 @@
+//! A configuration value over the wire.
+
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde_json::Value;
+use tenantry_domain::{config::ConfigKey, ids::TenantId, plan::PlanName};
+use tenantry_registry::{ConfigEntry, ConfigValue, Registry};
+use utoipa::ToSchema;
+
+use crate::{refusal::Refusal, vault::Vault};
+
+/// A configuration value that holds for a tenant.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConfigView {
+    /// Its key.
+    #[schema(example = "session.timeout")]
+    pub(super) config_key: String,
+    /// The value; null for an encrypted one, unless it is revealed.
+    #[schema(value_type = Object, example = 3600)]
+    config_value: Value,
+    /// Whether it is kept encrypted.
+    is_encrypted: bool,
+    /// Who has set it: the `tenant`, or its `plan` as a default.
+    #[schema(example = "tenant")]
+    source: &'static str,
+    /// When the tenant has set it; null for a default.
+    updated_at: Option<DateTime<Utc>>,
+}
+
+impl ConfigView {
+    /// What was set; a value that is encrypted only with `opened`.
+    pub(super) fn of_tenant(entry: &ConfigEntry, opened: Option<Value>) -> Self {
+        let (value, is_encrypted) = match &entry.value {
+            ConfigValue::Plain(value) => (value.clone(), false),
+            ConfigValue::Sealed(_) => (opened.unwrap_or_default(), true),
+        };
+        Self {
+            config_key: entry.key.to_string(),
+            config_value: value,
+            is_encrypted,
+            source: "tenant",
+            updated_at: Some(entry.updated_at),
+        }
+    }
+
+    fn of_plan(key: String, value: Value) -> Self {
+        Self { config_key: key, config_value: value, is_encrypted: false, source: "plan", updated_at: None }
+    }
+}
+
+/// All that holds for a tenant, by key; what is encrypted is opened with the vault, if it is given.
+pub(super) async fn all(
+    registry: &Registry,
+    tenant: TenantId,
+    plan: &PlanName,
+    vault: Option<&Vault>,
+) -> Result<Vec<ConfigView>, Refusal> {
+    let set = registry.config_list(tenant).await?;
+    let defaults = registry.plan_get(plan).await?.map(|plan| plan.default_config).unwrap_or_default();
+    let mut all: Vec<_> = defaults
+        .into_iter()
+        .filter(|(key, _)| !set.iter().any(|entry| entry.key.as_str() == key))
+        .map(|(key, value)| ConfigView::of_plan(key, value))
+        .collect();
+    for entry in &set {
+        let opened = match vault {
+            Some(vault) => opened(registry, vault, tenant, entry).await?,
+            None => None,
+        };
+        all.push(ConfigView::of_tenant(entry, opened));
+    }
+    all.sort_by(|one, other| one.config_key.cmp(&other.config_key));
+    Ok(all)
+}
+
+async fn opened(
+    registry: &Registry,
+    vault: &Vault,
+    tenant: TenantId,
+    entry: &ConfigEntry,
+) -> Result<Option<Value>, Refusal> {
+    let ConfigValue::Sealed(sealed) = &entry.value else { return Ok(None) };
+    let key = registry.tenant_data_key(tenant).await?.ok_or_else(|| Refusal::not_found("tenant"))?;
+    let text =
+        vault.open_config(tenant, &key, &entry.key, sealed).map_err(|error| Refusal::internal(&error))?;
+    let value = serde_json::from_str(text.expose_secret()).map_err(|error| Refusal::internal(&error))?;
+    Ok(Some(value))
+}
+
+/// Seals a value for a tenant and a key.
+pub(super) async fn sealed(
+    registry: &Registry,
+    vault: &Vault,
+    tenant: TenantId,
+    key: &ConfigKey,
+    value: &Value,
+) -> Result<ConfigValue, Refusal> {
+    let data_key = registry.tenant_data_key(tenant).await?.ok_or_else(|| Refusal::not_found("tenant"))?;
+    let sealed = vault.seal_config(tenant, &data_key, key, &value.to_string());
+    Ok(ConfigValue::Sealed(sealed.map_err(|error| Refusal::internal(&error))?))
+}
