@@ -2,6 +2,7 @@
 
 mod crossing;
 mod logging_in;
+mod looking_after;
 mod moving;
 mod refreshing;
 mod registering;

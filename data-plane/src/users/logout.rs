@@ -22,12 +22,21 @@ pub(crate) async fn logout(plane: &Plane, route: &CachedRoute, session: SessionI
         one_at_a_time: false,
     };
     plane.runner.ask_users(route, statement).await?;
-    revoke(plane, route, session).await
+    revoke(plane, route, &[session]).await
 }
 
-/// Has all data planes refuse the access tokens of a log-in, for as long as there may be any.
-pub(super) async fn revoke(plane: &Plane, route: &CachedRoute, session: SessionId) -> Result<(), UsersError> {
+/// Has all data planes refuse the access tokens of log-ins, for as long as there may be any.
+pub(super) async fn revoke(
+    plane: &Plane,
+    route: &CachedRoute,
+    sessions: &[SessionId],
+) -> Result<(), UsersError> {
+    if sessions.is_empty() {
+        return Ok(());
+    }
     let expires_at = plane.clock.now() + LIFETIME + SKEW;
-    plane.revoked.add(RevokedSession { id: session, expires_at });
-    Ok(plane.registry.sessions_revoke(route.tenant_id, &[session], expires_at).await?)
+    for id in sessions {
+        plane.revoked.add(RevokedSession { id: *id, expires_at });
+    }
+    Ok(plane.registry.sessions_revoke(route.tenant_id, sessions, expires_at).await?)
 }

@@ -1,6 +1,8 @@
 //! The users of tenants: registering, logging in and out. What is kept of them is in the tenant's own schema; see
 //! [`crate::serve`] for how it is reached.
 
+mod change_password;
+mod directory;
 mod login;
 mod logout;
 mod password;
@@ -16,6 +18,8 @@ use crate::{
     serve::Failure,
     tokens::{IssueError, Issuer},
 };
+pub(crate) use change_password::change_password;
+pub(crate) use directory::{UserChange, UserView, change, one, page};
 pub(crate) use login::{Login, login};
 pub(crate) use logout::logout;
 use password::Passwords;
@@ -49,6 +53,10 @@ pub(crate) enum UsersError {
     EmailTaken,
     /// The tenant has as many users as it may have.
     Limit(u32),
+    /// Nobody else would be an owner who may log in.
+    LastOwner,
+    /// Somebody else has changed the user meanwhile.
+    Changed,
     /// Others' passwords are being hashed.
     Busy,
     Failure(Box<Failure>),

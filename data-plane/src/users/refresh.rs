@@ -54,7 +54,7 @@ pub(crate) async fn refresh(
             session = %presented.session,
             "a refresh token was used twice; its log-in has ended"
         );
-        revoke(plane, route, presented.session).await?;
+        revoke(plane, route, &[presented.session]).await?;
     }
     tokens(plane, route, outcome.user.ok_or(UsersError::Refresh)?, next)
 }

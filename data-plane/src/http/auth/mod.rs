@@ -2,9 +2,11 @@
 
 mod login;
 mod logout;
+mod password;
 mod refresh;
 mod register;
 mod request;
+mod users;
 mod validate;
 
 use std::sync::Arc;
@@ -12,17 +14,18 @@ use std::sync::Arc;
 use axum::{
     Router,
     http::StatusCode,
-    routing::{any, get, post},
+    routing::{any, get, patch, post},
 };
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use tenantry_domain::user::Registration;
+use tenantry_domain::user::{Registration, Role};
 use tenantry_http::Problem;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::answers;
 use crate::{
+    admit::Grant,
     routes::CachedRoute,
     serve::Failure,
     state::Plane,
@@ -38,6 +41,9 @@ pub(super) fn documented() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(refresh::refresh))
         .routes(routes!(logout::logout))
         .routes(routes!(validate::validate))
+        .routes(routes!(password::change_password))
+        .routes(routes!(users::list_users))
+        .routes(routes!(users::change_user, users::delete_user))
         .route("/api/auth", any(nothing))
         .route("/api/auth/{*rest}", any(nothing))
 }
@@ -50,6 +56,9 @@ pub(super) fn by_path() -> Router<Arc<Plane>> {
         .route("/t/{slug}/api/auth/refresh", post(refresh::refresh))
         .route("/t/{slug}/api/auth/logout", post(logout::logout))
         .route("/t/{slug}/api/auth/validate", get(validate::validate))
+        .route("/t/{slug}/api/auth/password", post(password::change_password))
+        .route("/t/{slug}/api/auth/users", get(users::list_users))
+        .route("/t/{slug}/api/auth/users/{id}", patch(users::change_user).delete(users::delete_user))
         .route("/t/{slug}/api/auth", any(nothing))
         .route("/t/{slug}/api/auth/{*rest}", any(nothing))
 }
@@ -105,6 +114,14 @@ impl TenantName {
     }
 }
 
+/// Whether a role is the caller's to give or to take. Who has a key of the tenant has all of it.
+fn may_give(grant: Option<&Grant>, role: Role) -> bool {
+    grant.is_some_and(|grant| match &grant.user {
+        Some(user) => user.roles.iter().any(|own| own.may_grant(role)),
+        None => grant.may_write,
+    })
+}
+
 /// Who may register, where the tenant has users at all.
 fn registration(route: &CachedRoute) -> Result<Registration, UsersError> {
     route.app.manifest.registration.ok_or(UsersError::None)
@@ -142,6 +159,16 @@ fn refused(error: UsersError) -> Problem {
             format!("the tenant has the {limit} users that its plan allows; delete one, or change the plan"),
         )
         .with("limit", limit),
+        UsersError::LastOwner => Problem::new(
+            StatusCode::CONFLICT,
+            "last_owner",
+            "nobody else would be an owner who may log in; make somebody else an owner first",
+        ),
+        UsersError::Changed => Problem::new(
+            StatusCode::CONFLICT,
+            "user_changed",
+            "the user was changed or deleted meanwhile; look again",
+        ),
         UsersError::Busy => {
             Problem::unavailable("login_busy", "too many are logging in at the moment; try again", 1)
         }

@@ -9,11 +9,11 @@ use tenantry_http::Problem;
 use utoipa::ToSchema;
 
 use super::{
-    refused, registration,
+    may_give, refused, registration,
     request::{AuthBody, AuthRequest},
 };
 use crate::{
-    admit::{Grant, KeyRefused},
+    admit::KeyRefused,
     http::{answers, parameters},
     state::Plane,
     users::{self, NewUser, Registered},
@@ -111,14 +111,6 @@ pub(super) async fn register(
     let registered = users::register(&plane, &route, new).await.map_err(refused)?;
     plane.outcomes.ok();
     Ok((StatusCode::CREATED, Json(registered)))
-}
-
-/// Who has a key of the tenant has all of it.
-fn may_give(grant: Option<&Grant>, role: Role) -> bool {
-    grant.is_some_and(|grant| match &grant.user {
-        Some(user) => user.roles.iter().any(|own| own.may_grant(role)),
-        None => grant.may_write,
-    })
 }
 
 fn name(field: &'static str, text: Option<String>) -> Result<Option<String>, Problem> {

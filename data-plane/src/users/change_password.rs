@@ -1,0 +1,57 @@
+//! A user changes his own password.
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use tenantry_domain::{ids::SessionId, user::Password};
+use tenantry_postgres::tenant::Access;
+
+use super::{UsersError, logout::revoke};
+use crate::{routes::CachedRoute, serve::UsersStatement, state::Plane, tokens::Verified};
+
+const HASH: &str = "SELECT to_json(password)::text FROM {users} WHERE id = $1::bigint AND enabled";
+
+/// Every other log-in ends: whoever has the old password may have one.
+const CHANGE: &str = "WITH changed AS (
+        UPDATE {users} SET password = $3, failed_logins = 0, locked_until = NULL
+        WHERE id = $1::bigint AND password = $2 RETURNING id
+    ), ended AS (
+        DELETE FROM {sessions} USING changed WHERE user_id = changed.id AND {sessions}.id <> $4::uuid
+        RETURNING {sessions}.id
+    )
+    SELECT json_build_object('ended', (SELECT coalesce(json_agg(id), '[]') FROM ended))::text FROM changed";
+
+#[derive(Deserialize)]
+struct Changed {
+    ended: Vec<SessionId>,
+}
+
+/// Changes it, for whom knows the one before.
+pub(crate) async fn change_password(
+    plane: &Plane,
+    route: &CachedRoute,
+    user: &Verified,
+    current: &SecretString,
+    new: &Password,
+) -> Result<(), UsersError> {
+    let id = Some(user.user.to_string());
+    let statement = UsersStatement {
+        access: Access::ReadOnly,
+        sql: HASH,
+        params: std::slice::from_ref(&id),
+        one_at_a_time: false,
+    };
+    let hash = plane.runner.ask_users(route, statement).await?.ok_or(UsersError::Credentials)?;
+    let hash: String = serde_json::from_slice(&hash)?;
+    let passwords = &plane.users.passwords;
+    if !passwords.is_right(route.tenant_id, current, Some(&hash)).await? {
+        return Err(UsersError::Credentials);
+    }
+    let next = passwords.hash(route.tenant_id, new).await?;
+    let params = [id, Some(hash), Some(next), Some(user.session.to_string())];
+    let statement =
+        UsersStatement { access: Access::ReadWrite, sql: CHANGE, params: &params, one_at_a_time: false };
+    // Changed by another meanwhile.
+    let changed = plane.runner.ask_users(route, statement).await?.ok_or(UsersError::Credentials)?;
+    let Changed { ended } = serde_json::from_slice(&changed)?;
+    revoke(plane, route, &ended).await
+}
