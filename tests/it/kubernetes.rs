@@ -8,6 +8,7 @@ use tenantry_tests::{
     TestApp,
     kubernetes::{Fault, KubernetesCluster},
     orders::{new_order, until_ready},
+    rds::RdsRegion,
     within::within,
 };
 use tenantry_worker::providers::{Look, Provider, ProviderError, Providers};
@@ -72,6 +73,48 @@ async fn a_tenant_is_upgraded_to_a_cluster_while_it_is_written_to() {
     assert_eq!(app.server_of(&slug).await["provider"], "kubernetes");
     let counted = tenant.data.get("/api/contacts?select=count()").await.expect(200).json();
     assert_eq!(counted, json!([{ "count": written }]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_of_another_provider_leaves_an_order_to_the_one_that_was_asked() {
+    let (cluster, region) = (KubernetesCluster::start().await, RdsRegion::start().await);
+    let mut app = app_on(&cluster).await;
+    cluster.hold(Some("Setting up primary"));
+    let (cancelled, slug) = (app.slug("cancelled"), app.slug("acme"));
+    let begun =
+        [app.begin_sign_up(&cancelled, "enterprise").await, app.begin_sign_up(&slug, "enterprise").await];
+    for operation in &begun {
+        app.operation_is(operation, "waiting").await;
+    }
+    app.stop_worker().await;
+    let mut settings = app.worker_settings();
+    settings.providers = Providers::new(vec![region.provider(app.label(), &app.kek)]);
+    app.start_worker(settings).await;
+    let told = async || {
+        let messages = begun.iter().map(async |operation| app.operation(operation).await["message"].clone());
+        futures::future::join_all(messages)
+            .await
+            .iter()
+            .all(|message| message == "waits for a worker that is set up with provider kubernetes")
+    };
+    within(PATIENCE, "both orders wait for their provider", told).await;
+    // Nor does it give back what it has not ordered.
+    let [to_cancel, to_finish] = begun;
+    app.api.post(&format!("/api/v1/operations/{to_cancel}/cancel"), json!({})).await.expect(202);
+    let undone = "SELECT count(*) FROM operations WHERE undoing AND state = 'waiting'";
+    within(PATIENCE, "the cancelled one waits too", async || app.count(undone).await == 1).await;
+    app.stop_worker().await;
+    // Looking for its own servers changes nothing there.
+    let changes: Vec<_> = region.actions().into_iter().filter(|call| !call.starts_with("Describe")).collect();
+    assert!(changes.is_empty(), "{changes:?}");
+    cluster.hold(None);
+    start_worker(&mut app, &cluster).await;
+    assert_eq!(app.operation_ended(&to_finish).await["state"], "succeeded");
+    assert_eq!(app.server_of(&slug).await["provider"], "kubernetes");
+    assert_eq!(app.operation_ended(&to_cancel).await["state"], "cancelled");
+    app.api.delete_and_wait(&format!("/api/v1/tenants/{slug}?purge=now")).await.expect(200);
+    cluster.until_empty().await;
+    app.assert_nothing_left().await;
 }
 
 fn nested(levels: usize) -> Value {

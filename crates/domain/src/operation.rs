@@ -15,8 +15,8 @@ pub use event::{OperationEvent, OperationEventKind};
 pub use input::{OperationInput, PurgeReason};
 pub use kind::{Lane, OperationKind};
 pub use state::{
-    DrainServerState, FailedMove, LeftPlacement, MoveState, NoState, OrderServerState, ProvisionState,
-    RemoveLostServerState, ResizeServerState,
+    DrainServerState, FailedMove, LeftPlacement, MoveState, NoState, OrderServerState, OwnServerOrder,
+    ProvisionState, RemoveLostServerState, ResizeServerState,
 };
 pub use subject::{Subject, SubjectKind};
 

@@ -199,7 +199,7 @@ async fn place(work: &Work<Move>) -> StepResult {
         connection,
         tenants_per_login: work.resources.settings.tenants_per_login,
         warm: None,
-        server: work.state().own_server.or(work.input.server),
+        server: work.state().own.server.or(work.input.server),
         not_server: not_server(&from.placement, work.input.tier),
         class: class.clone(),
         durable_state: serde_json::to_value(work.state()).expect("states are plain data"),

@@ -1,12 +1,12 @@
 //! A server of the tenant's own, for operations that need one: the steps that order it, and its end.
 //!
-//! Its id is recorded before a provider hears of it, so that whoever goes on asks for the same one.
+//! Its id and its provider are recorded before that hears of it, so that whoever goes on asks the same one for the same server.
 
 use std::{sync::Arc, time::Duration};
 
 use tenantry_domain::{
     ids::ServerId,
-    operation::{MoveState, ProvisionState},
+    operation::{MoveState, OwnServerOrder, ProvisionState},
     plan::Tier,
     server_class::{ServerClass, ServerClassName},
 };
@@ -27,19 +27,18 @@ const WAIT_FOR_ROOM: Duration = Duration::from_secs(10);
 
 /// The states of operations that may order a server.
 pub(super) trait OrdersServer {
-    /// Which, and what it is made from.
-    fn own_server(&mut self) -> (&mut Option<ServerId>, &mut Option<ServerClassName>);
+    fn own(&mut self) -> &mut OwnServerOrder;
 }
 
 impl OrdersServer for ProvisionState {
-    fn own_server(&mut self) -> (&mut Option<ServerId>, &mut Option<ServerClassName>) {
-        (&mut self.own_server, &mut self.own_server_class)
+    fn own(&mut self) -> &mut OwnServerOrder {
+        &mut self.own
     }
 }
 
 impl OrdersServer for MoveState {
-    fn own_server(&mut self) -> (&mut Option<ServerId>, &mut Option<ServerClassName>) {
-        (&mut self.own_server, &mut self.own_server_class)
+    fn own(&mut self) -> &mut OwnServerOrder {
+        &mut self.own
     }
 }
 
@@ -48,7 +47,7 @@ pub(super) fn ordered<D>(work: &Work<D>) -> Option<ServerId>
 where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
-    *work.state().own_server().0
+    work.state().own().server
 }
 
 /// Orders a server of the tenant's own, waits, without a worker, until it can be used, and registers it. Not where one is
@@ -76,23 +75,18 @@ where
 {
     let mut state = work.state();
     let known = ordered(work);
-    let class = if known.is_some() { state.own_server().1.clone() } else { class };
+    let class = if known.is_some() { state.own().class.clone() } else { class };
     let from = class_of(work, class.as_ref()).await?;
-    let id = if let Some(id) = known {
-        id
+    let (id, provider) = if let Some(id) = known {
+        (id, provider_of(work, state.own(), from.as_ref())?)
     } else {
-        provider(work, from.as_ref())?;
+        let provider = provider(work, from.as_ref())?;
         let id = ServerId::generate(work.resources.clock.now(), &mut rand::rng());
-        let (own, own_class) = state.own_server();
-        (*own, *own_class) = (Some(id), class);
+        *state.own() = OwnServerOrder { server: Some(id), class, provider: Some(provider.kind()) };
         let stored = serde_json::to_value(&state).expect("states are plain data");
         work.resources.registry.operation_keep_state(&work.lease, &stored).await?;
         work.set_stored_state(state);
-        id
-    };
-    let Ok(provider) = provider(work, from.as_ref()) else {
-        let message = "its server is being made, which a worker with its provider has to look after".into();
-        return Ok(Done::Pending { again_after: providers::ASK_AGAIN_AFTER, message });
+        (id, provider)
     };
     let label = work.tenant().slug.to_string();
     let template = from.as_ref().map(|class| class.template.clone()).unwrap_or_default();
@@ -166,14 +160,12 @@ where
     D: Definition<Subject = TenantSubject, State: OrdersServer>,
 {
     let Some(id) = ordered(work) else { return Ok(()) };
-    let from = class_of(work, work.state().own_server().1.as_ref()).await?;
-    provider(work, from.as_ref())?.delete(id).await?;
+    let mut state = work.state();
+    let from = class_of(work, state.own().class.as_ref()).await?;
+    provider_of(work, state.own(), from.as_ref())?.delete(id).await?;
     work.resources.servers.forget(id);
     work.resources.registry.own_server_forget(&work.lease, id).await?;
-    work.update_state(|state| {
-        let (own, class) = state.own_server();
-        (*own, *class) = (None, None);
-    });
+    work.update_state(|state| *state.own() = OwnServerOrder::default());
     Ok(())
 }
 
@@ -187,6 +179,22 @@ where
     class.map(Some).ok_or_else(|| StepError::permanent(format!("there is no server class {name} any more")))
 }
 
+/// Who makes what is ordered, whatever this worker would choose today.
+fn provider_of<'a, D>(
+    work: &'a Work<D>,
+    order: &OwnServerOrder,
+    class: Option<&ServerClass>,
+) -> Result<&'a Arc<dyn Provider>, StepError>
+where
+    D: Definition<Subject = TenantSubject>,
+{
+    match order.provider {
+        Some(kind) => work.resources.settings.providers.of(kind),
+        None => provider(work, class),
+    }
+}
+
+/// Who is to make one.
 fn provider<'a, D>(work: &'a Work<D>, class: Option<&ServerClass>) -> Result<&'a Arc<dyn Provider>, StepError>
 where
     D: Definition<Subject = TenantSubject>,

@@ -103,7 +103,7 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult 
         connection: connection(work, app),
         tenants_per_login: work.resources.settings.tenants_per_login,
         warm: warm.map(|warm| (warm.server_id, warm.login)),
-        server: state.own_server,
+        server: state.own.server,
         not_server: None,
         class: class.clone(),
         durable_state: serde_json::to_value(&state).expect("states are plain data"),

@@ -9,6 +9,7 @@ use crate::{
     names::ObjectName,
     placement::Epoch,
     plan::{PlanName, Tier},
+    server::Provider,
     server_class::{ServerClass, ServerClassName},
 };
 
@@ -16,16 +17,31 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoState {}
 
+/// A server of a tenant's own that its operation has ordered, written down before its provider hears of it. The members have
+/// these names in the states, where the registry looks for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OwnServerOrder {
+    /// Which; also what the provider knows it by. None: none is ordered.
+    #[serde(rename = "own_server")]
+    pub server: Option<ServerId>,
+    /// What it is made from.
+    #[serde(rename = "own_server_class")]
+    pub class: Option<ServerClassName>,
+    /// Who makes it. An earlier release did not write it down.
+    #[serde(rename = "own_server_provider")]
+    pub provider: Option<Provider>,
+}
+
 /// Of [`super::OperationKind::Provision`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ProvisionState {
     /// The warm tenant that becomes this one: the name of its role and of its schema or database until then.
     pub warm: Option<ObjectName>,
-    /// The server that is made for it; also what the provider knows it by.
-    pub own_server: Option<ServerId>,
-    /// What that is made from.
-    pub own_server_class: Option<ServerClassName>,
+    /// The server that is made for it.
+    #[serde(flatten)]
+    pub own: OwnServerOrder,
 }
 
 /// Of [`super::OperationKind::Move`].
@@ -36,10 +52,9 @@ pub struct MoveState {
     pub from: Option<Epoch>,
     /// The one that it goes to.
     pub to: Option<Epoch>,
-    /// The server that is made for it; also what the provider knows it by.
-    pub own_server: Option<ServerId>,
-    /// What that is made from.
-    pub own_server_class: Option<ServerClassName>,
+    /// The server that is made for it.
+    #[serde(flatten)]
+    pub own: OwnServerOrder,
     /// Bytes that its tables took before.
     pub bytes: u64,
     /// It is copied while it is written to, because it is too much to be copied while writes wait.
