@@ -313,6 +313,22 @@ async fn a_server_of_a_tenants_own_is_made_from_the_class_that_its_plan_names() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_a_tenants_own_that_cannot_hold_it_is_given_back_and_the_sign_up_says_why() {
+    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    // More connections than the server has.
+    let instance = json!({ "tiers": ["instance"], "capacity": 1, "maxConnections": 5000 });
+    add_class(&app, instance).await;
+    app.api.patch("/api/v1/plans/enterprise", json!({ "serverClass": "standard" })).await.expect(200);
+    let body = json!({ "name": "acme", "slug": app.slug("acme"), "plan": "enterprise", "app": "crm" });
+    let failed = app.api.post_and_wait("/api/v1/tenants", body).await.expect_problem(422, "operation_failed");
+    let detail = failed.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("it cannot hold tenants: ") && detail.contains("max_connections"), "{detail}");
+    assert!(servers(&app).await.is_empty());
+    assert!(local_servers::existing(app.label()).is_empty());
+    app.assert_nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_class_that_cannot_be_is_refused_by_the_field() {
     let app = TestApp::build().without_worker().start().await;
     let good = json!({ "name": "standard", "provider": "local", "capacity": 10 });

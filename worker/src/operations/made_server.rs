@@ -9,9 +9,9 @@ use tenantry_domain::{
     server::{Provider, Server, ServerHealth, ServerName, ServerState},
     server_class::ServerClass,
 };
-use tenantry_registry::NewServer;
+use tenantry_registry::{NewServer, ServerAccess};
 
-use crate::{Resources, providers::Endpoint, step_error::StepError};
+use crate::{Resources, inquiries::check_server, providers::Endpoint, step_error::StepError};
 
 /// Where workers make the databases of tenants of tier `schema`.
 const SHARED_DATABASE: &str = "tenants";
@@ -68,4 +68,17 @@ pub(super) fn made_server(
         admin_password,
         shared_database: ObjectName::parse(SHARED_DATABASE).map_err(|error| permanent(&error))?,
     })
+}
+
+/// What keeps a server from holding tenants, as one sentence; none: nothing does.
+pub(super) async fn problems_of(
+    resources: &Resources,
+    server: &NewServer,
+) -> Result<Option<String>, StepError> {
+    let found = check_server::run(resources, &ServerAccess::from(server.clone()).into()).await?;
+    if found.is_ok() {
+        return Ok(None);
+    }
+    let problems: Vec<_> = found.problems.into_iter().map(|problem| problem.message).collect();
+    Ok(Some(format!("it cannot hold tenants: {}", problems.join("; "))))
 }

@@ -7,12 +7,10 @@ use tenantry_domain::{
     operation::{OperationKind, OrderServerState},
     server_class::{ServerClass, ServerClassName},
 };
-use tenantry_registry::ServerAccess;
 
-use super::made_server::made_server;
+use super::made_server::{made_server, problems_of};
 use crate::{
     engine::{Definition, Done, Sequence, ServerSubject, StepResult, Work},
-    inquiries::check_server,
     providers::{ASK_AGAIN_AFTER, Endpoint, Look, Order, ProviderError, ordered},
     step,
     step_error::StepError,
@@ -63,10 +61,8 @@ async fn register(work: &Work<OrderServer>) -> StepResult {
     new.server.tiers = class.tiers;
     new.server.capacity = class.capacity;
     // One that can hold nobody would be no room, and the next one would be ordered, made as badly.
-    let found = check_server::run(&work.resources, &ServerAccess::from(new.clone()).into()).await?;
-    if !found.is_ok() {
-        let problems: Vec<_> = found.problems.into_iter().map(|problem| problem.message).collect();
-        return Ok(fails(work, format!("it cannot hold tenants: {}", problems.join("; "))));
+    if let Some(problems) = problems_of(&work.resources, &new).await? {
+        return Ok(fails(work, problems));
     }
     work.resources.registry.server_register(&work.lease, &new).await?;
     Ok(Done::Now)

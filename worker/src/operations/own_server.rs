@@ -13,7 +13,7 @@ use tenantry_domain::{
 use tenantry_registry::{OwnServer, PlaceError};
 
 use super::{
-    made_server::{made_server, name_of},
+    made_server::{made_server, name_of, problems_of},
     provision::place_error,
 };
 use crate::{
@@ -116,6 +116,10 @@ where
     let name = name_of(work.tenant().slug.as_str(), id);
     let mut new = made_server(&work.resources, id, &name, provider.kind(), endpoint, class.as_ref())?;
     new.server.owner = Some(work.tenant().id);
+    // It may answer a moment later; one that is made wrong is given back, and whoever waits learns what is wrong with it.
+    if let Some(problems) = problems_of(&work.resources, &new).await? {
+        return Err(StepError::transient(format!("server {name}, made for the tenant: {problems}")));
+    }
     Ok(work.resources.registry.server_register(&work.lease, &new).await?)
 }
 
