@@ -103,12 +103,18 @@ async fn a_server_that_is_lost_with_its_tenant_and_one_that_was_left_are_deleted
     let (lost, left) =
         (app.sign_up("lost", "enterprise", "crm").await, app.sign_up("left", "enterprise", "crm").await);
     let name = server_of(&app, &lost.slug).await["name"].as_str().unwrap().to_owned();
+    let is_shown = async || {
+        let metric = format!(r#"tenantry_server_reachable{{server="{name}"}}"#);
+        app.admin.get("/metrics").await.text.contains(&metric)
+    };
+    within(Duration::from_secs(20), "its metric is shown", is_shown).await;
     let away = "UPDATE servers SET unreachable_since = now(), unreachable_error = 'the test says so' WHERE name = $1";
     sqlx::query(away).bind(&name).execute(app.owner()).await.unwrap();
     let begun = app.api.delete(&format!("/api/v1/servers/{name}?lost=true")).await.expect(202).json();
     let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
     assert_eq!(ended["state"], "succeeded", "{ended}");
     assert_eq!(local_servers::existing(app.label()).len(), 1);
+    within(Duration::from_secs(20), "its metric is gone", async || !is_shown().await).await;
     // As if its purge had been given up in the middle.
     for give_up in [
         "DELETE FROM placements WHERE tenant_id = $1::uuid",

@@ -70,6 +70,10 @@ impl Metrics {
                     .set(f64::from(pool.max));
             }
         }
-        self.recorder.handle.render()
+        let text = self.recorder.handle.render();
+        // The recorder forgets no gauge by itself. One that was set to be no number, because what it is about is gone, is left out.
+        let mut lines: Vec<&str> = text.lines().filter(|line| !line.ends_with(" NaN")).collect();
+        lines.push("");
+        lines.join("\n")
     }
 }

@@ -1,8 +1,10 @@
 //! Looks at servers: often at those that cannot be reached, so that what waits for them goes on when they are
 //! back; now and then at the others, so that it is known when one goes away.
 
+use std::collections::BTreeSet;
+
 use futures::{StreamExt, stream};
-use tenantry_domain::server::{Server, ServerState};
+use tenantry_domain::server::{Server, ServerName, ServerState};
 
 use super::Reconciled;
 use crate::{Resources, step_error::StepError};
@@ -31,13 +33,24 @@ pub async fn run(resources: &Resources) -> Reconciled {
     Ok(changed)
 }
 
-/// Shows in this process's metrics what is known of the servers, whoever found it out.
-pub(super) async fn show(resources: &Resources) -> Result<(), StepError> {
-    for server in resources.registry.server_list().await? {
-        let reachable = if server.health.unreachable.is_some() { 0.0 } else { 1.0 };
-        metrics::gauge!("tenantry_server_reachable", "server" => server.name.to_string()).set(reachable);
+/// Shows in this process's metrics what is known of the servers, whoever found it out. Those that were `shown` and are removed by
+/// now have no value any more.
+pub(super) async fn show(resources: &Resources, shown: &mut BTreeSet<ServerName>) -> Result<(), StepError> {
+    let servers = resources.registry.server_list().await?;
+    let mut gone = std::mem::take(shown);
+    for server in servers {
+        set(&server.name, if server.health.unreachable.is_some() { 0.0 } else { 1.0 });
+        gone.remove(&server.name);
+        shown.insert(server.name);
+    }
+    for name in &gone {
+        set(name, f64::NAN);
     }
     Ok(())
+}
+
+fn set(server: &ServerName, reachable: f64) {
+    metrics::gauge!("tenantry_server_reachable", "server" => server.to_string()).set(reachable);
 }
 
 /// Looks at one; true if its health changed.

@@ -27,6 +27,7 @@ pub mod verify_domains;
 pub mod watch_slots;
 
 use std::{
+    collections::BTreeSet,
     panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
@@ -174,6 +175,7 @@ pub(crate) async fn run_all(resources: Arc<Resources>, stop: CancellationToken) 
     let mut running = JoinSet::new();
     let mut added = false;
     let mut shown: Option<Instant> = None;
+    let mut shown_servers = BTreeSet::new();
     loop {
         if stop.run_until_cancelled(tokio::time::sleep(TICK)).await.is_none() {
             break;
@@ -185,7 +187,7 @@ pub(crate) async fn run_all(resources: Arc<Resources>, stop: CancellationToken) 
         }
         if shown.is_none_or(|at| at.elapsed() >= SHOW_EVERY) {
             shown = Some(Instant::now());
-            if let Err(error) = check_servers::show(&resources).await {
+            if let Err(error) = check_servers::show(&resources, &mut shown_servers).await {
                 tracing::debug!(%error, "the health of the servers cannot be asked for");
             }
         }
