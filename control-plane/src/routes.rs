@@ -82,6 +82,8 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         ))
         .routes(routes!(servers::orders::list_server_orders))
         .routes(routes!(servers::resize::resize_server))
+        .routes(routes!(servers::hibernate::hibernate_server))
+        .routes(routes!(servers::wake::wake_server))
         .routes(routes!(
             server_classes::create::create_server_class,
             server_classes::list::list_server_classes

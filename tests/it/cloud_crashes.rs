@@ -202,3 +202,44 @@ async fn a_worker_killed_while_it_resizes_a_server_is_succeeded_by_another() {
     let kill = async |point: String| kill_while_it_resizes(&point).await;
     stream::iter(points(OperationKind::ResizeServer, |_| true)).for_each_concurrent(3, kill).await;
 }
+
+/// Kills a worker at a point of hibernating a server or of waking it; another one finishes it.
+async fn kill_while_it_sleeps(kind: OperationKind, point: &str) {
+    let (app, cluster) = tokio::join!(TestApp::build().without_worker().start(), KubernetesCluster::start());
+    let cloud = Cloud::Kubernetes(cluster);
+    let mut worker = cloud.worker(&app, Some(point));
+    let slug = app.slug("acme");
+    succeeded(&app, &app.begin_sign_up(&slug, "enterprise").await).await;
+    let data = app.data.with_host(format!("{slug}.localhost")).with_key(app.data_key(&slug).await);
+    data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
+    let server = format!("/api/v1/servers/{}", app.server_of(&slug).await["name"].as_str().unwrap());
+    let tenant = format!("/api/v1/tenants/{slug}");
+    for (path, of) in [
+        (format!("{tenant}/suspend"), OperationKind::Suspend),
+        (format!("{server}/hibernate"), OperationKind::HibernateServer),
+        (format!("{server}/wake"), OperationKind::WakeServer),
+        (format!("{tenant}/resume"), OperationKind::Resume),
+    ] {
+        let begun = app.api.post(&path, Value::Null).await.expect(202).json();
+        if of == kind {
+            worker.stopped().await;
+            worker.kill().await;
+            worker = cloud.worker(&app, None);
+        }
+        succeeded(&app, begun["operation"]["id"].as_str().unwrap()).await;
+        let Cloud::Kubernetes(cluster) = &cloud else { unreachable!("it is one") };
+        let stopped = cluster.running().is_empty();
+        assert_eq!(stopped, of == OperationKind::HibernateServer, "{of} killed at {point}");
+    }
+    data.get("/api/contacts").await.expect(200);
+    worker.kill().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_while_it_hibernates_or_wakes_a_server_is_succeeded_by_another() {
+    let kill = async |(kind, point): (OperationKind, String)| kill_while_it_sleeps(kind, &point).await;
+    let kinds = [OperationKind::HibernateServer, OperationKind::WakeServer];
+    let points =
+        kinds.into_iter().flat_map(|kind| points(kind, |_| true).into_iter().map(move |at| (kind, at)));
+    stream::iter(points).for_each_concurrent(3, kill).await;
+}

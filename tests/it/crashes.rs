@@ -241,7 +241,9 @@ async fn a_worker_killed_at_any_step_of_suspend_resume_deactivate_or_restore_is_
             | OperationKind::OrderServer
             | OperationKind::DeleteServer
             // Tested among those of clouds.
-            | OperationKind::ResizeServer => {}
+            | OperationKind::ResizeServer
+            | OperationKind::HibernateServer
+            | OperationKind::WakeServer => {}
             kind => kill_everywhere(*kind, "basic").await,
         }
     }

@@ -23,6 +23,7 @@ mod enqueue;
 mod fleet_reconcilers;
 mod freezing;
 mod hanging_registry_worker;
+mod hibernation;
 mod idempotency;
 mod instance;
 mod isolation;

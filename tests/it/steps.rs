@@ -36,8 +36,19 @@ fn operations() -> Vec<(&'static str, Outline)> {
 }
 
 fn is_on_a_server(kind: OperationKind) -> bool {
-    use OperationKind::{DeleteServer, DrainServer, OrderServer, RemoveLostServer, ResizeServer};
-    matches!(kind, DrainServer | RemoveLostServer | OrderServer | DeleteServer | ResizeServer)
+    use OperationKind::{
+        DeleteServer, DrainServer, HibernateServer, OrderServer, RemoveLostServer, ResizeServer, WakeServer,
+    };
+    matches!(
+        kind,
+        DrainServer
+            | RemoveLostServer
+            | OrderServer
+            | DeleteServer
+            | ResizeServer
+            | HibernateServer
+            | WakeServer
+    )
 }
 
 /// Moves are live, but for those that are asked for offline.

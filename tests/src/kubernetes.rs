@@ -246,6 +246,11 @@ impl KubernetesCluster {
         self.operator.hold(phase);
     }
 
+    /// The clusters whose PostgreSQL runs.
+    pub fn running(&self) -> Vec<String> {
+        self.operator.running()
+    }
+
     /// Gives a cluster a new CA, and a certificate of that.
     pub async fn renew_certificate(&self, cluster: &str) {
         self.operator.renew(cluster).await;

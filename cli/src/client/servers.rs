@@ -29,6 +29,7 @@ const EXAMPLES: &str = "Examples:
   tenantry servers cordon eu-1
   tenantry servers drain eu-1
   tenantry servers resize eu-1
+  tenantry servers hibernate acme-1f3a
   tenantry servers rebalance --dry-run
   tenantry servers list --watch";
 
@@ -65,7 +66,11 @@ pub(super) enum ServersCommand {
     Drain(drain::DrainArgs),
     /// Have a server's provider change it into what its server class is now: its size, its settings. It may be away for some
     /// minutes.
-    Resize(ResizeArgs),
+    Resize(AndWaitArgs),
+    /// Have the server of a suspended tenant stopped by its provider until it is woken. It keeps what it holds.
+    Hibernate(AndWaitArgs),
+    /// Have a hibernated server started again. Its tenant stays suspended until it is resumed.
+    Wake(AndWaitArgs),
     /// Spread tenants over the servers, by capacity.
     Rebalance(drain::RebalanceArgs),
     /// Forget a server that holds no tenants. Nothing on it is touched, unless it was made from a server class: then its
@@ -73,9 +78,9 @@ pub(super) enum ServersCommand {
     Remove(remove::RemoveArgs),
 }
 
-/// What to change.
+/// A server, and whether to wait.
 #[derive(Debug, Args)]
-pub(super) struct ResizeArgs {
+pub(super) struct AndWaitArgs {
     #[command(flatten)]
     server: ServerArg,
 
@@ -195,15 +200,20 @@ pub(super) async fn run(client: &Client, command: ServersCommand) -> anyhow::Res
         ServersCommand::Cordon(args) => set_state(client, &args.server, "cordoned").await,
         ServersCommand::Uncordon(args) => set_state(client, &args.server, "active").await,
         ServersCommand::Drain(args) => drain::drain(client, args).await,
-        ServersCommand::Resize(args) => {
-            let answer = client.api.post(&["servers", &args.server.server, "resize"], None).await?;
-            let Some(ended) = finish(client, answer, &args.wait).await? else { return Ok(()) };
-            let name = text(&ended["operation"]["subject"]["name"]);
-            client.output.done(&ended, &format!("the server {name} is what its class is now"))
-        }
+        ServersCommand::Resize(args) => work(client, args, "resize", "is what its class is now").await,
+        ServersCommand::Hibernate(args) => work(client, args, "hibernate", "is hibernated").await,
+        ServersCommand::Wake(args) => work(client, args, "wake", "can be used again").await,
         ServersCommand::Rebalance(args) => drain::rebalance(client, args).await,
         ServersCommand::Remove(args) => remove::run(client, args).await,
     }
+}
+
+/// Has something done to a server, and says what it is then.
+async fn work(client: &Client, args: AndWaitArgs, what: &str, then: &str) -> anyhow::Result<()> {
+    let answer = client.api.post(&["servers", &args.server.server, what], None).await?;
+    let Some(ended) = finish(client, answer, &args.wait).await? else { return Ok(()) };
+    let name = text(&ended["operation"]["subject"]["name"]);
+    client.output.done(&ended, &format!("the server {name} {then}"))
 }
 
 async fn add(client: &Client, args: &AddArgs) -> anyhow::Result<()> {

@@ -64,6 +64,7 @@ const PHRASES: &[(&str, &str)] = &[
         "class of that name; `tenantry server-classes update` changes it",
     ),
     ("with `minFree` 0", "with `tenantry server-classes update CLASS --min-free 0`"),
+    ("POST /api/v1/servers/{server}/wake wakes it", "`tenantry servers wake SERVER` wakes it"),
     ("`check=false`", "`--no-check`"),
     ("PUT replaces it", "`tenantry plans update` changes it"),
     ("PUT changes it", "`tenantry servers update` changes it"),

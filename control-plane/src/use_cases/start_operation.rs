@@ -112,6 +112,30 @@ impl StartOperation {
         Started::once(claim, &self.registry, &self.watch, start).await
     }
 
+    /// Has a server stopped until it is woken.
+    pub(crate) async fn hibernate_server(
+        &self,
+        server: &Server,
+        claim: Claim,
+    ) -> Result<Started, OperationStartError> {
+        let input = OperationInput::HibernateServer { provider: server.provider };
+        let start =
+            Box::pin(self.start(None, Subject::Server(server.id), server.name.to_string(), input, claim));
+        Started::once(claim, &self.registry, &self.watch, start).await
+    }
+
+    /// Has a hibernated server started.
+    pub(crate) async fn wake_server(
+        &self,
+        server: &Server,
+        claim: Claim,
+    ) -> Result<Started, OperationStartError> {
+        let input = OperationInput::WakeServer { provider: server.provider };
+        let start =
+            Box::pin(self.start(None, Subject::Server(server.id), server.name.to_string(), input, claim));
+        Started::once(claim, &self.registry, &self.watch, start).await
+    }
+
     /// Moves tenants off a server; all of them where none are to stay.
     pub(crate) async fn drain_server(
         &self,

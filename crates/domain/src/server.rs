@@ -22,9 +22,13 @@ pub enum ServerState {
     Draining,
     /// Gone for good with what it held; it is being removed.
     Lost,
+    /// Stopped by its provider, with what it holds, until somebody wakes it. Also while it is being stopped or started.
+    Hibernated,
 }
 
-crate::names_of! { ServerState { Active = "active", Cordoned = "cordoned", Draining = "draining", Lost = "lost" } }
+crate::names_of! { ServerState {
+    Active = "active", Cordoned = "cordoned", Draining = "draining", Lost = "lost", Hibernated = "hibernated",
+} }
 
 /// Whether workers reach a server, as they found out last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -59,6 +63,13 @@ pub enum Provider {
 }
 
 crate::names_of! { Provider { Static = "static", Local = "local", Rds = "rds", Kubernetes = "kubernetes" } }
+
+impl Provider {
+    /// Whether it can stop a server for as long as nobody needs it. Amazon starts what was stopped after a week.
+    pub const fn can_hibernate(self) -> bool {
+        matches!(self, Self::Kubernetes)
+    }
+}
 
 crate::lower_case_name! { ServerName }
 

@@ -44,7 +44,7 @@ impl Registry {
             r#"WITH fence AS MATERIALIZED (SELECT subject_id FROM operations WHERE id = $1 AND fence = $2
                    AND state IN ('running', 'undoing') FOR UPDATE),
                  draining AS (UPDATE servers SET state = 'draining' FROM fence
-                   WHERE servers.id = fence.subject_id AND state <> 'lost')
+                   WHERE servers.id = fence.subject_id AND state NOT IN ('lost', 'hibernated'))
                SELECT count(*) AS "held!" FROM fence"#,
             lease.operation.id.as_uuid(),
             lease.fence(),

@@ -147,13 +147,15 @@ impl Registry {
             "WITH moved AS (
                  UPDATE servers SET host = $3, port = $4, ssl_mode = coalesce($5, ssl_mode),
                      ssl_root_cert = CASE WHEN $5::text IS NULL THEN ssl_root_cert ELSE $6 END, revision = revision + 1,
-                     unreachable_since = NULL, unreachable_error = NULL
+                     -- One that is hibernated is let in by whoever wakes it.
+                     unreachable_since = CASE state WHEN 'hibernated' THEN unreachable_since END,
+                     unreachable_error = CASE state WHEN 'hibernated' THEN unreachable_error END
                  WHERE id = $1 AND provider = $2 AND ((host, port) IS DISTINCT FROM ($3, $4)
                      OR $5::text IS NOT NULL AND (ssl_mode, ssl_root_cert) IS DISTINCT FROM ($5, $6))
-                 RETURNING id
+                 RETURNING id, state
              ), due AS (
                  UPDATE operations SET run_after = now() FROM moved
-                 WHERE operations.state = 'waiting' AND waiting_for = moved.id
+                 WHERE operations.state = 'waiting' AND waiting_for = moved.id AND moved.state <> 'hibernated'
              )
              SELECT FROM moved",
             id.as_uuid(),

@@ -62,7 +62,7 @@ impl Registry {
                  unreachable_error = CASE WHEN coalesce($3, host) = host AND coalesce($4, port) = port
                      AND ($12::text IS NULL OR ($12 = ssl_mode AND $13::text IS NOT DISTINCT FROM ssl_root_cert))
                      THEN unreachable_error END
-             WHERE id = $1 AND state <> 'lost'",
+             WHERE id = $1 AND state NOT IN ('lost', 'hibernated')",
             id.as_uuid(),
             edit.region,
             edit.host,

@@ -293,7 +293,9 @@ impl Registry {
         looked: bool,
     ) -> Result<bool, RegistryError> {
         let news = sqlx::query_scalar!(
-            r#"WITH before AS (SELECT id, unreachable_since FROM servers WHERE id = $1 FOR UPDATE)
+            r#"WITH before AS (SELECT id, unreachable_since FROM servers
+                   -- That one that is hibernated does not answer is no news.
+                   WHERE id = $1 AND state <> 'hibernated' FOR UPDATE)
                UPDATE servers SET unreachable_since = coalesce(servers.unreachable_since, now()), unreachable_error = $2,
                    checked_at = CASE WHEN $3 OR before.unreachable_since IS NULL THEN now() ELSE checked_at END
                FROM before WHERE servers.id = before.id
@@ -312,7 +314,8 @@ impl Registry {
     pub async fn server_reachable(&self, id: ServerId) -> Result<bool, RegistryError> {
         let news = sqlx::query_scalar!(
             r#"WITH before AS (
-                   SELECT id, unreachable_since IS NOT NULL AS away FROM servers WHERE id = $1 FOR UPDATE
+                   SELECT id, unreachable_since IS NOT NULL AS away FROM servers
+                   WHERE id = $1 AND state <> 'hibernated' FOR UPDATE
                ), due AS (
                    UPDATE operations SET run_after = now() FROM before
                    WHERE before.away AND operations.state = 'waiting'

@@ -119,6 +119,8 @@ fn everything() -> Vec<Case> {
                 | OperationKind::OrderServer
                 | OperationKind::DeleteServer
                 | OperationKind::ResizeServer
+                | OperationKind::HibernateServer
+                | OperationKind::WakeServer
         )
     };
     for (of, outline) in

@@ -279,7 +279,9 @@ impl Stage {
             OperationKind::DrainServer
             | OperationKind::OrderServer
             | OperationKind::DeleteServer
-            | OperationKind::ResizeServer => {
+            | OperationKind::ResizeServer
+            | OperationKind::HibernateServer
+            | OperationKind::WakeServer => {
                 unreachable!("is not among the cases")
             }
             OperationKind::RemoveLostServer => {

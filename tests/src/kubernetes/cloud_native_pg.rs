@@ -31,9 +31,15 @@ struct Running {
 pub(super) struct CloudNativePg {
     store: Arc<Store>,
     running: Mutex<HashMap<String, Running>>,
+    /// Stopped, because an annotation says so; they keep their data.
+    hibernated: Mutex<HashMap<String, Running>>,
+    /// Being made, stopped or started again.
     starting: Mutex<HashSet<String>>,
     held: Mutex<Option<String>>,
 }
+
+/// The annotation that has a cluster stopped, and the condition that says how far that is.
+const HIBERNATION: &str = "cnpg.io/hibernation";
 
 /// Settings that the harness gives its servers itself.
 const FIXED: [&str; 4] = ["max_connections", "max_replication_slots", "max_wal_senders", "wal_level"];
@@ -48,14 +54,20 @@ fn key(plural: &'static str, name: &str) -> Key {
 
 impl CloudNativePg {
     pub(super) fn new(store: Arc<Store>) -> Self {
-        Self { store, running: Mutex::default(), starting: Mutex::default(), held: Mutex::default() }
+        Self {
+            store,
+            running: Mutex::default(),
+            hibernated: Mutex::default(),
+            starting: Mutex::default(),
+            held: Mutex::default(),
+        }
     }
 
     pub(super) fn hold(&self, phase: Option<&str>) {
         *lock(&self.held) = phase.map(str::to_owned);
     }
 
-    /// The clusters that have a PostgreSQL.
+    /// The clusters whose PostgreSQL runs.
     pub(super) fn running(&self) -> Vec<String> {
         lock(&self.running).keys().cloned().collect()
     }
@@ -92,7 +104,18 @@ impl CloudNativePg {
                 self.take_away(&name);
             } else if let Some(phase) = lock(&self.held).clone() {
                 self.say(&name, json!({ "phase": phase }));
-            } else if !lock(&self.running).contains_key(&name) && lock(&self.starting).insert(name.clone()) {
+            } else if lock(&self.starting).contains(&name) {
+                // Looked at again when that is done.
+            } else if cluster["metadata"]["annotations"][HIBERNATION] == "on" {
+                self.hibernate(&name, &cluster);
+            } else if let Some(stopped) = lock(&self.hibernated).remove(&name) {
+                lock(&self.starting).insert(name.clone());
+                // The condition goes at once, the phase is the one from before.
+                self.say(&name, ready(&name, &cluster["spec"]));
+                let this = Arc::clone(self);
+                RUNTIME.spawn_blocking(move || RUNTIME.block_on(this.start_again(name, stopped)));
+            } else if !lock(&self.running).contains_key(&name) {
+                lock(&self.starting).insert(name.clone());
                 self.say(
                     &name,
                     json!({ "phase": "Setting up primary", "phaseReason": "Creating primary instance" }),
@@ -125,12 +148,46 @@ impl CloudNativePg {
         });
     }
 
+    fn hibernate(self: &Arc<Self>, name: &str, cluster: &Value) {
+        let say = |state: &str, reason: &str| {
+            let mut status = ready(name, &cluster["spec"]);
+            let condition = json!({ "type": HIBERNATION, "status": state, "reason": reason });
+            status["conditions"].as_array_mut().expect("a list").push(condition);
+            self.say(name, status);
+        };
+        let Some(running) = lock(&self.running).remove(name) else {
+            if lock(&self.hibernated).contains_key(name) {
+                say("True", "Hibernated");
+            }
+            return;
+        };
+        say("False", "DeletingPods");
+        lock(&self.starting).insert(name.to_owned());
+        let (this, name) = (Arc::clone(self), name.to_owned());
+        RUNTIME.spawn_blocking(move || RUNTIME.block_on(this.stop(name, running)));
+    }
+
+    async fn stop(self: Arc<Self>, name: String, running: Running) {
+        let mut postgres = Arc::into_inner(running.postgres).expect("no certificate is renewed meanwhile");
+        postgres.suspend_server().await.expect("PostgreSQL stops");
+        lock(&self.hibernated).insert(name.clone(), Running { postgres: Arc::new(postgres), ..running });
+        lock(&self.starting).remove(&name);
+    }
+
+    async fn start_again(self: Arc<Self>, name: String, stopped: Running) {
+        let mut postgres = Arc::into_inner(stopped.postgres).expect("nobody has it");
+        postgres.resume_server().await.expect("PostgreSQL starts");
+        lock(&self.running).insert(name.clone(), Running { postgres: Arc::new(postgres), ..stopped });
+        lock(&self.starting).remove(&name);
+    }
+
     fn take_away(&self, name: &str) {
         if lock(&self.starting).contains(name) {
             return;
         }
         // Stops when it is dropped.
         lock(&self.running).remove(name);
+        lock(&self.hibernated).remove(name);
         for owned in
             [("secrets", "-superuser"), ("secrets", "-ca"), ("services", "-rw"), ("services", "-node")]
         {

@@ -135,6 +135,7 @@ fn act(
         Method::PATCH if content.contains("merge-patch") => Ok((
             200,
             store.change(&key, |object| {
+                refuse_another_version(object, &body)?;
                 apply::merge_patch(object, &body);
                 Ok(())
             })?,
@@ -161,13 +162,19 @@ fn not_allowed() -> Refused {
     (405, "MethodNotAllowed", "the server does not allow this method on the requested resource".into())
 }
 
-fn replace(object: &mut Value, mut body: Value, part: Option<&str>) -> Result<(), Refused> {
+/// What is for a version of an object changes no other one.
+fn refuse_another_version(object: &Value, body: &Value) -> Result<(), Refused> {
     let version = &body["metadata"]["resourceVersion"];
-    if !version.is_null() && *version != object["metadata"]["resourceVersion"] {
-        let message =
-            "the object has been modified; please apply your changes to the latest version and try again";
-        return Err((409, "Conflict", message.into()));
+    if version.is_null() || *version == object["metadata"]["resourceVersion"] {
+        return Ok(());
     }
+    let message =
+        "the object has been modified; please apply your changes to the latest version and try again";
+    Err((409, "Conflict", message.into()))
+}
+
+fn replace(object: &mut Value, mut body: Value, part: Option<&str>) -> Result<(), Refused> {
+    refuse_another_version(object, &body)?;
     if part == Some("status") {
         object["status"] = body["status"].take();
         return Ok(());

@@ -3,11 +3,12 @@
 
 use tenantry_domain::{
     operation::{NoState, OperationKind},
+    server::ServerState,
     tenant::TenantStatus,
 };
 use tenantry_registry::StatusChange;
 
-use super::steps::{back_to, close_login, set_login};
+use super::steps::{back_to, set_login};
 use crate::{
     engine::{Definition, Done, Sequence, StepResult, TenantSubject, Work},
     step,
@@ -46,8 +47,29 @@ async fn reopen_route(work: &Work<Deactivate>) -> Result<(), StepError> {
     Ok(())
 }
 
+async fn close_login(work: &Work<Deactivate>) -> StepResult {
+    if !sleeps(work).await? {
+        set_login(work, false).await?;
+    }
+    Ok(Done::Now)
+}
+
 /// Not for a tenant that was suspended before. The fence is taken all the same: a twin that is still to close
 /// the login must not come later.
 async fn reopen_login(work: &Work<Deactivate>) -> Result<(), StepError> {
+    if sleeps(work).await? {
+        return Ok(());
+    }
     set_login(work, work.input.was.is_served()).await
+}
+
+/// Whether the tenant is on a server that is hibernated, where nobody logs in: its login was closed before. One that is served
+/// again waits for the server.
+async fn sleeps(work: &Work<Deactivate>) -> Result<bool, StepError> {
+    let Some(placement) = work.placement() else { return Ok(false) };
+    if work.input.was.is_served() {
+        return Ok(false);
+    }
+    let server = work.resources.registry.server_get(placement.server_id).await?;
+    Ok(server.is_some_and(|known| known.server.state == ServerState::Hibernated))
 }

@@ -73,9 +73,9 @@ pub(super) fn made_server(
 /// What keeps a server from holding tenants, as one sentence; none: nothing does.
 pub(super) async fn problems_of(
     resources: &Resources,
-    server: &NewServer,
+    server: impl Into<ServerAccess>,
 ) -> Result<Option<String>, StepError> {
-    let found = check_server::run(resources, &ServerAccess::from(server.clone()).into()).await?;
+    let found = check_server::run(resources, &server.into().into()).await?;
     if found.is_ok() {
         return Ok(None);
     }

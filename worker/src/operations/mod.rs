@@ -4,6 +4,7 @@
 mod deactivate;
 mod delete_server;
 mod drain_server;
+mod hibernate_server;
 mod made_server;
 pub(crate) mod move_tenant;
 mod order_server;
@@ -19,6 +20,7 @@ mod steps;
 mod suspend;
 pub(crate) mod undo_window;
 mod users;
+mod wake_server;
 
 use std::{sync::Arc, time::Duration};
 
@@ -103,6 +105,14 @@ impl Definitions for Operations {
                 let server = ServerSubject { id };
                 Ok(resize_server::define().on(Work::new(lease, class, server, resources)?))
             }
+            (Input::HibernateServer { provider }, Subject::Server(id), None) => {
+                let server = ServerSubject { id };
+                Ok(hibernate_server::define().on(Work::new(lease, provider, server, resources)?))
+            }
+            (Input::WakeServer { provider }, Subject::Server(id), None) => {
+                let server = ServerSubject { id };
+                Ok(wake_server::define().on(Work::new(lease, provider, server, resources)?))
+            }
             (input, subject, _) => {
                 Err(StepError::permanent(format!("{} does not apply to {subject}", input.kind())))
             }
@@ -127,5 +137,7 @@ pub fn outlines() -> Vec<(Option<Tier>, Outline)> {
         (None, order_server::define().outline()),
         (None, delete_server::define().outline()),
         (None, resize_server::define().outline()),
+        (None, hibernate_server::define().outline()),
+        (None, wake_server::define().outline()),
     ]
 }

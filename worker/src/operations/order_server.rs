@@ -61,7 +61,7 @@ async fn register(work: &Work<OrderServer>) -> StepResult {
     new.server.tiers = class.tiers;
     new.server.capacity = class.capacity;
     // One that can hold nobody would be no room, and the next one would be ordered, made as badly.
-    if let Some(problems) = problems_of(&work.resources, &new).await? {
+    if let Some(problems) = problems_of(&work.resources, new.clone()).await? {
         return Ok(fails(work, problems));
     }
     work.resources.registry.server_register(&work.lease, &new).await?;
@@ -104,6 +104,9 @@ async fn ask(work: &Work<OrderServer>, class: &ServerClass) -> Result<Ordered, S
         Ok(Look::Making(message)) => {
             work.update_state(|state| state.failing = None);
             Ok(Ordered::Waits(Done::Pending { again_after: provider.look_every(), message }))
+        }
+        Ok(Look::Hibernated) => {
+            Ok(Ordered::Waits(fails(work, "somebody has hibernated it at its provider".into())))
         }
         // Nor is it ever made again: another one is ordered, where room is missing.
         Ok(Look::Unknown | Look::Deleted) => {

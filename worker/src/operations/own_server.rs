@@ -97,6 +97,10 @@ where
             Ok(Done::Now)
         }
         Look::Making(message) => Ok(Done::Pending { again_after: provider.look_every(), message }),
+        Look::Hibernated => {
+            let message = "somebody has hibernated it at its provider".into();
+            Ok(Done::Pending { again_after: provider.look_every(), message })
+        }
         Look::Unknown | Look::Deleted => {
             Err(StepError::permanent(format!("provider {} has deleted the server", provider.kind())))
         }
@@ -117,7 +121,7 @@ where
     let mut new = made_server(&work.resources, id, &name, provider.kind(), endpoint, class.as_ref())?;
     new.server.owner = Some(work.tenant().id);
     // It may answer a moment later; one that is made wrong is given back, and whoever waits learns what is wrong with it.
-    if let Some(problems) = problems_of(&work.resources, &new).await? {
+    if let Some(problems) = problems_of(&work.resources, new.clone()).await? {
         return Err(StepError::transient(format!("server {name}, made for the tenant: {problems}")));
     }
     Ok(work.resources.registry.server_register(&work.lease, &new).await?)

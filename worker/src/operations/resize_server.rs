@@ -75,6 +75,10 @@ async fn settle(work: &Work<ResizeServer>) -> StepResult {
             work.update_state(|state| state.changes = true);
             Ok(Done::Pending { again_after: provider.look_every(), message })
         }
+        Look::Hibernated => {
+            let message = "somebody has hibernated it at its provider".into();
+            Ok(Done::Pending { again_after: provider.look_every(), message })
+        }
         Look::Unknown | Look::Deleted => {
             Err(StepError::permanent(format!("provider {} has deleted the server", class.provider)))
         }

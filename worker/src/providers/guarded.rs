@@ -147,6 +147,10 @@ impl Provider for Guarded {
         self.guard(self.inner.resize(order)).await
     }
 
+    async fn hibernate(&self, id: ServerId, asleep: bool, fence: i64) -> Result<(), ProviderError> {
+        self.guard(self.inner.hibernate(id, asleep, fence)).await
+    }
+
     async fn delete(&self, id: ServerId) -> Result<(), ProviderError> {
         self.guard(self.inner.delete(id)).await
     }

@@ -5,6 +5,7 @@
 //! ordered finds the mark, or applies a cluster whose owner is gone, which Kubernetes collects.
 
 mod cluster;
+mod hibernation;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -190,6 +191,9 @@ impl Kubernetes {
             return Ok(Look::Deleted);
         }
         let status = &cluster.data["status"];
+        if hibernation::is_wanted(cluster) || hibernation::is_under_way(status) {
+            return Ok(hibernation::look(status));
+        }
         if !cluster::is_ready(status) {
             let phase = status["phase"].as_str().unwrap_or("CloudNativePG has not seen the cluster yet");
             let reason = status["phaseReason"].as_str().filter(|reason| !reason.is_empty());
@@ -269,6 +273,10 @@ impl Provider for Kubernetes {
         }
         order.template.version = runs;
         self.apply(&order, owner, cluster.metadata.resource_version).await
+    }
+
+    async fn hibernate(&self, id: ServerId, asleep: bool, fence: i64) -> Result<(), ProviderError> {
+        hibernation::set(&self.clusters, &Names::of(id).cluster, asleep, fence).await
     }
 
     async fn look(&self, id: ServerId) -> Result<Look, ProviderError> {

@@ -54,6 +54,8 @@ pub enum Look {
     Making(String),
     /// It can be used.
     Ready(Endpoint),
+    /// It is stopped, with what it holds, until it is woken.
+    Hibernated,
     /// It was deleted, or is being deleted.
     Deleted,
 }
@@ -123,6 +125,12 @@ pub trait Provider: Send + Sync {
 
     /// Changes a server into what an order says: its size, its settings. It may be away for a while meanwhile.
     async fn resize(&self, order: &Order) -> Result<(), ProviderError>;
+
+    /// Stops a server, which keeps what it holds, or starts it again; [`Provider::look`] tells when that is done. A call with a
+    /// lower `fence` than that of an earlier one comes too late, and changes nothing.
+    async fn hibernate(&self, _id: ServerId, _asleep: bool, _fence: i64) -> Result<(), ProviderError> {
+        Err(ProviderError::Permanent(format!("provider {} cannot hibernate servers", self.kind())))
+    }
 
     /// Deletes a server with what it holds, for good; one that was never made too. When it returns nobody can use it any
     /// more, though it may take a while until it is gone: [`Provider::sweep`] goes on with what cannot be deleted yet.

@@ -22,7 +22,8 @@ pub async fn run(resources: &Resources) -> Reconciled {
             None => settings.probe_every,
         };
         let since = server.health.checked_at.map(|at| (now - at).to_std().unwrap_or_default());
-        server.state != ServerState::Lost && since.is_none_or(|since| since >= every)
+        !matches!(server.state, ServerState::Lost | ServerState::Hibernated)
+            && since.is_none_or(|since| since >= every)
     });
     let checks: Vec<Result<bool, StepError>> =
         stream::iter(due).map(|server| check(resources, server)).buffer_unordered(AT_ONCE).collect().await;
@@ -33,12 +34,12 @@ pub async fn run(resources: &Resources) -> Reconciled {
     Ok(changed)
 }
 
-/// Shows in this process's metrics what is known of the servers, whoever found it out. Those that were `shown` and are removed by
-/// now have no value any more.
+/// Shows in this process's metrics what is known of the servers, whoever found it out. Those that were `shown` and are removed or
+/// hibernated by now have no value any more.
 pub(super) async fn show(resources: &Resources, shown: &mut BTreeSet<ServerName>) -> Result<(), StepError> {
     let servers = resources.registry.server_list().await?;
     let mut gone = std::mem::take(shown);
-    for server in servers {
+    for server in servers.into_iter().filter(|server| server.state != ServerState::Hibernated) {
         set(&server.name, if server.health.unreachable.is_some() { 0.0 } else { 1.0 });
         gone.remove(&server.name);
         shown.insert(server.name);

@@ -141,7 +141,7 @@ impl PatchServerBody {
             alone,
             "must be instance alone, or without it: such a server holds one tenant and no other",
         );
-        let state = self.state != Some(ServerState::Lost);
+        let state = !matches!(self.state, Some(ServerState::Lost | ServerState::Hibernated));
         check("state", state, "must be active, cordoned or draining");
         let capacity = self.capacity.is_none_or(|capacity| capacity <= MAX_COUNT);
         check("capacity", capacity, "must be at most 2147483647");

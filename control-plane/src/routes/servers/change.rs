@@ -4,7 +4,7 @@ use axum::Json;
 use tenantry_domain::inquiry::{Sealed, ServerToCheck};
 use tenantry_registry::{Registry, ServerAccess, ServerEdit};
 
-use super::{check::require_usable, patch::PatchServerBody, view::ServerView};
+use super::{check::require_usable, hibernate::require_awake, patch::PatchServerBody, view::ServerView};
 use crate::{
     input::{Fields, QueryParams},
     refusal::Refusal,
@@ -24,6 +24,7 @@ pub(super) async fn change(
 ) -> Result<Json<ServerView>, Refusal> {
     let check = query.take("check").unwrap_or(true);
     query.finish()?;
+    require_awake(&before.server)?;
     let mut fields = Fields::default();
     body.check(&mut fields);
     let renamed = body.name.take().is_some_and(|own| own != before.server.name);

@@ -8,6 +8,7 @@ use axum::{
 use tenantry_http::Problem;
 use tenantry_registry::{Registry, ServerDeleteError};
 
+use super::hibernate::require_awake;
 use crate::{
     auth::{Authorized, scopes::ServersWrite},
     input::{InPath, Prefer, QueryParams, ServerRef},
@@ -31,7 +32,7 @@ use crate::{
         (status = 204, description = "It is forgotten; nothing on it was touched"),
         (status = 202, description = "It is being given up, or deleted at its provider", body = WorkView),
         (status = 200, description = "That was done within the wait", body = WorkView),
-        (status = 409, description = "`server_in_use`, `server_reachable`, `operation_in_progress`", body = Problem),
+        (status = 409, description = "`server_in_use`, `server_reachable`, `server_hibernated`, `operation_in_progress`", body = Problem),
     ),
     security(("apiKey" = ["servers:write"])),
 )]
@@ -47,6 +48,7 @@ pub(crate) async fn delete_server(
     query.finish()?;
     let server = server.find(&registry).await?.server;
     if lost {
+        require_awake(&server)?;
         if server.health.unreachable.is_none() {
             return Err(Refusal::conflict(
                 "server_reachable",

@@ -15,6 +15,7 @@ use tenantry_http::Problem;
 use tenantry_registry::{Registry, RegistryError};
 use utoipa::ToSchema;
 
+use super::hibernate::require_awake;
 use crate::{
     auth::{Authorized, scopes::ServersWrite},
     claim::Claim,
@@ -84,7 +85,7 @@ pub(crate) struct TierToMoveView {
     responses(
         (status = 202, description = "It is queued", body = WorkView),
         (status = 200, description = "It was done within the wait; or what would be moved", body = DrainPlanView),
-        (status = 409, description = "`server_lost` or `operation_in_progress`", body = Problem),
+        (status = 409, description = "`server_lost`, `server_hibernated` or `operation_in_progress`", body = Problem),
         (status = 422, description = "Within the wait, `operation_failed`: some tenants cannot be moved", body = Problem),
     ),
     security(("apiKey" = ["servers:write"])),
@@ -107,6 +108,7 @@ pub(crate) async fn drain_server(
     if server.state == ServerState::Lost {
         return Err(Refusal::conflict("server_lost", "the server is given up; nothing can be moved off it"));
     }
+    require_awake(&server)?;
     if dry_run {
         return Ok(Json(plan(&registry, &server).await?).into_response());
     }

@@ -110,7 +110,7 @@ impl PatchServerBody {
     request_body = PatchServerBody,
     responses(
         (status = 200, description = "The server as it is now", body = ServerView),
-        (status = 409, description = "`server_address_taken`", body = Problem),
+        (status = 409, description = "`server_address_taken` or `server_hibernated`", body = Problem),
         (status = 422, description = "`server_unusable`: `errors` names all that is wrong", body = Problem),
         (status = 503, description = "`no_worker` or `inquiry_failed`: it could not be checked", body = Problem),
     ),

@@ -5,6 +5,7 @@ use tenantry_domain::server::ServerState;
 use tenantry_http::Problem;
 use tenantry_registry::Registry;
 
+use super::hibernate::require_awake;
 use crate::{
     auth::{Authorized, scopes::ServersWrite},
     claim::Claim,
@@ -29,7 +30,7 @@ use crate::{
     responses(
         (status = 202, description = "It is queued", body = WorkView),
         (status = 200, description = "It was done within the wait", body = WorkView),
-        (status = 409, description = "`server_has_no_class`, `server_lost` or `operation_in_progress`", body = Problem),
+        (status = 409, description = "`server_has_no_class`, `server_lost`, `server_hibernated` or `operation_in_progress`", body = Problem),
         (status = 422, description = "Within the wait, `operation_failed`", body = Problem),
     ),
     security(("apiKey" = ["servers:write"])),
@@ -46,6 +47,7 @@ pub(crate) async fn resize_server(
     if server.state == ServerState::Lost {
         return Err(Refusal::conflict("server_lost", "the server is given up; nobody changes it any more"));
     }
+    require_awake(&server)?;
     let Some(class) = server.class.clone() else {
         let reason = "the server was not made from a server class; change it where it was made";
         return Err(Refusal::conflict("server_has_no_class", reason));

@@ -31,7 +31,7 @@ pub(crate) struct ServerView {
     ssl_mode: &'static str,
     /// The CA that must have signed the server's certificate, as PEM text, or `system`.
     ssl_root_cert: Option<String>,
-    /// active, cordoned, draining or lost.
+    /// active, cordoned, draining, lost or hibernated.
     #[schema(value_type = vocabulary::ServerState)]
     state: &'static str,
     /// static, local, rds or kubernetes.

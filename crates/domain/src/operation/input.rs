@@ -92,6 +92,16 @@ pub enum OperationInput {
         /// What it was made from.
         class: ServerClassName,
     },
+    /// See [`OperationKind::HibernateServer`].
+    HibernateServer {
+        /// Who made it.
+        provider: Provider,
+    },
+    /// See [`OperationKind::WakeServer`].
+    WakeServer {
+        /// Who made it.
+        provider: Provider,
+    },
     /// What is stored cannot be read by this release. Never stored, never begun; the operation can be looked at
     /// and abandoned.
     #[serde(skip)]
@@ -124,6 +134,8 @@ impl OperationInput {
             Self::OrderServer { .. } => OperationKind::OrderServer,
             Self::DeleteServer { .. } => OperationKind::DeleteServer,
             Self::ResizeServer { .. } => OperationKind::ResizeServer,
+            Self::HibernateServer { .. } => OperationKind::HibernateServer,
+            Self::WakeServer { .. } => OperationKind::WakeServer,
             Self::Unreadable(kind) => *kind,
         }
     }
@@ -139,6 +151,8 @@ impl OperationInput {
             | Self::OrderServer { .. }
             | Self::DeleteServer { .. }
             | Self::ResizeServer { .. }
+            | Self::HibernateServer { .. }
+            | Self::WakeServer { .. }
             | Self::Unreadable(_) => self,
             Self::Suspend { .. } => Self::Suspend { was: status },
             Self::Resume { .. } => Self::Resume { was: status },

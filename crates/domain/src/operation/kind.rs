@@ -30,13 +30,17 @@ pub enum OperationKind {
     DeleteServer,
     /// Has a server changed by its provider into what its class is now.
     ResizeServer,
+    /// Has a tenant's own server stopped by its provider for as long as the tenant is suspended.
+    HibernateServer,
+    /// Has a hibernated server started again.
+    WakeServer,
 }
 
 crate::names_of! { OperationKind {
     Provision = "provision", Suspend = "suspend", Resume = "resume", Deactivate = "deactivate",
     Restore = "restore", Purge = "purge", Move = "move", DrainServer = "drain_server",
     RemoveLostServer = "remove_lost_server", OrderServer = "order_server", DeleteServer = "delete_server",
-    ResizeServer = "resize_server",
+    ResizeServer = "resize_server", HibernateServer = "hibernate_server", WakeServer = "wake_server",
 } }
 
 impl OperationKind {
@@ -51,7 +55,9 @@ impl OperationKind {
             | Self::RemoveLostServer
             | Self::OrderServer
             | Self::DeleteServer
-            | Self::ResizeServer => Lane::Long,
+            | Self::ResizeServer
+            | Self::HibernateServer
+            | Self::WakeServer => Lane::Long,
             Self::DrainServer => Lane::Fleet,
         }
     }
