@@ -19,6 +19,7 @@ import rendering
 import scanners
 from report import Report
 
+TENANT_CLUSTER = Path(__file__).with_name("tenant_cluster.json")
 MODELS = Path(__file__).with_name("models.mjs")
 # Kinds that Kubernetes does not know.
 BY_MODELS = {"ServiceMonitor", "PrometheusRule", "HTTPRoute"}
@@ -74,6 +75,9 @@ def main() -> int:
         found = ask_models(args.models, custom, plain)
         report.check(f"{len(custom)} objects by the models of prometheus-operator and gateway-api", found["invalid"])
         report.check(f"{len(plain)} expressions by PromQL's grammar", found["unparsable"])
+        # What a worker applies for a tenant server, as a test of the worker says.
+        cluster = json.loads(TENANT_CLUSTER.read_text())
+        report.run("a tenant server's cluster by CloudNativePG's types", cloud_native_pg.invalid, [cluster], args.models)
     else:
         report.skip("custom resources and PromQL", "what they are checked with could not be installed from npm")
     report.run("alerts and dashboard ask for metrics that exist", alerts.unknown_metrics, expressions)

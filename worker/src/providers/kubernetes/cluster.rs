@@ -208,10 +208,10 @@ mod tests {
         serde_json::to_value(manifest(&order, &Names::of(id), "main", node_host, &owner)).unwrap()
     }
 
-    #[test]
-    fn a_cluster_is_what_its_class_says() {
+    /// One that says all that a class can say.
+    fn everything() -> ServerTemplate {
         let quantity = |text| Some(Quantity::parse(text).unwrap());
-        let template = ServerTemplate {
+        ServerTemplate {
             version: Some(17),
             size: ServerSize {
                 cpu: quantity("2"),
@@ -231,8 +231,22 @@ mod tests {
             .as_object()
             .unwrap()
             .clone(),
-        };
-        let spec = &manifest_of(template, None)["spec"];
+        }
+    }
+
+    /// `.ci/charts` looks whether CloudNativePG has all members of what is in that file, of the types that they have there.
+    #[test]
+    fn what_is_checked_by_the_published_schema_is_what_is_applied() {
+        let template = ServerTemplate { spec: Map::new(), ..everything() };
+        let applied = manifest_of(template, Some("nodes.example.com"));
+        let checked: Value =
+            serde_json::from_str(include_str!("../../../../charts/checks/tenant_cluster.json")).unwrap();
+        assert_eq!(checked, applied, "charts/checks/tenant_cluster.json is to be:\n{applied:#}");
+    }
+
+    #[test]
+    fn a_cluster_is_what_its_class_says() {
+        let spec = &manifest_of(everything(), None)["spec"];
         assert_eq!(spec["imageName"], "ghcr.io/cloudnative-pg/postgresql:17");
         assert_eq!((&spec["instances"], &spec["storage"]["storageClass"]), (&json!(3), &json!("fast")));
         assert_eq!(spec["resources"]["limits"], json!({ "cpu": "2", "memory": "8Gi" }));
