@@ -220,6 +220,42 @@ async fn an_instance_that_takes_long_is_waited_for_and_one_that_fails_is_given_u
     assert!(matches!(provider.look(order.id).await.unwrap(), Look::Deleted));
 }
 
+/// An hour by what an operation knows of time: it is looked at as often as in an hour, once in ten seconds, and its times are put
+/// back by a minute after every six looks. The looks follow each other faster here; how long one waits is not what is tried.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_takes_an_hour_is_waited_for_and_no_try_is_used_up() {
+    const LOOKS_IN_A_MINUTE: usize = 6;
+    let region = RdsRegion::start().await;
+    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let mut settings = app.worker_settings();
+    let provider = region.provider_that_looks(Duration::from_millis(1), app.label(), &app.kek);
+    settings.providers = Providers::new(vec![provider]);
+    app.start_worker(settings).await;
+    region.hold(Some("creating"));
+    let operation = app.begin_sign_up(&app.slug("acme"), "enterprise").await;
+    let calls = |action: &str| region.actions().iter().filter(|called| *called == action).count();
+    let put_back = "UPDATE operations SET created_at = created_at - interval '1 minute',
+        started_at = started_at - interval '1 minute', enqueued_at = enqueued_at - interval '1 minute'";
+    for minute in 1..=60 {
+        let looked = async || calls("DescribeDBInstances") >= minute * LOOKS_IN_A_MINUTE;
+        within(PATIENCE, "a minute's looks", looked).await;
+        sqlx::query(put_back).execute(app.owner()).await.unwrap();
+    }
+    let waits = app.operation(&operation).await;
+    assert!(!["failed", "stuck", "undoing"].contains(&waits["state"].as_str().unwrap()), "{waits}");
+    assert_eq!(calls("CreateDBInstance"), 1, "it was ordered once");
+    assert_eq!(app.count("SELECT sum(retries)::bigint FROM operations").await, 0);
+    region.hold(None);
+    let ended = app.operation_ended(&operation).await;
+    assert_eq!((&ended["state"], &ended["error"]), (&json!("succeeded"), &Value::Null), "{ended}");
+    // Whoever watches it is told once that it waits, not at every look.
+    let told = "SELECT count(*) FROM operation_events WHERE kind IN ('waiting', 'retrying')";
+    assert!(app.count(told).await < 5);
+    let hour = "SELECT count(*) FROM operations WHERE created_at < now() - interval '1 hour'";
+    assert_eq!(app.count(hour).await, 1);
+    assert_eq!(calls("CreateDBInstance"), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_that_was_never_of_use_is_deleted_without_a_snapshot() {
     let region = RdsRegion::start().await;

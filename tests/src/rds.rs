@@ -119,6 +119,12 @@ impl RdsRegion {
         provider_at(&self.url, label, kek, &self.account.ca())
     }
 
+    /// The same that looks more often at what it has ordered.
+    pub fn provider_that_looks(&self, every: Duration, label: &str, kek: &Key) -> Arc<dyn Provider> {
+        let ca = self.account.ca();
+        Rds::new(RdsSettings { look_every: every, ..settings_at(&self.url, label, kek, &ca) })
+    }
+
     /// Has calls of an action go wrong, so many times.
     ///
     /// # Panics
@@ -200,6 +206,10 @@ impl RdsRegion {
 /// # Panics
 /// The CA is none.
 pub fn provider_at(url: &str, label: &str, kek: &Key, ca: &str) -> Arc<dyn Provider> {
+    Rds::new(settings_at(url, label, kek, ca))
+}
+
+fn settings_at(url: &str, label: &str, kek: &Key, ca: &str) -> RdsSettings {
     let config = aws_sdk_rds::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
@@ -207,7 +217,7 @@ pub fn provider_at(url: &str, label: &str, kek: &Key, ca: &str) -> Arc<dyn Provi
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .retry_config(RetryConfig::standard().with_initial_backoff(Duration::from_millis(10)));
-    Rds::new(RdsSettings {
+    RdsSettings {
         client: Client::from_conf(config.build()),
         region: REGION.into(),
         label: label.into(),
@@ -219,7 +229,7 @@ pub fn provider_at(url: &str, label: &str, kek: &Key, ca: &str) -> Arc<dyn Provi
         kek: kek.clone(),
         clock: SystemClock::shared(),
         look_every: Duration::from_millis(500),
-    })
+    }
 }
 
 async fn serve(
