@@ -10,6 +10,7 @@ mod chart;
 mod cli_apps;
 mod cli_errors;
 mod cli_login;
+mod cli_servers;
 mod cli_tenants;
 mod clients;
 mod cloud_crashes;

@@ -40,10 +40,17 @@ pub(crate) async fn print(
 ) -> anyhow::Result<()> {
     let answer = read(client, path, &given(filters), list).await?;
     client.output.list(&answer, columns)?;
-    if !answer["nextCursor"].is_null() && !client.output.is_json() {
-        note("there are more: --all shows them, --limit some");
+    if !client.output.is_json() {
+        note_more(&answer);
     }
     Ok(())
+}
+
+/// Says where a list goes on.
+pub(crate) fn note_more(answer: &Value) {
+    if !answer["nextCursor"].is_null() {
+        note("there are more: --all shows them, --limit some");
+    }
 }
 
 /// As [`print`], again and again if that is asked for.
@@ -66,7 +73,8 @@ fn given(filters: Vec<(&'static str, Option<String>)>) -> Vec<(&'static str, Str
     filters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
-async fn read(
+/// The items of a list, as many as are wanted.
+pub(crate) async fn read(
     client: &Client,
     path: &[&str],
     filters: &[(&'static str, String)],

@@ -4,6 +4,7 @@ mod audit;
 mod change;
 mod check;
 mod drain;
+mod list;
 mod remove;
 
 use anyhow::ensure;
@@ -14,10 +15,8 @@ use super::{
     Client,
     connection::ConnectionArgs,
     human::text,
-    list::{self, ListArgs},
     output::{Column, Shown},
     progress::{WaitArgs, finish},
-    watch::WatchArgs,
 };
 use change::ServerChangeArgs;
 
@@ -47,7 +46,7 @@ pub struct ServersArgs {
 #[derive(Debug, Subcommand)]
 pub(super) enum ServersCommand {
     /// List servers, and those that are being made.
-    List(ServerListArgs),
+    List(list::ServerListArgs),
     /// Show a server.
     Show(ServerArg),
     /// Register a PostgreSQL server that exists.
@@ -96,15 +95,6 @@ pub(super) struct ServerArg {
     server: String,
 }
 
-/// Which servers.
-#[derive(Debug, Args)]
-pub(super) struct ServerListArgs {
-    #[command(flatten)]
-    list: ListArgs,
-    #[command(flatten)]
-    watch: WatchArgs,
-}
-
 /// A server to register.
 #[derive(Debug, Args)]
 pub(super) struct AddArgs {
@@ -146,15 +136,6 @@ const COLUMNS: &[Column] = &[
     ("connections", Shown::Text("/maxConnections")),
 ];
 
-const ORDERS: &[Column] = &[
-    ("being made", Shown::Text("/name")),
-    ("state", Shown::Text("/state")),
-    ("class", Shown::Text("/class")),
-    ("message", Shown::Text("/message")),
-    ("ordered", Shown::Time("/orderedAt")),
-    ("operation", Shown::Text("/operation")),
-];
-
 const LINES: &[Column] = &[
     ("id", Shown::Text("/id")),
     ("name", Shown::Text("/name")),
@@ -177,18 +158,7 @@ const LINES: &[Column] = &[
 
 pub(super) async fn run(client: &Client, command: ServersCommand) -> anyhow::Result<()> {
     match command {
-        ServersCommand::List(args) => {
-            let watched = args.watch.interval().is_some();
-            list::print_or_watch(client, &["servers"], Vec::new(), &args.list, args.watch, COLUMNS).await?;
-            if watched || client.output.is_json() {
-                return Ok(());
-            }
-            let orders = client.api.get(&["server-orders"], &[("limit", "200".to_owned())]).await?;
-            if orders["items"].as_array().is_none_or(Vec::is_empty) {
-                return Ok(());
-            }
-            client.output.list(&orders, ORDERS)
-        }
+        ServersCommand::List(args) => list::run(client, args).await,
         ServersCommand::Show(args) => {
             let server = client.api.get(&["servers", &args.server], &[]).await?;
             client.output.one(&server, LINES)

@@ -44,7 +44,7 @@ impl WatchArgs {
 /// Looks in a row that may fail because the control plane is away, before giving up.
 const TRIES: u32 = 16;
 
-/// Shows what `read` finds, `{"items": [...]}`, until Ctrl-C or until nobody reads it. `draw` makes a
+/// Shows what `read` finds, `{"items": [...]}` and perhaps `orders`, until Ctrl-C or until nobody reads it. `draw` makes a
 /// terminal's whole text, `columns` a line elsewhere.
 pub(crate) async fn run(
     output: Output,
@@ -128,7 +128,8 @@ impl<'a> Changes<'a> {
 
     /// A line for each item that is new or has changed since the last look.
     fn lines(&mut self, answer: &Value, now: DateTime<Utc>) -> String {
-        let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        // What is being made is a line, too.
+        let items = ["items", "orders"].into_iter().filter_map(|of| answer[of].as_array()).flatten();
         let mut lines = String::new();
         let mut seen = BTreeMap::new();
         for item in items {
