@@ -1,5 +1,6 @@
 //! `tenantry servers`: the PostgreSQL servers that hold tenants.
 
+mod add;
 mod audit;
 mod change;
 mod check;
@@ -50,7 +51,7 @@ pub(super) enum ServersCommand {
     /// Show a server.
     Show(ServerArg),
     /// Register a PostgreSQL server that exists.
-    Add(AddArgs),
+    Add(add::AddArgs),
     /// Change a server: what is not named stays.
     Update(UpdateArgs),
     /// Try whether a server can hold tenants: connection, TLS, rights, version, settings.
@@ -93,25 +94,6 @@ pub(super) struct ServerArg {
     /// The server's name or id.
     #[arg(value_name = "SERVER")]
     server: String,
-}
-
-/// A server to register.
-#[derive(Debug, Args)]
-pub(super) struct AddArgs {
-    /// What to call it, e.g. eu-1.
-    #[arg(value_name = "NAME")]
-    name: String,
-
-    #[command(flatten)]
-    change: ServerChangeArgs,
-
-    /// The database that tenants of tier `schema` share. [default: tenantry]
-    #[arg(long, value_name = "DATABASE")]
-    shared_database: Option<String>,
-
-    /// Who looks after it: static, local, rds or kubernetes. [default: static]
-    #[arg(long, value_name = "PROVIDER")]
-    provider: Option<String>,
 }
 
 /// What to change of a server.
@@ -163,7 +145,7 @@ pub(super) async fn run(client: &Client, command: ServersCommand) -> anyhow::Res
             let server = client.api.get(&["servers", &args.server], &[]).await?;
             client.output.one(&server, LINES)
         }
-        ServersCommand::Add(args) => add(client, &args).await,
+        ServersCommand::Add(args) => add::run(client, &args).await,
         ServersCommand::Update(args) => update(client, &args).await,
         ServersCommand::Check(args) => check::run(client, &args.server).await,
         ServersCommand::Audit(args) => audit::run(client, &args.server).await,
@@ -184,15 +166,6 @@ async fn work(client: &Client, args: AndWaitArgs, what: &str, then: &str) -> any
     let Some(ended) = finish(client, answer, &args.wait).await? else { return Ok(()) };
     let name = text(&ended["operation"]["subject"]["name"]);
     client.output.done(&ended, &format!("the server {name} {then}"))
-}
-
-async fn add(client: &Client, args: &AddArgs) -> anyhow::Result<()> {
-    let mut body = args.change.body()?;
-    body.insert("name".into(), args.name.clone().into());
-    let more = [("sharedDatabase", &args.shared_database), ("provider", &args.provider)];
-    body.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into()))));
-    let server = client.api.post_with(&["servers"], &args.change.query(), Some(&body.into())).await?;
-    client.output.one(&server, LINES)
 }
 
 async fn update(client: &Client, args: &UpdateArgs) -> anyhow::Result<()> {
