@@ -8,6 +8,7 @@ mod admit;
 mod asks;
 mod branding;
 mod catalogs;
+mod feature_plans;
 mod http;
 mod outcomes;
 mod parts;
@@ -35,6 +36,7 @@ use crate::{
     asks::Asks,
     branding::Brandings,
     catalogs::Catalogs,
+    feature_plans::FeaturePlans,
     outcomes::Outcomes,
     pool::Pools,
     resolve::Rules,
@@ -94,6 +96,7 @@ impl DataPlane {
             },
             users: Users::new(Issuer::new(kek)),
             revoked: Arc::new(RevokedSessions::default()),
+            feature_plans: FeaturePlans::default(),
             branding: Brandings::new(routes.clone()),
             routes,
             usage: Usage::new(),

@@ -88,7 +88,7 @@ async fn a_changed_plan_holds_for_its_tenants_at_once() {
     let app = TestApp::build().with_apps(&["mis"]).start().await;
     app.api.post("/api/v1/plans", starter()).await.expect(201);
     let tenant = app.sign_up("acme", "starter", "mis").await;
-    tenant.data.get("/api/biometric_templates").await.expect_problem(403, "feature_disabled");
+    tenant.data.get("/api/biometric_templates").await.expect_problem(403, "feature_not_enabled");
     let body = json!({ "tier": "schema", "features": { "biometric_auth": true } });
     app.api.put("/api/v1/plans/starter", body).await.expect(200);
     app.routes_caught_up().await;

@@ -201,11 +201,12 @@ async fn tables_of_a_feature_are_served_to_tenants_that_have_it() {
         (app.sign_up("clinic", "basic", "cashflow").await, app.sign_up("plain", "basic", "cashflow").await);
     clinic.data.get("/api/products").await.expect(200);
     for table in ["patients", "treatments", "dental_supplies", "materials", "bom_items"] {
-        let answer = clinic.data.get(&format!("/api/{table}")).await.expect_problem(403, "feature_disabled");
+        let answer =
+            clinic.data.get(&format!("/api/{table}")).await.expect_problem(403, "feature_not_enabled");
         assert!(answer.json()["feature"].is_string(), "{}", answer.text);
     }
     let patient = json!({ "first_name": "Ann" });
-    clinic.data.post("/api/patients", patient.clone()).await.expect_problem(403, "feature_disabled");
+    clinic.data.post("/api/patients", patient.clone()).await.expect_problem(403, "feature_not_enabled");
     // Nor through a table that one has.
     clinic.data.get("/api/invoices?select=*,treatments(*)").await.expect_problem(400, "unknown_relationship");
 
@@ -217,14 +218,14 @@ async fn tables_of_a_feature_are_served_to_tenants_that_have_it() {
     switch(json!({ "patient_management": true })).await;
     clinic.data.get("/api/patients").await.expect(200);
     clinic.data.post("/api/patients", patient).await.expect(201);
-    clinic.data.get("/api/treatments").await.expect_problem(403, "feature_disabled");
+    clinic.data.get("/api/treatments").await.expect_problem(403, "feature_not_enabled");
     clinic.data.get("/api/patients?select=*,treatments(*)").await.expect_problem(400, "unknown_relationship");
-    plain.data.get("/api/patients").await.expect_problem(403, "feature_disabled");
+    plain.data.get("/api/patients").await.expect_problem(403, "feature_not_enabled");
 
     switch(json!({ "patient_management": true, "treatment_tracking": true })).await;
     clinic.data.get("/api/patients?select=first_name,treatments(*)").await.expect(200);
     switch(json!({})).await;
-    clinic.data.get("/api/patients").await.expect_problem(403, "feature_disabled");
+    clinic.data.get("/api/patients").await.expect_problem(403, "feature_not_enabled");
 }
 
 /// A key with scopes and an end, and its id.

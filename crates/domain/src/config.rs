@@ -26,6 +26,8 @@ const MAX_DEPTH: usize = 32;
 /// Bytes of a value as JSON.
 const MAX_BYTES: usize = 64 << 10;
 
+type Check = fn(&Value) -> Result<(), Invalid>;
+
 impl ConfigKey {
     /// Reads a key of 1 to 100 characters: words of `a-z`, `0-9`, `_` and `-`, with dots between them.
     ///
@@ -71,7 +73,7 @@ impl ConfigKey {
         self.schema().map_or(Ok(()), |check| check(value))
     }
 
-    fn schema(&self) -> Option<fn(&Value) -> Result<(), Invalid>> {
+    fn schema(&self) -> Option<Check> {
         match &*self.0 {
             PASSWORD_POLICY => Some(|value| PasswordPolicy::from_config(value).map(drop)),
             SESSION_TIMEOUT => Some(|value| session_timeout(value).map(drop)),

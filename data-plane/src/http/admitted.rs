@@ -185,6 +185,9 @@ pub(super) async fn admit_now(
         Refusal::Key(refused) => answers::key_refused(refused),
         Refusal::Token(refused) => answers::token_refused(refused),
         Refusal::Phase(refused) => answers::phase_refused(refused),
-        Refusal::Feature(feature) => answers::feature_disabled(&feature, intent.resource.unwrap_or_default()),
+        Refusal::Feature(feature) => {
+            let having_it = plane.feature_plans.with(&feature, &plane.registry).await;
+            answers::feature_not_enabled(&feature, intent.resource.unwrap_or_default(), &having_it)
+        }
     })
 }

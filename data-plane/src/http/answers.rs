@@ -178,13 +178,17 @@ fn answer_too_large(most: usize) -> Problem {
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large", detail).with("limit", most)
 }
 
-pub(super) fn feature_disabled(feature: &str, table: &str) -> Problem {
+/// `plans` have the feature.
+pub(super) fn feature_not_enabled(feature: &str, table: &str, plans: &[String]) -> Problem {
+    let plans_with =
+        if plans.is_empty() { String::new() } else { format!("; plans with it: {}", plans.join(", ")) };
     Problem::new(
         StatusCode::FORBIDDEN,
-        "feature_disabled",
-        format!("`{table}` belongs to the feature `{feature}`, which this tenant does not have"),
+        "feature_not_enabled",
+        format!("`{table}` belongs to the feature `{feature}`, which this tenant does not have{plans_with}"),
     )
     .with("feature", feature)
+    .with("plans", plans)
 }
 
 /// The placement does not serve the tenant, and the registry knows no other.

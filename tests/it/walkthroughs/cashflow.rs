@@ -6,7 +6,7 @@
 //! | "each tenant has its own database instance" | plan premium, tier database | covered |
 //! | `dental-clinic-abc.app.com`, `X-Tenant-ID: dental_clinic_abc`, `?tenant_id=dental_clinic_abc` | the same | covered |
 //! | response header for debugging | `x-tenant` | covered |
-//! | feature access: dental, manufacturing, common | tables of a feature, 403 `feature_disabled` | covered |
+//! | feature access: dental, manufacturing, common | tables of a feature, 403 `feature_not_enabled` | covered |
 //! | `GET /api/tenants`, `GET /api/tenants/{id}/branding` | `GET /api/v1/tenants`, `.../branding`; `GET /api/tenant` for its users | covered |
 //! | `MULTI_TENANT_ENABLED=false` | single-tenant mode (`TENANTRY_SINGLE_TENANT`) | covered |
 //! | `is_active: false` | `POST /api/v1/tenants/{id}/suspend` | covered in `lifecycle` |
@@ -114,9 +114,10 @@ async fn features_decide_between_the_dental_and_the_manufacturing_tables() {
             tenant.get(&format!("/api/{table}")).await.expect(200);
         }
         for (feature, table) in other {
-            let refused = tenant.get(&format!("/api/{table}")).await.expect_problem(403, "feature_disabled");
+            let refused =
+                tenant.get(&format!("/api/{table}")).await.expect_problem(403, "feature_not_enabled");
             assert_eq!(refused.json()["feature"], *feature, "{table}");
-            tenant.post(&format!("/api/{table}"), json!({})).await.expect_problem(403, "feature_disabled");
+            tenant.post(&format!("/api/{table}"), json!({})).await.expect_problem(403, "feature_not_enabled");
         }
     }
     // Nor by way of a table that is common to both.
@@ -127,7 +128,7 @@ async fn features_decide_between_the_dental_and_the_manufacturing_tables() {
     app.api.patch(&path, json!({ "features": { "patient_management": true } })).await.expect(200);
     app.routes_caught_up().await;
     factory.get("/api/patients").await.expect(200);
-    factory.get("/api/materials").await.expect_problem(403, "feature_disabled");
+    factory.get("/api/materials").await.expect_problem(403, "feature_not_enabled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

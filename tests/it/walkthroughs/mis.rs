@@ -8,7 +8,7 @@
 //! | `GET /api/v1/users` | `GET /api/members` | covered as the app's table |
 //! | "Plan Comparison", "Default Configurations" | `GET /api/v1/plans` | covered |
 //! | `isActive`: "validates tenant is active" | `POST /api/v1/tenants/{tenant}/suspend` | covered in `lifecycle` |
-//! | feature access by plan | the tables of a feature, 403 `feature_disabled` | covered |
+//! | feature access by plan | the tables of a feature, 403 `feature_not_enabled` | covered |
 //! | `POST /api/v1/tenants/{id}/config` | the same | covered |
 //! | `GET /api/v1/tenants/{id}/usage`, `GET .../health`, `POST .../export` | | later issues |
 //! | `POST /api/v1/tenants/{id}/migrate` to enterprise | | later issue; signing up for it is a clear 422 here |
@@ -206,8 +206,10 @@ async fn a_plan_s_features_open_their_tables() {
         if biometric {
             templates.expect(200);
         } else {
-            assert_eq!(templates.expect_problem(403, "feature_disabled").json()["feature"], "biometric_auth");
+            let refused = templates.expect_problem(403, "feature_not_enabled").json();
+            assert_eq!(refused["feature"], "biometric_auth");
+            assert_eq!(refused["plans"], json!(["custom", "enterprise", "premium"]));
         }
-        tenant.data.get("/api/ai_verifications").await.expect_problem(403, "feature_disabled");
+        tenant.data.get("/api/ai_verifications").await.expect_problem(403, "feature_not_enabled");
     }
 }

@@ -76,9 +76,10 @@ pub(super) async fn set(
     let can_be = !is_encrypted || !key.is_read_by_tenantry();
     fields.check("isEncrypted", can_be, "cannot be true for what Tenantry itself reads");
     fields.finish()?;
-    let value = match is_encrypted {
-        true => view::sealed(registry, vault, tenant, &key, &value).await?,
-        false => ConfigValue::Plain(value),
+    let value = if is_encrypted {
+        view::sealed(registry, vault, tenant, &key, &value).await?
+    } else {
+        ConfigValue::Plain(value)
     };
     let (updated_at, is_new) = registry.config_put(tenant, &key, &value).await?;
     tracing::info!(tenant.id = %tenant, config.key = %key, "configuration {key} of tenant {tenant} was set");
