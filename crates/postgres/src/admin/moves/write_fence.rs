@@ -74,10 +74,15 @@ pub(super) async fn close_writes(
 ) -> Result<(), sqlx::Error> {
     let as_admin = format!(
         "{look}
-        IF to_regprocedure('{SYSTEM_SCHEMA}.refuse_write()') IS NULL THEN {gate} END IF;
+        IF to_regprocedure('{SYSTEM_SCHEMA}.refuse_write()') IS NULL THEN
+            -- Two moves may be the first ones of a database at once.
+            PERFORM {lock};
+            IF to_regprocedure('{SYSTEM_SCHEMA}.refuse_write()') IS NULL THEN {gate} END IF;
+        END IF;
         INSERT INTO {SYSTEM_SCHEMA}.closed (schema) VALUES ({name}) ON CONFLICT DO NOTHING;",
         look = owner.check_schema(),
         gate = gate(),
+        lock = fence::lock("write gate"),
         name = sql::literal(owner.name.as_str()),
     );
     let close = format!(
