@@ -13,6 +13,7 @@ mod http;
 mod outcomes;
 mod parts;
 mod pool;
+mod rates;
 mod resolve;
 mod routes;
 mod serve;
@@ -39,6 +40,7 @@ use crate::{
     feature_plans::FeaturePlans,
     outcomes::Outcomes,
     pool::Pools,
+    rates::Rates,
     resolve::Rules,
     serve::Runner,
     state::Plane,
@@ -96,6 +98,7 @@ impl DataPlane {
             },
             users: Users::new(Issuer::new(kek)),
             revoked: Arc::new(RevokedSessions::default()),
+            rates: Rates::new(),
             feature_plans: FeaturePlans::default(),
             branding: Brandings::new(routes.clone()),
             routes,

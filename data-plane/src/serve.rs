@@ -32,7 +32,7 @@ use crate::{
     turns::Turns,
 };
 
-pub(crate) use users::UsersStatement;
+pub(crate) use users::{Locks, UsersStatement};
 
 /// What came back.
 pub(crate) struct Answer {
@@ -72,6 +72,8 @@ pub(crate) enum Failure {
     Unavailable,
     /// The tenant is being moved, and the request would write: it was held for as long as may be, or too many are.
     Moving,
+    /// No tenant on its server has users.
+    NoUsers,
     /// The answer would be larger than this many bytes.
     TooLarge(usize),
     /// It is our fault, and logged.
@@ -315,7 +317,8 @@ impl Runner {
             timezone: transaction.timezone.as_deref(),
             rollback: transaction.rollback,
             claims: caller.claims,
-            one_at_a_time: None,
+            first: None,
+            touches: None,
         };
         let ask = async |lease: &mut Lease, extras: Extras<'_>| {
             lease.statement_begins();

@@ -7,8 +7,8 @@ use tenantry_http::{AccessLog, ConnectionLimits};
 use tenantry_registry::Registry;
 
 use crate::{
-    asks::Asks, branding::Brandings, feature_plans::FeaturePlans, outcomes::Outcomes, resolve::Rules,
-    routes::RouteCache, serve::Runner, tokens::RevokedSessions, usage::Usage, users::Users,
+    asks::Asks, branding::Brandings, feature_plans::FeaturePlans, outcomes::Outcomes, rates::Rates,
+    resolve::Rules, routes::RouteCache, serve::Runner, tokens::RevokedSessions, usage::Usage, users::Users,
 };
 
 /// One for all requests.
@@ -16,6 +16,7 @@ pub(crate) struct Plane {
     pub(crate) rules: Rules,
     pub(crate) routes: RouteCache,
     pub(crate) runner: Runner,
+    pub(crate) rates: Rates,
     pub(crate) feature_plans: FeaturePlans,
     pub(crate) users: Users,
     pub(crate) revoked: Arc<RevokedSessions>,

@@ -1,16 +1,16 @@
 //! Work for a request that takes milliseconds (to read a large body, to hash a password): aside from the threads that serve,
 //! a few at a time, and one of a tenant's at a time.
 
-use std::array;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tenantry_domain::ids::TenantId;
 use tokio::{
     runtime::{Handle, RuntimeFlavor},
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit},
 };
-
-/// Tenants take turns among themselves by their ids, modulo this.
-const LANES: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
@@ -18,29 +18,64 @@ pub(crate) struct Turns {
     /// Half of the cores are left to the others.
     turns: Semaphore,
     /// Of each tenant one waits for a turn, however many it has sent: another one's is the next but few.
-    lanes: [Semaphore; LANES],
+    lanes: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
 }
 
 impl Turns {
     pub(crate) fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { turns: Semaphore::new((cores / 2).max(1)), lanes: array::from_fn(|_| Semaphore::new(1)) }
+        Self::with((cores / 2).max(1))
+    }
+
+    fn with(turns: usize) -> Self {
+        Self { turns: Semaphore::new(turns), lanes: Mutex::default() }
     }
 
     /// Waits until it is the tenant's turn.
     pub(crate) async fn take(&self, tenant: TenantId) -> Turn<'_> {
-        let lane = tenant.as_uuid().as_u128() % LANES as u128;
-        let lane = &self.lanes[usize::try_from(lane).expect("it is less than their number")];
-        let lane = lane.acquire().await.expect("it is never closed");
+        let lane = Arc::clone(self.lanes().entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(1))));
+        let place = Place { turns: self, tenant, lane: Some(lane) };
+        let of_tenant = place.lane().acquire_owned().await.expect("it is never closed");
         let turn = self.turns.acquire().await.expect("it is never closed");
-        Turn { _lane: lane, _turn: turn }
+        Turn { _of_all: turn, _of_tenant: of_tenant, _place: place }
+    }
+
+    fn lanes(&self) -> MutexGuard<'_, HashMap<TenantId, Arc<Semaphore>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in a tenant's lane, which is forgotten with the last one.
+#[derive(Debug)]
+struct Place<'t> {
+    turns: &'t Turns,
+    tenant: TenantId,
+    lane: Option<Arc<Semaphore>>,
+}
+
+impl Place<'_> {
+    fn lane(&self) -> Arc<Semaphore> {
+        self.lane.clone().expect("it has one until it is given up")
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut lanes = self.turns.lanes();
+        self.lane = None;
+        // Nobody but the map has it.
+        if lanes.get(&self.tenant).is_some_and(|lane| Arc::strong_count(lane) == 1) {
+            lanes.remove(&self.tenant);
+        }
     }
 }
 
 /// The tenant's turn, for as long as it is held.
 pub(crate) struct Turn<'t> {
-    _lane: SemaphorePermit<'t>,
-    _turn: SemaphorePermit<'t>,
+    _of_all: SemaphorePermit<'t>,
+    // Before the place, which looks whether anybody has the lane.
+    _of_tenant: OwnedSemaphorePermit,
+    _place: Place<'t>,
 }
 
 impl Turn<'_> {
@@ -80,8 +115,6 @@ fn giving_way<T: Send>(work: impl FnOnce() -> T + Send) -> T {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
-
     use futures::future::join_all;
     use uuid::Uuid;
 
@@ -89,8 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_of_one_tenant_do_not_stand_before_another_s() {
-        let turns =
-            Arc::new(Turns { turns: Semaphore::new(0), lanes: array::from_fn(|_| Semaphore::new(1)) });
+        let turns = Arc::new(Turns::with(0));
         let order = Arc::new(Mutex::new(Vec::new()));
         let tenants = [vec![1; 40], vec![2]].concat();
         let plans: Vec<_> = tenants
@@ -108,5 +140,6 @@ mod tests {
         turns.turns.add_permits(1);
         join_all(plans).await;
         assert_eq!(order.lock().unwrap()[..3], [1, 2, 1]);
+        assert!(turns.lanes().is_empty(), "nobody waits any more");
     }
 }

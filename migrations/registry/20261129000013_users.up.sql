@@ -11,6 +11,7 @@ CREATE TABLE signing_keys (
 );
 CREATE INDEX signing_keys_superseded ON signing_keys (superseded_at) WHERE superseded_at IS NOT NULL;
 CREATE INDEX signing_keys_tenant ON signing_keys (tenant_id);
+CREATE UNIQUE INDEX signing_keys_current ON signing_keys (tenant_id) WHERE superseded_at IS NULL;
 CREATE TRIGGER signing_keys_changed AFTER INSERT OR DELETE ON signing_keys
     FOR EACH ROW EXECUTE FUNCTION notify_tenant();
 

@@ -30,7 +30,10 @@ async fn what_a_tenant_sets_holds_until_it_is_unset_and_the_plan_s_default_other
     // What Tenantry does not know is the app's, and kept.
     app.api.put(&format!("{path}/gst_number"), json!({ "configValue": "GST123456789" })).await.expect(201);
     let listed = app.api.get(&path).await.expect(200).json();
-    let keys: Vec<_> = listed["items"].as_array().unwrap().iter().map(|value| &value["configKey"]).collect();
+    let keys = listed["items"].as_array().unwrap().iter().map(|value| value["configKey"].as_str().unwrap());
+    // The plan's features are among them.
+    let (features, keys): (Vec<_>, Vec<_>) = keys.partition(|key| key.starts_with("features."));
+    assert_eq!((features.len(), features[0]), (5, "features.advanced_analytics"));
     let expected = [
         "api.rate_limit",
         "file_upload.max_size",
@@ -143,7 +146,9 @@ async fn the_password_policy_and_the_session_s_time_are_the_tenant_s() {
 
     set(&app, &acme.id, "session.timeout", json!(60)).await;
     let login = json!({ "username": "ada", "password": "Large and small 1" });
-    open.post("/api/auth/login", login).await.expect(200);
+    let tokens = open.post("/api/auth/login", login).await.expect(200).json();
+    // An access token does not outlive the session that rests.
+    assert_eq!(tokens["expiresIn"], 60);
     let schema = format!("tenant_{}", acme.slug.replace('-', "_"));
     let mut admin = tenantry_tests::server::admin(app.server(), app.shared_database()).await;
     let seconds =
@@ -159,6 +164,16 @@ async fn a_feature_that_is_configured_opens_what_it_gates() {
     acme.data.get("/api/biometric_templates").await.expect(403);
     set(&app, &acme.id, "features.biometric_auth", json!(true)).await;
     acme.data.get("/api/biometric_templates").await.expect(200);
-    set(&app, &acme.id, "features.biometric_auth", json!(false)).await;
+    // The tenant's own switches are the same thing.
+    let tenant = format!("/api/v1/tenants/{}", acme.id);
+    assert_eq!(app.api.get(&tenant).await.expect(200).json()["features"], json!({ "biometric_auth": true }));
+    app.api.patch(&tenant, json!({ "features": { "biometric_auth": false } })).await.expect(200);
+    app.routes_caught_up().await;
     acme.data.get("/api/biometric_templates").await.expect(403);
+    let path = format!("{tenant}/config/features.biometric_auth");
+    let shown = app.api.get(&path).await.expect(200).json();
+    assert_eq!((&shown["configValue"], &shown["source"]), (&json!(false), &json!("tenant")));
+    app.api.delete(&path).await.expect(204);
+    app.api.delete(&path).await.expect_problem(404, "config_not_found");
+    assert_eq!(app.api.get(&path).await.expect(200).json()["source"], "plan");
 }

@@ -84,6 +84,14 @@ pub(super) struct PlanChangeArgs {
     #[arg(long, value_name = "COUNT", value_parser = ceiling::<u64>)]
     requests_per_day: Option<Ceiling>,
 
+    /// Requests to one data plane per second, on average, or `unlimited`.
+    #[arg(long, value_name = "NUMBER", value_parser = ceiling::<u32>)]
+    requests_per_second: Option<Ceiling>,
+
+    /// Requests that may come at once, after a pause; or `unlimited`: as many as per second.
+    #[arg(long, value_name = "NUMBER", value_parser = ceiling::<u32>)]
+    burst: Option<Ceiling>,
+
     /// A tenant with weight 2 gets twice the connections of one with weight 1 when both wait; 1 to 255.
     #[arg(long, value_name = "WEIGHT")]
     weight: Option<NonZeroU8>,
@@ -196,6 +204,8 @@ impl PlanChangeArgs {
             ("maxUsers", &self.max_users),
             ("maxStorage", &self.max_storage),
             ("apiRequestsPerDay", &self.requests_per_day),
+            ("requestsPerSecond", &self.requests_per_second),
+            ("burst", &self.burst),
         ];
         let sessions = [
             ("maxConnections", &self.max_connections),
@@ -222,6 +232,8 @@ impl PlanChangeArgs {
             max_users,
             max_storage,
             requests_per_day,
+            requests_per_second,
+            burst,
             weight,
             max_connections,
             statement_timeout,
@@ -234,7 +246,7 @@ impl PlanChangeArgs {
             undo_moves_for,
             server_class,
         } = self;
-        let limits = [max_users, max_storage, requests_per_day];
+        let limits = [max_users, max_storage, requests_per_day, requests_per_second, burst];
         let sessions = [max_connections, statement_timeout, lock_timeout, idle_in_transaction_timeout];
         let ceilings = limits.into_iter().chain(sessions).chain([undo_moves_for]).any(Option::is_some);
         let rest = file.is_some() || tier.is_some() || weight.is_some() || retention_days.is_some();
@@ -289,6 +301,8 @@ const LINES: &[Column] = &[
     ("max. users", Shown::Limit("/limits/maxUsers")),
     ("max. storage", Shown::Size("/limits/maxStorage")),
     ("requests a day", Shown::Limit("/limits/apiRequestsPerDay")),
+    ("requests a second", Shown::Limit("/limits/requestsPerSecond")),
+    ("burst", Shown::Text("/limits/burst")),
     ("weight", Shown::Text("/database/weight")),
     ("max. connections", Shown::Text("/database/maxConnections")),
     ("statement timeout (s)", Shown::Limit("/database/statementTimeoutSeconds")),

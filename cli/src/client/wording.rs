@@ -15,6 +15,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("maxUsers", "--max-users"),
     ("maxStorage", "--max-storage"),
     ("apiRequestsPerDay", "--requests-per-day"),
+    ("requestsPerSecond", "--requests-per-second"),
+    ("burst", "--burst"),
     ("weight", "--weight"),
     ("statementTimeoutSeconds", "--statement-timeout"),
     ("lockTimeoutSeconds", "--lock-timeout"),

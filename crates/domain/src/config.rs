@@ -54,6 +54,11 @@ impl ConfigKey {
         &self.0
     }
 
+    /// The feature that it switches, if it does.
+    pub fn feature(&self) -> Option<&str> {
+        self.0.strip_prefix(FEATURES)
+    }
+
     /// Whether Tenantry itself reads the value, so that it cannot be encrypted.
     pub fn is_read_by_tenantry(&self) -> bool {
         self.schema().is_some()

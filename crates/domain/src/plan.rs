@@ -1,6 +1,6 @@
 //! What a tenant has bought.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -38,6 +38,12 @@ pub struct Limits {
     pub max_storage_bytes: Option<u64>,
     /// Requests to the data plane per day.
     pub api_requests_per_day: Option<u64>,
+    /// Requests to one data plane per second, on average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<NonZeroU32>,
+    /// Requests that may come at once, after a pause; as many as per second, if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<NonZeroU32>,
 }
 
 /// A tenant's own ceilings, each in place of the plan's.
@@ -132,6 +138,8 @@ impl Plan {
             max_users: Some(users),
             max_storage_bytes: Some(storage),
             api_requests_per_day: requests,
+            requests_per_second: None,
+            burst: None,
         };
         let enterprise_config = |rate: Option<u64>| {
             let mut entries = vec![

@@ -67,9 +67,13 @@ impl TryFrom<PlanRow> for Plan {
 impl Registry {
     /// The names of the plans that have a feature. Uses only what data planes may see.
     pub async fn plans_with_feature(&self, feature: &str) -> Result<Vec<String>, RegistryError> {
-        Ok(sqlx::query_scalar!("SELECT name FROM plans WHERE features -> $1 = 'true' ORDER BY name", feature)
-            .fetch_all(&self.pool)
-            .await?)
+        Ok(sqlx::query_scalar!(
+            "SELECT name FROM plans
+             WHERE coalesce(default_config -> ('features.' || $1), features -> $1) = 'true' ORDER BY name",
+            feature
+        )
+        .fetch_all(&self.pool)
+        .await?)
     }
 
     /// All plans, by name.

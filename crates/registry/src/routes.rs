@@ -115,7 +115,7 @@ struct RouteRow {
     private_keys: Vec<Vec<u8>>,
 }
 
-/// The features that a tenant's configuration switches.
+/// The features that a plan's default configuration switches, over its list of features.
 fn switches(config: &Value) -> impl Iterator<Item = (String, bool)> {
     let values = config.as_object().into_iter().flatten();
     values.filter_map(|(key, value)| Some((key.strip_prefix(FEATURES)?.to_owned(), value.as_bool()?)))
@@ -181,7 +181,7 @@ impl RouteReader {
                    default_config AS plan_config,
                    coalesce((SELECT jsonb_object_agg(key, value) FROM tenant_config
                              WHERE tenant_config.tenant_id = tenants.id AND value IS NOT NULL
-                                 AND (key = ANY ($4) OR starts_with(key, $5))), '{}') AS "config!",
+                                 AND key = ANY ($4)), '{}') AS "config!",
                    tenants.limits, tenants.features, app, manifest,
                    ARRAY(SELECT domains.name FROM domains
                          WHERE domains.tenant_id = tenants.id AND verified_at IS NOT NULL) AS "domains!",
@@ -220,7 +220,6 @@ impl RouteReader {
             &labels,
             &domains,
             &[PASSWORD_POLICY, SESSION_TIMEOUT].map(str::to_owned),
-            FEATURES,
         )
         .fetch_all(&self.registry.pool)
         .await?;
@@ -260,9 +259,9 @@ impl RouteReader {
         let share = DatabaseShare::deserialize(&row.plan_database).stored("plans.database_share")?;
         let own_limits = LimitOverrides::deserialize(&row.limits).stored("tenants.limits")?;
         let mut features = Features::deserialize(&row.plan_features).stored("plans.features")?;
+        features.extend(switches(&row.plan_config));
         let own = Features::deserialize(&row.features).stored("tenants.features")?;
         features.extend(own);
-        features.extend(switches(&row.config));
         let app = RouteApp {
             name: AppName::parse(&row.app).stored("tenants.app")?,
             manifest: Manifest::deserialize(&row.manifest).stored("apps.manifest")?,

@@ -54,14 +54,12 @@ impl Registry {
         tenant: TenantId,
         key: &SealedSigningKey,
     ) -> Result<(), RegistryError> {
-        // Two workers may be at it: the tenant's row is the lock.
+        // Two workers may be at it: an index allows one key that signs.
         sqlx::query!(
-            "WITH tenant AS MATERIALIZED (SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE)
-             INSERT INTO signing_keys (id, tenant_id, public_key, private_key)
-             SELECT $2, tenant.id, $3, $4 FROM tenant
-             WHERE NOT EXISTS (SELECT FROM signing_keys WHERE tenant_id = tenant.id)",
-            tenant.as_uuid(),
+            "INSERT INTO signing_keys (id, tenant_id, public_key, private_key) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (tenant_id) WHERE superseded_at IS NULL DO NOTHING",
             key.id.as_str(),
+            tenant.as_uuid(),
             key.public.as_slice(),
             key.private,
         )
@@ -70,11 +68,11 @@ impl Registry {
         Ok(())
     }
 
-    /// A tenant's keys, the newest first.
+    /// A tenant's keys, the oldest first.
     pub async fn signing_key_list(&self, tenant: TenantId) -> Result<Vec<SigningKeyRecord>, RegistryError> {
         let rows = sqlx::query!(
             "SELECT id, created_at, superseded_at FROM signing_keys WHERE tenant_id = $1
-             ORDER BY created_at DESC, id",
+             ORDER BY created_at, id",
             tenant.as_uuid()
         )
         .fetch_all(&self.pool)
@@ -96,35 +94,43 @@ impl Registry {
         tenant: TenantId,
         key: &SealedSigningKey,
     ) -> Result<DateTime<Utc>, KeyRotateError> {
-        let row = sqlx::query!(
-            r#"WITH tenant AS MATERIALIZED (SELECT id FROM tenants WHERE id = $1 FOR NO KEY UPDATE),
-                known AS MATERIALIZED (
-                    SELECT count(*) AS keys, count(superseded_at) AS superseded
-                    FROM signing_keys JOIN tenant ON tenant_id = tenant.id
-                ), before AS (
-                    UPDATE signing_keys SET superseded_at = now() FROM known
-                    WHERE tenant_id = $1 AND superseded_at IS NULL AND superseded < $5
-                ), new AS (
-                    INSERT INTO signing_keys (id, tenant_id, public_key, private_key)
-                    SELECT $2, $1, $3, $4 FROM known WHERE keys > 0 AND superseded < $5
-                    RETURNING created_at
-                )
-                SELECT keys AS "keys!", superseded AS "superseded!", (SELECT created_at FROM new) AS created_at
-                FROM known"#,
-            tenant.as_uuid(),
-            key.id.as_str(),
-            key.public.as_slice(),
-            key.private,
-            MOST_SUPERSEDED,
+        let mut tx = self.begin().await?;
+        // A statement of its own: what comes after sees what another rotation has done.
+        Self::tenant_lock_in_tx(&mut tx, tenant).await?;
+        let known = sqlx::query!(
+            r#"SELECT count(*) AS "keys!", count(superseded_at) AS "superseded!" FROM signing_keys WHERE tenant_id = $1"#,
+            tenant.as_uuid()
         )
-        .fetch_one(&self.pool)
+        .fetch_one(&mut *tx)
         .await
         .map_err(RegistryError::from)?;
-        match row.created_at {
-            Some(created_at) => Ok(created_at),
-            None if row.keys == 0 => Err(KeyRotateError::NoKey),
-            None => Err(KeyRotateError::TooMany(row.superseded)),
+        if known.keys == 0 {
+            return Err(KeyRotateError::NoKey);
         }
+        if known.superseded >= MOST_SUPERSEDED {
+            return Err(KeyRotateError::TooMany(known.superseded));
+        }
+        sqlx::query!(
+            "UPDATE signing_keys SET superseded_at = now() WHERE tenant_id = $1 AND superseded_at IS NULL",
+            tenant.as_uuid()
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        // Not `now()`, which is when the transaction began: it may have waited for the one before.
+        let created_at = sqlx::query_scalar!(
+            "INSERT INTO signing_keys (id, tenant_id, public_key, private_key, created_at)
+             VALUES ($1, $2, $3, $4, clock_timestamp()) RETURNING created_at",
+            key.id.as_str(),
+            tenant.as_uuid(),
+            key.public.as_slice(),
+            key.private,
+        )
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        tx.commit().await.map_err(RegistryError::from)?;
+        Ok(created_at)
     }
 
     /// Forgets keys that were replaced before a time; how many.

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     admit::{Action, Credential, Grant, Intent, KeyRefused, Refusal, admit, check_phase},
+    rates::{Allowance, Kind},
     resolve::{self, Asked, Name},
     routes::{CachedRoute, RouteName},
     state::Plane,
@@ -28,6 +29,8 @@ pub(crate) struct Admitted {
     pub(crate) route: CachedRoute,
     /// What the request may do.
     pub(crate) grant: Grant,
+    /// What the tenant may still send, if that is limited.
+    pub(super) allowance: Option<Allowance>,
     /// What its path names.
     pub(super) path: ApiPath,
     /// The query string without what named the tenant; none when it is as it came.
@@ -49,7 +52,8 @@ async fn admitted(parts: &Parts, plane: &Plane) -> Result<Admitted, Problem> {
     let path = ApiPath::parse(parts.uri.path()).map_err(|_| answers::path_not_text())?;
     let intent = intent(&parts.method, &path.named);
     let (route, grant) = admit_now(plane, route, credential(&asked), intent).await?;
-    Ok(Admitted { route, grant, path, query: asked.query })
+    let allowance = plane.rates.count(&route, Kind::Data).map_err(answers::too_fast)?;
+    Ok(Admitted { route, grant, allowance, path, query: asked.query })
 }
 
 /// A tenant that is served, and what came with the request that names it.
@@ -76,6 +80,7 @@ pub(super) async fn addressed<'r>(
         route = newer;
     }
     check_phase(route.phase).map_err(answers::phase_refused)?;
+    plane.rates.count(&route, Kind::Auth).map_err(answers::too_fast)?;
     Ok(Addressed { route, credential: credential(&asked) })
 }
 

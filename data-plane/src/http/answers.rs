@@ -1,7 +1,7 @@
 //! Every refusal and failure as a problem document. Internal causes are logged here, once, and
 //! never told.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use tenantry_domain::api_key::Scope;
 use tenantry_http::Problem;
 use tenantry_postgres::tenant::{ConnectError, QueryErrorKind, TenantQueryError};
@@ -10,6 +10,7 @@ use tenantry_query::QueryError;
 use crate::{
     admit::{KeyRefused, PhaseRefused},
     pool::PoolError,
+    rates::{Allowance, TooFast},
     resolve::{Method, ResolveError, Rules},
     routes::RoutesUnavailable,
     serve::Failure,
@@ -94,6 +95,33 @@ pub(super) fn key_refused(refused: KeyRefused) -> Problem {
     }
 }
 
+pub(super) fn too_fast(TooFast { wait, burst }: TooFast) -> Problem {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let detail =
+        "the tenant sends more requests than its plan allows; send fewer at a time, or change the plan";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", detail)
+        .with_header(header::RETRY_AFTER, seconds.into())
+        .with_header(RATE_LIMIT, burst.into())
+        .with_header(RATE_LIMIT_REMAINING, 0.into())
+        .with_header(RATE_LIMIT_RESET, seconds.into())
+}
+
+/// Requests that may come at once.
+pub(super) const RATE_LIMIT: header::HeaderName = header::HeaderName::from_static("ratelimit-limit");
+/// Those that still may.
+pub(super) const RATE_LIMIT_REMAINING: header::HeaderName =
+    header::HeaderName::from_static("ratelimit-remaining");
+/// Seconds until all may again.
+pub(super) const RATE_LIMIT_RESET: header::HeaderName = header::HeaderName::from_static("ratelimit-reset");
+
+/// Tells what the tenant may still send.
+pub(super) fn tell_allowance(headers: &mut HeaderMap, allowance: Allowance) {
+    let full_in = allowance.full_in.as_secs() + u64::from(allowance.full_in.subsec_nanos() > 0);
+    headers.insert(RATE_LIMIT, allowance.burst.into());
+    headers.insert(RATE_LIMIT_REMAINING, allowance.remaining.into());
+    headers.insert(RATE_LIMIT_RESET, full_in.into());
+}
+
 pub(super) fn token_refused(refused: TokenRefused) -> Problem {
     let (status, code, detail) = match refused {
         TokenRefused::Invalid => {
@@ -164,7 +192,7 @@ pub(super) fn failed(failure: Failure) -> Problem {
         Failure::Phase(refused) => phase_refused(refused),
         Failure::Pool(error) => pool_failed(&error),
         Failure::Statement { error, may_have_written } => statement_failed(error, may_have_written),
-        Failure::Unavailable => tenant_unavailable(),
+        Failure::Unavailable | Failure::NoUsers => tenant_unavailable(),
         Failure::Moving => tenant_moving(),
         Failure::TooLarge(most) => answer_too_large(most),
         Failure::Internal => Problem::internal(),

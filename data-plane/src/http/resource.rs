@@ -187,7 +187,7 @@ pub(super) async fn resource(
     admitted: Admitted,
     request: Request,
 ) -> Response {
-    let tenant = admitted.route.tenant_id;
+    let (tenant, allowance) = (admitted.route.tenant_id, admitted.allowance);
     let name = HeaderValue::from_str(admitted.route.slug.as_str());
     let mut bytes_in = 0;
     let answer = answer(&plane, admitted, request, &mut bytes_in).await;
@@ -204,6 +204,9 @@ pub(super) async fn resource(
     plane.usage.count(tenant, bytes_in, bytes_out);
     if let Ok(name) = name {
         response.headers_mut().insert(X_TENANT.clone(), name);
+    }
+    if let Some(allowance) = allowance {
+        answers::tell_allowance(response.headers_mut(), allowance);
     }
     response
 }

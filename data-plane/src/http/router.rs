@@ -15,7 +15,7 @@ use utoipa::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
-use super::{ask, auth, document, function, jwks, options, resource, tenant};
+use super::{answers, ask, auth, document, function, jwks, options, resource, tenant};
 use crate::{resolve::Method, state::Plane};
 
 #[derive(OpenApi)]
@@ -129,6 +129,9 @@ pub(crate) fn cors() -> CorsLayer {
             header::CONTENT_RANGE,
             header::LOCATION,
             header::RETRY_AFTER,
+            answers::RATE_LIMIT,
+            answers::RATE_LIMIT_REMAINING,
+            answers::RATE_LIMIT_RESET,
             HeaderName::from_static("preference-applied"),
             HeaderName::from_static("x-request-id"),
             HeaderName::from_static("x-tenant"),

@@ -11,7 +11,7 @@ use tenantry_domain::{
 use tenantry_postgres::tenant::{Access, Extras, USERS_ROLE};
 
 use super::{Failed, Failure, Runner, claim, connect_failed, is_sent_again, statement_failed};
-use crate::routes::CachedRoute;
+use crate::{pool::Lease, routes::CachedRoute};
 
 /// A statement that answers one row of one column: JSON.
 #[derive(Debug, Clone, Copy)]
@@ -21,8 +21,39 @@ pub(crate) struct UsersStatement<'a> {
     pub(crate) sql: &'a str,
     /// All of type `text`.
     pub(crate) params: &'a [Option<String>],
-    /// It sees what the one before it has written: of the tenant's statements that ask so one runs at a time.
-    pub(crate) one_at_a_time: bool,
+    pub(crate) locks: Locks,
+}
+
+/// What a statement waits for before it looks: it sees what whoever had it before has written.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Locks {
+    /// All others that ask so, of this tenant.
+    pub(crate) all: bool,
+    /// Whoever changes this user, or lets him in.
+    pub(crate) user: Option<i64>,
+}
+
+impl Locks {
+    /// A block that takes them. Rows, for nobody but us can lock those, unlike advisory locks, and for autovacuum takes none: the
+    /// first user's for all, or the table where there is none.
+    fn taken(self, users: &str) -> Option<String> {
+        let all = if self.all {
+            format!(
+                "LOOP
+                    SELECT min(id) INTO first FROM {users};
+                    IF first IS NULL THEN LOCK {users} IN SHARE UPDATE EXCLUSIVE MODE; EXIT; END IF;
+                    PERFORM FROM {users} WHERE id = first FOR UPDATE;
+                    EXIT WHEN FOUND;
+                END LOOP;"
+            )
+        } else {
+            String::new()
+        };
+        let user = self.user.map(|id| format!("PERFORM FROM {users} WHERE id = {id} FOR UPDATE;"));
+        let any = self.all || user.is_some();
+        let user = user.unwrap_or_default();
+        any.then(|| format!("DO $lock$ DECLARE first bigint; BEGIN {all} {user} END $lock$"))
+    }
 }
 
 static ROLE: LazyLock<ObjectName> = LazyLock::new(|| ObjectName::parse(USERS_ROLE).expect("it is a name"));
@@ -48,10 +79,11 @@ impl Runner {
         route: &CachedRoute,
         statement: UsersStatement<'_>,
     ) -> Result<Option<Bytes>, Failed> {
-        let UsersStatement { access, sql, params, one_at_a_time } = statement;
+        let UsersStatement { access, sql, params, locks } = statement;
         let unavailable = || Failed::StalePlacement(Failure::Unavailable);
         let placement = route.placement.as_ref().ok_or_else(unavailable)?;
-        let login = placement.server.users_login.clone().ok_or_else(unavailable)?;
+        let no_users = || Failed::StalePlacement(Failure::NoUsers);
+        let login = placement.server.users_login.clone().ok_or_else(no_users)?;
         if access == Access::ReadWrite && placement.in_cutover {
             return Err(Failed::Held);
         }
@@ -59,15 +91,21 @@ impl Runner {
         let sql = sql
             .replace("{users}", &format!("{schema}.{USERS_TABLE}"))
             .replace("{sessions}", &format!("{schema}.{SESSIONS_TABLE}"));
-        let turn = one_at_a_time.then(|| format!("users of {}", placement.schema));
-        let extras = Extras { one_at_a_time: turn.as_deref(), ..Extras::default() };
+        let lock = locks.taken(&format!("{schema}.{USERS_TABLE}"));
+        let extras = Extras { first: lock.as_deref(), touches: Some(&placement.schema), ..Extras::default() };
         let at = RoutePlacement { login: Arc::new(login), ..placement.clone() };
         let mut lease = self.pools.get(&at, claim(route)).await.map_err(connect_failed)?;
-        let mut answer = lease.connection().query_one_text_with(&ROLE, access, extras, &sql, params).await;
+        let ask = async |lease: &mut Lease| {
+            lease.statement_begins();
+            let answer = lease.connection().query_one_text_with(&ROLE, access, extras, &sql, params).await;
+            lease.statement_ends();
+            answer
+        };
+        let mut answer = ask(&mut lease).await;
         if answer.as_ref().is_err_and(|error| is_sent_again(error, &lease, access)) {
             drop(lease);
             lease = self.pools.get_new(&at, claim(route)).await.map_err(connect_failed)?;
-            answer = lease.connection().query_one_text_with(&ROLE, access, extras, &sql, params).await;
+            answer = ask(&mut lease).await;
         }
         lease.release();
         answer.map(|row| row.body).map_err(|error| statement_failed(error, access))

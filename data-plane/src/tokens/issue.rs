@@ -1,6 +1,6 @@
 //! Signing tokens.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::ExposeSecret;
 use tenantry_domain::{envelope, ids::SessionId, purpose::Purpose, route::Route, user::Role};
@@ -28,6 +28,11 @@ pub(crate) enum IssueError {
     Sealed(#[from] envelope::Unsealable),
     #[error("the token cannot be signed")]
     Signing(#[from] jsonwebtoken::errors::Error),
+}
+
+/// For how long an access token is good: no longer than its session may rest.
+pub(crate) fn lifetime(route: &Route) -> TimeDelta {
+    LIFETIME.min(TimeDelta::seconds(route.users.session_timeout.into()))
 }
 
 /// Signs tokens with the tenants' own keys.
@@ -59,7 +64,7 @@ impl Issuer {
             sub: subject.id.to_string(),
             iat: now.timestamp(),
             nbf: now.timestamp(),
-            exp: (now + LIFETIME).timestamp(),
+            exp: (now + lifetime(route)).timestamp(),
             sid: subject.session,
             tenant_id: route.tenant_id,
             tenant_slug: route.slug.to_string(),

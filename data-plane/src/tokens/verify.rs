@@ -246,4 +246,28 @@ mod tests {
             assert_eq!(check(text), Err(TokenRefused::Invalid), "{text}");
         }
     }
+
+    /// In release, `cargo test --release -p tenantry-data-plane --lib -- --ignored verifying`: a goal, not a proof.
+    #[test]
+    #[ignore = "a figure, which means something in release only"]
+    fn verifying_a_token_takes_at_most_60_us() {
+        use std::{io::Write, time::Instant};
+
+        let kek = envelope::Key::generate(&mut rand::rng());
+        let (acme, _) = tenant(1, "acme", &kek);
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let token = Issuer::new(kek).issue(&acme, subject(), now).unwrap();
+        let revoked = nobody_revoked();
+        let mut times: Vec<_> = (0..20_000)
+            .map(|_| {
+                let start = Instant::now();
+                std::hint::black_box(verify(&acme, &token, now, &revoked)).unwrap();
+                start.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        let (p50, p99) = (times[10_000], times[19_800]);
+        writeln!(std::io::stderr(), "verifying a token: p50 {p50:?}, p99 {p99:?}").unwrap();
+        assert!(p50.as_micros() <= 60, "{p50:?}");
+    }
 }

@@ -1,19 +1,31 @@
 //! A user changes his own password.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 use serde::Deserialize;
 use tenantry_domain::{ids::SessionId, user::Password};
 use tenantry_postgres::tenant::Access;
 
-use super::{UsersError, logout::revoke};
-use crate::{routes::CachedRoute, serve::UsersStatement, state::Plane, tokens::Verified};
+use super::{
+    UsersError,
+    login::{FAILED, ask},
+    logout::revoke,
+};
+use crate::{
+    routes::CachedRoute,
+    serve::{Locks, UsersStatement},
+    state::Plane,
+    tokens::Verified,
+};
 
-const HASH: &str = "SELECT to_json(password)::text FROM {users} WHERE id = $1::bigint AND enabled";
+const HASH: &str = "SELECT to_json(password)::text FROM {users}
+    WHERE id = $1::bigint AND enabled AND coalesce(locked_until <= now(), true)";
 
 /// Every other log-in ends: whoever has the old password may have one.
 const CHANGE: &str = "WITH changed AS (
         UPDATE {users} SET password = $3, failed_logins = 0, locked_until = NULL
-        WHERE id = $1::bigint AND password = $2 RETURNING id
+        WHERE id = $1::bigint AND password = $2 AND coalesce(locked_until <= now(), true) RETURNING id
     ), ended AS (
         DELETE FROM {sessions} USING changed WHERE user_id = changed.id AND {sessions}.id <> $4::uuid
         RETURNING {sessions}.id
@@ -27,31 +39,29 @@ struct Changed {
 
 /// Changes it, for whom knows the one before.
 pub(crate) async fn change_password(
-    plane: &Plane,
+    plane: &Arc<Plane>,
     route: &CachedRoute,
     user: &Verified,
     current: &SecretString,
     new: &Password,
 ) -> Result<(), UsersError> {
-    let id = Some(user.user.to_string());
-    let statement = UsersStatement {
-        access: Access::ReadOnly,
-        sql: HASH,
-        params: std::slice::from_ref(&id),
-        one_at_a_time: false,
-    };
-    let hash = plane.runner.ask_users(route, statement).await?.ok_or(UsersError::Credentials)?;
+    let id = [Some(user.user.to_string())];
+    let hash = ask(plane, route, Access::ReadOnly, HASH, &id).await?.ok_or(UsersError::Credentials)?;
     let hash: String = serde_json::from_slice(&hash)?;
     let passwords = &plane.users.passwords;
     if !passwords.is_right(route.tenant_id, current, Some(&hash)).await? {
+        // Whoever has the token is no more let guess than who logs in.
+        ask(plane, route, Access::ReadWrite, FAILED, &id).await?;
         return Err(UsersError::Credentials);
     }
     let next = passwords.hash(route.tenant_id, new).await?;
+    let [id] = id;
     let params = [id, Some(hash), Some(next), Some(user.session.to_string())];
-    let statement =
-        UsersStatement { access: Access::ReadWrite, sql: CHANGE, params: &params, one_at_a_time: false };
-    // Changed by another meanwhile.
+    // A log-in with the old password that is under way has its session, and is ended, or does not get it any more.
+    let locks = Locks { all: false, user: Some(user.user) };
+    let statement = UsersStatement { access: Access::ReadWrite, sql: CHANGE, params: &params, locks };
     let changed = plane.runner.ask_users(route, statement).await?.ok_or(UsersError::Credentials)?;
     let Changed { ended } = serde_json::from_slice(&changed)?;
-    revoke(plane, route, &ended).await
+    revoke(plane, route, &ended).await;
+    Ok(())
 }

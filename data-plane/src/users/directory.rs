@@ -1,12 +1,18 @@
 //! The users that a tenant has, for those who look after them.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tenantry_domain::{ids::SessionId, user::Role};
 use tenantry_postgres::tenant::Access;
 use utoipa::ToSchema;
 
 use super::{UsersError, logout::revoke};
-use crate::{routes::CachedRoute, serve::UsersStatement, state::Plane};
+use crate::{
+    routes::CachedRoute,
+    serve::{Locks, UsersStatement},
+    state::Plane,
+};
 
 /// A user, as those see him who look after users.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -109,7 +115,7 @@ pub(crate) async fn page(
         access: Access::ReadOnly,
         sql: PAGE,
         params: &[Some(after.to_string()), Some(limit.to_string())],
-        one_at_a_time: false,
+        locks: Locks::default(),
     };
     let page = plane.runner.ask_users(route, statement).await?.unwrap_or_default();
     Ok(serde_json::from_slice(&page)?)
@@ -121,7 +127,7 @@ pub(crate) async fn one(plane: &Plane, route: &CachedRoute, id: i64) -> Result<O
         access: Access::ReadOnly,
         sql: ONE,
         params: &[Some(id.to_string())],
-        one_at_a_time: false,
+        locks: Locks::default(),
     };
     let user = plane.runner.ask_users(route, statement).await?;
     Ok(user.map(|user| serde_json::from_slice(&user)).transpose()?)
@@ -129,7 +135,7 @@ pub(crate) async fn one(plane: &Plane, route: &CachedRoute, id: i64) -> Result<O
 
 /// Changes a user who still has the roles that he had when he was looked at, and ends his log-ins.
 pub(crate) async fn change(
-    plane: &Plane,
+    plane: &Arc<Plane>,
     route: &CachedRoute,
     known: &UserView,
     change: UserChange,
@@ -146,11 +152,14 @@ pub(crate) async fn change(
         }
         UserChange::Delete => DELETE,
     };
-    let was_owner = known.roles.contains(&Role::Owner);
-    let statement = UsersStatement { access: Access::ReadWrite, sql, params: &params, one_at_a_time: true };
-    let changed = plane.runner.ask_users(route, statement).await?;
-    let changed = changed.ok_or(if was_owner { UsersError::LastOwner } else { UsersError::Changed })?;
+    // A log-in that is under way has its session, and is ended, or does not get it any more.
+    let locks = Locks { all: true, user: Some(known.id) };
+    let statement = UsersStatement { access: Access::ReadWrite, sql, params: &params, locks };
+    let Some(changed) = plane.runner.ask_users(route, statement).await? else {
+        let is_as_known = one(plane, route, known.id).await?.is_some_and(|user| user.roles == known.roles);
+        return Err(if is_as_known { UsersError::LastOwner } else { UsersError::Changed });
+    };
     let Changed { user, ended } = serde_json::from_slice(&changed)?;
-    revoke(plane, route, &ended).await?;
+    revoke(plane, route, &ended).await;
     Ok(user)
 }

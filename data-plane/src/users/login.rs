@@ -9,7 +9,11 @@ use super::{
     StoredUser, Tokens, UsersError,
     session::{RefreshToken, idle, tokens},
 };
-use crate::{routes::CachedRoute, serve::UsersStatement, state::Plane};
+use crate::{
+    routes::CachedRoute,
+    serve::{Locks, UsersStatement},
+    state::Plane,
+};
 
 /// Who wants to log in.
 #[derive(Debug)]
@@ -19,36 +23,37 @@ pub(crate) struct Login {
     pub(crate) password: SecretString,
 }
 
-/// As it is kept, with what decides whether he may.
+/// As he is found. What he is to the tenant is read when he is let in: it may have changed meanwhile.
 #[derive(Debug, Deserialize)]
 struct Found {
-    #[serde(flatten)]
-    user: StoredUser,
+    id: i64,
     password: String,
     may_log_in: bool,
 }
 
-const FIND: &str = "SELECT json_build_object('id', id, 'username', username, 'roles', roles, 'password', password,
+const FIND: &str = "SELECT json_build_object('id', id, 'password', password,
         'may_log_in', enabled AND coalesce(locked_until <= now(), true))::text
     FROM {users} WHERE CASE WHEN strpos($1, '@') > 0 THEN lower(email) = lower($1) ELSE lower(username) = lower($1) END";
 
 /// Ten wrong passwords in a row, and nobody logs in as this user for a quarter of an hour. The commit does not wait for the
 /// disk, which would take longer than to find that there is no such user; a crash may forget some of them.
-const FAILED: &str = "WITH at_once AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+pub(super) const FAILED: &str = "WITH at_once AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
     UPDATE {users} SET failed_logins = failed_logins + 1,
         locked_until = CASE WHEN (failed_logins + 1) % 10 = 0 THEN now() + interval '15 minutes' ELSE locked_until END
     FROM at_once WHERE id = $1::bigint RETURNING 'true'";
 
-/// Only with the password that was compared: it may have been changed meanwhile.
+/// Only with the password that was compared, and unless too many were wrong: either may have changed meanwhile. A session
+/// that has ended stays until its last access token has, so that there is something to revoke.
 const ENTER: &str = "WITH entered AS (
         UPDATE {users} SET failed_logins = 0, locked_until = NULL, last_login_at = now()
-        WHERE id = $1::bigint AND password = $2 AND enabled RETURNING id
+        WHERE id = $1::bigint AND password = $2 AND enabled AND coalesce(locked_until <= now(), true)
+        RETURNING id, username, roles
     ), ended AS (
-        DELETE FROM {sessions} USING entered WHERE user_id = entered.id AND expires_at <= now()
+        DELETE FROM {sessions} USING entered WHERE user_id = entered.id AND expires_at <= now() - interval '20 minutes'
     )
     INSERT INTO {sessions} (id, user_id, refresh_hash, expires_at)
     SELECT $3::uuid, entered.id, decode($4, 'hex'), now() + $5::interval FROM entered
-    RETURNING 'true'";
+    RETURNING (SELECT json_build_object('id', id, 'username', username, 'roles', roles)::text FROM entered)";
 
 /// Lets a user in. Whoever may not be let in is told no more than that, after the same time.
 pub(crate) async fn login(plane: &Plane, route: &CachedRoute, login: Login) -> Result<Tokens, UsersError> {
@@ -57,37 +62,38 @@ pub(crate) async fn login(plane: &Plane, route: &CachedRoute, login: Login) -> R
     let hash = found.as_ref().map(|found| found.password.as_str());
     let is_right = plane.users.passwords.is_right(route.tenant_id, &login.password, hash).await?;
     match found {
-        Some(Found { user, password, may_log_in: true }) if is_right => {
-            let session = SessionId::generate(plane.clock.now(), &mut rand::rng());
+        Some(Found { id, password, may_log_in: true }) if is_right => {
+            // Before it is a session that somebody may end: what is signed ends before that is forgotten.
+            let now = plane.clock.now();
+            let session = SessionId::generate(now, &mut rand::rng());
             let refresh = RefreshToken::new(session);
             let params = [
-                Some(user.id.to_string()),
+                Some(id.to_string()),
                 Some(password),
                 Some(session.to_string()),
                 Some(refresh.hash()),
                 Some(idle(route)),
             ];
             let entered = ask(plane, route, Access::ReadWrite, ENTER, &params).await?;
-            entered.ok_or(UsersError::Credentials)?;
-            tokens(plane, route, user, refresh)
+            let user: StoredUser = serde_json::from_slice(&entered.ok_or(UsersError::Credentials)?)?;
+            tokens(plane, route, user, refresh, now)
         }
-        Some(Found { may_log_in: false, .. }) => Err(UsersError::Credentials),
         found => {
-            // For nobody too, so that it takes as long.
-            let id = found.map_or(0, |found| found.user.id);
+            // Counted for nobody where there is no such user, or he is kept out already: it takes as long.
+            let id = found.filter(|found| found.may_log_in).map_or(0, |found| found.id);
             ask(plane, route, Access::ReadWrite, FAILED, &[Some(id.to_string())]).await?;
             Err(UsersError::Credentials)
         }
     }
 }
 
-async fn ask(
+pub(super) async fn ask(
     plane: &Plane,
     route: &CachedRoute,
     access: Access,
     sql: &str,
     params: &[Option<String>],
 ) -> Result<Option<bytes::Bytes>, UsersError> {
-    let statement = UsersStatement { access, sql, params, one_at_a_time: false };
+    let statement = UsersStatement { access, sql, params, locks: Locks::default() };
     Ok(plane.runner.ask_users(route, statement).await?)
 }

@@ -12,7 +12,6 @@ mod session;
 
 use serde::Deserialize;
 use tenantry_domain::user::Role;
-use tenantry_registry::RegistryError;
 
 use crate::{
     serve::Failure,
@@ -21,7 +20,7 @@ use crate::{
 pub(crate) use change_password::change_password;
 pub(crate) use directory::{UserChange, UserView, change, one, page};
 pub(crate) use login::{Login, login};
-pub(crate) use logout::logout;
+pub(crate) use logout::{Ended, logout};
 use password::Passwords;
 pub(crate) use refresh::refresh;
 pub(crate) use register::{NewUser, Registered, register};
@@ -45,6 +44,8 @@ impl Users {
 pub(crate) enum UsersError {
     /// The app's tenants have no users.
     None,
+    /// The tenant was made before its app had users, and has no tables for them.
+    NotReady,
     /// Name or password is wrong, the user is disabled, or was locked out: which, nobody is told.
     Credentials,
     /// The refresh token is none, has ended, or was used before.
@@ -60,7 +61,6 @@ pub(crate) enum UsersError {
     /// Others' passwords are being hashed.
     Busy,
     Failure(Box<Failure>),
-    Registry(RegistryError),
     Issue(IssueError),
     /// What was kept cannot be read.
     Stored(serde_json::Error),
@@ -69,12 +69,6 @@ pub(crate) enum UsersError {
 impl From<Failure> for UsersError {
     fn from(failure: Failure) -> Self {
         Self::Failure(failure.into())
-    }
-}
-
-impl From<RegistryError> for UsersError {
-    fn from(error: RegistryError) -> Self {
-        Self::Registry(error)
     }
 }
 

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::UsersError;
 use crate::{
     routes::CachedRoute,
-    serve::{Failure, UsersStatement},
+    serve::{Failure, Locks, UsersStatement},
     state::Plane,
 };
 
@@ -70,7 +70,7 @@ pub(crate) async fn register(
         access: Access::ReadWrite,
         sql: INSERT,
         params: &params,
-        one_at_a_time: limit.is_some(),
+        locks: Locks { all: limit.is_some(), user: None },
     };
     match plane.runner.ask_users(route, statement).await {
         Ok(Some(user)) => {

@@ -1,6 +1,7 @@
 //! A log-in: its refresh token, and the access tokens that come of it.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use rand::Rng;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -9,11 +10,6 @@ use uuid::Uuid;
 
 use super::{StoredUser, UsersError};
 use crate::{routes::CachedRoute, state::Plane, tokens::Subject};
-
-/// For how long nobody need log in again who refreshes in time: an `interval`.
-pub(super) fn idle(route: &CachedRoute) -> String {
-    format!("{} seconds", route.users.session_timeout)
-}
 
 /// So that secret scanners find one that leaked.
 const PREFIX: &str = "tnr_";
@@ -55,16 +51,22 @@ impl RefreshToken {
     }
 }
 
-/// The tokens of a session.
+/// For how long nobody need log in again who refreshes in time: an `interval`.
+pub(super) fn idle(route: &CachedRoute) -> String {
+    format!("{} seconds", route.users.session_timeout)
+}
+
+/// The tokens of a session, from before it was begun or renewed.
 pub(super) fn tokens(
     plane: &Plane,
     route: &CachedRoute,
     user: StoredUser,
     refresh: RefreshToken,
+    now: DateTime<Utc>,
 ) -> Result<Tokens, UsersError> {
     let StoredUser { id, username, roles } = user;
     let subject = Subject { id, username, roles, session: refresh.session };
-    let access = plane.users.issuer.issue(route, subject, plane.clock.now())?;
+    let access = plane.users.issuer.issue(route, subject, now)?;
     Ok(Tokens { access: access.into(), refresh: refresh.text })
 }
 

@@ -67,7 +67,7 @@ pub(super) const ATTEMPTS: &[Attempt] = &[
     }),
     ("a sequence", NO_TABLE, |p| p.own("/api/contacts_id_seq")),
     ("an index", NO_TABLE, |p| p.own("/api/contacts_pkey")),
-    ("the users to be", Refused("endpoint_not_found"), |p| p.own("/api/auth/users")),
+    ("the users", Refused("users_not_enabled"), |p| p.own("/api/auth/users")),
     // Rows of the victim's, by an id that is known.
     ("the victim's row", NO_ROW, |p| p.own(format!("/api/contacts/{}", p.victim.row))),
     ("the victim's row changed", NO_ROW, |p| {

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::json;
-use tenantry_tests::TestApp;
+use tenantry_tests::{TestApp, proxy::Proxy, server, within::within};
 
-use super::{PASSWORD, contact, log_in, register, tenant, with_token};
+use super::{PASSWORD, contact, log_in, register, register_as, tenant, with_token};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_logs_in_by_name_or_address_and_the_token_opens_the_tenant_s_data() {
@@ -108,4 +108,100 @@ async fn who_has_logged_out_is_out_at_every_data_plane() {
     times.sort_unstable();
     // Not a benchmark, but what it must not come near to.
     assert!(times[18] < Duration::from_millis(500), "{times:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_right_password_among_many_wrong_ones_at_once_comes_too_late() {
+    let app = TestApp::start().await;
+    let acme = tenant(&app, "acme", "basic").await;
+    register(&acme.data, "ada").await;
+    let open = acme.data.without_key();
+    let guess =
+        |password: &str| open.post("/api/auth/login", json!({ "username": "ada", "password": password }));
+    let guesses = (0..40).map(|_| "wrong").chain([PASSWORD]);
+    let answers = join_all(guesses.map(guess)).await;
+    assert!(answers.iter().all(|answer| answer.status == 401), "{:?}", answers.last());
+    guess(PASSWORD).await.expect(401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_token_is_let_guess_the_password_no_more_often_than_who_logs_in() {
+    let app = TestApp::start().await;
+    let acme = tenant(&app, "acme", "basic").await;
+    register(&acme.data, "ada").await;
+    let thief = with_token(&acme.data, &log_in(&acme.data, "ada").await);
+    let guess = |password: &str| {
+        thief.post(
+            "/api/auth/password",
+            json!({ "currentPassword": password, "newPassword": "Owned by me 1" }),
+        )
+    };
+    for _ in 0..10 {
+        guess("wrong").await.expect_problem(401, "invalid_credentials");
+    }
+    guess(PASSWORD).await.expect_problem(401, "invalid_credentials");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_out_that_the_registry_cannot_be_told_of_is_told_when_it_can() {
+    let proxy = Proxy::before(server::shared().await).await;
+    let app = TestApp::build().with_registry_proxy(proxy.address).start().await;
+    let acme = tenant(&app, "acme", "basic").await;
+    register(&acme.data, "ada").await;
+    let tokens = log_in(&acme.data, "ada").await;
+    let elsewhere = app.another_data_plane().await.with_host(format!("{}.localhost", acme.slug));
+    let elsewhere = with_token(&elsewhere, &tokens);
+    elsewhere.get("/api/contacts").await.expect(200);
+    proxy.cut();
+    let here = with_token(&acme.data, &tokens);
+    here.post("/api/auth/logout", json!({})).await.expect(202);
+    here.get("/api/contacts").await.expect_problem(401, "token_revoked");
+    elsewhere.get("/api/contacts").await.expect(200);
+    proxy.mend();
+    within(Duration::from_secs(30), "the other data plane hears of it", async || {
+        elsewhere.get("/api/contacts").await.status == 401
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_changed_while_he_logs_in_gets_what_he_is_now_or_nothing() {
+    let app = TestApp::start().await;
+    let acme = tenant(&app, "acme", "basic").await;
+    register_as(&acme.data, "olga", &["owner"]).await;
+    let schema = format!("tenant_{}", acme.slug.replace('-', "_"));
+    for round in 0..5 {
+        let name = format!("eve{round}");
+        let id = register_as(&acme.data, &name, &["owner"]).await["id"].clone();
+        // Both wait for the row, the log-in with what it has read before.
+        let mut holder = server::admin(app.server(), app.shared_database()).await;
+        let hold = format!("BEGIN; SELECT FROM {schema}.tenantry_users WHERE id = {id} FOR UPDATE");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut holder).await.unwrap();
+        let login = json!({ "username": name, "password": PASSWORD });
+        let open = acme.data.without_key();
+        let login = tokio::spawn(async move { open.post("/api/auth/login", login).await });
+        let data = acme.data.clone();
+        let path = format!("/api/auth/users/{id}");
+        let change = tokio::spawn(async move { data.patch(&path, json!({ "roles": ["member"] })).await });
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+        let mut look = server::admin(app.server(), app.shared_database()).await;
+        within(Duration::from_secs(30), "both wait", async || {
+            let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&mut look).await.unwrap();
+            waiting >= 2
+        })
+        .await;
+        sqlx::raw_sql("COMMIT").execute(&mut holder).await.unwrap();
+        change.await.unwrap().expect(200);
+        let login = login.await.unwrap();
+        if login.status == 200 {
+            let tokens = login.json();
+            let valid = with_token(&acme.data, &tokens).get("/api/auth/validate").await;
+            if valid.status == 200 {
+                assert_eq!(valid.json()["user"]["roles"], json!(["member"]));
+            } else {
+                let refresh = json!({ "refreshToken": tokens["refreshToken"] });
+                acme.data.without_key().post("/api/auth/refresh", refresh).await.expect(401);
+            }
+        }
+    }
 }

@@ -51,3 +51,17 @@ async fn of_two_who_refresh_at_once_at_most_one_gets_tokens_that_count() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_a_token_of_a_log_in_does_not_end_it() {
+    let app = TestApp::start().await;
+    let acme = tenant(&app, "acme", "basic").await;
+    register(&acme.data, "ada").await;
+    let tokens = log_in(&acme.data, "ada").await;
+    let (named, secret) = tokens["refreshToken"].as_str().unwrap().rsplit_once('_').unwrap();
+    let forged = json!({ "refreshToken": format!("{named}_{}", "a".repeat(secret.len())) });
+    refresh(&acme.data, &forged).await.expect_problem(401, "refresh_token_invalid");
+    with_token(&acme.data, &tokens).get("/api/contacts").await.expect(200);
+    let next = refresh(&acme.data, &tokens).await.expect(200);
+    assert_eq!(next.headers["cache-control"], "no-store");
+}

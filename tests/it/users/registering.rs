@@ -123,3 +123,30 @@ async fn what_is_wrong_with_a_new_user_is_told_by_field() {
     body["tenantId"] = json!("somebody-else");
     assert_eq!(open.post("/api/auth/register", body).await.expect(400).json()["code"], "tenant_conflict");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_from_before_its_app_had_users_gets_them_with_its_next_move() {
+    let app = TestApp::start().await;
+    let crm = app.sign_up("crm", "basic", "crm").await;
+    // Another one's, so that the server's login for them is there.
+    tenant(&app, "acme", "basic").await;
+    let without = app.api.get("/api/v1/apps/crm").await.expect(200).json()["manifest"].clone();
+    let mut with = without.clone();
+    with["registration"] = json!("open");
+    app.api.put("/api/v1/apps/crm", json!({ "manifest": with })).await.expect(200);
+    app.routes_caught_up().await;
+    let open = crm.data.without_key();
+    open.post("/api/auth/register", of("ada")).await.expect_problem(409, "users_not_ready");
+    let path = format!("/api/v1/tenants/{}/migrate", crm.id);
+    app.api.post_and_wait(&path, json!({ "targetPlan": "premium" })).await.expect(200);
+    app.routes_caught_up().await;
+    register(&crm.data, "ada").await;
+    let ada = with_token(&crm.data, &log_in(&crm.data, "ada").await);
+    ada.get("/api/contacts").await.expect(200);
+    // What the app does not want any more stays, and moves.
+    app.api.put("/api/v1/apps/crm", json!({ "manifest": without })).await.expect(200);
+    app.api.post_and_wait(&path, json!({ "targetPlan": "basic" })).await.expect(200);
+    app.api.put("/api/v1/apps/crm", json!({ "manifest": with })).await.expect(200);
+    app.routes_caught_up().await;
+    log_in(&crm.data, "ada").await;
+}

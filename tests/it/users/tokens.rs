@@ -108,13 +108,26 @@ async fn a_tenant_s_key_is_replaced_under_load_and_no_request_fails() {
     assert!(served > 0);
     // What the first key has signed counts, and it is published as long.
     with_token(&acme.data, &before).get("/api/contacts").await.expect(200);
-    let listed = app.api.get(&path).await.expect(200).json()["items"].clone();
-    let listed = listed.as_array().unwrap();
-    assert_eq!((listed.len(), &listed[5]["id"]), (6, &first));
-    assert!(listed[0]["supersededAt"].is_null() && listed[1]["supersededAt"].is_string());
+    let mut listed = Vec::new();
+    let mut page = app.api.get(&format!("{path}?limit=4")).await.expect(200).json();
+    loop {
+        listed.extend(page["items"].as_array().unwrap().iter().cloned());
+        let Some(cursor) = page["nextCursor"].as_str() else { break };
+        page = app.api.get(&format!("{path}?limit=4&cursor={cursor}")).await.expect(200).json();
+    }
+    assert_eq!((listed.len(), &listed[0]["id"]), (6, &first));
+    assert!(listed[5]["supersededAt"].is_null() && listed[4]["supersededAt"].is_string());
     let published = acme.data.without_key().get("/.well-known/jwks.json").await.expect(200).json();
     let published: Vec<_> = published["keys"].as_array().unwrap().iter().map(|key| &key["kid"]).collect();
-    assert_eq!(published, listed.iter().map(|key| &key["id"]).collect::<Vec<_>>());
+    assert_eq!(published, listed.iter().rev().map(|key| &key["id"]).collect::<Vec<_>>());
+
+    // Of many that are replaced at once one signs in the end.
+    let other = tenant(&app, "other", "basic").await;
+    let of_other = format!("/api/v1/tenants/{}/signing-keys", other.id);
+    join_all((0..4).map(|_| app.api.post(&of_other, json!({})))).await;
+    let listed = app.api.get(&of_other).await.expect(200).json()["items"].clone();
+    let current = listed.as_array().unwrap().iter().filter(|key| key["supersededAt"].is_null());
+    assert_eq!((current.count(), listed.as_array().unwrap().len()), (1, 5));
 
     let crm = app.sign_up("crm", "basic", "crm").await;
     let path = format!("/api/v1/tenants/{}/signing-keys", crm.id);

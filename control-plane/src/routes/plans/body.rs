@@ -81,11 +81,8 @@ pub(super) fn check(
         feature_names(fields, features);
     }
     for (key, value) in default_config.into_iter().flatten() {
-        let fits = (1..=255).contains(&key.chars().count()) && !key.chars().any(char::is_control);
-        fields.check(&format!("defaultConfig.{key}"), fits, "must have a key of 1 to 255 characters");
-        if let Ok(known) = ConfigKey::parse(key) {
-            fields.take(&format!("defaultConfig.{key}"), known.check(value));
-        }
+        let fits = ConfigKey::parse(key).and_then(|key| key.check(value));
+        fields.take(&format!("defaultConfig.{key}"), fits);
     }
     let fits = retention_days.is_none_or(|days| days <= MAX_RETENTION_DAYS);
     fields.check("retentionDays", fits, "must be from 0 to 3650");

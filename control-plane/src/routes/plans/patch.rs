@@ -77,6 +77,14 @@ pub(crate) struct PatchLimits {
     #[serde(default)]
     #[schema(value_type = Option<u64>)]
     api_requests_per_day: Ceiling<u64>,
+    /// Requests to one data plane per second, on average.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    requests_per_second: Ceiling<NonZeroU32>,
+    /// Requests that may come at once, after a pause; null: as many as per second.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    burst: Ceiling<NonZeroU32>,
 }
 
 /// Left out stays, null is no limit from now on.
@@ -146,6 +154,8 @@ impl PatchPlanBody {
                 max_users: self.limits.max_users.over(plan.limits.max_users),
                 max_storage_bytes: self.limits.max_storage.over(plan.limits.max_storage_bytes),
                 api_requests_per_day: self.limits.api_requests_per_day.over(plan.limits.api_requests_per_day),
+                requests_per_second: self.limits.requests_per_second.over(plan.limits.requests_per_second),
+                burst: self.limits.burst.over(plan.limits.burst),
             },
             database: self.database.over(plan.database),
             features: self.features.unwrap_or(plan.features),

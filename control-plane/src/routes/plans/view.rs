@@ -58,6 +58,14 @@ pub(crate) struct LimitsView {
     /// Requests to the data plane per day.
     #[schema(example = 10000)]
     api_requests_per_day: Option<u64>,
+    /// Requests to one data plane per second, on average; more are refused with 429.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, example = 100)]
+    requests_per_second: Option<NonZeroU32>,
+    /// Requests that may come at once, after a pause; as many as per second, if it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, example = 200)]
+    burst: Option<NonZeroU32>,
 }
 
 /// What a tenant may take of its database server. All but weight and connection is for sessions of its own (psql, back
@@ -125,6 +133,8 @@ impl From<Limits> for LimitsView {
             max_users: limits.max_users,
             max_storage: limits.max_storage_bytes,
             api_requests_per_day: limits.api_requests_per_day,
+            requests_per_second: limits.requests_per_second,
+            burst: limits.burst,
         }
     }
 }
@@ -135,6 +145,8 @@ impl From<LimitsView> for Limits {
             max_users: limits.max_users,
             max_storage_bytes: limits.max_storage,
             api_requests_per_day: limits.api_requests_per_day,
+            requests_per_second: limits.requests_per_second,
+            burst: limits.burst,
         }
     }
 }

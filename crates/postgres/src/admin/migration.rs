@@ -166,12 +166,14 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Statements that make Tenantry's own tables next to the app's.
+    /// Statements that come last: the tables of users, which no migration has seen then, and that Tenantry's own tables are not
+    /// the tenant's.
     fn own_tables(&self) -> String {
         let schema = self.owner.name;
+        let revoke = sql::block("", &revoke_system_tables(schema));
         match self.app.manifest.registration {
-            Some(_) => format!("{}; {}", ensure_table(schema), users::ensure_tables(schema)),
-            None => ensure_table(schema),
+            Some(_) => format!("{}; {revoke}", users::ensure_tables(schema)),
+            None => revoke,
         }
     }
 
@@ -185,7 +187,7 @@ impl Run<'_> {
             schema,
             fence: self.owner.fence,
             as_admin: self.as_admin,
-            as_owner: &self.own_tables(),
+            as_owner: &ensure_table(schema),
         };
         let mut transaction =
             OwnerTransaction::begin(connection, beginning).await.map_err(|e| self.failed(e.into()))?;
@@ -217,8 +219,7 @@ impl Run<'_> {
         if let Some(seed) = self.seed.filter(|_| !report.applied.is_empty()) {
             transaction.run(seed.to_owned()).await.map_err(|e| self.admin.failed(SEED, e))?;
         }
-        let revoke = sql::block("", &revoke_system_tables(schema));
-        transaction.commit_after(&revoke).await.map_err(|e| self.failed(e.into()))?;
+        transaction.commit_after(&self.own_tables()).await.map_err(|e| self.failed(e.into()))?;
         Ok(report)
     }
 
@@ -235,7 +236,7 @@ impl Run<'_> {
         let body = format!("{} {note} NULL;", self.as_admin);
         self.execute(&mut connection, fence::block(self.owner.fence, "found_mark text;", &body)).await?;
         self.execute(&mut connection, become_owner(self.owner.name, "SET")).await?;
-        self.execute(&mut connection, self.own_tables()).await?;
+        self.execute(&mut connection, ensure_table(self.owner.name)).await?;
         let before = self.versions(&mut connection).await?;
 
         let ups: Vec<_> = self
@@ -262,7 +263,7 @@ impl Run<'_> {
         if let Some(seed) = self.seed {
             self.execute(&mut connection, format!("BEGIN; {seed}\n; COMMIT")).await?;
         }
-        self.execute(&mut connection, sql::block("", &revoke_system_tables(self.owner.name))).await?;
+        self.execute(&mut connection, self.own_tables()).await?;
         let versions = self.versions(&mut connection).await?;
         Ok(report(&before, &versions))
     }

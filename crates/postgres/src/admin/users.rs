@@ -1,7 +1,7 @@
 //! What Tenantry keeps of a tenant's users, in the tenant's own schema: who they are, and who is logged in.
 //!
 //! Neither the tenant's role nor the logins that become it may read it. A role of its own may, on every schema of the
-//! server, and a login of the data plane that can become that role and no tenant. No SQL of a tenant's app ever runs there.
+//! server, and a login of the data plane that can become that role and no tenant. No request of a client ever names a statement there.
 
 use secrecy::SecretString;
 use tenantry_domain::{
@@ -71,7 +71,8 @@ impl ServerAdmin {
 
 /// A statement that makes the tables of users, as the owner role.
 ///
-/// Names and addresses are compared in lower case. A session has the hash of its one refresh token that still counts.
+/// Names and addresses are compared in lower case. A session has the hash of its one refresh token that still counts, and
+/// of those before it.
 pub(super) fn ensure_tables(schema: &ObjectName) -> String {
     let (users, sessions) = (table(schema, USERS_TABLE), table(schema, SESSIONS_TABLE));
     sql::block(
@@ -97,6 +98,7 @@ pub(super) fn ensure_tables(schema: &ObjectName) -> String {
                     id uuid PRIMARY KEY,
                     user_id bigint NOT NULL REFERENCES {users} ON DELETE CASCADE,
                     refresh_hash bytea NOT NULL,
+                    used_hashes bytea[] NOT NULL DEFAULT '{{}}',
                     created_at timestamptz NOT NULL DEFAULT now(),
                     expires_at timestamptz NOT NULL);
                 CREATE INDEX {SESSIONS_TABLE}_user ON {sessions} (user_id);

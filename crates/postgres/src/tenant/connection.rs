@@ -169,8 +169,9 @@ impl TenantConnection {
         if self.state != State::Idle {
             return Err(TenantQueryError::bare(QueryErrorKind::Connection, "the connection is closed"));
         }
-        if !self.touched.contains(tenant) {
-            self.touched.insert(tenant.clone());
+        let touched = extras.touches.unwrap_or(tenant);
+        if !self.touched.contains(touched) {
+            self.touched.insert(touched.clone());
         }
         let row = self.ask(tenant, access, extras, statement, in_parts).await;
         row.inspect_err(|error| {

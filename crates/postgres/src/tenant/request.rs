@@ -136,28 +136,25 @@ pub struct Extras<'a> {
     pub rollback: bool,
     /// What SQL finds in `request.jwt.claims`: JSON.
     pub claims: Option<&'a str>,
-    /// A name of which only one transaction of the database is at work at a time. The statement sees what the one before
-    /// it has written.
-    pub one_at_a_time: Option<&'a str>,
+    /// A statement without parameters that comes before: what it waits for, the next one sees.
+    pub first: Option<&'a str>,
+    /// The tenant whose tables it touches, where it is not the one that the connection becomes.
+    pub touches: Option<&'a ObjectName>,
 }
 
 impl<'a> Extras<'a> {
-    /// What goes before the statement, each with its one parameter.
+    /// What is set before the statement, each with its one parameter.
     fn before(&self) -> impl Iterator<Item = (&'static str, &'a str)> + use<'a> {
         let settings = [
             ("SELECT pg_catalog.set_config('timezone', $1, true)", self.timezone),
             ("SELECT pg_catalog.set_config('request.jwt.claims', $1, true)", self.claims),
-            (
-                "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))",
-                self.one_at_a_time,
-            ),
         ];
         settings.into_iter().filter_map(|(sql, value)| Some((sql, value?)))
     }
 
     /// How many that is.
     pub(super) fn count_before(&self) -> u32 {
-        u32::try_from(self.before().count()).expect("they are few")
+        u32::try_from(self.before().count()).expect("they are few") + u32::from(self.first.is_some())
     }
 }
 
@@ -167,7 +164,8 @@ pub(super) fn prepare(extras: &Extras<'_>, out: &mut BytesMut) -> io::Result<()>
         frontend::parse("", sql, [TEXT], out)?;
         bind("", [value], put, out)?;
         frontend::execute("", 0, out)
-    })
+    })?;
+    extras.first.map_or(Ok(()), |sql| command(sql, out))
 }
 
 fn put(text: &str, out: &mut BytesMut) -> IsNull {

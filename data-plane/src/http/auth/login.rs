@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::IntoResponse};
 use secrecy::SecretString;
 use serde::Deserialize;
 use tenantry_http::Problem;
 use utoipa::ToSchema;
 
 use super::{
-    TokensView, refused, registration,
+    TokensView, no_store, refused, registration,
     request::{AuthBody, AuthRequest},
 };
 use crate::{
@@ -61,9 +61,9 @@ impl AuthBody for LoginBody {
 pub(super) async fn login(
     State(plane): State<Arc<Plane>>,
     request: AuthRequest<LoginBody>,
-) -> Result<Json<TokensView>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let AuthRequest { route, body, .. } = request;
-    registration(&route).map_err(refused)?;
+    registration(&route).map_err(refused(&plane))?;
     let name = match (body.username, body.email) {
         (Some(name), None) | (None, Some(name)) => name,
         (None, None) => {
@@ -74,7 +74,7 @@ pub(super) async fn login(
         }
     };
     let login = Login { name, password: body.password };
-    let tokens = users::login(&plane, &route, login).await.map_err(refused)?;
+    let tokens = users::login(&plane, &route, login).await.map_err(refused(&plane))?;
     plane.outcomes.ok();
-    Ok(Json(TokensView::new(&tokens, &route)))
+    Ok(no_store(TokensView::new(&tokens, &route)))
 }

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode};
 use tenantry_http::Problem;
 
-use super::{refused, validate::LoggedIn};
-use crate::{http::parameters, state::Plane, users};
+use super::{refused, to_its_end, validate::LoggedIn};
+use crate::{
+    http::parameters,
+    state::Plane,
+    users::{self, Ended},
+};
 
 /// Log out
 ///
@@ -19,13 +23,19 @@ use crate::{http::parameters, state::Plane, users};
     params(parameters::Named),
     responses(
         (status = 204, description = "Logged out"),
+        (status = 202, description = "Logged out here; other data planes hear of it when the registry can be reached, or the token ends"),
         (status = 401, description = "The token does not count (any more)", body = Problem),
         (status = "4XX", description = "Refused", body = Problem),
     ),
     security(("key" = []))
 )]
 pub(super) async fn logout(State(plane): State<Arc<Plane>>, user: LoggedIn) -> Result<StatusCode, Problem> {
-    users::logout(&plane, &user.route, user.token.session).await.map_err(refused)?;
+    let at = Arc::clone(&plane);
+    let ended = to_its_end(async move { users::logout(&at, &user.route, user.token.session).await });
+    let ended = ended.await.map_err(refused(&plane))?;
     plane.outcomes.ok();
-    Ok(StatusCode::NO_CONTENT)
+    Ok(match ended {
+        Ended::Everywhere => StatusCode::NO_CONTENT,
+        Ended::Here => StatusCode::ACCEPTED,
+    })
 }

@@ -12,14 +12,16 @@ mod validate;
 use std::sync::Arc;
 
 use axum::{
-    Router,
-    http::StatusCode,
+    Json, Router,
+    http::{StatusCode, header},
+    response::IntoResponse,
     routing::{any, get, patch, post},
 };
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use tenantry_domain::user::{Registration, Role};
 use tenantry_http::Problem;
+use tenantry_postgres::tenant::QueryErrorKind;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -29,7 +31,7 @@ use crate::{
     routes::CachedRoute,
     serve::Failure,
     state::Plane,
-    tokens::LIFETIME,
+    tokens::lifetime,
     users::{Tokens, UsersError},
 };
 
@@ -101,7 +103,7 @@ impl TokensView {
         Self {
             access_token: tokens.access.expose_secret().to_owned(),
             refresh_token: tokens.refresh.expose_secret().to_owned(),
-            expires_in: LIFETIME.num_seconds(),
+            expires_in: lifetime(route).num_seconds(),
             token_type: "Bearer",
             tenant: TenantName::of(route),
         }
@@ -112,6 +114,19 @@ impl TenantName {
     fn of(route: &CachedRoute) -> Self {
         Self { id: route.tenant_id, slug: route.slug.to_string(), name: route.name.to_string() }
     }
+}
+
+/// Does something to its end, also when the client does not wait for it: what has ended a log-in has to tell others of it.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    match tokio::spawn(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Tokens are nobody's to keep on the way.
+fn no_store(view: TokensView) -> impl IntoResponse {
+    ([(header::CACHE_CONTROL, "no-store")], Json(view))
 }
 
 /// Whether a role is the caller's to give or to take. Who has a key of the tenant has all of it.
@@ -127,8 +142,16 @@ fn registration(route: &CachedRoute) -> Result<Registration, UsersError> {
     route.app.manifest.registration.ok_or(UsersError::None)
 }
 
-/// Why a user is not let in, or not registered.
-fn refused(error: UsersError) -> Problem {
+/// Why a user is not let in, or not registered; counted.
+fn refused(plane: &Plane) -> impl Fn(UsersError) -> Problem + '_ {
+    |error| {
+        let problem = problem(error);
+        plane.outcomes.refused(problem.stable_name());
+        problem
+    }
+}
+
+fn problem(error: UsersError) -> Problem {
     let unauthorized = |code, detail| Problem::new(StatusCode::UNAUTHORIZED, code, detail);
     let taken = |code, field: &str, detail| {
         Problem::new(StatusCode::CONFLICT, code, detail).with_error(field, "is taken")
@@ -138,6 +161,11 @@ fn refused(error: UsersError) -> Problem {
             StatusCode::NOT_FOUND,
             "users_not_enabled",
             "this tenant's app has no users of its own; its manifest's `registration` would say who may be one",
+        ),
+        UsersError::NotReady => Problem::new(
+            StatusCode::CONFLICT,
+            "users_not_ready",
+            "the tenant was made before its app had users; its operator can move it, and it gets them",
         ),
         UsersError::Credentials => unauthorized(
             "invalid_credentials",
@@ -173,20 +201,13 @@ fn refused(error: UsersError) -> Problem {
             Problem::unavailable("login_busy", "too many are logging in at the moment; try again", 1)
         }
         UsersError::Failure(failure) => match *failure {
-            Failure::Statement { error, .. } if error.code.as_deref() == Some("42P01") => {
-                let detail = "the tenant was made before its app had users; it gets them with its next move";
-                Problem::unavailable("users_not_ready", detail, 60)
+            // The role that looks after users may not enter a schema in which there are none.
+            Failure::Statement { error, .. } if error.kind == QueryErrorKind::Permission => {
+                problem(UsersError::NotReady)
             }
+            Failure::NoUsers => problem(UsersError::NotReady),
             failure => answers::failed(failure),
         },
-        UsersError::Registry(error) => {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "a log-in cannot be ended everywhere: {error}"
-            );
-            let detail = "the log-in has ended here, and elsewhere ends within 15 minutes; try again to end it at once";
-            Problem::unavailable("registry_unavailable", detail, 1)
-        }
         UsersError::Issue(error) => {
             tracing::error!(error = &error as &dyn std::error::Error, "no token can be signed: {error}");
             Problem::internal()

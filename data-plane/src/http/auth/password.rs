@@ -9,7 +9,7 @@ use tenantry_domain::user::Password;
 use tenantry_http::{JsonBody, Problem};
 use utoipa::ToSchema;
 
-use super::{refused, validate::LoggedIn};
+use super::{refused, to_its_end, validate::LoggedIn};
 use crate::{http::parameters, state::Plane, users};
 
 /// The old password and the new one.
@@ -47,9 +47,12 @@ pub(super) async fn change_password(
 ) -> Result<StatusCode, Problem> {
     let policy = user.route.users.password_policy.check(&body.new_password);
     policy.map_err(|error| Problem::invalid("newPassword", error.to_string()))?;
-    let changed =
-        users::change_password(&plane, &user.route, &user.token, &body.current_password, &body.new_password);
-    changed.await.map_err(refused)?;
+    let at = Arc::clone(&plane);
+    let changed = to_its_end(async move {
+        let PasswordBody { current_password, new_password } = &body;
+        users::change_password(&at, &user.route, &user.token, current_password, new_password).await
+    });
+    changed.await.map_err(refused(&plane))?;
     plane.outcomes.ok();
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{extract::State, response::IntoResponse};
 use secrecy::SecretString;
 use serde::Deserialize;
 use tenantry_http::Problem;
 use utoipa::ToSchema;
 
 use super::{
-    TokensView, refused, registration,
+    TokensView, no_store, refused, registration,
     request::{AuthBody, AuthRequest},
+    to_its_end,
 };
 use crate::{http::parameters, state::Plane, users};
 
@@ -51,10 +52,12 @@ impl AuthBody for RefreshBody {
 pub(super) async fn refresh(
     State(plane): State<Arc<Plane>>,
     request: AuthRequest<RefreshBody>,
-) -> Result<Json<TokensView>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let AuthRequest { route, body, .. } = request;
-    registration(&route).map_err(refused)?;
-    let tokens = users::refresh(&plane, &route, body.refresh_token).await.map_err(refused)?;
+    registration(&route).map_err(refused(&plane))?;
+    let (at, of) = (Arc::clone(&plane), route.clone());
+    let tokens = to_its_end(async move { users::refresh(&at, &of, body.refresh_token).await });
+    let tokens = tokens.await.map_err(refused(&plane))?;
     plane.outcomes.ok();
-    Ok(Json(TokensView::new(&tokens, &route)))
+    Ok(no_store(TokensView::new(&tokens, &route)))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
-use tenantry_domain::user::{Email, Password, Registration, Role, Username};
+use tenantry_domain::user::{Email, Password, Registration, Role, Username, is_unseen};
 use tenantry_http::Problem;
 use utoipa::ToSchema;
 
@@ -79,7 +79,7 @@ pub(super) async fn register(
     request: AuthRequest<RegisterBody>,
 ) -> Result<(StatusCode, Json<Registered>), Problem> {
     let AuthRequest { route, grant, body } = request;
-    let open = registration(&route).map_err(refused)? == Registration::Open;
+    let open = registration(&route).map_err(refused(&plane))? == Registration::Open;
     if !open && grant.is_none() {
         return Err(answers::key_refused(KeyRefused::Missing));
     }
@@ -108,14 +108,14 @@ pub(super) async fn register(
         last_name: name("lastName", body.last_name)?,
         roles,
     };
-    let registered = users::register(&plane, &route, new).await.map_err(refused)?;
+    let registered = users::register(&plane, &route, new).await.map_err(refused(&plane))?;
     plane.outcomes.ok();
     Ok((StatusCode::CREATED, Json(registered)))
 }
 
 fn name(field: &'static str, text: Option<String>) -> Result<Option<String>, Problem> {
     match text {
-        Some(text) if text.chars().count() > MAX_NAME || text.chars().any(char::is_control) => {
+        Some(text) if text.chars().count() > MAX_NAME || text.chars().any(is_unseen) => {
             Err(Problem::invalid(field, "must have at most 200 characters, none of them a control character"))
         }
         text => Ok(text),

@@ -12,7 +12,7 @@ use tenantry_domain::user::Role;
 use tenantry_http::{JsonBody, Problem};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{may_give, refused, registration};
+use super::{may_give, refused, registration, to_its_end};
 use crate::{
     admit::Grant,
     http::{admitted::Admitted, parameters},
@@ -36,7 +36,7 @@ impl FromRequestParts<Arc<Plane>> for LooksAfterUsers {
 
     async fn from_request_parts(parts: &mut Parts, plane: &Arc<Plane>) -> Result<Self, Problem> {
         let Admitted { route, grant, .. } = Admitted::from_request_parts(parts, plane).await?;
-        registration(&route).map_err(refused)?;
+        registration(&route).map_err(refused(plane))?;
         let looks_after = grant
             .user
             .as_ref()
@@ -56,7 +56,7 @@ impl FromRequestParts<Arc<Plane>> for LooksAfterUsers {
 impl LooksAfterUsers {
     /// A user whom this one may change, and may give these roles.
     async fn find(&self, plane: &Plane, id: i64, roles: &[Role]) -> Result<UserView, Problem> {
-        let user = users::one(plane, &self.route, id).await.map_err(refused)?;
+        let user = users::one(plane, &self.route, id).await.map_err(refused(plane))?;
         let user = user.ok_or_else(|| Problem::not_found("user"))?;
         if user.roles.iter().chain(roles).all(|role| may_give(Some(&self.grant), *role)) {
             return Ok(user);
@@ -74,7 +74,7 @@ pub(super) struct Window {
     /// 1 to 200; 50 if not given
     limit: Option<usize>,
     /// `nextCursor` of the page before
-    cursor: Option<i64>,
+    cursor: Option<String>,
     /// The tenant, which may be named so.
     #[param(ignore)]
     #[serde(rename = "tenant")]
@@ -90,7 +90,7 @@ pub(super) struct Window {
 pub(super) struct UserPage {
     items: Vec<UserView>,
     /// For the next page; null at the end.
-    next_cursor: Option<i64>,
+    next_cursor: Option<String>,
 }
 
 /// The tenant's users, in the order in which they registered
@@ -113,18 +113,20 @@ pub(super) async fn list_users(
     window: Result<Query<Window>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<UserPage>, Problem> {
     let Ok(Query(window)) = window else {
-        return Err(Problem::invalid("query", "takes `limit` and `cursor`, both numbers, and nothing else"));
+        return Err(Problem::invalid("query", "takes `limit`, a number, and `cursor`, and nothing else"));
     };
     let limit = window.limit.unwrap_or(PAGE);
     if !(1..=MAX_PAGE).contains(&limit) {
         return Err(Problem::invalid("limit", "must be from 1 to 200"));
     }
+    let after = window.cursor.map_or(Ok(0), |cursor| cursor.parse::<i64>());
+    let after = after.map_err(|_| Problem::invalid("cursor", "is not a `nextCursor` of a page before"))?;
     // One more, to know whether there is.
-    let found = users::page(&plane, &by.route, window.cursor.unwrap_or_default(), limit + 1).await;
-    let mut items = found.map_err(refused)?;
+    let found = users::page(&plane, &by.route, after, limit + 1).await;
+    let mut items = found.map_err(refused(&plane))?;
     let more = items.len() > limit;
     items.truncate(limit);
-    let next_cursor = items.last().filter(|_| more).map(|user| user.id);
+    let next_cursor = items.last().filter(|_| more).map(|user| user.id.to_string());
     plane.outcomes.ok();
     Ok(Json(UserPage { items, next_cursor }))
 }
@@ -172,9 +174,14 @@ pub(super) async fn change_user(
             return Err(Problem::invalid("roles", "must name at least one of owner, admin, member"));
         }
     }
+    if roles.is_none() && body.enabled.is_none() {
+        return Err(Problem::invalid("roles", "is required, or `enabled`, or both"));
+    }
     let user = by.find(&plane, id, roles.as_deref().unwrap_or_default()).await?;
     let change = UserChange::Set { roles, enabled: body.enabled };
-    let user = users::change(&plane, &by.route, &user, change).await.map_err(refused)?;
+    let at = Arc::clone(&plane);
+    let user = to_its_end(async move { users::change(&at, &by.route, &user, change).await });
+    let user = user.await.map_err(refused(&plane))?;
     plane.outcomes.ok();
     Ok(Json(user))
 }
@@ -202,7 +209,9 @@ pub(super) async fn delete_user(
     InPath(id): InPath,
 ) -> Result<StatusCode, Problem> {
     let user = by.find(&plane, id, &[]).await?;
-    users::change(&plane, &by.route, &user, UserChange::Delete).await.map_err(refused)?;
+    let at = Arc::clone(&plane);
+    let deleted = to_its_end(async move { users::change(&at, &by.route, &user, UserChange::Delete).await });
+    deleted.await.map_err(refused(&plane))?;
     plane.outcomes.ok();
     Ok(StatusCode::NO_CONTENT)
 }

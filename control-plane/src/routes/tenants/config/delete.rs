@@ -31,7 +31,14 @@ pub(crate) async fn delete_config(
     State(registry): State<Registry>,
 ) -> Result<StatusCode, Refusal> {
     let tenant = tenant.find(&registry).await?.tenant.id;
-    if !registry.config_delete(tenant, &key).await? {
+    let was_set = match key.feature() {
+        Some(feature) => registry
+            .feature_switch(tenant, feature, None)
+            .await?
+            .is_some_and(|(_, was_switched)| was_switched),
+        None => registry.config_delete(tenant, &key).await?,
+    };
+    if !was_set {
         return Err(Refusal::not_found("config"));
     }
     tracing::info!(tenant.id = %tenant, config.key = %key, "configuration {key} of tenant {tenant} was unset");

@@ -4,7 +4,7 @@ use axum::{Json, extract::State, http::header, response::IntoResponse};
 use tenantry_domain::{api_key::Scope, config::ConfigKey};
 use tenantry_registry::Registry;
 
-use super::view::{self, ConfigView};
+use super::view;
 use crate::{
     auth::{Authorized, require, scopes::TenantsRead},
     input::{InPath, QueryParams, TenantRef},
@@ -22,7 +22,7 @@ use crate::{
         ("key" = String, Path, description = "Its key", example = "session.timeout"),
         ("reveal" = Option<bool>, Query, description = "Show an encrypted value; needs the scope `tenants:secrets`"),
     ),
-    responses((status = 200, description = "The value", body = ConfigView)),
+    responses((status = 200, description = "The value", body = super::view::ConfigView)),
     security(("apiKey" = ["tenants:read"])),
 )]
 pub(crate) async fn get_config(
@@ -44,8 +44,7 @@ pub(crate) async fn get_config(
             "configuration {key} of tenant {} was revealed", tenant.id
         );
     }
-    let all = view::all(&registry, tenant.id, &tenant.plan, reveal.then_some(&vault)).await?;
-    let value = all.into_iter().find(|value| value.config_key == key.as_str());
+    let value = view::one(&registry, &tenant, &key, reveal.then_some(&vault)).await?;
     let value = value.ok_or_else(|| Refusal::not_found("config"))?;
-    Ok(([(header::CACHE_CONTROL, "no-store")], Json::<ConfigView>(value)))
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(value)))
 }

@@ -1,6 +1,6 @@
 //! `GET /api/v1/tenants/{tenant}/config`
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::header, response::IntoResponse};
 use tenantry_domain::api_key::Scope;
 use tenantry_registry::Registry;
 
@@ -32,7 +32,7 @@ pub(crate) async fn list_config(
     State(registry): State<Registry>,
     State(vault): State<Vault>,
     mut query: QueryParams,
-) -> Result<Json<Listing<ConfigView>>, Refusal> {
+) -> Result<impl IntoResponse, Refusal> {
     let window = query.window();
     let reveal = query.take("reveal").unwrap_or(false);
     query.finish()?;
@@ -46,7 +46,8 @@ pub(crate) async fn list_config(
             "the encrypted configuration of tenant {} was revealed", tenant.id
         );
     }
-    let all = view::all(&registry, tenant.id, &tenant.plan, reveal.then_some(&vault)).await?;
+    let all = view::all(&registry, &tenant, reveal.then_some(&vault)).await?;
     let key = |value: &ConfigView| value.config_key.clone();
-    Ok(Json(Listing::of_all(all, window.after.as_ref(), window.size(), key, |value| value)))
+    let page = Listing::of_all(all, window.after.as_ref(), window.size(), key, |value| value);
+    Ok(([(header::CACHE_CONTROL, "no-store")], Json(page)))
 }

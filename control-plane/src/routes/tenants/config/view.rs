@@ -1,10 +1,17 @@
 //! A configuration value over the wire.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::Value;
-use tenantry_domain::{config::ConfigKey, ids::TenantId, plan::PlanName};
+use tenantry_domain::{
+    config::{ConfigKey, FEATURES},
+    ids::TenantId,
+    plan::PlanName,
+    tenant::Tenant,
+};
 use tenantry_registry::{ConfigEntry, ConfigValue, Registry};
 use utoipa::ToSchema;
 
@@ -53,26 +60,62 @@ impl ConfigView {
 /// All that holds for a tenant, by key; what is encrypted is opened with the vault, if it is given.
 pub(super) async fn all(
     registry: &Registry,
-    tenant: TenantId,
-    plan: &PlanName,
+    tenant: &Tenant,
     vault: Option<&Vault>,
 ) -> Result<Vec<ConfigView>, Refusal> {
-    let set = registry.config_list(tenant).await?;
-    let defaults = registry.plan_get(plan).await?.map(|plan| plan.default_config).unwrap_or_default();
-    let mut all: Vec<_> = defaults
-        .into_iter()
-        .filter(|(key, _)| !set.iter().any(|entry| entry.key.as_str() == key))
-        .map(|(key, value)| ConfigView::of_plan(key, value))
-        .collect();
-    for entry in &set {
+    let mut all = BTreeMap::new();
+    for (key, value) in defaults(registry, &tenant.plan).await? {
+        all.insert(key.clone(), ConfigView::of_plan(key, value));
+    }
+    for entry in registry.config_list(tenant.id).await?.iter().chain(&switches(tenant)) {
         let opened = match vault {
-            Some(vault) => opened(registry, vault, tenant, entry).await?,
+            Some(vault) => opened(registry, vault, tenant.id, entry).await?,
             None => None,
         };
-        all.push(ConfigView::of_tenant(entry, opened));
+        all.insert(entry.key.to_string(), ConfigView::of_tenant(entry, opened));
     }
-    all.sort_by(|one, other| one.config_key.cmp(&other.config_key));
+    Ok(all.into_values().collect())
+}
+
+/// What holds for a tenant and a key, if anything does.
+pub(super) async fn one(
+    registry: &Registry,
+    tenant: &Tenant,
+    key: &ConfigKey,
+    vault: Option<&Vault>,
+) -> Result<Option<ConfigView>, Refusal> {
+    let set = match key.feature() {
+        Some(_) => switches(tenant).into_iter().find(|entry| entry.key == *key),
+        None => registry.config_get(tenant.id, key).await?,
+    };
+    if let Some(entry) = set {
+        let opened = match vault {
+            Some(vault) => opened(registry, vault, tenant.id, &entry).await?,
+            None => None,
+        };
+        return Ok(Some(ConfigView::of_tenant(&entry, opened)));
+    }
+    let default = defaults(registry, &tenant.plan).await?.remove(key.as_str());
+    Ok(default.map(|value| ConfigView::of_plan(key.to_string(), value)))
+}
+
+/// The plan's defaults, its features among them.
+async fn defaults(registry: &Registry, plan: &PlanName) -> Result<BTreeMap<String, Value>, Refusal> {
+    let Some(plan) = registry.plan_get(plan).await? else { return Ok(BTreeMap::new()) };
+    let mut all: BTreeMap<_, _> = plan.default_config.into_iter().collect();
+    for (feature, on) in plan.features {
+        all.entry(format!("{FEATURES}{feature}")).or_insert(on.into());
+    }
     Ok(all)
+}
+
+/// The switches of its own that a tenant has: `features` of the tenant and `features.*` of its configuration are one.
+fn switches(tenant: &Tenant) -> Vec<ConfigEntry> {
+    let entry = |(feature, on): (&String, &bool)| {
+        let key = ConfigKey::parse(&format!("{FEATURES}{feature}")).ok()?;
+        Some(ConfigEntry { key, value: ConfigValue::Plain((*on).into()), updated_at: tenant.updated_at })
+    };
+    tenant.features.iter().filter_map(entry).collect()
 }
 
 async fn opened(

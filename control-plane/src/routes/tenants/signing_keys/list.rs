@@ -10,7 +10,7 @@ use crate::{
     refusal::Refusal,
 };
 
-/// The keys that sign a tenant's access tokens, newest first
+/// The keys that sign a tenant's access tokens, oldest first
 #[utoipa::path(
     get, path = "/api/v1/tenants/{tenant}/signing-keys", tag = "tenants",
     params(
@@ -31,6 +31,7 @@ pub(crate) async fn list_signing_keys(
     query.finish()?;
     let tenant = tenant.find(&registry).await?.tenant.id;
     let keys = registry.signing_key_list(tenant).await?;
-    let id = |key: &SigningKeyRecord| key.id.to_string();
-    Ok(Json(Listing::of_all(keys, window.after.as_ref(), window.size(), id, SigningKeyView::from)))
+    // In the order of their times, and of their ids where those are the same.
+    let order = |key: &SigningKeyRecord| format!("{:020}-{}", key.created_at.timestamp_micros(), key.id);
+    Ok(Json(Listing::of_all(keys, window.after.as_ref(), window.size(), order, SigningKeyView::from)))
 }
