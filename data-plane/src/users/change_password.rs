@@ -7,11 +7,7 @@ use serde::Deserialize;
 use tenantry_domain::{ids::SessionId, user::Password};
 use tenantry_postgres::tenant::Access;
 
-use super::{
-    UsersError,
-    login::{FAILED, ask},
-    logout::revoke,
-};
+use super::{UsersError, ask, login::FAILED, logout::revoke};
 use crate::{
     routes::CachedRoute,
     serve::{Locks, UsersStatement},

@@ -7,7 +7,7 @@ use tenantry_domain::{ids::SessionId, user::Role};
 use tenantry_postgres::tenant::Access;
 use utoipa::ToSchema;
 
-use super::{UsersError, logout::revoke};
+use super::{UsersError, ask, logout::revoke};
 use crate::{
     routes::CachedRoute,
     serve::{Locks, UsersStatement},
@@ -111,25 +111,14 @@ pub(crate) async fn page(
     after: i64,
     limit: usize,
 ) -> Result<Vec<UserView>, UsersError> {
-    let statement = UsersStatement {
-        access: Access::ReadOnly,
-        sql: PAGE,
-        params: &[Some(after.to_string()), Some(limit.to_string())],
-        locks: Locks::default(),
-    };
-    let page = plane.runner.ask_users(route, statement).await?.unwrap_or_default();
+    let params = [Some(after.to_string()), Some(limit.to_string())];
+    let page = ask(plane, route, Access::ReadOnly, PAGE, &params).await?.unwrap_or_default();
     Ok(serde_json::from_slice(&page)?)
 }
 
 /// One of them.
 pub(crate) async fn one(plane: &Plane, route: &CachedRoute, id: i64) -> Result<Option<UserView>, UsersError> {
-    let statement = UsersStatement {
-        access: Access::ReadOnly,
-        sql: ONE,
-        params: &[Some(id.to_string())],
-        locks: Locks::default(),
-    };
-    let user = plane.runner.ask_users(route, statement).await?;
+    let user = ask(plane, route, Access::ReadOnly, ONE, &[Some(id.to_string())]).await?;
     Ok(user.map(|user| serde_json::from_slice(&user)).transpose()?)
 }
 

@@ -6,14 +6,10 @@ use tenantry_domain::ids::SessionId;
 use tenantry_postgres::tenant::Access;
 
 use super::{
-    StoredUser, Tokens, UsersError,
+    StoredUser, Tokens, UsersError, ask,
     session::{RefreshToken, idle, tokens},
 };
-use crate::{
-    routes::CachedRoute,
-    serve::{Locks, UsersStatement},
-    state::Plane,
-};
+use crate::{routes::CachedRoute, state::Plane};
 
 /// Who wants to log in.
 #[derive(Debug)]
@@ -85,15 +81,4 @@ pub(crate) async fn login(plane: &Plane, route: &CachedRoute, login: Login) -> R
             Err(UsersError::Credentials)
         }
     }
-}
-
-pub(super) async fn ask(
-    plane: &Plane,
-    route: &CachedRoute,
-    access: Access,
-    sql: &str,
-    params: &[Option<String>],
-) -> Result<Option<bytes::Bytes>, UsersError> {
-    let statement = UsersStatement { access, sql, params, locks: Locks::default() };
-    Ok(plane.runner.ask_users(route, statement).await?)
 }

@@ -8,7 +8,7 @@ use tenantry_postgres::tenant::Access;
 use tenantry_registry::RevokedSession;
 use tokio::time::timeout;
 
-use super::{UsersError, login::ask};
+use super::{UsersError, ask};
 use crate::{
     routes::CachedRoute,
     state::Plane,

@@ -10,11 +10,15 @@ mod refresh;
 mod register;
 mod session;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use tenantry_domain::user::Role;
+use tenantry_postgres::tenant::Access;
 
 use crate::{
-    serve::Failure,
+    routes::CachedRoute,
+    serve::{Failure, Locks, UsersStatement},
+    state::Plane,
     tokens::{IssueError, Issuer},
 };
 pub(crate) use change_password::change_password;
@@ -90,4 +94,16 @@ struct StoredUser {
     id: i64,
     username: String,
     roles: Vec<Role>,
+}
+
+/// Runs a statement that waits for nobody; see [`UsersStatement`].
+async fn ask(
+    plane: &Plane,
+    route: &CachedRoute,
+    access: Access,
+    sql: &str,
+    params: &[Option<String>],
+) -> Result<Option<Bytes>, UsersError> {
+    let statement = UsersStatement { access, sql, params, locks: Locks::default() };
+    Ok(plane.runner.ask_users(route, statement).await?)
 }

@@ -7,8 +7,7 @@ use serde::Deserialize;
 use tenantry_postgres::tenant::Access;
 
 use super::{
-    StoredUser, Tokens, UsersError,
-    login::ask,
+    StoredUser, Tokens, UsersError, ask,
     logout::revoke,
     session::{RefreshToken, idle, tokens},
 };

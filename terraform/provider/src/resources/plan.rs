@@ -22,7 +22,8 @@ fn limits() -> Type {
         Attribute::integer("max_users", "Users that a tenant may have.").optional(),
         Attribute::integer("max_storage", "Bytes of data and files.").optional(),
         Attribute::integer("api_requests_per_day", "Requests to the data plane per day.").optional(),
-        Attribute::integer("requests_per_second", "Requests to one data plane per second, on average.").optional(),
+        Attribute::integer("requests_per_second", "Requests to one data plane per second, on average.")
+            .optional(),
         Attribute::integer("burst", "Requests that may come at once, after a pause.").optional(),
     ])
 }
