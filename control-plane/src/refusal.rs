@@ -20,6 +20,11 @@ impl Refusal {
         Problem::new(StatusCode::CONFLICT, code, detail).into()
     }
 
+    /// 409: of the tenant only the record is left.
+    pub(crate) fn purged() -> Self {
+        Self::conflict("tenant_purged", "the tenant's data is dropped; it can no longer change")
+    }
+
     /// 409 for a field whose value somebody else has.
     pub(crate) fn taken(code: &'static str, field: &'static str, detail: &'static str) -> Self {
         Problem::new(StatusCode::CONFLICT, code, detail).with_error(field, "is taken").into()

@@ -46,10 +46,9 @@ impl SignupGate {
         if self.limiter.len() > REMEMBERED {
             self.limiter.retain_recent();
         }
-        self.limiter.check_key(&network(address)).map_err(|refused| {
-            let wait = refused.wait_time_from(self.clock.now());
-            wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
-        })
+        self.limiter
+            .check_key(&network(address))
+            .map_err(|refused| tenantry_http::whole_seconds(refused.wait_time_from(self.clock.now())))
     }
 }
 

@@ -38,10 +38,7 @@ impl TenantRef {
     pub(crate) async fn find_kept(&self, registry: &Registry) -> Result<TenantDetails, Refusal> {
         let details = self.find(registry).await?;
         if matches!(details.tenant.status.as_str(), "purging" | "purged") {
-            return Err(Refusal::conflict(
-                "tenant_purged",
-                "the tenant's data is dropped; it can no longer change",
-            ));
+            return Err(Refusal::purged());
         }
         Ok(details)
     }

@@ -107,9 +107,7 @@ impl StartOperation {
         claim: Claim,
     ) -> Result<Started, OperationStartError> {
         let input = OperationInput::ResizeServer { class };
-        let start =
-            Box::pin(self.start(None, Subject::Server(server.id), server.name.to_string(), input, claim));
-        Started::once(claim, &self.registry, &self.watch, start).await
+        self.on_server(server, input, claim).await
     }
 
     /// Has a server stopped until it is woken.
@@ -119,9 +117,7 @@ impl StartOperation {
         claim: Claim,
     ) -> Result<Started, OperationStartError> {
         let input = OperationInput::HibernateServer { provider: server.provider };
-        let start =
-            Box::pin(self.start(None, Subject::Server(server.id), server.name.to_string(), input, claim));
-        Started::once(claim, &self.registry, &self.watch, start).await
+        self.on_server(server, input, claim).await
     }
 
     /// Has a hibernated server started.
@@ -131,9 +127,7 @@ impl StartOperation {
         claim: Claim,
     ) -> Result<Started, OperationStartError> {
         let input = OperationInput::WakeServer { provider: server.provider };
-        let start =
-            Box::pin(self.start(None, Subject::Server(server.id), server.name.to_string(), input, claim));
-        Started::once(claim, &self.registry, &self.watch, start).await
+        self.on_server(server, input, claim).await
     }
 
     /// Moves tenants off a server; all of them where none are to stay.
@@ -145,8 +139,17 @@ impl StartOperation {
         claim: Claim,
     ) -> Result<Started, OperationStartError> {
         let input = OperationInput::DrainServer { keep, at_once };
-        let start =
-            Box::pin(self.start(None, Subject::Server(server.id), server.name.to_string(), input, claim));
+        self.on_server(server, input, claim).await
+    }
+
+    async fn on_server(
+        &self,
+        server: &Server,
+        input: OperationInput,
+        claim: Claim,
+    ) -> Result<Started, OperationStartError> {
+        let (subject, name) = (Subject::Server(server.id), server.name.to_string());
+        let start = Box::pin(self.start(None, subject, name, input, claim));
         Started::once(claim, &self.registry, &self.watch, start).await
     }
 

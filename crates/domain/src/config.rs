@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Invalid, user::PasswordPolicy};
+use crate::{Invalid, json_depth, user::PasswordPolicy};
 
 /// The key of a configuration value, e.g. `security.password_policy`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,9 +19,6 @@ pub const SESSION_TIMEOUT: &str = "session.timeout";
 
 /// What the keys of feature switches begin with; a boolean each.
 pub const FEATURES: &str = "features.";
-
-/// A value nested deeper is nobody's configuration.
-const MAX_DEPTH: usize = 32;
 
 /// Bytes of a value as JSON.
 const MAX_BYTES: usize = 64 << 10;
@@ -69,9 +66,7 @@ impl ConfigKey {
     /// # Errors
     /// It is not what the key's values are, too large, or nested too deep.
     pub fn check(&self, value: &Value) -> Result<(), Invalid> {
-        if is_deeper(value, MAX_DEPTH) {
-            return Err(Invalid::because("must not be nested deeper than 32 levels"));
-        }
+        json_depth::check(value)?;
         if value.to_string().len() > MAX_BYTES {
             return Err(Invalid::because("must have at most 65536 bytes"));
         }
@@ -139,15 +134,6 @@ fn positive(value: &Value) -> Result<(), Invalid> {
 
 fn boolean(value: &Value) -> Result<(), Invalid> {
     value.as_bool().map(drop).ok_or_else(|| Invalid::because("must be true or false"))
-}
-
-fn is_deeper(value: &Value, than: usize) -> bool {
-    let Some(less) = than.checked_sub(1) else { return true };
-    match value {
-        Value::Object(members) => members.values().any(|inner| is_deeper(inner, less)),
-        Value::Array(items) => items.iter().any(|inner| is_deeper(inner, less)),
-        _ => false,
-    }
 }
 
 /// When a tenant's tables may be worked on: `maintenance.window`.

@@ -16,6 +16,7 @@ pub mod domain_name;
 pub mod envelope;
 pub mod ids;
 pub mod inquiry;
+pub mod json_depth;
 pub mod key_check;
 pub mod names;
 pub mod operation;

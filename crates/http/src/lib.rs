@@ -21,7 +21,7 @@ pub use document::finish_document;
 pub use json_body::JsonBody;
 pub use layers::{Edge, with_standard_layers};
 pub use paced_body::is_body_too_slow;
-pub use problem::{FieldError, Problem};
+pub use problem::{FieldError, INVALID_TOKEN, Problem, whole_seconds};
 pub use readiness::{Check, Readiness};
 pub use request_id::RequestId;
 pub use serve::{PeerAddr, serve};

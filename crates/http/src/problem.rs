@@ -1,6 +1,6 @@
 //! Errors as clients see them: `application/problem+json` (RFC 9457).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use axum::{
     Json,
@@ -10,6 +10,15 @@ use axum::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+
+/// The challenge to whoever sent a key or token that does not count (RFC 6750).
+pub const INVALID_TOKEN: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"tenantry\", error=\"invalid_token\"");
+
+/// Seconds for a header that says how long to wait: as many as have to pass.
+pub fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
 
 /// A problem document. Some kinds of problem have more members than these.
 #[derive(Debug, Clone, Serialize, ToSchema)]

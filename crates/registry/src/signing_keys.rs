@@ -37,17 +37,6 @@ pub enum KeyRotateError {
 const MOST_SUPERSEDED: i64 = 5;
 
 impl Registry {
-    /// Whether a tenant has a key.
-    pub async fn has_signing_key(&self, tenant: TenantId) -> Result<bool, RegistryError> {
-        let has = sqlx::query_scalar!(
-            r#"SELECT EXISTS (SELECT FROM signing_keys WHERE tenant_id = $1) AS "has!""#,
-            tenant.as_uuid()
-        )
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(has)
-    }
-
     /// Stores a tenant's first key; where it has one, this changes nothing.
     pub async fn signing_key_add_first(
         &self,

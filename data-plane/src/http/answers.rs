@@ -3,7 +3,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use tenantry_domain::api_key::Scope;
-use tenantry_http::Problem;
+use tenantry_http::{INVALID_TOKEN, Problem, whole_seconds};
 use tenantry_postgres::tenant::{ConnectError, QueryErrorKind, TenantQueryError};
 use tenantry_query::QueryError;
 
@@ -79,10 +79,7 @@ pub(super) fn key_refused(refused: KeyRefused) -> Problem {
             "key_invalid",
             "the key is not one of this tenant's, or has expired",
         )
-        .with_header(
-            header::WWW_AUTHENTICATE,
-            HeaderValue::from_static("Bearer realm=\"tenantry\", error=\"invalid_token\""),
-        ),
+        .with_header(header::WWW_AUTHENTICATE, INVALID_TOKEN),
         KeyRefused::OtherTenant => {
             Problem::new(StatusCode::FORBIDDEN, "tenant_mismatch", "the key belongs to another tenant")
         }
@@ -96,7 +93,7 @@ pub(super) fn key_refused(refused: KeyRefused) -> Problem {
 }
 
 pub(super) fn too_fast(TooFast { wait, burst }: TooFast) -> Problem {
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let seconds = whole_seconds(wait);
     let detail =
         "the tenant sends more requests than its plan allows; send fewer at a time, or change the plan";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", detail)
@@ -116,10 +113,9 @@ pub(super) const RATE_LIMIT_RESET: header::HeaderName = header::HeaderName::from
 
 /// Tells what the tenant may still send.
 pub(super) fn tell_allowance(headers: &mut HeaderMap, allowance: Allowance) {
-    let full_in = allowance.full_in.as_secs() + u64::from(allowance.full_in.subsec_nanos() > 0);
     headers.insert(RATE_LIMIT, allowance.burst.into());
     headers.insert(RATE_LIMIT_REMAINING, allowance.remaining.into());
-    headers.insert(RATE_LIMIT_RESET, full_in.into());
+    headers.insert(RATE_LIMIT_RESET, whole_seconds(allowance.full_in).into());
 }
 
 pub(super) fn token_refused(refused: TokenRefused) -> Problem {
@@ -152,8 +148,7 @@ pub(super) fn token_refused(refused: TokenRefused) -> Problem {
     if status != StatusCode::UNAUTHORIZED {
         return problem;
     }
-    let challenge = HeaderValue::from_static("Bearer realm=\"tenantry\", error=\"invalid_token\"");
-    problem.with_header(header::WWW_AUTHENTICATE, challenge)
+    problem.with_header(header::WWW_AUTHENTICATE, INVALID_TOKEN)
 }
 
 pub(super) fn phase_refused(refused: PhaseRefused) -> Problem {

@@ -21,11 +21,8 @@ pub(super) async fn prepare(
         return Ok(());
     }
     resources.ensure_users_login(server).await?;
-    if !resources.registry.has_signing_key(tenant).await? {
-        let key = SealedSigningKey::generate(tenant, &resources.kek, &mut rand::rng());
-        resources.registry.signing_key_add_first(tenant, &key).await?;
-    }
-    Ok(())
+    let key = SealedSigningKey::generate(tenant, &resources.kek, &mut rand::rng());
+    Ok(resources.registry.signing_key_add_first(tenant, &key).await?)
 }
 
 /// Makes the tables of users where a tenant is, if its app has come to want them since it was made. Whether it has them: where

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tenantry_domain::{
+    json_depth,
     server::Provider,
     server_template::{Quantity, ServerSize, ServerTemplate, check_parameter, check_spec_member},
 };
@@ -18,9 +19,6 @@ const MAX_VALUE: usize = 1000;
 
 /// The most bytes of a spec.
 const MAX_SPEC: usize = 32 << 10;
-
-/// How deep a spec may be nested: far less than what is read back of an operation that has it may.
-const MAX_DEPTH: usize = 32;
 
 /// The oldest and the newest version of PostgreSQL that may be asked for.
 const VERSIONS: std::ops::RangeInclusive<u16> = 15..=99;
@@ -87,7 +85,7 @@ impl TemplateBody {
             fields.take(&format!("spec.{name}"), check_spec_member(name));
         }
         let spec = Value::Object(self.spec.clone());
-        fields.check("spec", !is_deeper(&spec, MAX_DEPTH), "must not be nested deeper than 32 levels");
+        fields.take("spec", json_depth::check(&spec));
         let length = serde_json::to_string(&self.spec).map_or(0, |text| text.len());
         fields.check("spec", length <= MAX_SPEC, "must have at most 32 KiB");
         let template = ServerTemplate {
@@ -127,15 +125,6 @@ impl SizeBody {
             storage,
             instances: self.instances,
         }
-    }
-}
-
-fn is_deeper(value: &Value, than: usize) -> bool {
-    let Some(less) = than.checked_sub(1) else { return true };
-    match value {
-        Value::Object(members) => members.values().any(|inner| is_deeper(inner, less)),
-        Value::Array(items) => items.iter().any(|inner| is_deeper(inner, less)),
-        _ => false,
     }
 }
 

@@ -69,7 +69,7 @@ impl ServerAdmin {
     }
 }
 
-/// A statement that makes the tables of users, as the owner role.
+/// A statement that makes the tables of users, as the owner role. [`schema::revoke_system_tables`] is to come after it.
 ///
 /// Names and addresses are compared in lower case. A session has the hash of its one refresh token that still counts, and
 /// of those before it.
@@ -105,10 +105,8 @@ pub(super) fn ensure_tables(schema: &ObjectName) -> String {
                 CREATE INDEX {SESSIONS_TABLE}_expiry ON {sessions} (expires_at);
                 GRANT USAGE ON SCHEMA {schema} TO {USERS_ROLE};
                 GRANT SELECT, INSERT, UPDATE, DELETE ON {users}, {sessions} TO {USERS_ROLE};
-                IF to_regrole({role}) IS NOT NULL THEN REVOKE ALL ON {users}, {sessions} FROM {schema}; END IF;
             END IF;",
             name = sql::literal(&users),
-            role = sql::literal(schema.as_str()),
             schema = schema.quoted(),
         ),
     )

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode};
 use tenantry_http::Problem;
 
-use super::{refused, to_its_end, validate::LoggedIn};
+use super::{logged_in::LoggedIn, refused, to_its_end};
 use crate::{
     http::parameters,
     state::Plane,

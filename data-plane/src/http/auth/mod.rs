@@ -1,5 +1,6 @@
 //! `/api/auth/...`: the tenant's users register, log in and out. One file each.
 
+mod logged_in;
 mod login;
 mod logout;
 mod password;

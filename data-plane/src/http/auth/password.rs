@@ -9,7 +9,7 @@ use tenantry_domain::user::Password;
 use tenantry_http::{JsonBody, Problem};
 use utoipa::ToSchema;
 
-use super::{refused, to_its_end, validate::LoggedIn};
+use super::{logged_in::LoggedIn, refused, to_its_end};
 use crate::{http::parameters, state::Plane, users};
 
 /// The old password and the new one.

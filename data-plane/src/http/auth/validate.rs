@@ -2,46 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::{FromRequestParts, State},
-    http::{StatusCode, request::Parts},
-};
+use axum::{Json, extract::State};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tenantry_domain::user::Role;
 use tenantry_http::Problem;
 use utoipa::ToSchema;
 
-use super::TenantName;
-use crate::{
-    http::{admitted::Admitted, parameters},
-    routes::CachedRoute,
-    state::Plane,
-    tokens::Verified,
-};
-
-/// A user who is logged in, by the token.
-pub(super) struct LoggedIn {
-    pub(super) route: CachedRoute,
-    pub(super) token: Verified,
-}
-
-impl FromRequestParts<Arc<Plane>> for LoggedIn {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, plane: &Arc<Plane>) -> Result<Self, Problem> {
-        let Admitted { route, grant, .. } = Admitted::from_request_parts(parts, plane).await?;
-        match grant.user {
-            Some(token) => Ok(Self { route, token }),
-            None => Err(Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "token_required",
-                "send a user's access token instead of a key: `Authorization: Bearer <token>`",
-            )),
-        }
-    }
-}
+use super::{TenantName, logged_in::LoggedIn};
+use crate::{http::parameters, state::Plane, tokens::Verified};
 
 /// What a token says.
 #[derive(Serialize, ToSchema)]

@@ -61,11 +61,6 @@ pub(crate) async fn set_config(
     set(&registry, &vault, tenant, body.config_key, body.config_value, body.is_encrypted).await
 }
 
-/// Its data was dropped meanwhile.
-fn purged() -> Refusal {
-    Refusal::conflict("tenant_purged", "the tenant's data is dropped; it can no longer change")
-}
-
 /// Checks a value and sets it.
 pub(super) async fn set(
     registry: &Registry,
@@ -83,7 +78,7 @@ pub(super) async fn set(
     fields.finish()?;
     if let Some((feature, on)) = key.feature().zip(value.as_bool()) {
         let switched = registry.feature_switch(tenant, feature, Some(on)).await?;
-        let (updated_at, was_switched) = switched.ok_or_else(purged)?;
+        let (updated_at, was_switched) = switched.ok_or_else(Refusal::purged)?;
         let entry = ConfigEntry { key, value: ConfigValue::Plain(value), updated_at };
         let status = if was_switched { StatusCode::OK } else { StatusCode::CREATED };
         return Ok((status, Json(ConfigView::of_tenant(&entry, None))));
@@ -93,7 +88,8 @@ pub(super) async fn set(
     } else {
         ConfigValue::Plain(value)
     };
-    let (updated_at, is_new) = registry.config_put(tenant, &key, &value).await?.ok_or_else(purged)?;
+    let (updated_at, is_new) =
+        registry.config_put(tenant, &key, &value).await?.ok_or_else(Refusal::purged)?;
     tracing::info!(tenant.id = %tenant, config.key = %key, "configuration {key} of tenant {tenant} was set");
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     // An encrypted value is not sent back.
