@@ -56,6 +56,9 @@ impl Locks {
     }
 }
 
+const UNDEFINED_TABLE: &str = "42P01";
+const UNDEFINED_SCHEMA: &str = "3F000";
+
 static ROLE: LazyLock<ObjectName> = LazyLock::new(|| ObjectName::parse(USERS_ROLE).expect("it is a name"));
 
 impl Runner {
@@ -108,6 +111,12 @@ impl Runner {
             answer = ask(&mut lease).await;
         }
         lease.release();
-        answer.map(|row| row.body).map_err(|error| statement_failed(error, access))
+        answer.map(|row| row.body).map_err(|error| match error.code.as_deref() {
+            // Dropped where the tenant was: our login, unlike one that becomes the tenant, meets that in the statement only.
+            Some(UNDEFINED_TABLE | UNDEFINED_SCHEMA) => {
+                Failed::StalePlacement(Failure::Statement { error, may_have_written: false })
+            }
+            _ => statement_failed(error, access),
+        })
     }
 }

@@ -202,8 +202,10 @@ fn problem(error: UsersError) -> Problem {
             Problem::unavailable("login_busy", "too many are logging in at the moment; try again", 1)
         }
         UsersError::Failure(failure) => match *failure {
-            // The role that looks after users may not enter a schema in which there are none.
-            Failure::Statement { error, .. } if error.kind == QueryErrorKind::Permission => {
+            // The role that looks after users may not enter a schema in which there are none, and finds no table in it.
+            Failure::Statement { error, .. }
+                if error.kind == QueryErrorKind::Permission || error.code.as_deref() == Some("42P01") =>
+            {
                 problem(UsersError::NotReady)
             }
             Failure::NoUsers => problem(UsersError::NotReady),
