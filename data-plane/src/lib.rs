@@ -10,10 +10,10 @@ mod branding;
 mod catalogs;
 mod feature_plans;
 mod http;
+mod limits;
 mod outcomes;
 mod parts;
 mod pool;
-mod rates;
 mod resolve;
 mod routes;
 mod serve;
@@ -38,9 +38,9 @@ use crate::{
     branding::Brandings,
     catalogs::Catalogs,
     feature_plans::FeaturePlans,
+    limits::TenantLimits,
     outcomes::Outcomes,
     pool::Pools,
-    rates::Rates,
     resolve::Rules,
     serve::Runner,
     state::Plane,
@@ -83,7 +83,9 @@ impl DataPlane {
                 unknown_ttl: settings.unknown_ttl,
             },
         );
-        let limits =
+        let limits = Arc::new(TenantLimits::new(registry.clone()));
+        let usage = Usage::new();
+        let of_requests =
             tenantry_query::Limits { max_rows: settings.max_rows, ..tenantry_query::Limits::default() };
         Self(Arc::new(Plane {
             rules: Rules::new(&settings.base_domain, settings.methods, settings.single_tenant),
@@ -91,18 +93,20 @@ impl DataPlane {
                 routes: routes.clone(),
                 pools: Pools::new(registry.clone(), kek.clone(), settings.pool, settings.statement_timeout),
                 catalogs: Catalogs::default(),
-                limits,
+                limits: of_requests,
+                tenant_limits: Arc::clone(&limits),
+                usage: usage.clone(),
                 large_bodies: Arc::new(Turns::new()),
                 held: Arc::new(Semaphore::new(settings.max_held)),
                 hold: settings.hold,
             },
             users: Users::new(Issuer::new(kek)),
             revoked: Arc::new(RevokedSessions::default()),
-            rates: Rates::new(),
+            limits,
             feature_plans: FeaturePlans::default(),
             branding: Brandings::new(routes.clone()),
             routes,
-            usage: Usage::new(),
+            usage,
             outcomes: Outcomes::new(),
             asks: Asks::new(),
             clock,

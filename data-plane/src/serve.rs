@@ -7,17 +7,23 @@
 
 mod users;
 
-use std::{cmp::Ordering, sync::Arc, time::Duration};
+use std::{
+    cmp::Ordering,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use tenantry_domain::{
     app::{AppVersion, JsonCase},
+    permission::Verb,
     placement::Epoch,
     route::RoutePlacement,
+    user::Role,
 };
 use tenantry_postgres::tenant::{Access, ConnectError, Extras, QueryErrorKind, QueryRow, TenantQueryError};
 use tenantry_query::{
-    Catalog, HttpRequest, Limits, Options, Planned, QueryError, ResponseHead, ResponseShape,
+    Catalog, HttpRequest, Limits, Method, Options, Planned, QueryError, ResponseHead, ResponseShape,
     is_answer_too_large, plan,
 };
 
@@ -26,10 +32,12 @@ use tokio::{sync::Semaphore, time::timeout};
 use crate::{
     admit::{PhaseRefused, check_phase},
     catalogs::{Catalogs, CatalogsError},
+    limits::TenantLimits,
     parts::Parts,
     pool::{Claim, Lease, PoolError, Pools},
     routes::{CachedRoute, RouteCache},
     turns::Turns,
+    usage::Usage,
 };
 
 pub(crate) use users::{Locks, UsersStatement};
@@ -58,6 +66,10 @@ pub(crate) enum Failure {
     Range(QueryError, Option<String>),
     /// It would write, and the key may only read.
     ReadOnlyKey,
+    /// None of the user's roles may do it.
+    Forbidden { verb: Verb, resource: Box<str> },
+    /// It would add data, and the tenant has as much as it may.
+    StorageFull,
     /// The tenant is not served any more.
     Phase(PhaseRefused),
     /// There is no connection.
@@ -107,6 +119,8 @@ pub(crate) struct Caller<'a> {
     pub(crate) may_write: bool,
     /// What SQL may know of the user: the claims of the token, as JSON.
     pub(crate) claims: Option<&'a str>,
+    /// The user's roles; none for a key, which may do what its scopes say.
+    pub(crate) roles: Option<&'a [Role]>,
 }
 
 /// A placement, as far as it matters whether another one is newer.
@@ -121,6 +135,9 @@ pub(crate) struct Runner {
     pub(crate) pools: Pools,
     pub(crate) catalogs: Catalogs,
     pub(crate) limits: Limits,
+    /// What each tenant may take.
+    pub(crate) tenant_limits: Arc<TenantLimits>,
+    pub(crate) usage: Usage,
     /// Turns to plan a request with a large body.
     pub(crate) large_bodies: Arc<Turns>,
     /// Places for requests that wait for the end of a move.
@@ -202,12 +219,7 @@ impl Runner {
                 return Err(Failed::Finally(failure));
             }
         };
-        let refused = match planned.transaction.writes {
-            true if !caller.may_write => Some(Failed::Finally(Failure::ReadOnlyKey)),
-            true if placement.in_cutover => Some(Failed::Held),
-            _ => None,
-        };
-        if let Some(refused) = refused {
+        if let Err(refused) = may_run(route, request, &planned, caller) {
             if let Some(lease) = lease {
                 lease.release();
             }
@@ -229,6 +241,12 @@ impl Runner {
             (None, None) => AnswerBody::None,
         };
         Ok(Answer { head, shape, body })
+    }
+
+    /// The database has worked for a tenant.
+    fn worked(&self, route: &CachedRoute, time: Duration) {
+        self.tenant_limits.worked(route, time);
+        self.usage.worked(route.tenant_id, time);
     }
 
     /// Plans a request; one with a large body on a thread that nobody else waits for, and few of them at a time.
@@ -322,6 +340,7 @@ impl Runner {
         };
         let ask = async |lease: &mut Lease, extras: Extras<'_>| {
             lease.statement_begins();
+            let began = Instant::now();
             let (connection, schema) = (lease.connection(), &placement.schema);
             let answer = match access {
                 Access::ReadOnly => connection.read_one_text(schema, extras, sql, params).await,
@@ -331,6 +350,7 @@ impl Runner {
                 }
             };
             lease.statement_ends();
+            self.worked(route, began.elapsed());
             answer
         };
         let mut answer = ask(&mut lease, extras).await;
@@ -365,6 +385,36 @@ impl Runner {
             }
         }
     }
+}
+
+/// Whether what was planned may be run for the caller.
+fn may_run(
+    route: &CachedRoute,
+    request: &HttpRequest<'_>,
+    planned: &Planned,
+    caller: Caller<'_>,
+) -> Result<(), Failed> {
+    if let Some(roles) = caller.roles {
+        let permissions = &route.users.permissions;
+        let missing = planned.uses.iter().find(|(verb, used)| !permissions.allow(roles, *verb, used));
+        if let Some((verb, resource)) = missing {
+            let forbidden = Failure::Forbidden { verb: *verb, resource: resource.clone() };
+            return Err(Failed::Finally(forbidden));
+        }
+    }
+    if !planned.transaction.writes {
+        return Ok(());
+    }
+    if !caller.may_write {
+        return Err(Failed::Finally(Failure::ReadOnlyKey));
+    }
+    if route.storage_full && request.method != Method::Delete {
+        return Err(Failed::Finally(Failure::StorageFull));
+    }
+    if is_in_cutover(route) {
+        return Err(Failed::Held);
+    }
+    Ok(())
 }
 
 fn is_in_cutover(route: &CachedRoute) -> bool {

@@ -7,7 +7,7 @@ use tenantry_http::{AccessLog, ConnectionLimits};
 use tenantry_registry::Registry;
 
 use crate::{
-    asks::Asks, branding::Brandings, feature_plans::FeaturePlans, outcomes::Outcomes, rates::Rates,
+    asks::Asks, branding::Brandings, feature_plans::FeaturePlans, limits::TenantLimits, outcomes::Outcomes,
     resolve::Rules, routes::RouteCache, serve::Runner, tokens::RevokedSessions, usage::Usage, users::Users,
 };
 
@@ -16,7 +16,7 @@ pub(crate) struct Plane {
     pub(crate) rules: Rules,
     pub(crate) routes: RouteCache,
     pub(crate) runner: Runner,
-    pub(crate) rates: Rates,
+    pub(crate) limits: Arc<TenantLimits>,
     pub(crate) feature_plans: FeaturePlans,
     pub(crate) users: Users,
     pub(crate) revoked: Arc<RevokedSessions>,

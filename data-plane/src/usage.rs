@@ -30,6 +30,22 @@ struct Counts {
     requests: u64,
     bytes_in: u64,
     bytes_out: u64,
+    errors: u64,
+    duration: Duration,
+    database: Duration,
+}
+
+/// One request that was answered.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Answered {
+    /// Bytes of its body.
+    pub(crate) bytes_in: usize,
+    /// Bytes of the answer's body.
+    pub(crate) bytes_out: usize,
+    /// Answered with 5xx.
+    pub(crate) is_error: bool,
+    /// How long it took, to the answer's head.
+    pub(crate) took: Duration,
 }
 
 const SHARDS: usize = 16;
@@ -50,17 +66,29 @@ impl Usage {
     }
 
     /// Counts one answered request.
-    pub(crate) fn count(&self, tenant: TenantId, bytes_in: usize, bytes_out: usize) {
+    pub(crate) fn count(&self, tenant: TenantId, answered: Answered) {
+        self.add(tenant, |counts| {
+            counts.requests += 1;
+            counts.bytes_in += answered.bytes_in as u64;
+            counts.bytes_out += answered.bytes_out as u64;
+            counts.errors += u64::from(answered.is_error);
+            counts.duration += answered.took;
+        });
+    }
+
+    /// The database has worked for a tenant.
+    pub(crate) fn worked(&self, tenant: TenantId, time: Duration) {
+        self.add(tenant, |counts| counts.database += time);
+    }
+
+    fn add(&self, tenant: TenantId, to: impl FnOnce(&mut Counts)) {
         let shard =
             usize::try_from(self.0.hasher.hash_one(tenant) % SHARDS as u64).expect("a remainder of 16");
         let mut shard = self.0.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
         if shard.len() >= MAX_TENANTS_PER_SHARD && !shard.contains_key(&tenant) {
             return;
         }
-        let counts = shard.entry(tenant).or_default();
-        counts.requests += 1;
-        counts.bytes_in += bytes_in as u64;
-        counts.bytes_out += bytes_out as u64;
+        to(shard.entry(tenant).or_default());
     }
 
     fn take(&self) -> Vec<UsageSample> {
@@ -72,6 +100,9 @@ impl Usage {
                 requests: counts.requests,
                 bytes_in: counts.bytes_in,
                 bytes_out: counts.bytes_out,
+                errors: counts.errors,
+                duration_us: microseconds(counts.duration),
+                database_us: microseconds(counts.database),
             }));
         }
         samples
@@ -114,6 +145,10 @@ impl Usage {
     }
 }
 
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 async fn send(registry: &Registry, unsent: &mut Vec<UsageBatch>) -> Result<(), RegistryError> {
     while let Some(batch) = unsent.last() {
         registry.usage_append(batch).await?;
@@ -137,12 +172,27 @@ mod tests {
     #[test]
     fn requests_add_up_per_tenant() {
         let usage = Usage::new();
-        usage.count(tenant(1), 1, 10);
-        usage.count(tenant(1), 2, 20);
-        usage.count(tenant(2), 0, 5);
+        let answered = |bytes_in, bytes_out| Answered {
+            bytes_in,
+            bytes_out,
+            is_error: bytes_in == 0,
+            took: Duration::from_micros(7),
+        };
+        usage.count(tenant(1), answered(1, 10));
+        usage.count(tenant(1), answered(2, 20));
+        usage.worked(tenant(1), Duration::from_micros(5));
+        usage.count(tenant(2), answered(0, 5));
         let mut samples = usage.take();
         samples.sort_by_key(|sample| sample.tenant_id);
-        let first = UsageSample { tenant_id: tenant(1), requests: 2, bytes_in: 3, bytes_out: 30 };
+        let first = UsageSample {
+            tenant_id: tenant(1),
+            requests: 2,
+            bytes_in: 3,
+            bytes_out: 30,
+            errors: 0,
+            duration_us: 14,
+            database_us: 5,
+        };
         assert_eq!(samples[0], first);
         assert_eq!(samples.len(), 2);
         assert!(usage.take().is_empty());
@@ -151,12 +201,12 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_lost_while_the_registry_is_down() {
         let usage = Usage::new();
-        usage.count(tenant(1), 1, 1);
+        usage.count(tenant(1), Answered::default());
         let registry =
             Registry::connect_lazy("postgres://nobody@127.0.0.1:1/none", Part::DataPlane, 1).unwrap();
         registry.close().await;
         usage.flush(&registry, &SystemClock).await;
-        usage.count(tenant(2), 1, 1);
+        usage.count(tenant(2), Answered::default());
         usage.flush(&registry, &SystemClock).await;
         assert_eq!((usage.0.unsent.lock().await.len(), usage.take().len()), (1, 1));
     }

@@ -77,7 +77,15 @@ async fn a_batch_of_usage_that_is_sent_again_counts_once() {
     let tenant_id = serde_json::from_value(tenant).unwrap();
     let (url, now) = (app.registry_url().expose_secret(), SystemClock.now());
     let registry = Registry::connect_lazy(url, Part::DataPlane, 2).unwrap();
-    let sample = UsageSample { tenant_id, requests: 7, bytes_in: 1, bytes_out: 1 };
+    let sample = UsageSample {
+        tenant_id,
+        requests: 7,
+        bytes_in: 1,
+        bytes_out: 1,
+        errors: 1,
+        duration_us: 900,
+        database_us: 500,
+    };
     for _ in 0..2 {
         let id = UsageBatchId::generate(now, &mut rand::rng());
         let batch = UsageBatch { id, at: now, samples: vec![sample] };

@@ -92,6 +92,14 @@ pub(super) struct PlanChangeArgs {
     #[arg(long, value_name = "NUMBER", value_parser = ceiling::<u32>)]
     burst: Option<Ceiling>,
 
+    /// Requests that one data plane serves at a time, or `unlimited`.
+    #[arg(long, value_name = "COUNT", value_parser = ceiling::<u32>)]
+    concurrent_requests: Option<Ceiling>,
+
+    /// Seconds that the database may work in a minute for requests to one data plane, or `unlimited`.
+    #[arg(long, value_name = "SECONDS", value_parser = ceiling::<u32>)]
+    database_seconds_per_minute: Option<Ceiling>,
+
     /// A tenant with weight 2 gets twice the connections of one with weight 1 when both wait; 1 to 255.
     #[arg(long, value_name = "WEIGHT")]
     weight: Option<NonZeroU8>,
@@ -206,6 +214,8 @@ impl PlanChangeArgs {
             ("apiRequestsPerDay", &self.requests_per_day),
             ("requestsPerSecond", &self.requests_per_second),
             ("burst", &self.burst),
+            ("concurrentRequests", &self.concurrent_requests),
+            ("databaseSecondsPerMinute", &self.database_seconds_per_minute),
         ];
         let sessions = [
             ("maxConnections", &self.max_connections),
@@ -234,6 +244,8 @@ impl PlanChangeArgs {
             requests_per_day,
             requests_per_second,
             burst,
+            concurrent_requests,
+            database_seconds_per_minute,
             weight,
             max_connections,
             statement_timeout,
@@ -246,9 +258,11 @@ impl PlanChangeArgs {
             undo_moves_for,
             server_class,
         } = self;
-        let limits = [max_users, max_storage, requests_per_day, requests_per_second, burst];
+        let sizes = [max_users, max_storage, concurrent_requests];
+        let rates = [requests_per_day, requests_per_second, burst, database_seconds_per_minute];
         let sessions = [max_connections, statement_timeout, lock_timeout, idle_in_transaction_timeout];
-        let ceilings = limits.into_iter().chain(sessions).chain([undo_moves_for]).any(Option::is_some);
+        let ceilings =
+            sizes.into_iter().chain(rates).chain(sessions).chain([undo_moves_for]).any(Option::is_some);
         let rest = file.is_some() || tier.is_some() || weight.is_some() || retention_days.is_some();
         ceilings
             || rest
@@ -303,6 +317,8 @@ const LINES: &[Column] = &[
     ("requests a day", Shown::Limit("/limits/apiRequestsPerDay")),
     ("requests a second", Shown::Limit("/limits/requestsPerSecond")),
     ("burst", Shown::Text("/limits/burst")),
+    ("requests at a time", Shown::Limit("/limits/concurrentRequests")),
+    ("database s a minute", Shown::Limit("/limits/databaseSecondsPerMinute")),
     ("weight", Shown::Text("/database/weight")),
     ("max. connections", Shown::Text("/database/maxConnections")),
     ("statement timeout (s)", Shown::Limit("/database/statementTimeoutSeconds")),

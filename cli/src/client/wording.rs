@@ -17,6 +17,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("apiRequestsPerDay", "--requests-per-day"),
     ("requestsPerSecond", "--requests-per-second"),
     ("burst", "--burst"),
+    ("concurrentRequests", "--concurrent-requests"),
+    ("databaseSecondsPerMinute", "--database-seconds-per-minute"),
     ("weight", "--weight"),
     ("statementTimeoutSeconds", "--statement-timeout"),
     ("lockTimeoutSeconds", "--lock-timeout"),

@@ -4,7 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Invalid, json_depth, user::PasswordPolicy};
+use crate::{
+    Invalid, json_depth, permission::Permissions, trusted_issuer::TrustedIssuer, user::PasswordPolicy,
+};
 
 /// The key of a configuration value, e.g. `security.password_policy`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -16,6 +18,18 @@ pub const PASSWORD_POLICY: &str = "security.password_policy";
 
 /// After how many seconds without a sign of life a user has to log in again.
 pub const SESSION_TIMEOUT: &str = "session.timeout";
+
+/// Requests to the data plane per day, in place of the plan's limit.
+pub const RATE_LIMIT: &str = "api.rate_limit";
+
+/// What the roles of the tenant's users may do: [`Permissions`].
+pub const ROLES: &str = "auth.roles";
+
+/// Whose tokens count for the tenant besides its own: a list of [`TrustedIssuer`].
+pub const ISSUERS: &str = "auth.issuers";
+
+/// What a data plane reads.
+pub const OF_ROUTES: &[&str] = &[PASSWORD_POLICY, SESSION_TIMEOUT, RATE_LIMIT, ROLES, ISSUERS];
 
 /// What the keys of feature switches begin with; a boolean each.
 pub const FEATURES: &str = "features.";
@@ -77,7 +91,9 @@ impl ConfigKey {
         match &*self.0 {
             PASSWORD_POLICY => Some(|value| PasswordPolicy::from_config(value).map(drop)),
             SESSION_TIMEOUT => Some(|value| session_timeout(value).map(drop)),
-            "file_upload.max_size" | "api.rate_limit" => Some(positive),
+            "file_upload.max_size" | RATE_LIMIT => Some(|value| positive(value).map(drop)),
+            ROLES => Some(|value| Permissions::from_config(value).map(drop)),
+            ISSUERS => Some(|value| TrustedIssuer::list_from_config(value).map(drop)),
             "maintenance.window" => Some(|value| MaintenanceWindow::from_config(value).map(drop)),
             key if key.starts_with(FEATURES) => Some(boolean),
             _ => None,
@@ -124,11 +140,14 @@ pub fn session_timeout(value: &Value) -> Result<u32, Invalid> {
         .ok_or_else(|| Invalid::because("must be a whole number of seconds from 60 to 31536000 (a year)"))
 }
 
-fn positive(value: &Value) -> Result<(), Invalid> {
+/// Reads a number such as `api.rate_limit`.
+///
+/// # Errors
+/// It is none.
+pub fn positive(value: &Value) -> Result<u64, Invalid> {
     value
         .as_u64()
         .filter(|number| *number > 0)
-        .map(drop)
         .ok_or_else(|| Invalid::because("must be a whole number from 1"))
 }
 
@@ -213,6 +232,10 @@ mod tests {
             ("file_upload.max_size", json!(1_073_741_824_000_u64), true),
             ("file_upload.max_size", json!(0), false),
             ("api.rate_limit", json!(-1), false),
+            ("auth.roles", json!({ "editor": { "deals": ["select", "update"] } }), true),
+            ("auth.roles", json!({ "owner": {} }), false),
+            ("auth.issuers", json!([]), true),
+            ("auth.issuers", json!({}), false),
             ("features.biometric_auth", json!(true), true),
             ("features.biometric_auth", json!("yes"), false),
             ("maintenance.window", json!({ "start": "22:00", "end": "04:00", "days": ["saturday"] }), true),

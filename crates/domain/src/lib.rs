@@ -20,6 +20,7 @@ pub mod json_depth;
 pub mod key_check;
 pub mod names;
 pub mod operation;
+pub mod permission;
 pub mod placement;
 pub mod plan;
 pub mod purpose;
@@ -31,6 +32,7 @@ pub mod server_tls;
 pub mod signing_key;
 pub mod slug;
 pub mod tenant;
+pub mod trusted_issuer;
 pub mod user;
 
 pub use clock::{Clock, SystemClock};

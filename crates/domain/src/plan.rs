@@ -44,6 +44,12 @@ pub struct Limits {
     /// Requests that may come at once, after a pause; as many as per second, if it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub burst: Option<NonZeroU32>,
+    /// Requests that one data plane serves at a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrent_requests: Option<NonZeroU32>,
+    /// Seconds that the database may work in a minute for requests to one data plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_seconds_per_minute: Option<NonZeroU32>,
 }
 
 /// A tenant's own ceilings, each in place of the plan's.
@@ -138,8 +144,7 @@ impl Plan {
             max_users: Some(users),
             max_storage_bytes: Some(storage),
             api_requests_per_day: requests,
-            requests_per_second: None,
-            burst: None,
+            ..Limits::default()
         };
         let enterprise_config = |rate: Option<u64>| {
             let mut entries = vec![

@@ -14,11 +14,13 @@ use crate::{
     domain_name::DomainName,
     ids::{ServerId, TenantId},
     names::ObjectName,
+    permission::Permissions,
     placement::Epoch,
     plan::{Features, Limits, PlanName},
     server_tls::ServerTls,
     signing_key::KeyId,
     tenant::TenantPhase,
+    trusted_issuer::TrustedIssuer,
     user::PasswordPolicy,
 };
 
@@ -43,6 +45,8 @@ pub struct Route {
     pub limits: Limits,
     /// What its share of a server's connections is against other tenants'.
     pub weight: NonZeroU8,
+    /// Its data takes as much as it may: nothing is added.
+    pub storage_full: bool,
     /// What is configured for its users.
     pub users: RouteUsers,
     /// The features that hold for it. Shared where the tenant has no switches of its own.
@@ -58,18 +62,27 @@ pub struct Route {
 }
 
 /// What is configured for a tenant's users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RouteUsers {
     /// What their passwords must have.
     pub password_policy: PasswordPolicy,
     /// After how many seconds without a sign of life they have to log in again.
     pub session_timeout: u32,
+    /// What their roles may do.
+    pub permissions: Arc<Permissions>,
+    /// Whose tokens count besides the tenant's own.
+    pub issuers: Arc<[TrustedIssuer]>,
 }
 
 impl Default for RouteUsers {
     /// Where nothing is configured: two weeks.
     fn default() -> Self {
-        Self { password_policy: PasswordPolicy::default(), session_timeout: 14 * 24 * 3600 }
+        Self {
+            password_policy: PasswordPolicy::default(),
+            session_timeout: 14 * 24 * 3600,
+            permissions: Arc::default(),
+            issuers: [].into(),
+        }
     }
 }
 

@@ -24,8 +24,8 @@ pub enum Registration {
 crate::names_of! { Registration { Open = "open", Invited = "invited" } }
 
 /// What a user is to the tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Role {
     /// Everything, other owners included.
     Owner,
@@ -33,18 +33,70 @@ pub enum Role {
     Admin,
     /// The tenant's data.
     Member,
+    /// What the tenant's [`crate::permission::Permissions`] say.
+    Custom(RoleName),
 }
 
-crate::names_of! { Role { Owner = "owner", Admin = "admin", Member = "member" } }
+/// The name of a role.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct RoleName(Box<str>);
+
+crate::lower_case_name! { RoleName }
+
+impl RoleName {
+    /// The name of any role, built in or not.
+    pub fn of(role: &Role) -> Self {
+        Self(role.as_str().into())
+    }
+}
 
 impl Role {
-    /// Whether who has it may give it to others, or take it away.
-    pub fn may_grant(self, other: Self) -> bool {
+    /// The roles that every tenant has.
+    pub const BUILT_IN: [Self; 3] = [Self::Owner, Self::Admin, Self::Member];
+
+    /// Whether who has it may give a role to others, or take it away.
+    pub fn may_grant(&self, other: &Self) -> bool {
         match self {
             Self::Owner => true,
-            Self::Admin => other != Self::Owner,
-            Self::Member => false,
+            Self::Admin => *other != Self::Owner,
+            Self::Member | Self::Custom(_) => false,
         }
+    }
+
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Member => "member",
+            Self::Custom(name) => name.as_str(),
+        }
+    }
+}
+
+impl std::str::FromStr for Role {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match Self::BUILT_IN.into_iter().find(|role| role.as_str() == text) {
+            Some(role) => Ok(role),
+            None => RoleName::parse(text).map(Self::Custom),
+        }
+    }
+}
+
+impl TryFrom<String> for Role {
+    type Error = Invalid;
+
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<Role> for String {
+    fn from(role: Role) -> Self {
+        role.as_str().to_owned()
     }
 }
 
@@ -321,9 +373,11 @@ mod tests {
 
     #[test]
     fn nobody_gives_more_than_he_has() {
-        assert!(Role::ALL.iter().all(|role| Role::Owner.may_grant(*role)));
-        assert!(!Role::Admin.may_grant(Role::Owner));
-        assert!(Role::Admin.may_grant(Role::Admin));
-        assert!(!Role::ALL.iter().any(|role| Role::Member.may_grant(*role)));
+        let editor: Role = "editor".parse().unwrap();
+        let all = || Role::BUILT_IN.into_iter().chain([editor.clone()]);
+        assert!(all().all(|role| Role::Owner.may_grant(&role)));
+        assert!(!Role::Admin.may_grant(&Role::Owner));
+        assert!(Role::Admin.may_grant(&Role::Admin) && Role::Admin.may_grant(&editor));
+        assert!(!all().any(|role| Role::Member.may_grant(&role) || editor.may_grant(&role)));
     }
 }

@@ -5,6 +5,8 @@ mod table;
 
 use std::borrow::Cow;
 
+use tenantry_domain::permission::Verb;
+
 use crate::{
     catalog::{Catalog, Table},
     error::{QueryError, excerpt},
@@ -28,6 +30,8 @@ pub struct Planned {
     pub response: ResponseShape,
     /// How to run it.
     pub transaction: Transaction,
+    /// What whoever asks must be allowed, as PostgreSQL's privileges have it: with which table, view or function.
+    pub uses: Vec<(Verb, Box<str>)>,
 }
 
 /// How a statement is to be run.
@@ -95,13 +99,13 @@ impl Asked<'_> {
         response: ResponseShape,
         is_write: bool,
     ) -> Result<Planned, QueryError> {
-        let (sql, params) = writer.finish()?;
+        let (sql, params, uses) = writer.finish()?;
         let transaction = Transaction {
             writes: is_write,
             rollback: is_write && self.preferences.rollback == Some(true),
             timezone: self.preferences.timezone.clone(),
         };
-        Ok(Planned { statement: Statement { sql, params }, response, transaction })
+        Ok(Planned { statement: Statement { sql, params }, response, transaction, uses })
     }
 }
 

@@ -16,15 +16,17 @@ use tenantry_domain::{
     Slug,
     api_key::{KeyHash, Scope},
     app::{AppName, AppVersion, Manifest},
-    config::{FEATURES, PASSWORD_POLICY, SESSION_TIMEOUT, session_timeout},
+    config::{self, FEATURES, ISSUERS, PASSWORD_POLICY, RATE_LIMIT, ROLES, SESSION_TIMEOUT},
     database_share::DatabaseShare,
     domain_name::DomainName,
     ids::{ServerId, TenantId},
     names::ObjectName,
+    permission::Permissions,
     placement::Epoch,
     plan::{Features, LimitOverrides, Limits, PlanName},
     route::{Route, RouteApp, RouteKey, RoutePlacement, RouteServer, RouteSigningKey, RouteUsers},
     signing_key::KeyId,
+    trusted_issuer::TrustedIssuer,
     user::PasswordPolicy,
 };
 use uuid::Uuid;
@@ -51,6 +53,7 @@ pub struct RouteReader {
     servers: Shared<RouteServer>,
     names: Shared<ObjectName>,
     features: Shared<Features>,
+    permissions: Shared<Permissions>,
 }
 
 /// A set of values that routes share.
@@ -110,6 +113,7 @@ struct RouteRow {
     ssl_root_cert: Option<String>,
     max_connections: Option<i32>,
     users_login: Option<String>,
+    storage_bytes: Option<i64>,
     signing_keys: Vec<String>,
     public_keys: Vec<Vec<u8>>,
     private_keys: Vec<Vec<u8>>,
@@ -121,16 +125,22 @@ fn switches(config: &Value) -> impl Iterator<Item = (String, bool)> {
     values.filter_map(|(key, value)| Some((key.strip_prefix(FEATURES)?.to_owned(), value.as_bool()?)))
 }
 
-/// What is configured for the tenant's users. A plan's default that cannot be read is none.
-fn users(row: &RouteRow) -> RouteUsers {
-    let configured = |key| [&row.config, &row.plan_config].into_iter().filter_map(move |from| from.get(key));
-    let defaults = RouteUsers::default();
-    let policy = configured(PASSWORD_POLICY).find_map(|value| PasswordPolicy::from_config(value).ok());
-    let timeout = configured(SESSION_TIMEOUT).find_map(|value| session_timeout(value).ok());
-    RouteUsers {
-        password_policy: policy.unwrap_or(defaults.password_policy),
-        session_timeout: timeout.unwrap_or(defaults.session_timeout),
-    }
+/// A value that the tenant has set, or its plan. A plan's default that cannot be read is none.
+fn configured<T, E>(row: &RouteRow, key: &str, read: impl Fn(&Value) -> Result<T, E>) -> Option<T> {
+    [&row.config, &row.plan_config]
+        .into_iter()
+        .filter_map(|from| from.get(key))
+        .find_map(|value| read(value).ok())
+}
+
+/// The limits that hold for the tenant. Of requests per day, what the tenant has set counts before the plan's limit, and
+/// this before the plan's default configuration.
+fn limits(row: &RouteRow) -> Result<Limits, RegistryError> {
+    let of_plan = Limits::deserialize(&row.plan_limits).stored("plans.limits")?;
+    let own = LimitOverrides::deserialize(&row.limits).stored("tenants.limits")?;
+    let per_day = |config: &Value| config.get(RATE_LIMIT).and_then(|value| config::positive(value).ok());
+    let per_day = per_day(&row.config).or(of_plan.api_requests_per_day).or_else(|| per_day(&row.plan_config));
+    Ok(Limits { api_requests_per_day: per_day, ..own.over(of_plan) })
 }
 
 impl RouteReader {
@@ -143,6 +153,7 @@ impl RouteReader {
             servers: Shared::new(),
             names: Shared::new(),
             features: Shared::new(),
+            permissions: Shared::new(),
         }
     }
 
@@ -193,6 +204,7 @@ impl RouteReader {
                    max_connections AS "max_connections?",
                    (SELECT server_logins.name FROM server_logins
                     WHERE server_logins.server_id = servers.id AND for_users) AS users_login,
+                   (SELECT bytes FROM tenant_storage WHERE tenant_storage.tenant_id = tenants.id) AS storage_bytes,
                    coalesce(signing.ids, '{}') AS "signing_keys!", coalesce(signing.publics, '{}') AS "public_keys!",
                    coalesce(signing.privates, '{}') AS "private_keys!"
                FROM tenants
@@ -219,7 +231,7 @@ impl RouteReader {
             &ids,
             &labels,
             &domains,
-            &[PASSWORD_POLICY, SESSION_TIMEOUT].map(str::to_owned),
+            &config::OF_ROUTES.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>(),
         )
         .fetch_all(&self.registry.pool)
         .await?;
@@ -253,11 +265,24 @@ impl RouteReader {
         Ok(branding.flatten())
     }
 
+    fn users(&self, row: &RouteRow) -> RouteUsers {
+        let defaults = RouteUsers::default();
+        RouteUsers {
+            password_policy: configured(row, PASSWORD_POLICY, PasswordPolicy::from_config)
+                .unwrap_or(defaults.password_policy),
+            session_timeout: configured(row, SESSION_TIMEOUT, config::session_timeout)
+                .unwrap_or(defaults.session_timeout),
+            permissions: configured(row, ROLES, Permissions::from_config)
+                .map_or(defaults.permissions, |permissions| self.permissions.get(permissions)),
+            issuers: configured(row, ISSUERS, TrustedIssuer::list_from_config)
+                .map_or(defaults.issuers, Into::into),
+        }
+    }
+
     fn route(&self, row: &RouteRow) -> Result<Route, RegistryError> {
         let label = |text: &str| Slug::parse(text);
-        let plan_limits = Limits::deserialize(&row.plan_limits).stored("plans.limits")?;
+        let limits = limits(row)?;
         let share = DatabaseShare::deserialize(&row.plan_database).stored("plans.database_share")?;
-        let own_limits = LimitOverrides::deserialize(&row.limits).stored("tenants.limits")?;
         let mut features = Features::deserialize(&row.plan_features).stored("plans.features")?;
         features.extend(switches(&row.plan_config));
         let own = Features::deserialize(&row.features).stored("tenants.features")?;
@@ -349,9 +374,12 @@ impl RouteReader {
             name: row.name.as_str().into(),
             phase: row.status.parse().stored("tenants.status")?,
             plan: PlanName::parse(&row.plan).stored("tenants.plan")?,
-            limits: own_limits.over(plan_limits),
+            storage_full: limits
+                .max_storage_bytes
+                .is_some_and(|most| row.storage_bytes.is_some_and(|bytes| bytes.cast_unsigned() >= most)),
+            limits,
             weight: share.weight,
-            users: users(row),
+            users: self.users(row),
             features: self.features.get(features),
             app: self.apps.get(app),
             placement,

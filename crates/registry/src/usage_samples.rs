@@ -17,6 +17,12 @@ pub struct UsageSample {
     pub bytes_in: u64,
     /// Bytes of answers' bodies.
     pub bytes_out: u64,
+    /// Requests answered with 5xx.
+    pub errors: u64,
+    /// Microseconds that answering took, to the answers' heads.
+    pub duration_us: u64,
+    /// Of these, while PostgreSQL had the request.
+    pub database_us: u64,
 }
 
 /// Samples that are appended together, once: whoever does not learn whether they were sends them again.
@@ -40,10 +46,10 @@ impl Registry {
         let tenants: Vec<Uuid> = samples.iter().map(|sample| sample.tenant_id.as_uuid()).collect();
         sqlx::query!(
             "WITH batch AS (INSERT INTO usage_batches (id) VALUES ($6) ON CONFLICT DO NOTHING RETURNING 1)
-             INSERT INTO usage_samples (tenant_id, at, requests, bytes_in, bytes_out)
-             SELECT sample.tenant_id, $5, sample.requests, sample.bytes_in, sample.bytes_out
-             FROM batch, unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[])
-                 AS sample (tenant_id, requests, bytes_in, bytes_out)
+             INSERT INTO usage_samples (tenant_id, at, requests, bytes_in, bytes_out, errors, duration_us, database_us)
+             SELECT sample.tenant_id, $5, sample.requests, sample.bytes_in, sample.bytes_out, errors, duration_us, database_us
+             FROM batch, unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $7::bigint[], $8::bigint[], $9::bigint[])
+                 AS sample (tenant_id, requests, bytes_in, bytes_out, errors, duration_us, database_us)
              WHERE EXISTS (SELECT 1 FROM tenants WHERE tenants.id = sample.tenant_id)",
             &tenants,
             &column(|sample| sample.requests),
@@ -51,6 +57,9 @@ impl Registry {
             &column(|sample| sample.bytes_out),
             batch.at,
             batch.id.as_uuid(),
+            &column(|sample| sample.errors),
+            &column(|sample| sample.duration_us),
+            &column(|sample| sample.database_us),
         )
         .execute(&self.pool)
         .await?;
@@ -65,11 +74,13 @@ impl Registry {
                    DELETE FROM usage_samples WHERE NOT hourly AND at < $1 AND (tableoid, ctid) IN (
                        SELECT tableoid, ctid FROM usage_samples WHERE NOT hourly AND at < $1
                        ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)
-                   RETURNING tenant_id, at, requests, bytes_in, bytes_out
+                   RETURNING tenant_id, at, requests, bytes_in, bytes_out, errors, duration_us, database_us
                ), merged AS (
-                   INSERT INTO usage_samples (tenant_id, at, requests, bytes_in, bytes_out, hourly)
+                   INSERT INTO usage_samples
+                       (tenant_id, at, requests, bytes_in, bytes_out, errors, duration_us, database_us, hourly)
                    SELECT tenant_id, date_trunc('hour', at, 'UTC'), sum(requests)::bigint, sum(bytes_in)::bigint,
-                       sum(bytes_out)::bigint, true
+                       sum(bytes_out)::bigint, sum(errors)::bigint, sum(duration_us)::bigint,
+                       sum(database_us)::bigint, true
                    FROM fine GROUP BY 1, 2
                )
                SELECT count(*) AS "count!" FROM fine"#,

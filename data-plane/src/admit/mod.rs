@@ -56,7 +56,12 @@ pub(crate) struct Grant {
 impl Grant {
     /// For whom it is served.
     pub(crate) fn caller(&self) -> Caller<'_> {
-        Caller { may_write: self.may_write, claims: self.user.as_ref().map(|user| &*user.claims) }
+        let user = self.user.as_ref();
+        Caller {
+            may_write: self.may_write,
+            claims: user.map(|user| &*user.claims),
+            roles: user.map(|user| &*user.roles),
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     admit::{Action, Credential, Grant, Intent, KeyRefused, Refusal, admit, check_phase},
-    rates::{Allowance, Kind},
+    limits::Within,
     resolve::{self, Asked, Name},
     routes::{CachedRoute, RouteName},
     state::Plane,
@@ -29,8 +29,8 @@ pub(crate) struct Admitted {
     pub(crate) route: CachedRoute,
     /// What the request may do.
     pub(crate) grant: Grant,
-    /// What the tenant may still send, if that is limited.
-    pub(super) allowance: Option<Allowance>,
+    /// What the tenant may still send, and the request's place among those that are served.
+    pub(super) within: Within,
     /// What its path names.
     pub(super) path: ApiPath,
     /// The query string without what named the tenant; none when it is as it came.
@@ -52,8 +52,8 @@ async fn admitted(parts: &Parts, plane: &Plane) -> Result<Admitted, Problem> {
     let path = ApiPath::parse(parts.uri.path()).map_err(|_| answers::path_not_text())?;
     let intent = intent(&parts.method, &path.named);
     let (route, grant) = admit_now(plane, route, credential(&asked), intent).await?;
-    let allowance = plane.rates.count(&route, Kind::Data).map_err(answers::too_fast)?;
-    Ok(Admitted { route, grant, allowance, path, query: asked.query })
+    let within = plane.limits.enter(&route, plane.clock.now()).await.map_err(answers::limit_reached)?;
+    Ok(Admitted { route, grant, within, path, query: asked.query })
 }
 
 /// A tenant that is served, and what came with the request that names it.
@@ -80,7 +80,7 @@ pub(super) async fn addressed<'r>(
         route = newer;
     }
     check_phase(route.phase).map_err(answers::phase_refused)?;
-    plane.rates.count(&route, Kind::Auth).map_err(answers::too_fast)?;
+    plane.limits.count_auth(&route).map_err(answers::limit_reached)?;
     Ok(Addressed { route, credential: credential(&asked) })
 }
 

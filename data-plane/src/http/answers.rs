@@ -2,15 +2,15 @@
 //! never told.
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use tenantry_domain::api_key::Scope;
+use tenantry_domain::{api_key::Scope, permission::Verb};
 use tenantry_http::{INVALID_TOKEN, Problem, whole_seconds};
 use tenantry_postgres::tenant::{ConnectError, QueryErrorKind, TenantQueryError};
 use tenantry_query::QueryError;
 
 use crate::{
     admit::{KeyRefused, PhaseRefused},
+    limits::{Allowance, Exceeded, LimitReached},
     pool::PoolError,
-    rates::{Allowance, TooFast},
     resolve::{Method, ResolveError, Rules},
     routes::RoutesUnavailable,
     serve::Failure,
@@ -92,13 +92,40 @@ pub(super) fn key_refused(refused: KeyRefused) -> Problem {
     }
 }
 
-pub(super) fn too_fast(TooFast { wait, burst }: TooFast) -> Problem {
-    let seconds = whole_seconds(wait);
-    let detail =
-        "the tenant sends more requests than its plan allows; send fewer at a time, or change the plan";
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", detail)
+pub(super) fn limit_reached(LimitReached { limit, wait }: LimitReached) -> Problem {
+    let (code, detail, most) = match limit {
+        Exceeded::Rate { burst } => (
+            "rate_limit_exceeded",
+            "the tenant sends more requests than its plan allows; send fewer at a time, or change the plan"
+                .into(),
+            u64::from(burst),
+        ),
+        Exceeded::Daily { most } => (
+            "daily_quota_exceeded",
+            format!(
+                "the tenant's {most} requests of today are used up; wait until midnight UTC, or change the plan"
+            ),
+            most,
+        ),
+        Exceeded::AtOnce { most } => (
+            "concurrency_limit_exceeded",
+            format!(
+                "{most} requests of the tenant are being served, as many as its plan allows; send fewer at a time"
+            ),
+            most.into(),
+        ),
+        Exceeded::DatabaseTime { seconds_per_minute } => (
+            "database_time_exceeded",
+            format!(
+                "the database has worked for the tenant for more than {seconds_per_minute} seconds a minute; ask for less, or change the plan"
+            ),
+            seconds_per_minute.into(),
+        ),
+    };
+    let seconds = whole_seconds(wait).max(1);
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail)
         .with_header(header::RETRY_AFTER, seconds.into())
-        .with_header(RATE_LIMIT, burst.into())
+        .with_header(RATE_LIMIT, most.into())
         .with_header(RATE_LIMIT_REMAINING, 0.into())
         .with_header(RATE_LIMIT_RESET, seconds.into())
 }
@@ -183,6 +210,8 @@ pub(super) fn failed(failure: Failure) -> Problem {
                 None => problem,
             }
         }
+        Failure::StorageFull => storage_full(),
+        Failure::Forbidden { verb, resource } => permission_missing(verb, &resource),
         Failure::ReadOnlyKey => key_refused(KeyRefused::Scope(Scope::DataWrite)),
         Failure::Phase(refused) => phase_refused(refused),
         Failure::Pool(error) => pool_failed(&error),
@@ -199,6 +228,19 @@ fn answer_too_large(most: usize) -> Problem {
         "the answer is larger than {most} bytes; ask for fewer rows or columns, or with `limit` for pages"
     );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "answer_too_large", detail).with("limit", most)
+}
+
+fn storage_full() -> Problem {
+    let detail = "the tenant's data takes as much as its plan allows; delete some, or change the plan";
+    Problem::new(StatusCode::FORBIDDEN, "storage_quota_exceeded", detail)
+}
+
+fn permission_missing(verb: Verb, resource: &str) -> Problem {
+    let detail =
+        format!("none of the user's roles has the permission `{verb}` on `{resource}`; an admin gives roles");
+    Problem::new(StatusCode::FORBIDDEN, "permission_missing", detail)
+        .with("permission", verb.as_str())
+        .with("resource", resource)
 }
 
 /// `plans` have the feature.

@@ -3,7 +3,7 @@
 //! One function behind all of them: what differs between methods is decided by `tenantry_query`.
 //! The small functions around it are there for the OpenAPI document.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     body::{Body, to_bytes},
@@ -25,6 +25,7 @@ use super::{
 use crate::{
     serve::{Answer, AnswerBody},
     state::Plane,
+    usage::Answered,
 };
 
 macro_rules! endpoint {
@@ -187,9 +188,9 @@ pub(super) async fn resource(
     admitted: Admitted,
     request: Request,
 ) -> Response {
-    let (tenant, allowance) = (admitted.route.tenant_id, admitted.allowance);
+    let (tenant, allowance) = (admitted.route.tenant_id, admitted.within.allowance);
     let name = HeaderValue::from_str(admitted.route.slug.as_str());
-    let mut bytes_in = 0;
+    let (began, mut bytes_in) = (Instant::now(), 0);
     let answer = answer(&plane, admitted, request, &mut bytes_in).await;
     let (mut response, bytes_out) = match answer {
         Ok((response, bytes_out)) => {
@@ -201,7 +202,8 @@ pub(super) async fn resource(
             (problem.into_response(), 0)
         }
     };
-    plane.usage.count(tenant, bytes_in, bytes_out);
+    let is_error = response.status().is_server_error();
+    plane.usage.count(tenant, Answered { bytes_in, bytes_out, is_error, took: began.elapsed() });
     if let Ok(name) = name {
         response.headers_mut().insert(X_TENANT.clone(), name);
     }

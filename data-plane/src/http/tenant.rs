@@ -15,7 +15,7 @@ use tenantry_http::Problem;
 use utoipa::ToSchema;
 
 use super::admitted::Admitted;
-use crate::state::Plane;
+use crate::{state::Plane, usage::Answered};
 
 /// The tenant that was served, on every answer of its own.
 pub(super) static X_TENANT: HeaderName = HeaderName::from_static("x-tenant");
@@ -65,7 +65,7 @@ pub(super) async fn tenant_get(State(plane): State<Arc<Plane>>, admitted: Admitt
         branding: plane.branding.get(&route).await,
     };
     plane.outcomes.ok();
-    plane.usage.count(route.tenant_id, 0, 0);
+    plane.usage.count(route.tenant_id, Answered::default());
     let mut response = Json(view).into_response();
     if let Ok(slug) = HeaderValue::from_str(route.slug.as_str()) {
         response.headers_mut().insert(X_TENANT.clone(), slug);

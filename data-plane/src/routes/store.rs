@@ -450,6 +450,7 @@ pub(crate) mod tests {
             phase: TenantPhase::Active,
             plan: PlanName::parse("basic").unwrap(),
             limits: Limits::default(),
+            storage_full: false,
             weight: NonZeroU8::MIN,
             users: RouteUsers::default(),
             features: Arc::new(BTreeMap::new()),

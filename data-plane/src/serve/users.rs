@@ -1,6 +1,9 @@
 //! Statements of Tenantry's own on what it keeps of a tenant's users: where the tenant is, by a login of their own.
 
-use std::sync::{Arc, LazyLock};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use tenantry_domain::{
@@ -100,8 +103,10 @@ impl Runner {
         let mut lease = self.pools.get(&at, claim(route)).await.map_err(connect_failed)?;
         let ask = async |lease: &mut Lease| {
             lease.statement_begins();
+            let began = Instant::now();
             let answer = lease.connection().query_one_text_with(&ROLE, access, extras, &sql, params).await;
             lease.statement_ends();
+            self.worked(route, began.elapsed());
             answer
         };
         let mut answer = ask(&mut lease).await;

@@ -216,7 +216,7 @@ mod tests {
             ("iss", json!("urn:tenantry:tenant:else")),
             ("sub", json!("ada")),
             ("exp", json!(i64::MAX)),
-            ("roles", json!(["king"])),
+            ("roles", json!(["King"])),
         ] {
             let mut wrong = claims.clone();
             wrong[claim] = value;

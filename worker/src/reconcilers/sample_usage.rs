@@ -1,8 +1,8 @@
 //! Notes once an hour what each tenant takes on disk. What it uses otherwise, the data planes append.
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use tenantry_domain::{ids::TenantId, names::ObjectName, plan::Tier};
-use tenantry_registry::UnsampledTenant;
+use tenantry_domain::{names::ObjectName, plan::Tier};
+use tenantry_registry::{StorageSample, UnsampledTenant};
 
 use super::{Reconciled, on_each, reachable_servers};
 use crate::Resources;
@@ -53,6 +53,9 @@ async fn keep(
     tenants: &[UnsampledTenant],
     sizes: Vec<u64>,
 ) -> Reconciled {
-    let samples: Vec<(TenantId, u64)> = tenants.iter().map(|tenant| tenant.tenant_id).zip(sizes).collect();
-    Ok(resources.registry.storage_add(hour, &samples).await?)
+    let samples = tenants.iter().zip(sizes);
+    let samples: Vec<_> = samples
+        .map(|(tenant, bytes)| StorageSample { tenant_id: tenant.tenant_id, bytes, users: None })
+        .collect();
+    Ok(resources.registry.storage_add(resources.clock.now(), hour, &samples).await?)
 }

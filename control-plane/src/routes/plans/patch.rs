@@ -85,6 +85,14 @@ pub(crate) struct PatchLimits {
     #[serde(default)]
     #[schema(value_type = Option<u32>, minimum = 1)]
     burst: Ceiling<NonZeroU32>,
+    /// Requests that one data plane serves at a time.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    concurrent_requests: Ceiling<NonZeroU32>,
+    /// Seconds that the database may work in a minute for requests to one data plane.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    database_seconds_per_minute: Ceiling<NonZeroU32>,
 }
 
 /// Left out stays, null is no limit from now on.
@@ -156,6 +164,11 @@ impl PatchPlanBody {
                 api_requests_per_day: self.limits.api_requests_per_day.over(plan.limits.api_requests_per_day),
                 requests_per_second: self.limits.requests_per_second.over(plan.limits.requests_per_second),
                 burst: self.limits.burst.over(plan.limits.burst),
+                concurrent_requests: self.limits.concurrent_requests.over(plan.limits.concurrent_requests),
+                database_seconds_per_minute: self
+                    .limits
+                    .database_seconds_per_minute
+                    .over(plan.limits.database_seconds_per_minute),
             },
             database: self.database.over(plan.database),
             features: self.features.unwrap_or(plan.features),

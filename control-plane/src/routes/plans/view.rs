@@ -66,6 +66,14 @@ pub(crate) struct LimitsView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u32>, minimum = 1, example = 200)]
     burst: Option<NonZeroU32>,
+    /// Requests that one data plane serves at a time; more are refused with 429.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, example = 50)]
+    concurrent_requests: Option<NonZeroU32>,
+    /// Seconds that the database may work in a minute for requests to one data plane; then they are refused with 429.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u32>, minimum = 1, example = 30)]
+    database_seconds_per_minute: Option<NonZeroU32>,
 }
 
 /// What a tenant may take of its database server. All but weight and connection is for sessions of its own (psql, back
@@ -135,6 +143,8 @@ impl From<Limits> for LimitsView {
             api_requests_per_day: limits.api_requests_per_day,
             requests_per_second: limits.requests_per_second,
             burst: limits.burst,
+            concurrent_requests: limits.concurrent_requests,
+            database_seconds_per_minute: limits.database_seconds_per_minute,
         }
     }
 }
@@ -147,6 +157,8 @@ impl From<LimitsView> for Limits {
             api_requests_per_day: limits.api_requests_per_day,
             requests_per_second: limits.requests_per_second,
             burst: limits.burst,
+            concurrent_requests: limits.concurrent_requests,
+            database_seconds_per_minute: limits.database_seconds_per_minute,
         }
     }
 }

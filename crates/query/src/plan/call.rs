@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use tenantry_domain::permission::Verb;
+
 use super::{Asked, Planned, is_one_column, json_body, own_media_types, shape, window};
 use crate::{
     catalog::{Argument, Function, Name, Returns, Table, Volatility},
@@ -41,6 +43,7 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
         (by_body(asked, name, &found)?, filters.map(borrowed).collect())
     };
     let mut writer = Writer::new(schema);
+    writer.uses(Verb::Execute, function.name());
     call::called(&mut writer, asked.context, function, arguments);
     let table = table_of(asked, function);
     let usual = function.returned_value().and_then(|ty| ty.media_type());

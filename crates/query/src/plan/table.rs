@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use tenantry_domain::permission::Verb;
+
 use super::{Asked, Planned, is_one_column, json_body, own_media_types, shape, window};
 use crate::{
     catalog::{Column, Table, TableKind},
@@ -57,7 +59,25 @@ pub(super) fn plan(asked: &Asked<'_>, schema: &str, name: &str) -> Result<Planne
         Method::Patch => planning.update()?,
         Method::Delete => planning.delete()?,
     };
+    for verb in verbs(&response) {
+        planning.writer.uses(*verb, table.name());
+    }
     asked.planned(planning.writer, response, !matches!(request.method, Method::Get | Method::Head))
+}
+
+/// What is done with the table besides what its rows are read for. Rows that are chosen or answered are read.
+fn verbs(response: &ResponseShape) -> &'static [Verb] {
+    let answers = response.returns_body || response.has_location;
+    match (response.method, response.merges) {
+        (Method::Get | Method::Head, _) => &[],
+        (Method::Post, true) if answers => &[Verb::Insert, Verb::Update, Verb::Select],
+        (Method::Post, true) => &[Verb::Insert, Verb::Update],
+        (Method::Post, false) if answers => &[Verb::Insert, Verb::Select],
+        (Method::Post, false) => &[Verb::Insert],
+        (Method::Put, _) => &[Verb::Insert, Verb::Update, Verb::Select],
+        (Method::Patch, _) => &[Verb::Update, Verb::Select],
+        (Method::Delete, _) => &[Verb::Delete, Verb::Select],
+    }
 }
 
 fn allowed(table: &Table, request: &HttpRequest<'_>) -> Result<(), QueryError> {

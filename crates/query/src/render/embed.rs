@@ -7,6 +7,7 @@ use super::{
     writer::{Alias, Writer},
 };
 use serde_json::{Value, json};
+use tenantry_domain::permission::Verb;
 
 use crate::{
     catalog::{Name, Relationship, RelationshipKind, Table, TableKind},
@@ -56,6 +57,7 @@ fn join(
     parent: Alias,
     alias: Alias,
 ) {
+    w.uses(Verb::Select, target.name());
     if relationship.computed {
         w.raw(" FROM ")
             .function(&relationship.constraint)
@@ -70,6 +72,7 @@ fn join(
     let mut word = " WHERE ";
     if let Some(junction) = &relationship.junction {
         let middle = context.catalog.table_at(junction.table);
+        w.uses(Verb::Select, middle.name());
         w.raw(" JOIN ").table(middle).raw(" AS ").junction_alias(alias);
         let mut on = " ON ";
         for (here, there) in &junction.columns {

@@ -1,5 +1,7 @@
 //! One table's place in a statement: its alias, its rows, and what is embedded in it.
 
+use tenantry_domain::permission::Verb;
+
 use super::{
     Context, condition,
     embed::{self, Embedded},
@@ -47,6 +49,7 @@ impl<'c, 'q> Scope<'c, 'q> {
             let subject = condition::Subject { table, case: context.case, alias, embeds: &embeds };
             match source {
                 Source::Table { id } => {
+                    w.uses(Verb::Select, table.name());
                     w.raw(" FROM ").table(table).raw(" AS ").table_alias(alias);
                     filtered(w, subject, *id, &level.filters, " WHERE ")
                 }

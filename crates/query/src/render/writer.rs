@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use tenantry_domain::permission::Verb;
+
 use crate::{
     catalog::{Column, Name, Table, TypeName, quote},
     error::QueryError,
@@ -16,6 +18,7 @@ pub(crate) struct Writer {
     aliases: u32,
     /// Something was left out because the statement grew too long.
     truncated: bool,
+    uses: Vec<(Verb, Box<str>)>,
 }
 
 /// The column of a CTE's rows that holds the table's row, for functions of it.
@@ -50,14 +53,22 @@ impl Writer {
             schema: quote(schema),
             aliases: 0,
             truncated: false,
+            uses: Vec::with_capacity(2),
         }
     }
 
-    pub(crate) fn finish(self) -> Result<(String, Vec<Option<String>>), QueryError> {
+    pub(crate) fn finish(self) -> Result<(String, Vec<Option<String>>, Vec<(Verb, Box<str>)>), QueryError> {
         if self.truncated || self.sql.len() > MAX_SQL || self.params.len() > MAX_PARAMS {
             return Err(QueryError::bad("too_complex", "the request makes too large a statement; split it"));
         }
-        Ok((self.sql, self.params))
+        Ok((self.sql, self.params, self.uses))
+    }
+
+    /// Notes what the statement does with a table, view or function.
+    pub(crate) fn uses(&mut self, verb: Verb, resource: &str) {
+        if !self.uses.iter().any(|(known, name)| *known == verb && **name == *resource) {
+            self.uses.push((verb, resource.into()));
+        }
     }
 
     pub(crate) fn alias(&mut self) -> Alias {

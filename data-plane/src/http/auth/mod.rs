@@ -130,8 +130,27 @@ fn no_store(view: TokensView) -> impl IntoResponse {
     ([(header::CACHE_CONTROL, "no-store")], Json(view))
 }
 
+/// The roles that somebody is to have, each once, if the tenant knows them.
+fn roles_of(route: &CachedRoute, mut roles: Vec<Role>) -> Result<Vec<Role>, Problem> {
+    roles.sort_unstable();
+    roles.dedup();
+    if roles.is_empty() {
+        return Err(Problem::invalid("roles", "must name at least one, e.g. member"));
+    }
+    match roles.iter().find(|role| !route.users.permissions.knows(role)) {
+        Some(unknown) => {
+            let name = unknown.as_str();
+            Err(Problem::invalid(
+                "roles",
+                format!("`{name}` is none of owner, admin, member and those of `auth.roles`"),
+            ))
+        }
+        None => Ok(roles),
+    }
+}
+
 /// Whether a role is the caller's to give or to take. Who has a key of the tenant has all of it.
-fn may_give(grant: Option<&Grant>, role: Role) -> bool {
+fn may_give(grant: Option<&Grant>, role: &Role) -> bool {
     grant.is_some_and(|grant| match &grant.user {
         Some(user) => user.roles.iter().any(|own| own.may_grant(role)),
         None => grant.may_write,

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::{
     may_give, refused, registration,
     request::{AuthBody, AuthRequest},
+    roles_of,
 };
 use crate::{
     admit::KeyRefused,
@@ -83,14 +84,9 @@ pub(super) async fn register(
     if !open && grant.is_none() {
         return Err(answers::key_refused(KeyRefused::Missing));
     }
-    let mut roles = body.roles.unwrap_or_else(|| vec![Role::Member]);
-    roles.sort_unstable();
-    roles.dedup();
+    let roles = roles_of(&route, body.roles.unwrap_or_else(|| vec![Role::Member]))?;
     let as_member = open && roles == [Role::Member];
-    if roles.is_empty() {
-        return Err(Problem::invalid("roles", "must name at least one of owner, admin, member"));
-    }
-    if !as_member && !roles.iter().all(|role| may_give(grant.as_ref(), *role)) {
+    if !as_member && !roles.iter().all(|role| may_give(grant.as_ref(), role)) {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
             "role_not_yours",

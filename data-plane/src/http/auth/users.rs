@@ -12,7 +12,7 @@ use tenantry_domain::user::Role;
 use tenantry_http::{JsonBody, Problem};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{may_give, refused, registration, to_its_end};
+use super::{may_give, refused, registration, roles_of, to_its_end};
 use crate::{
     admit::Grant,
     http::{admitted::Admitted, parameters},
@@ -58,7 +58,7 @@ impl LooksAfterUsers {
     async fn find(&self, plane: &Plane, id: i64, roles: &[Role]) -> Result<UserView, Problem> {
         let user = users::one(plane, &self.route, id).await.map_err(refused(plane))?;
         let user = user.ok_or_else(|| Problem::not_found("user"))?;
-        if user.roles.iter().chain(roles).all(|role| may_give(Some(&self.grant), *role)) {
+        if user.roles.iter().chain(roles).all(|role| may_give(Some(&self.grant), role)) {
             return Ok(user);
         }
         let detail = "these roles are not yours to give or to take; an owner may";
@@ -135,7 +135,7 @@ pub(super) async fn list_users(
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ChangeUserBody {
-    /// owner, admin or member; all that he is afterwards.
+    /// owner, admin, member, or one of `auth.roles` of the configuration; all that he is afterwards.
     #[schema(value_type = Option<Vec<String>>, example = json!(["admin"]))]
     roles: Option<Vec<Role>>,
     /// Whether he may log in.
@@ -166,14 +166,7 @@ pub(super) async fn change_user(
     InPath(id): InPath,
     JsonBody(body): JsonBody<ChangeUserBody>,
 ) -> Result<Json<UserView>, Problem> {
-    let mut roles = body.roles;
-    if let Some(roles) = &mut roles {
-        roles.sort_unstable();
-        roles.dedup();
-        if roles.is_empty() {
-            return Err(Problem::invalid("roles", "must name at least one of owner, admin, member"));
-        }
-    }
+    let roles = body.roles.map(|roles| roles_of(&by.route, roles)).transpose()?;
     if roles.is_none() && body.enabled.is_none() {
         return Err(Problem::invalid("roles", "is required, or `enabled`, or both"));
     }

@@ -13,8 +13,7 @@ use governor::{
 use quick_cache::sync::Cache;
 use tenantry_domain::{ids::TenantId, route::Route};
 
-/// Tenants that are limited at a time; whose turn is long past begins anew.
-const TENANTS: usize = 100_000;
+use super::{Exceeded, LimitReached, TENANTS};
 
 /// What is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,13 +35,6 @@ pub(crate) struct Allowance {
     pub(crate) full_in: Duration,
 }
 
-/// Too many requests: none before this time has passed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooFast {
-    pub(crate) wait: Duration,
-    pub(crate) burst: u32,
-}
-
 type Limiter = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
 
 /// The rate that holds for a tenant, and what was counted.
@@ -53,15 +45,15 @@ struct Rate {
 }
 
 /// See the module.
-pub(crate) struct Rates(Cache<(TenantId, Kind), Arc<Rate>>);
+pub(super) struct Rates(Cache<(TenantId, Kind), Arc<Rate>>);
 
 impl Rates {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Cache::new(TENANTS))
     }
 
     /// Counts a request; none, where nothing limits the tenant.
-    pub(crate) fn count(&self, route: &Route, kind: Kind) -> Result<Option<Allowance>, TooFast> {
+    pub(super) fn count(&self, route: &Route, kind: Kind) -> Result<Option<Allowance>, LimitReached> {
         let Some(per_second) = route.limits.requests_per_second else { return Ok(None) };
         let burst = route.limits.burst.unwrap_or(per_second);
         let key = (route.tenant_id, kind);
@@ -82,7 +74,7 @@ impl Rates {
             }
             Err(not_until) => {
                 let wait = not_until.wait_time_from(DefaultClock::default().now());
-                Err(TooFast { wait, burst: burst.get() })
+                Err(LimitReached { limit: Exceeded::Rate { burst: burst.get() }, wait })
             }
         }
     }
@@ -107,7 +99,8 @@ mod tests {
             assert_eq!((allowance.burst, allowance.remaining), (3, remaining));
         }
         let too_fast = rates.count(&acme, Kind::Data).unwrap_err();
-        assert!(too_fast.wait <= Duration::from_secs(1) && too_fast.burst == 3, "{too_fast:?}");
+        assert!(too_fast.wait <= Duration::from_secs(1), "{too_fast:?}");
+        assert_eq!(too_fast.limit, Exceeded::Rate { burst: 3 });
         assert!(rates.count(&acme, Kind::Auth).is_ok());
         assert!(rates.count(&other, Kind::Data).is_ok());
         // A change of the plan counts at once, and anew.

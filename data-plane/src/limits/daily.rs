@@ -1,0 +1,218 @@
+//! How many requests of a tenant all data planes serve in a day, which begins at midnight UTC.
+//!
+//! A data plane takes requests from the registry in portions, the next before the last is used up: no request waits for the
+//! registry but the first. What was served was taken before, so all of them together serve no more than the limit; an idle one
+//! keeps the rest of its portion, a hundredth of the limit at most, and ever less towards the end. While the registry is away
+//! requests are served, and counted when it is back.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use quick_cache::sync::Cache;
+use tenantry_domain::{ids::TenantId, route::Route};
+use tenantry_registry::Registry;
+use tokio::{sync::watch, time::timeout};
+
+use super::{Exceeded, LimitReached, TENANTS};
+
+/// How long a request waits for the registry.
+const ASK_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// After how long the registry is asked again that did not answer.
+const ASK_AGAIN: TimeDelta = TimeDelta::seconds(1);
+
+/// See the module.
+pub(super) struct Daily {
+    tenants: Cache<TenantId, Arc<Quota>>,
+    registry: Registry,
+}
+
+/// One tenant's.
+struct Quota {
+    state: Mutex<State>,
+    /// Changes whenever the registry has answered, or not.
+    asked: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    day: NaiveDate,
+    most: u64,
+    /// Taken, and not served yet.
+    left: u64,
+    /// Served, and not taken yet.
+    unasked: u64,
+    asking: bool,
+    /// The registry has no more.
+    used_up: bool,
+    /// The registry has not answered: until then nobody waits for it.
+    away_until: Option<DateTime<Utc>>,
+}
+
+/// What becomes of a request.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Serve,
+    Refuse,
+    /// The registry has to be asked first.
+    Wait,
+}
+
+impl State {
+    fn new(day: NaiveDate, most: u64) -> Self {
+        Self { day, most, left: 0, unasked: 0, asking: false, used_up: false, away_until: None }
+    }
+
+    /// How many are taken at a time.
+    fn portion(&self) -> u64 {
+        (self.most / 100).clamp(1, 10_000)
+    }
+
+    /// A new day begins anew; a new limit asks anew.
+    fn turn(&mut self, day: NaiveDate, most: u64) {
+        if self.day != day {
+            *self = Self { asking: self.asking, ..Self::new(day, most) };
+        } else if self.most != most {
+            self.most = most;
+            self.used_up = false;
+            // What is left of a larger limit may be more than the smaller one has.
+            self.left = self.left.min(self.portion());
+        }
+    }
+
+    fn verdict(&mut self, now: DateTime<Utc>) -> Verdict {
+        if self.left > 0 {
+            self.left -= 1;
+            Verdict::Serve
+        } else if self.used_up {
+            Verdict::Refuse
+        } else if self.away_until.is_some_and(|until| now < until) {
+            self.unasked += 1;
+            Verdict::Serve
+        } else {
+            Verdict::Wait
+        }
+    }
+
+    /// Whether it is time to ask for more.
+    fn is_low(&self, now: DateTime<Utc>) -> bool {
+        let away = self.away_until.is_some_and(|until| now < until);
+        !self.asking && !self.used_up && !away && self.left <= self.portion() / 2
+    }
+}
+
+impl Daily {
+    pub(super) fn new(registry: Registry) -> Self {
+        Self { tenants: Cache::new(TENANTS), registry }
+    }
+
+    /// Counts a request.
+    pub(super) async fn count(&self, route: &Route, now: DateTime<Utc>) -> Result<(), LimitReached> {
+        let Some(most) = route.limits.api_requests_per_day else { return Ok(()) };
+        let (tenant, day) = (route.tenant_id, now.date_naive());
+        let Ok(quota) = self.tenants.get_or_insert_with(&tenant, || {
+            let quota = Quota { state: State::new(day, most).into(), asked: watch::Sender::new(()) };
+            Ok::<_, std::convert::Infallible>(Arc::new(quota))
+        });
+        let mut asked = quota.asked.subscribe();
+        loop {
+            let verdict = {
+                let mut state = quota.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.turn(day, most);
+                let verdict = state.verdict(now);
+                if state.is_low(now) {
+                    state.asking = true;
+                    self.ask(tenant, Arc::clone(&quota), &mut state, now);
+                }
+                verdict
+            };
+            match verdict {
+                Verdict::Serve => return Ok(()),
+                Verdict::Refuse => {
+                    let midnight = (now + TimeDelta::days(1)).date_naive().and_time(NaiveTime::MIN).and_utc();
+                    let wait = (midnight - now).to_std().unwrap_or_default();
+                    return Err(LimitReached { limit: Exceeded::Daily { most }, wait });
+                }
+                Verdict::Wait if timeout(ASK_TIMEOUT, asked.changed()).await.is_ok() => {}
+                Verdict::Wait => {
+                    let mut state = quota.state.lock().unwrap_or_else(PoisonError::into_inner);
+                    state.away_until = Some(now + ASK_AGAIN);
+                }
+            }
+        }
+    }
+
+    /// Takes a portion, on a task of its own: it is not lost with the request that happened to ask.
+    fn ask(&self, tenant: TenantId, quota: Arc<Quota>, state: &mut State, now: DateTime<Utc>) {
+        let (registry, day, most, wanted) = (self.registry.clone(), state.day, state.most, state.portion());
+        let unasked = std::mem::take(&mut state.unasked);
+        tokio::spawn(async move {
+            let granted = registry.daily_requests_take(tenant, day, most, wanted, unasked).await;
+            {
+                let mut state = quota.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.asking = false;
+                let is_current = state.day == day;
+                match granted {
+                    Ok(granted) => {
+                        state.away_until = None;
+                        if is_current {
+                            state.left += granted;
+                            state.used_up = granted == 0 && state.most == most;
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "requests of a day cannot be counted and are served: {error}"
+                        );
+                        state.away_until = Some(now + ASK_AGAIN);
+                        if is_current {
+                            state.unasked += unasked;
+                        }
+                    }
+                }
+            }
+            quota.asked.send_replace(());
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    }
+
+    #[test]
+    fn what_was_taken_is_served_and_more_is_asked_for_in_time() {
+        let mut state = State::new(at(0).date_naive(), 1_000);
+        assert_eq!((state.verdict(at(0)), state.is_low(at(0))), (Verdict::Wait, true));
+        state.left = 10;
+        let served =
+            (0..10).filter(|_| state.verdict(at(0)) == Verdict::Serve && !state.is_low(at(0))).count();
+        assert_eq!(served, 4);
+        state.used_up = true;
+        assert_eq!((state.verdict(at(0)), state.is_low(at(0))), (Verdict::Refuse, false));
+        // More is there the next day, or with a larger limit.
+        state.turn(at(0).date_naive(), 2_000);
+        assert_eq!(state.verdict(at(0)), Verdict::Wait);
+        state.used_up = true;
+        state.turn(at(86_400).date_naive(), 2_000);
+        assert_eq!(state.verdict(at(86_400)), Verdict::Wait);
+    }
+
+    #[test]
+    fn while_the_registry_is_away_requests_are_served_and_counted() {
+        let mut state = State::new(at(0).date_naive(), 10);
+        state.away_until = Some(at(1));
+        for _ in 0..20 {
+            assert_eq!(state.verdict(at(0)), Verdict::Serve);
+        }
+        assert_eq!((state.unasked, state.is_low(at(0)), state.is_low(at(1))), (20, false, true));
+    }
+}
