@@ -133,14 +133,12 @@ fn configured<T, E>(row: &RouteRow, key: &str, read: impl Fn(&Value) -> Result<T
         .find_map(|value| read(value).ok())
 }
 
-/// The limits that hold for the tenant. Of requests per day, what the tenant has set counts before the plan's limit, and
-/// this before the plan's default configuration.
+/// The limits that hold for the tenant. What it has set of requests per day counts before the plan's.
 fn limits(row: &RouteRow) -> Result<Limits, RegistryError> {
     let of_plan = Limits::deserialize(&row.plan_limits).stored("plans.limits")?;
     let own = LimitOverrides::deserialize(&row.limits).stored("tenants.limits")?;
-    let per_day = |config: &Value| config.get(RATE_LIMIT).and_then(|value| config::positive(value).ok());
-    let per_day = per_day(&row.config).or(of_plan.api_requests_per_day).or_else(|| per_day(&row.plan_config));
-    Ok(Limits { api_requests_per_day: per_day, ..own.over(of_plan) })
+    let per_day = row.config.get(RATE_LIMIT).and_then(|value| config::positive(value).ok());
+    Ok(Limits { api_requests_per_day: per_day.or(of_plan.api_requests_per_day), ..own.over(of_plan) })
 }
 
 impl RouteReader {

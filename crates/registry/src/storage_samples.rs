@@ -21,6 +21,8 @@ pub struct UnsampledTenant {
     pub database: ObjectName,
     /// The schema in it.
     pub schema: ObjectName,
+    /// Whether its app has users.
+    pub has_users: bool,
 }
 
 /// What a tenant takes.
@@ -39,6 +41,7 @@ struct UnsampledRow {
     tier: String,
     database: String,
     schema: String,
+    has_users: bool,
 }
 
 impl TryFrom<UnsampledRow> for UnsampledTenant {
@@ -50,6 +53,7 @@ impl TryFrom<UnsampledRow> for UnsampledTenant {
             tier: row.tier.parse().stored("placements.tier")?,
             database: ObjectName::parse(&row.database).stored("placements.database")?,
             schema: ObjectName::parse(&row.schema).stored("placements.schema")?,
+            has_users: row.has_users,
         })
     }
 }
@@ -64,11 +68,12 @@ impl Registry {
     ) -> Result<Vec<UnsampledTenant>, RegistryError> {
         let rows = sqlx::query_as!(
             UnsampledRow,
-            "SELECT tenant_id, tier, database, schema FROM placements
+            r#"SELECT tenant_id, placements.tier, database, schema, manifest ->> 'registration' IS NOT NULL AS "has_users!"
+             FROM placements JOIN tenants ON tenants.id = tenant_id JOIN apps ON apps.name = app
              WHERE server_id = $1 AND state IN ('serving', 'cutover') AND NOT EXISTS (
                  SELECT 1 FROM storage_samples
                  WHERE storage_samples.tenant_id = placements.tenant_id AND at = $2)
-             ORDER BY database, tenant_id LIMIT $3",
+             ORDER BY database, tenant_id LIMIT $3"#,
             server.as_uuid(),
             hour,
             limit,
@@ -88,14 +93,16 @@ impl Registry {
     ) -> Result<Vec<UnsampledTenant>, RegistryError> {
         let rows = sqlx::query_as!(
             UnsampledRow,
-            "SELECT placements.tenant_id, placements.tier, database, schema
+            r#"SELECT placements.tenant_id, placements.tier, database, schema,
+                 manifest ->> 'registration' IS NOT NULL AS "has_users!"
              FROM tenant_storage
              JOIN placements ON placements.tenant_id = tenant_storage.tenant_id
                  AND placements.state IN ('serving', 'cutover')
              JOIN tenants ON tenants.id = tenant_storage.tenant_id
              JOIN plans ON plans.name = plan
+             JOIN apps ON apps.name = app
              WHERE server_id = $1 AND sampled_at < $2 AND bytes >= max_storage(tenants.limits, plans.limits) * 0.8
-             ORDER BY database, placements.tenant_id LIMIT $3",
+             ORDER BY database, placements.tenant_id LIMIT $3"#,
             server.as_uuid(),
             before,
             limit,

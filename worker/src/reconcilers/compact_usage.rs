@@ -24,6 +24,7 @@ pub async fn run(resources: &Resources) -> Reconciled {
         }
     }
     registry.usage_forget_batches().await?;
+    registry.daily_requests_forget((now - TimeDelta::days(2)).date_naive()).await?;
     registry.sample_weeks_make().await?;
     // How far back usage can be asked for.
     Ok(merged + registry.sample_weeks_drop(resources.settings.retention.samples).await?)

@@ -25,6 +25,7 @@ pub mod sample_usage;
 pub mod sweep_own_servers;
 pub mod verify_domains;
 pub mod watch_slots;
+pub mod watch_storage;
 
 use std::{
     collections::BTreeSet,
@@ -76,6 +77,7 @@ const ALL: &[Reconciler] = reconcilers![
     limit_roles every 10 s,
     forget_jobs every 30 s,
     sample_usage every 60 s,
+    watch_storage every 60 s,
     compact_usage every 60 s,
     forget_domains every 300 s,
     sweep_own_servers every 300 s,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 use tenantry_domain::{
-    config::ConfigKey,
+    config::{ConfigKey, RATE_LIMIT},
     database_share::DatabaseShare,
     plan::{Plan, PlanName, Tier},
     server_class::{ServerClass, ServerClassName},
@@ -81,8 +81,11 @@ pub(super) fn check(
         feature_names(fields, features);
     }
     for (key, value) in default_config.into_iter().flatten() {
+        let field = format!("defaultConfig.{key}");
         let fits = ConfigKey::parse(key).and_then(|key| key.check(value));
-        fields.take(&format!("defaultConfig.{key}"), fits);
+        if fields.take(&field, fits).is_some() {
+            fields.check(&field, key != RATE_LIMIT, "is the plan's `limits.apiRequestsPerDay`; set that");
+        }
     }
     let fits = retention_days.is_none_or(|days| days <= MAX_RETENTION_DAYS);
     fields.check("retentionDays", fits, "must be from 0 to 3650");

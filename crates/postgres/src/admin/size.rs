@@ -1,7 +1,7 @@
 //! What tenants take on disk.
 
 use sqlx::AssertSqlSafe;
-use tenantry_domain::names::ObjectName;
+use tenantry_domain::{names::ObjectName, user::USERS_TABLE};
 
 use super::{AdminError, ServerAdmin};
 
@@ -39,6 +39,45 @@ impl ServerAdmin {
             "SELECT coalesce((SELECT pg_database_size(oid) FROM pg_database WHERE datname = wanted.name), 0)
             FROM unnest($1::text[]) WITH ORDINALITY AS wanted (name, place) ORDER BY place";
         self.sizes(&mut connection, sizes, databases).await
+    }
+
+    /// How many users each of some schemas of one database has; none where it has no table of them. In the order of the names.
+    pub async fn user_counts(
+        &self,
+        database: &ObjectName,
+        schemas: &[ObjectName],
+    ) -> Result<Vec<Option<u64>>, AdminError> {
+        let mut connection = self.connection_to(database, TASK).await?;
+        connection.close_on_drop();
+        let tables: Vec<String> =
+            schemas.iter().map(|schema| format!("{}.{USERS_TABLE}", schema.quoted())).collect();
+        let there = "SELECT to_regclass(name) IS NOT NULL FROM unnest($1::text[]) WITH ORDINALITY AS wanted (name, place)
+            ORDER BY place";
+        let there: Vec<bool> = sqlx::query_scalar(there)
+            .persistent(false)
+            .bind(&tables)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|e| self.failed(TASK, e))?;
+        let counts: Vec<String> = tables
+            .iter()
+            .zip(&there)
+            .map(
+                |(table, there)| {
+                    if *there { format!("(SELECT count(*) FROM {table})") } else { "NULL::bigint".into() }
+                },
+            )
+            .collect();
+        if there.is_empty() {
+            return Ok(Vec::new());
+        }
+        let counted: Vec<Option<i64>> =
+            sqlx::query_scalar(AssertSqlSafe(format!("SELECT ARRAY[{}]", counts.join(", "))))
+                .persistent(false)
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(|e| self.failed(TASK, e))?;
+        Ok(counted.into_iter().map(|count| count.map(i64::cast_unsigned)).collect())
     }
 
     async fn sizes(

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::Value;
 use tenantry_domain::{
-    config::{ConfigKey, FEATURES},
+    config::{ConfigKey, FEATURES, RATE_LIMIT},
     ids::TenantId,
     plan::PlanName,
     tenant::Tenant,
@@ -99,10 +99,11 @@ pub(super) async fn one(
     Ok(default.map(|value| ConfigView::of_plan(key.to_string(), value)))
 }
 
-/// The plan's defaults, its features among them.
+/// The plan's defaults, its features and its requests per day among them.
 async fn defaults(registry: &Registry, plan: &PlanName) -> Result<BTreeMap<String, Value>, Refusal> {
     let Some(plan) = registry.plan_get(plan).await? else { return Ok(BTreeMap::new()) };
     let mut all: BTreeMap<_, _> = plan.default_config.into_iter().collect();
+    all.extend(plan.limits.api_requests_per_day.map(|most| (RATE_LIMIT.to_owned(), most.into())));
     for (feature, on) in plan.features {
         all.entry(format!("{FEATURES}{feature}")).or_insert(on.into());
     }
