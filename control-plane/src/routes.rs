@@ -60,6 +60,8 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::domains::create::create_domain, tenants::domains::list::list_domains))
         .routes(routes!(tenants::domains::delete::delete_domain))
         .routes(routes!(tenants::domains::verify::verify_domain))
+        .routes(routes!(tenants::usage::tenant_usage))
+        .routes(routes!(tenants::health::tenant_health))
         .routes(routes!(operations::list::list_operations))
         .routes(routes!(operations::get::get_operation))
         .routes(routes!(operations::events::operation_events))

@@ -36,6 +36,10 @@ macro_rules! all {
 vocabulary! {
     /// What may be done with a tenant.
     TenantStatus = all!(tenant::TenantPhase);
+    /// How a tenant does.
+    Health = all!(tenantry_registry::Health);
+    /// How long the parts are that usage is shown in.
+    Bucket = all!(tenantry_registry::Bucket);
     /// Where tenants' data goes.
     Tier = all!(plan::Tier);
     /// What becomes of a placement.

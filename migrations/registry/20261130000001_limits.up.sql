@@ -61,8 +61,6 @@ END $$;
 CREATE TRIGGER tenant_storage_changed AFTER INSERT OR UPDATE ON tenant_storage
     FOR EACH ROW EXECUTE FUNCTION notify_tenant_storage();
 
--- How many requests a day has is one of a plan's limits, and its default configuration no other place of it.
-UPDATE plans SET default_config = default_config - 'api.rate_limit',
-    limits = CASE WHEN limits ->> 'apiRequestsPerDay' IS NULL
-        THEN limits || jsonb_build_object('apiRequestsPerDay', default_config -> 'api.rate_limit') ELSE limits END
-WHERE default_config ? 'api.rate_limit';
+-- How many requests a day has is one of a plan's limits; its default configuration says the same, or nothing.
+UPDATE plans SET default_config = default_config - 'api.rate_limit'
+WHERE default_config -> 'api.rate_limit' IS DISTINCT FROM limits -> 'apiRequestsPerDay';

@@ -41,6 +41,7 @@ mod plan_changes;
 mod plans_servers_apps;
 mod postgrest_client;
 mod public_signup;
+mod quotas;
 mod rates;
 mod rds;
 mod readiness;

@@ -6,6 +6,7 @@ mod looking_after;
 mod moving;
 mod refreshing;
 mod registering;
+mod roles;
 mod tokens;
 
 use serde_json::{Value, json};

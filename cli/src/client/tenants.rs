@@ -3,10 +3,12 @@
 mod connection;
 mod create;
 mod domains;
+mod health;
 mod keys;
 mod moves;
 mod shell;
 mod update;
+mod usage;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -68,6 +70,10 @@ pub(super) enum TenantsCommand {
     Restore(TransitionArgs),
     /// Show where a tenant's data is, for a PostgreSQL client.
     Connection(connection::ConnectionOfArgs),
+    /// Show how a tenant does.
+    Health(health::HealthArgs),
+    /// Show what a tenant used, and how near its limits it is.
+    Usage(usage::UsageArgs),
     /// Open psql on a tenant's data; needs a key with the scope `tenants:secrets`.
     Shell(shell::ShellArgs),
     /// A tenant's keys, which open its data on the data plane.
@@ -118,6 +124,10 @@ pub(super) struct TenantListArgs {
     /// Placed on this server.
     #[arg(long, value_name = "SERVER")]
     server: Option<String>,
+
+    /// Doing so: healthy, degraded or unhealthy.
+    #[arg(long, value_name = "HEALTH")]
+    health: Option<String>,
 
     /// Whose slug or name holds this text, in any case.
     #[arg(long, value_name = "TEXT")]
@@ -206,6 +216,8 @@ pub(super) async fn run(client: &Client, command: TenantsCommand) -> anyhow::Res
         TenantsCommand::Delete(args) => delete(client, args).await,
         TenantsCommand::Restore(args) => transition(client, &args, "restore").await,
         TenantsCommand::Connection(args) => connection::run(client, &args).await,
+        TenantsCommand::Health(args) => health::run(client, &args).await,
+        TenantsCommand::Usage(args) => usage::run(client, &args).await,
         TenantsCommand::Shell(args) => shell::run(client, args).await,
         TenantsCommand::Keys(command) => keys::run(client, command).await,
         TenantsCommand::Domains(command) => domains::run(client, command).await,
@@ -219,6 +231,7 @@ async fn list_tenants(client: &Client, args: TenantListArgs) -> anyhow::Result<(
         ("app", args.app),
         ("tier", args.tier),
         ("server", args.server),
+        ("health", args.health),
         ("q", args.search),
     ];
     list::print_or_watch(client, &["tenants"], filters, &args.list, args.watch, COLUMNS).await

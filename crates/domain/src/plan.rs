@@ -90,7 +90,7 @@ pub struct Plan {
     pub database: DatabaseShare,
     /// Features that its tenants have unless switched off for one.
     pub features: Features,
-    /// Default configuration by key, e.g. `session.timeout`. Not `api.rate_limit`, which is one of the limits.
+    /// Default configuration by key, e.g. `session.timeout`. Where `api.rate_limit` stands here, it is what the limits say.
     pub default_config: BTreeMap<String, Value>,
     /// Days between a tenant's deletion and the purge of its data.
     pub retention_days: u16,
@@ -146,8 +146,8 @@ impl Plan {
             api_requests_per_day: requests,
             ..Limits::default()
         };
-        let enterprise_config = || {
-            config(&[
+        let enterprise_config = |rate: Option<u64>| {
+            let mut entries = vec![
                 ("security.password_policy", policy(12, true)),
                 ("session.timeout", 14_400.into()),
                 // Not 1 TiB: the document's own figure, 1000 GiB.
@@ -155,7 +155,9 @@ impl Plan {
                 ("features.biometric_auth", true.into()),
                 ("features.ai_verification", true.into()),
                 ("features.advanced_analytics", true.into()),
-            ])
+            ];
+            entries.extend(rate.map(|rate| ("api.rate_limit", rate.into())));
+            config(&entries)
         };
         let everything = [
             "biometric_auth",
@@ -174,6 +176,7 @@ impl Plan {
                     ("security.password_policy", policy(8, false)),
                     ("session.timeout", 3_600.into()),
                     ("file_upload.max_size", 10_737_418_240_u64.into()),
+                    ("api.rate_limit", 1_000.into()),
                 ]),
                 30,
             ),
@@ -186,6 +189,7 @@ impl Plan {
                     ("security.password_policy", policy(10, true)),
                     ("session.timeout", 7_200.into()),
                     ("file_upload.max_size", 107_374_182_400_u64.into()),
+                    ("api.rate_limit", 10_000.into()),
                     ("features.biometric_auth", true.into()),
                 ]),
                 30,
@@ -195,7 +199,7 @@ impl Plan {
                 Tier::Instance,
                 limits(10_000, 1_000 * GIB, Some(100_000)),
                 features(&everything),
-                enterprise_config(),
+                enterprise_config(Some(100_000)),
                 90,
             ),
             plan(
@@ -203,7 +207,7 @@ impl Plan {
                 Tier::Instance,
                 limits(100_000, 10_000 * GIB, None),
                 features(&everything),
-                enterprise_config(),
+                enterprise_config(None),
                 90,
             ),
         ]

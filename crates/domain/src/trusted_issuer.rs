@@ -14,7 +14,7 @@ const MAX_KEYS: usize = 20;
 /// Whose tokens are the tenant's own.
 const OWN: &str = "urn:tenantry:";
 
-/// An issuer of tokens, as OpenID Connect has them.
+/// An issuer of tokens, as `OpenID` Connect has them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrustedIssuer {

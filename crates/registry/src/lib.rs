@@ -45,6 +45,7 @@ mod servers;
 mod signing_keys;
 mod storage_samples;
 mod tenant_config;
+mod tenant_health;
 mod tenant_states;
 mod tenants;
 mod timed;
@@ -86,6 +87,7 @@ pub use servers::{NewServer, ServerAccess, ServerCreateError, ServerDeleteError}
 pub use signing_keys::{KeyRotateError, SigningKeyRecord};
 pub use storage_samples::{StorageSample, UnsampledTenant};
 pub use tenant_config::{ConfigEntry, ConfigValue};
+pub use tenant_health::{Health, TenantHealth};
 pub use tenants::{NewTenant, TenantChange, TenantCreateError, TenantDetails, TenantFilter, TenantWithPlan};
 pub use timed::{TimedConnection, Transaction};
 pub use undo_windows::{KnownReplication, UndoWindow};

@@ -133,11 +133,11 @@ fn configured<T, E>(row: &RouteRow, key: &str, read: impl Fn(&Value) -> Result<T
         .find_map(|value| read(value).ok())
 }
 
-/// The limits that hold for the tenant. What it has set of requests per day counts before the plan's.
-fn limits(row: &RouteRow) -> Result<Limits, RegistryError> {
-    let of_plan = Limits::deserialize(&row.plan_limits).stored("plans.limits")?;
-    let own = LimitOverrides::deserialize(&row.limits).stored("tenants.limits")?;
-    let per_day = row.config.get(RATE_LIMIT).and_then(|value| config::positive(value).ok());
+/// The limits that hold for a tenant. What it has set of requests per day counts before the plan's.
+pub(crate) fn limits(own: &Value, of_plan: &Value, per_day: Option<&Value>) -> Result<Limits, RegistryError> {
+    let of_plan = Limits::deserialize(of_plan).stored("plans.limits")?;
+    let own = LimitOverrides::deserialize(own).stored("tenants.limits")?;
+    let per_day = per_day.and_then(|value| config::positive(value).ok());
     Ok(Limits { api_requests_per_day: per_day.or(of_plan.api_requests_per_day), ..own.over(of_plan) })
 }
 
@@ -279,7 +279,7 @@ impl RouteReader {
 
     fn route(&self, row: &RouteRow) -> Result<Route, RegistryError> {
         let label = |text: &str| Slug::parse(text);
-        let limits = limits(row)?;
+        let limits = limits(&row.limits, &row.plan_limits, row.config.get(RATE_LIMIT))?;
         let share = DatabaseShare::deserialize(&row.plan_database).stored("plans.database_share")?;
         let mut features = Features::deserialize(&row.plan_features).stored("plans.features")?;
         features.extend(switches(&row.plan_config));

@@ -16,7 +16,7 @@ use tenantry_domain::{
 use uuid::Uuid;
 
 use crate::{
-    AppStamp, NewOperation, Page, Registry, RegistryError,
+    AppStamp, Health, NewOperation, Page, Registry, RegistryError,
     error::{Stored, broken_constraint, to_json},
     jobs,
     plans::PlanRow,
@@ -102,6 +102,8 @@ pub struct TenantFilter {
     pub tier: Option<Tier>,
     /// Placed on this server.
     pub server: Option<ServerName>,
+    /// Doing so.
+    pub health: Option<Health>,
     /// Whose slug or name holds this text, in any case.
     pub text: Option<String>,
 }
@@ -446,6 +448,7 @@ impl Registry {
                  AND ($5::text IS NULL OR tier = $5)
                  AND ($6::text IS NULL OR servers.name = $6)
                  AND ($7::text IS NULL OR slug ILIKE $7 OR tenants.name ILIKE $7)
+                 AND ($9::text IS NULL OR $9 = (SELECT health FROM tenant_health(tenants.id)))
                ORDER BY tenants.id DESC LIMIT $8"#,
             page.after,
             filter.phase.map(TenantPhase::as_str),
@@ -455,6 +458,7 @@ impl Registry {
             filter.server.as_ref().map(ServerName::as_str),
             pattern,
             page.sql_limit(),
+            filter.health.map(Health::as_str),
         )
         .fetch_all(&self.pool)
         .await?;

@@ -1,9 +1,9 @@
 //! What tenants used, added up from `usage_samples` and `storage_samples`: for bills, and for those who ask how they do.
 
 use chrono::{DateTime, Utc};
-use tenantry_domain::ids::TenantId;
+use tenantry_domain::{config::RATE_LIMIT, ids::TenantId, plan::Limits};
 
-use crate::{Registry, RegistryError};
+use crate::{Registry, RegistryError, routes::limits};
 
 /// How long the parts are that usage is shown in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +37,11 @@ pub struct UsageBucket {
     pub storage_bytes: Option<u64>,
 }
 
-/// How much a tenant has now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// How much a tenant has now, and may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
+    /// What holds for it.
+    pub limits: Limits,
     /// Bytes of data when they were last looked at; none if they never were.
     pub storage_bytes: Option<u64>,
     /// Users then; none where the app has none.
@@ -92,21 +94,34 @@ impl Registry {
         Ok(buckets.collect())
     }
 
-    /// How much a tenant has now.
-    pub async fn usage_now(&self, tenant: TenantId, now: DateTime<Utc>) -> Result<Usage, RegistryError> {
+    /// How much a tenant has now, and may have; none: there is no such tenant.
+    pub async fn usage_now(
+        &self,
+        tenant: TenantId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Usage>, RegistryError> {
         let row = sqlx::query!(
-            r#"SELECT (SELECT bytes FROM tenant_storage WHERE tenant_id = $1) AS bytes,
-                   (SELECT users FROM tenant_storage WHERE tenant_id = $1) AS users,
-                   (SELECT taken FROM daily_requests WHERE tenant_id = $1 AND day = $2) AS taken"#,
+            r#"SELECT tenants.limits, plans.limits AS of_plan, tenant_config.value AS "per_day?",
+                   bytes AS "bytes?", users AS "users?", taken AS "taken?"
+               FROM tenants JOIN plans ON plans.name = plan
+               LEFT JOIN tenant_config ON tenant_config.tenant_id = tenants.id AND key = $3
+               LEFT JOIN tenant_storage ON tenant_storage.tenant_id = tenants.id
+               LEFT JOIN daily_requests ON daily_requests.tenant_id = tenants.id AND day = $2
+               WHERE tenants.id = $1"#,
             tenant.as_uuid(),
             now.date_naive(),
+            RATE_LIMIT,
         )
-        .fetch_one(&self.pool)
+        .fetch_optional(&self.pool)
         .await?;
-        Ok(Usage {
-            storage_bytes: row.bytes.map(i64::cast_unsigned),
-            users: row.users.map(i64::cast_unsigned),
-            requests_today: row.taken.unwrap_or(0).cast_unsigned(),
+        row.map(|row| {
+            Ok(Usage {
+                limits: limits(&row.limits, &row.of_plan, row.per_day.as_ref())?,
+                storage_bytes: row.bytes.map(i64::cast_unsigned),
+                users: row.users.map(i64::cast_unsigned),
+                requests_today: row.taken.unwrap_or(0).cast_unsigned(),
+            })
         })
+        .transpose()
     }
 }

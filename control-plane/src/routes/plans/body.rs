@@ -81,11 +81,8 @@ pub(super) fn check(
         feature_names(fields, features);
     }
     for (key, value) in default_config.into_iter().flatten() {
-        let field = format!("defaultConfig.{key}");
         let fits = ConfigKey::parse(key).and_then(|key| key.check(value));
-        if fields.take(&field, fits).is_some() {
-            fields.check(&field, key != RATE_LIMIT, "is the plan's `limits.apiRequestsPerDay`; set that");
-        }
+        fields.take(&format!("defaultConfig.{key}"), fits);
     }
     let fits = retention_days.is_none_or(|days| days <= MAX_RETENTION_DAYS);
     fields.check("retentionDays", fits, "must be from 0 to 3650");
@@ -109,8 +106,29 @@ pub(super) fn check_share(fields: &mut Fields, share: &DatabaseShare) {
     }
 }
 
+/// Refuses a plan whose parts do not go together.
+pub(super) fn check_whole(classes: &[ServerClass], plan: &Plan) -> Result<(), Refusal> {
+    check_server_class(classes, plan)?;
+    check_rate_limit(plan)
+}
+
+/// Refuses a plan that says two things of how many requests its tenants have in a day.
+fn check_rate_limit(plan: &Plan) -> Result<(), Refusal> {
+    let mut fields = Fields::default();
+    let agrees = plan
+        .default_config
+        .get(RATE_LIMIT)
+        .is_none_or(|value| value.as_u64() == plan.limits.api_requests_per_day);
+    fields.check(
+        "defaultConfig.api.rate_limit",
+        agrees,
+        "must be what `limits.apiRequestsPerDay` is, or be left out",
+    );
+    fields.finish()
+}
+
 /// Refuses a plan whose server class is none of these, or makes no servers for its tenants.
-pub(super) fn check_server_class(classes: &[ServerClass], plan: &Plan) -> Result<(), Refusal> {
+fn check_server_class(classes: &[ServerClass], plan: &Plan) -> Result<(), Refusal> {
     let Some(name) = &plan.server_class else { return Ok(()) };
     let mut fields = Fields::default();
     fields.check("serverClass", plan.tier == Tier::Instance, "is for plans of tier instance only");

@@ -7,7 +7,7 @@ use tenantry_domain::{
 };
 use tenantry_registry::Registry;
 
-use super::{body::check_server_class, view::PlanView};
+use super::{body::check_whole, view::PlanView};
 use crate::{catalogue::Catalogue, refusal::Refusal};
 
 /// Changes a plan under its lock. Its tier cannot change while tenants have it.
@@ -22,7 +22,7 @@ pub(super) async fn change(
     let changed = registry.plan_change(name, clock.now(), |before, in_use| {
         let tier = before.tier;
         let plan = to(before);
-        check_server_class(&classes, &plan)?;
+        check_whole(&classes, &plan)?;
         if in_use && plan.tier != tier {
             return Err(Refusal::conflict(
                 "plan_in_use",

@@ -13,7 +13,7 @@ use tenantry_http::Problem;
 use tenantry_registry::Registry;
 
 use super::{
-    body::{PlanBody, check_server_class},
+    body::{PlanBody, check_whole},
     view::PlanView,
 };
 use crate::{
@@ -40,7 +40,7 @@ pub(crate) async fn create_plan(
     JsonBody(body): JsonBody<PlanBody>,
 ) -> Result<impl IntoResponse, Refusal> {
     let plan = body.read(None)?;
-    check_server_class(&registry.server_class_list().await?, &plan)?;
+    check_whole(&registry.server_class_list().await?, &plan)?;
     if !registry.plan_create(&plan, clock.now()).await? {
         return Err(Refusal::taken("plan_exists", "name", "there is a plan of that name; PUT replaces it"));
     }

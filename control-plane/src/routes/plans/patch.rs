@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tenantry_domain::{
     Clock,
+    config::RATE_LIMIT,
     connection::Connection,
     database_share::DatabaseShare,
     plan::{Limits, Plan, PlanName, Tier},
@@ -155,13 +156,24 @@ impl PatchPlanBody {
     }
 
     fn over(self, plan: Plan) -> Plan {
+        let per_day = self.limits.api_requests_per_day.over(plan.limits.api_requests_per_day);
+        let default_config = self.default_config.unwrap_or_else(|| {
+            let mut stored = plan.default_config;
+            // It says what the limit says.
+            if let (Some(value), Some(most)) = (stored.get_mut(RATE_LIMIT), per_day) {
+                *value = most.into();
+            } else {
+                stored.remove(RATE_LIMIT);
+            }
+            stored
+        });
         Plan {
             name: plan.name,
             tier: self.tier.unwrap_or(plan.tier),
             limits: Limits {
                 max_users: self.limits.max_users.over(plan.limits.max_users),
                 max_storage_bytes: self.limits.max_storage.over(plan.limits.max_storage_bytes),
-                api_requests_per_day: self.limits.api_requests_per_day.over(plan.limits.api_requests_per_day),
+                api_requests_per_day: per_day,
                 requests_per_second: self.limits.requests_per_second.over(plan.limits.requests_per_second),
                 burst: self.limits.burst.over(plan.limits.burst),
                 concurrent_requests: self.limits.concurrent_requests.over(plan.limits.concurrent_requests),
@@ -172,7 +184,7 @@ impl PatchPlanBody {
             },
             database: self.database.over(plan.database),
             features: self.features.unwrap_or(plan.features),
-            default_config: self.default_config.unwrap_or(plan.default_config),
+            default_config,
             retention_days: self.retention_days.unwrap_or(plan.retention_days),
             undo_moves_hours: self.undo_moves_hours.over(plan.undo_moves_hours),
             server_class: self.server_class.over(plan.server_class),

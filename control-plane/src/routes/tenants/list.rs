@@ -20,6 +20,7 @@ use crate::{
         ("app" = Option<String>, Query, description = "With this app"),
         ("tier" = Option<vocabulary::Tier>, Query, description = "Placed in this tier"),
         ("server" = Option<String>, Query, description = "Placed on this server"),
+        ("health" = Option<vocabulary::Health>, Query, description = "Doing so: see its `health`", example = "unhealthy"),
         ("q" = Option<String>, Query, description = "Whose slug or name holds this text, in any case"),
         ("limit" = Option<u16>, Query, description = "1 to 200; 50 if not given"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
@@ -38,6 +39,7 @@ pub(crate) async fn list_tenants(
         app: query.take("app"),
         tier: query.take("tier"),
         server: query.take("server"),
+        health: query.take("health"),
         text: query.take::<String>("q").filter(|text| !text.is_empty()),
     };
     if filter.text.as_ref().is_some_and(|text| text.chars().count() > 200) {
