@@ -61,6 +61,8 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         .routes(routes!(tenants::domains::delete::delete_domain))
         .routes(routes!(tenants::domains::verify::verify_domain))
         .routes(routes!(tenants::usage::tenant_usage))
+        .routes(routes!(tenants::impersonate::impersonate_tenant))
+        .routes(routes!(tenants::keys::rotate::rotate_tenant_key))
         .routes(routes!(tenants::health::tenant_health))
         .routes(routes!(operations::list::list_operations))
         .routes(routes!(operations::get::get_operation))
@@ -107,6 +109,7 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         .routes(routes!(apps::promote_version::promote_version))
         .routes(routes!(keys::create::create_key, keys::list::list_keys))
         .routes(routes!(keys::delete::delete_key))
+        .routes(routes!(keys::rotate::rotate_key))
 }
 
 /// The one endpoint that needs none.

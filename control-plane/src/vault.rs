@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretBox, SecretString};
 use tenantry_domain::{
     config::ConfigKey,
     envelope::{Key, Unsealable},
     ids::{ServerId, TenantId},
     purpose::Purpose,
+    route::Route,
     signing_key::SealedSigningKey,
 };
 use tenantry_registry::RoleCredentials;
+use tenantry_tokens::{IssueError, Issuer, Subject};
 
 /// The key-encryption key and what is done with it.
 #[derive(Debug, Clone)]
@@ -41,6 +44,16 @@ impl Vault {
     /// A new key for a tenant's access tokens.
     pub(crate) fn new_signing_key(&self, tenant: TenantId) -> SealedSigningKey {
         SealedSigningKey::generate(tenant, &self.0, &mut rand::rng())
+    }
+
+    /// An access token for a tenant's data.
+    pub(crate) fn access_token(
+        &self,
+        route: &Route,
+        subject: Subject,
+        now: DateTime<Utc>,
+    ) -> Result<SecretString, IssueError> {
+        Issuer::new((*self.0).clone()).issue(route, subject, now).map(Into::into)
     }
 
     /// Seals a value of a tenant's configuration with the tenant's data key, for this tenant and key alone.

@@ -30,24 +30,14 @@ use axum::Router;
 use tenantry_domain::{Clock, envelope};
 use tenantry_http::Edge;
 use tenantry_registry::Registry;
+use tenantry_tokens::Issuer;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    asks::Asks,
-    branding::Brandings,
-    catalogs::Catalogs,
-    feature_plans::FeaturePlans,
-    limits::TenantLimits,
-    outcomes::Outcomes,
-    pool::Pools,
-    resolve::Rules,
-    serve::Runner,
-    state::Plane,
-    tokens::{Issuer, RevokedSessions},
-    turns::Turns,
-    usage::Usage,
-    users::Users,
+    asks::Asks, branding::Brandings, catalogs::Catalogs, feature_plans::FeaturePlans, limits::TenantLimits,
+    outcomes::Outcomes, pool::Pools, resolve::Rules, serve::Runner, state::Plane, tokens::RevokedSessions,
+    turns::Turns, usage::Usage, users::Users,
 };
 pub use crate::{
     http::openapi,

@@ -4,7 +4,7 @@ use chrono::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tenantry_domain::{Clock, SystemClock};
-use tenantry_tests::{Api, TestApp, clock::MovedClock};
+use tenantry_tests::{Api, TestApp, clock::MovedClock, within::within};
 
 /// A client with a new key of these scopes, and the key's id.
 async fn key_with(app: &TestApp, scopes: &[&str]) -> (Api, String) {
@@ -221,4 +221,46 @@ async fn a_connection_shows_its_password_only_to_who_may_see_secrets_and_asks() 
 
 fn object_name(slug: &str) -> String {
     format!("tenant_{}", slug.replace('-', "_"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_replaced_by_one_that_may_do_the_same_and_both_count_for_a_while() {
+    let app = TestApp::start().await;
+    let acme = app.sign_up("acme", "basic", "crm").await;
+    let (reader, old) = key_with(&app, &["tenants:read"]).await;
+    let path = format!("/api/v1/keys/{old}/rotate");
+    let new = app.api.post(&path, json!({ "overlapSeconds": 3600 })).await.expect(201).json();
+    assert_eq!(new["scopes"], json!(["tenants:read"]));
+    let successor = app.api.with_key(new["key"].as_str().unwrap().to_owned());
+    for key in [&reader, &successor] {
+        key.get("/api/v1/tenants").await.expect(200);
+    }
+    let path = format!("/api/v1/keys/{}/rotate", new["id"].as_str().unwrap());
+    let last = app.api.post(&path, json!({ "overlapSeconds": 0 })).await.expect(201).json();
+    within(std::time::Duration::from_secs(20), "the key before it is at its end", async || {
+        successor.get("/api/v1/tenants").await.status == 401
+    })
+    .await;
+    app.api.with_key(last["key"].as_str().unwrap().to_owned()).get("/api/v1/tenants").await.expect(200);
+    // One that has ended has no successor; and nobody gives what he has not.
+    app.api.post(&path, json!({})).await.expect_problem(404, "key_not_found");
+    let (maker, _) = key_with(&app, &["keys:write"]).await;
+    let path = format!("/api/v1/keys/{}/rotate", last["id"].as_str().unwrap());
+    maker.post(&path, json!({})).await.expect_problem(403, "scope_missing");
+
+    let keys = format!("/api/v1/tenants/{}/keys", acme.id);
+    let old = app.api.get(&keys).await.expect(200).json()["items"][0]["id"].as_str().unwrap().to_owned();
+    let new = app
+        .api
+        .post(&format!("{keys}/{old}/rotate"), json!({ "overlapSeconds": 0 }))
+        .await
+        .expect(201)
+        .json();
+    app.routes_caught_up().await;
+    acme.data.with_key(new["key"].as_str().unwrap().to_owned()).get("/api/contacts").await.expect(200);
+    acme.data.get("/api/contacts").await.expect_problem(401, "key_invalid");
+    for body in [json!({ "overlapSeconds": 2_592_001 }), json!({ "overlapSeconds": -1 })] {
+        let path = format!("{keys}/{}/rotate", new["id"].as_str().unwrap());
+        assert_eq!(app.api.post(&path, body).await.expect(400).fields(), ["overlapSeconds"]);
+    }
 }

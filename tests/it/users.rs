@@ -8,6 +8,7 @@ mod refreshing;
 mod registering;
 mod roles;
 mod tokens;
+mod trusted_issuers;
 
 use serde_json::{Value, json};
 use tenantry_tests::{Api, Signup, TestApp};

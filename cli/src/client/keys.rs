@@ -17,6 +17,7 @@ const EXAMPLES: &str = "Examples:
   tenantry keys create billing --scope tenants:read --scope tenants:write
   tenantry keys create ci --scope apps:write --expires 90d
   tenantry keys list
+  tenantry keys rotate 0199b0de-0000-7000-8000-000000000000 --overlap 86400
   tenantry keys revoke 0199b0de-0000-7000-8000-000000000000";
 
 /// `tenantry keys`
@@ -42,6 +43,8 @@ pub(super) enum KeysCommand {
     List(ListArgs),
     /// Make a key. It is shown this once.
     Create(NewKeyArgs),
+    /// Put a new key in a key's place; both count for a while. The new one is shown this once.
+    Rotate(RotateArgs),
     /// Make a key useless.
     Revoke(RevokeArgs),
 }
@@ -79,6 +82,32 @@ impl NewKeyArgs {
     }
 }
 
+/// A key to replace.
+#[derive(Debug, Args)]
+pub(super) struct RotateArgs {
+    /// The key's id, as in the list.
+    #[arg(value_name = "KEY-ID")]
+    id: String,
+    #[command(flatten)]
+    to: SuccessorArgs,
+}
+
+/// How a key is replaced.
+#[derive(Debug, Args)]
+pub(super) struct SuccessorArgs {
+    /// Seconds for which the old key counts beside the new one, up to 30 days. [default: 3600]
+    #[arg(long, value_name = "SECONDS")]
+    overlap: Option<u32>,
+
+    /// When the new key stops working: in 12h, 90d, 8w, or at 2027-01-31T00:00:00Z. [default: never]
+    #[arg(long, value_name = "WHEN")]
+    expires: Option<Expiry>,
+
+    /// Print the key alone, e.g. for KEY=$(...).
+    #[arg(long, short)]
+    quiet: bool,
+}
+
 /// A key to revoke.
 #[derive(Debug, Args)]
 pub(super) struct RevokeArgs {
@@ -107,6 +136,7 @@ pub(super) async fn run(client: &Client, command: KeysCommand) -> anyhow::Result
     match command {
         KeysCommand::List(list) => list_at(client, &["keys"], &list).await,
         KeysCommand::Create(key) => create_at(client, &["keys"], &key).await,
+        KeysCommand::Rotate(args) => rotate_at(client, &["keys", &args.id, "rotate"], &args.to).await,
         KeysCommand::Revoke(args) => revoke_at(client, &["keys", &args.id], &args.id).await,
     }
 }
@@ -119,10 +149,24 @@ pub(super) async fn list_at(client: &Client, path: &[&str], list: &ListArgs) -> 
 /// Makes a key at a path, and shows it.
 pub(super) async fn create_at(client: &Client, path: &[&str], key: &NewKeyArgs) -> anyhow::Result<()> {
     let answer = client.api.post(path, Some(&key.body(&SystemClock))).await?;
-    if key.quiet && !client.output.is_json() {
-        return client.output.done_in_words(member(&answer, "/key")?);
+    show_once(client, &answer, key.quiet)
+}
+
+/// Puts a new key in the place of the one at a path, and shows it.
+pub(super) async fn rotate_at(client: &Client, path: &[&str], to: &SuccessorArgs) -> anyhow::Result<()> {
+    let overlap = to.overlap.map(|seconds| ("overlapSeconds".to_owned(), seconds.into()));
+    let expires =
+        to.expires.map(|end| ("expiresAt".to_owned(), end.from(SystemClock.now()).to_rfc3339().into()));
+    let body = Value::Object(overlap.into_iter().chain(expires).collect());
+    let answer = client.api.post(path, Some(&body)).await?;
+    show_once(client, &answer, to.quiet)
+}
+
+fn show_once(client: &Client, answer: &Value, quiet: bool) -> anyhow::Result<()> {
+    if quiet && !client.output.is_json() {
+        return client.output.done_in_words(member(answer, "/key")?);
     }
-    client.output.one(&answer, LINES)?;
+    client.output.one(answer, LINES)?;
     if !client.output.is_json() {
         note("\nThe key is shown this once: keep it now.");
     }

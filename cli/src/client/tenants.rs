@@ -4,6 +4,7 @@ mod connection;
 mod create;
 mod domains;
 mod health;
+mod impersonate;
 mod keys;
 mod moves;
 mod shell;
@@ -76,6 +77,8 @@ pub(super) enum TenantsCommand {
     Usage(usage::UsageArgs),
     /// Open psql on a tenant's data; needs a key with the scope `tenants:secrets`.
     Shell(shell::ShellArgs),
+    /// Get a short token for a tenant's data, for support; needs a key with the scope `tenants:impersonate`.
+    Impersonate(impersonate::ImpersonateArgs),
     /// A tenant's keys, which open its data on the data plane.
     #[command(subcommand)]
     Keys(keys::TenantKeysCommand),
@@ -219,6 +222,7 @@ pub(super) async fn run(client: &Client, command: TenantsCommand) -> anyhow::Res
         TenantsCommand::Health(args) => health::run(client, &args).await,
         TenantsCommand::Usage(args) => usage::run(client, &args).await,
         TenantsCommand::Shell(args) => shell::run(client, args).await,
+        TenantsCommand::Impersonate(args) => impersonate::run(client, &args).await,
         TenantsCommand::Keys(command) => keys::run(client, command).await,
         TenantsCommand::Domains(command) => domains::run(client, command).await,
     }

@@ -26,6 +26,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("retentionDays", "--retention-days"),
     ("defaultConfig", "--default-config"),
     ("expiresAt", "--expires"),
+    ("overlapSeconds", "--overlap"),
     ("features", "--feature"),
     ("settings", "--setting"),
     ("scopes", "--scope"),

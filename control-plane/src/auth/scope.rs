@@ -34,7 +34,7 @@ pub(crate) mod scopes {
     }
 
     scope_types! {
-        TenantsRead, TenantsWrite, PlansRead, PlansWrite, ServersRead, ServersWrite, AppsRead, AppsWrite,
+        TenantsRead, TenantsWrite, TenantsImpersonate, PlansRead, PlansWrite, ServersRead, ServersWrite, AppsRead, AppsWrite,
         OperationsRead, OperationsWrite, OperationsAbandon, KeysRead, KeysWrite,
     }
 }

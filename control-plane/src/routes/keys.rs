@@ -3,4 +3,5 @@
 pub(crate) mod create;
 pub(crate) mod delete;
 pub(crate) mod list;
+pub(crate) mod rotate;
 pub(crate) mod view;

@@ -8,6 +8,7 @@ pub(crate) mod delete;
 pub(crate) mod domains;
 pub(crate) mod get;
 pub(crate) mod health;
+pub(crate) mod impersonate;
 pub(crate) mod keys;
 pub(crate) mod list;
 pub(crate) mod migrate;

@@ -24,6 +24,9 @@ pub enum Scope {
     /// Reveal a tenant's database password.
     #[serde(rename = "tenants:secrets")]
     TenantsSecrets,
+    /// Act in a tenant's data for support.
+    #[serde(rename = "tenants:impersonate")]
+    TenantsImpersonate,
     /// Read plans.
     #[serde(rename = "plans:read")]
     PlansRead,
@@ -67,6 +70,7 @@ pub enum Scope {
 
 crate::names_of! { Scope {
     TenantsRead = "tenants:read", TenantsWrite = "tenants:write", TenantsSecrets = "tenants:secrets",
+    TenantsImpersonate = "tenants:impersonate",
     PlansRead = "plans:read", PlansWrite = "plans:write",
     ServersRead = "servers:read", ServersWrite = "servers:write",
     AppsRead = "apps:read", AppsWrite = "apps:write",

@@ -20,6 +20,21 @@ pub struct NewApiKey {
     pub hash: KeyHash,
 }
 
+/// A key that takes another's place.
+#[derive(Debug, Clone)]
+pub struct KeySuccession {
+    /// The new key's id.
+    pub id: ApiKeyId,
+    /// What a presented key is compared with.
+    pub hash: KeyHash,
+    /// When the new key stops working.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When the old one does, unless it does before.
+    pub old_ends_at: DateTime<Utc>,
+    /// When this happens.
+    pub now: DateTime<Utc>,
+}
+
 struct ApiKeyRow {
     id: Uuid,
     tenant_id: Option<Uuid>,
@@ -93,6 +108,37 @@ impl Registry {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(ApiKey::try_from).collect()
+    }
+
+    /// Puts a new key in the place of one of that tenant, or (`None`) of the control plane, which ends soon: the new one
+    /// may do the same. None if there is no such key.
+    pub async fn api_key_succeed(
+        &self,
+        tenant: Option<TenantId>,
+        old: ApiKeyId,
+        new: &KeySuccession,
+    ) -> Result<Option<ApiKey>, RegistryError> {
+        let row = sqlx::query_as!(
+            ApiKeyRow,
+            "WITH old AS (
+                 UPDATE api_keys SET expires_at = least(expires_at, $3)
+                 WHERE id = $1 AND tenant_id IS NOT DISTINCT FROM $2 AND (expires_at IS NULL OR expires_at > $7)
+                 RETURNING tenant_id, name, scopes
+             )
+             INSERT INTO api_keys (id, tenant_id, name, hash, scopes, expires_at, created_at)
+             SELECT $4, tenant_id, name, $5, scopes, $6, $7 FROM old
+             RETURNING id, tenant_id, name, scopes, expires_at, created_at",
+            old.as_uuid(),
+            tenant.map(TenantId::as_uuid),
+            new.old_ends_at,
+            new.id.as_uuid(),
+            new.hash.as_bytes().as_slice(),
+            new.expires_at,
+            new.now,
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(ApiKey::try_from).transpose()
     }
 
     /// Revokes a key of that tenant, or (`None`) of the control plane; false if there is none.

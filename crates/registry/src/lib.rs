@@ -54,7 +54,7 @@ mod usage;
 mod usage_samples;
 mod warm_tenants;
 
-pub use api_keys::NewApiKey;
+pub use api_keys::{KeySuccession, NewApiKey};
 pub use apps::{AppStamp, AppSummary, PushVersionError, VersionChangeError};
 pub use audited::{KnownOnServer, KnownPlacement, RegistryIdentity};
 pub use connect::{ConnectSettings, Part, PoolUse, Registry};

@@ -8,6 +8,7 @@ mod phase;
 
 use chrono::{DateTime, Utc};
 use tenantry_domain::{api_key::Scope, ids::TenantId, route::Route};
+use tenantry_tokens::is_token;
 
 pub(crate) use feature::missing_feature;
 pub(crate) use key::KeyRefused;
@@ -16,7 +17,7 @@ pub(crate) use phase::{PhaseRefused, check_phase};
 
 use crate::{
     serve::Caller,
-    tokens::{RevokedSessions, TokenRefused, Verified, is_token, verify},
+    tokens::{RevokedSessions, TokenRefused, Verified, verify},
 };
 
 /// What a request shows for itself: a key of the tenant, or the token of one of its users.

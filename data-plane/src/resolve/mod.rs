@@ -16,10 +16,7 @@ use axum::http::{self, HeaderMap, HeaderName, request::Parts};
 use tenantry_domain::{Invalid, Slug, api_key, ids::TenantId};
 
 use self::host::Host;
-use crate::{
-    routes::RouteName,
-    tokens::{self, is_token},
-};
+use crate::routes::RouteName;
 
 /// By what a request may name its tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -184,12 +181,13 @@ pub(crate) fn identify<'r>(parts: &'r Parts, rules: &'r Rules) -> Result<Asked<'
         query = query::names(text, &mut names)?;
     }
     let key = key::presented(&parts.headers)?;
-    let key_tenant =
-        key.and_then(
-            |key| {
-                if is_token(key) { tokens::claimed_tenant(key) } else { api_key::claimed_tenant(key) }
-            },
-        );
+    let key_tenant = key.and_then(|key| {
+        if tenantry_tokens::is_token(key) {
+            tenantry_tokens::claimed_tenant(key)
+        } else {
+            api_key::claimed_tenant(key)
+        }
+    });
     Ok(Asked { names, foreign_host, key, key_tenant, key_names: rules.has(Method::Key), query })
 }
 

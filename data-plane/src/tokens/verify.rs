@@ -5,22 +5,30 @@ use std::sync::{Arc, LazyLock};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use tenantry_domain::{ids::SessionId, route::Route, user::Role};
+use tenantry_tokens::{AUDIENCE, Claims, SKEW, issuer, payload};
 
-use super::{
-    RevokedSessions, SKEW,
-    claims::{AUDIENCE, Claims, issuer, payload},
-};
+use super::{RevokedSessions, trusted};
 
 /// A token that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verified {
-    pub(crate) user: i64,
+    pub(crate) bearer: Bearer,
     pub(crate) username: String,
     pub(crate) roles: Vec<Role>,
-    pub(crate) session: SessionId,
     pub(crate) expires_at: DateTime<Utc>,
     /// All claims, as JSON.
     pub(crate) claims: Arc<str>,
+}
+
+/// Who comes with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bearer {
+    /// One of the tenant's users.
+    User { id: i64, session: SessionId },
+    /// Whoever supports the tenant.
+    Support { session: SessionId },
+    /// Somebody whom an issuer knows that the tenant trusts.
+    Trusted,
 }
 
 /// Why a token does not count.
@@ -52,7 +60,7 @@ static VALIDATION: LazyLock<Validation> = LazyLock::new(|| {
     validation
 });
 
-/// Checks a token against the keys of the tenant that it is presented for.
+/// Checks a token against the keys of the tenant that it is presented for, and of those whom it trusts.
 pub(crate) fn verify(
     route: &Route,
     token: &str,
@@ -61,6 +69,10 @@ pub(crate) fn verify(
 ) -> Result<Verified, TokenRefused> {
     let invalid = |_| TokenRefused::Invalid;
     let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
+    let payload = payload(token).ok_or(TokenRefused::Invalid)?;
+    if let Some(issuer) = trusted::named(route, &payload) {
+        return trusted::verify(route, issuer, &header, token, now);
+    }
     let kid = header.kid.ok_or(TokenRefused::Invalid)?;
     let key = route.signing_keys.iter().find(|key| key.id.as_str() == kid).ok_or(TokenRefused::Invalid)?;
     let public = DecodingKey::from_ed_der(&key.public);
@@ -84,13 +96,17 @@ pub(crate) fn verify(
         Some(true) => return Err(TokenRefused::Revoked),
         None => return Err(TokenRefused::Unknown),
     }
+    let session = claims.sid;
+    let bearer = match claims.act {
+        Some(_) => Bearer::Support { session },
+        None => Bearer::User { id: claims.sub.parse().map_err(|_| TokenRefused::Invalid)?, session },
+    };
     Ok(Verified {
-        user: claims.sub.parse().map_err(|_| TokenRefused::Invalid)?,
+        bearer,
         username: claims.username,
         roles: claims.roles,
-        session: claims.sid,
         expires_at,
-        claims: payload(token).ok_or(TokenRefused::Invalid)?.into(),
+        claims: payload.into(),
     })
 }
 
@@ -107,11 +123,10 @@ mod tests {
     use tenantry_registry::RevokedSession;
     use uuid::Uuid;
 
+    use tenantry_tokens::{Holder, Issuer, LIFETIME, Subject, claimed_tenant, is_token};
+
     use super::*;
-    use crate::{
-        routes::tests::route,
-        tokens::{Issuer, LIFETIME, Subject, claimed_tenant, is_token},
-    };
+    use crate::routes::tests::route;
 
     /// A tenant with a key, whose private half is known.
     fn tenant(number: u128, slug: &str, kek: &envelope::Key) -> (Route, NewSigningKey) {
@@ -126,7 +141,7 @@ mod tests {
 
     fn subject() -> Subject {
         Subject {
-            id: 7,
+            holder: Holder::User(7),
             username: "ada".into(),
             roles: vec![Role::Owner],
             session: SessionId::from_uuid(Uuid::from_u128(9)),
@@ -153,9 +168,10 @@ mod tests {
         assert!(is_token(&token));
         assert_eq!(claimed_tenant(&token), Some(acme.tenant_id));
         let revoked = nobody_revoked();
-        let check = |route: &Route, now| verify(route, &token, now, &revoked).map(|verified| verified.user);
-        assert_eq!(check(&acme, now), Ok(7));
-        assert_eq!(check(&acme, now - SKEW), Ok(7));
+        let check = |route: &Route, now| verify(route, &token, now, &revoked).map(|verified| verified.bearer);
+        let ada = Bearer::User { id: 7, session: subject().session };
+        assert_eq!(check(&acme, now), Ok(ada));
+        assert_eq!(check(&acme, now - SKEW), Ok(ada));
         assert_eq!(check(&acme, now - SKEW - TimeDelta::seconds(1)), Err(TokenRefused::NotYetValid));
         assert_eq!(check(&acme, now + LIFETIME), Err(TokenRefused::Expired));
         assert_eq!(check(&other, now), Err(TokenRefused::Invalid));

@@ -12,7 +12,6 @@ use crate::{
     routes::CachedRoute,
     serve::{Locks, UsersStatement},
     state::Plane,
-    tokens::Verified,
 };
 
 const HASH: &str = "SELECT to_json(password)::text FROM {users}
@@ -37,11 +36,11 @@ struct Changed {
 pub(crate) async fn change_password(
     plane: &Arc<Plane>,
     route: &CachedRoute,
-    user: &Verified,
+    (user, session): (i64, SessionId),
     current: &SecretString,
     new: &Password,
 ) -> Result<(), UsersError> {
-    let id = [Some(user.user.to_string())];
+    let id = [Some(user.to_string())];
     let hash = ask(plane, route, Access::ReadOnly, HASH, &id).await?.ok_or(UsersError::Credentials)?;
     let hash: String = serde_json::from_slice(&hash)?;
     let passwords = &plane.users.passwords;
@@ -52,9 +51,9 @@ pub(crate) async fn change_password(
     }
     let next = passwords.hash(route.tenant_id, new).await?;
     let [id] = id;
-    let params = [id, Some(hash), Some(next), Some(user.session.to_string())];
+    let params = [id, Some(hash), Some(next), Some(session.to_string())];
     // A log-in with the old password that is under way has its session, and is ended, or does not get it any more.
-    let locks = Locks { all: false, user: Some(user.user) };
+    let locks = Locks { all: false, user: Some(user) };
     let statement = UsersStatement { access: Access::ReadWrite, sql: CHANGE, params: &params, locks };
     let changed = plane.runner.ask_users(route, statement).await?.ok_or(UsersError::Credentials)?;
     let Changed { ended } = serde_json::from_slice(&changed)?;

@@ -6,14 +6,11 @@ use std::{sync::Arc, time::Duration};
 use tenantry_domain::ids::SessionId;
 use tenantry_postgres::tenant::Access;
 use tenantry_registry::RevokedSession;
+use tenantry_tokens::{LIFETIME, SKEW};
 use tokio::time::timeout;
 
 use super::{UsersError, ask};
-use crate::{
-    routes::CachedRoute,
-    state::Plane,
-    tokens::{LIFETIME, SKEW},
-};
+use crate::{routes::CachedRoute, state::Plane};
 
 /// How often the registry is told again what it could not be told.
 const TELL_AGAIN_AFTER: Duration = Duration::from_secs(1);

@@ -14,12 +14,12 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tenantry_domain::user::Role;
 use tenantry_postgres::tenant::Access;
+use tenantry_tokens::{IssueError, Issuer};
 
 use crate::{
     routes::CachedRoute,
     serve::{Failure, Locks, UsersStatement},
     state::Plane,
-    tokens::{IssueError, Issuer},
 };
 pub(crate) use change_password::change_password;
 pub(crate) use directory::{UserChange, UserView, change, one, page};

@@ -9,7 +9,9 @@ use tenantry_domain::ids::SessionId;
 use uuid::Uuid;
 
 use super::{StoredUser, UsersError};
-use crate::{routes::CachedRoute, state::Plane, tokens::Subject};
+use tenantry_tokens::{Holder, Subject};
+
+use crate::{routes::CachedRoute, state::Plane};
 
 /// So that secret scanners find one that leaked.
 const PREFIX: &str = "tnr_";
@@ -65,7 +67,7 @@ pub(super) fn tokens(
     now: DateTime<Utc>,
 ) -> Result<Tokens, UsersError> {
     let StoredUser { id, username, roles } = user;
-    let subject = Subject { id, username, roles, session: refresh.session };
+    let subject = Subject { holder: Holder::User(id), username, roles, session: refresh.session };
     let access = plane.users.issuer.issue(route, subject, now)?;
     Ok(Tokens { access: access.into(), refresh: refresh.text })
 }

@@ -5,7 +5,7 @@ use clap::{Args, Subcommand};
 use super::TenantArg;
 use crate::client::{
     Client,
-    keys::{self, NewKeyArgs},
+    keys::{self, NewKeyArgs, SuccessorArgs},
     list::ListArgs,
 };
 
@@ -21,6 +21,8 @@ pub(in crate::client) enum TenantKeysCommand {
     List(KeyListArgs),
     /// Make a key for a tenant's data. It is shown this once.
     Create(CreateArgs),
+    /// Put a new key in a key's place; both count for a while. The new one is shown this once.
+    Rotate(RotateArgs),
     /// Make a key useless, at once.
     Revoke(RevokeArgs),
 }
@@ -43,6 +45,20 @@ pub(in crate::client) struct CreateArgs {
     key: NewKeyArgs,
 }
 
+/// A key to replace.
+#[derive(Debug, Args)]
+pub(in crate::client) struct RotateArgs {
+    #[command(flatten)]
+    tenant: TenantArg,
+
+    /// The key's id, as in the list.
+    #[arg(value_name = "KEY-ID")]
+    id: String,
+
+    #[command(flatten)]
+    to: SuccessorArgs,
+}
+
 /// A key to revoke.
 #[derive(Debug, Args)]
 pub(in crate::client) struct RevokeArgs {
@@ -61,6 +77,10 @@ pub(super) async fn run(client: &Client, command: TenantKeysCommand) -> anyhow::
         }
         TenantKeysCommand::Create(args) => {
             keys::create_at(client, &["tenants", &args.tenant.tenant, "keys"], &args.key).await
+        }
+        TenantKeysCommand::Rotate(args) => {
+            keys::rotate_at(client, &["tenants", &args.tenant.tenant, "keys", &args.id, "rotate"], &args.to)
+                .await
         }
         TenantKeysCommand::Revoke(args) => {
             keys::revoke_at(client, &["tenants", &args.tenant.tenant, "keys", &args.id], &args.id).await

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode};
 use tenantry_http::Problem;
 
-use super::{logged_in::LoggedIn, refused, to_its_end};
+use super::{logged_in::WithToken, refused, to_its_end};
 use crate::{
     http::parameters,
     state::Plane,
+    tokens::Bearer,
     users::{self, Ended},
 };
 
@@ -29,9 +30,16 @@ use crate::{
     ),
     security(("key" = []))
 )]
-pub(super) async fn logout(State(plane): State<Arc<Plane>>, user: LoggedIn) -> Result<StatusCode, Problem> {
+pub(super) async fn logout(State(plane): State<Arc<Plane>>, with: WithToken) -> Result<StatusCode, Problem> {
+    let session = match with.token.bearer {
+        Bearer::User { session, .. } | Bearer::Support { session } => session,
+        Bearer::Trusted => {
+            let detail = "the token's issuer has to end it";
+            return Err(Problem::new(StatusCode::FORBIDDEN, "not_a_user", detail));
+        }
+    };
     let at = Arc::clone(&plane);
-    let ended = to_its_end(async move { users::logout(&at, &user.route, user.token.session).await });
+    let ended = to_its_end(async move { users::logout(&at, &with.route, session).await });
     let ended = ended.await.map_err(refused(&plane))?;
     plane.outcomes.ok();
     Ok(match ended {

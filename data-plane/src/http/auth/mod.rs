@@ -23,6 +23,7 @@ use serde::Serialize;
 use tenantry_domain::user::{Registration, Role};
 use tenantry_http::Problem;
 use tenantry_postgres::tenant::QueryErrorKind;
+use tenantry_tokens::lifetime;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -32,7 +33,6 @@ use crate::{
     routes::CachedRoute,
     serve::Failure,
     state::Plane,
-    tokens::lifetime,
     users::{Tokens, UsersError},
 };
 

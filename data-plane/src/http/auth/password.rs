@@ -50,7 +50,8 @@ pub(super) async fn change_password(
     let at = Arc::clone(&plane);
     let changed = to_its_end(async move {
         let PasswordBody { current_password, new_password } = &body;
-        users::change_password(&at, &user.route, &user.token, current_password, new_password).await
+        users::change_password(&at, &user.route, (user.id, user.session), current_password, new_password)
+            .await
     });
     changed.await.map_err(refused(&plane))?;
     plane.outcomes.ok();

@@ -9,8 +9,12 @@ use tenantry_domain::user::Role;
 use tenantry_http::Problem;
 use utoipa::ToSchema;
 
-use super::{TenantName, logged_in::LoggedIn};
-use crate::{http::parameters, state::Plane, tokens::Verified};
+use super::{TenantName, logged_in::WithToken};
+use crate::{
+    http::parameters,
+    state::Plane,
+    tokens::{Bearer, Verified},
+};
 
 /// What a token says.
 #[derive(Serialize, ToSchema)]
@@ -28,8 +32,8 @@ pub(super) struct ValidView {
 /// Whose a token is.
 #[derive(Serialize, ToSchema)]
 struct UserName {
-    /// Counts within the tenant.
-    id: i64,
+    /// Counts within the tenant; null for whoever is no user of its own.
+    id: Option<i64>,
     /// How he is called.
     username: String,
     /// What he was to the tenant when the token was signed.
@@ -52,9 +56,13 @@ struct UserName {
     ),
     security(("key" = []))
 )]
-pub(super) async fn validate(State(plane): State<Arc<Plane>>, user: LoggedIn) -> Json<ValidView> {
+pub(super) async fn validate(State(plane): State<Arc<Plane>>, user: WithToken) -> Json<ValidView> {
     plane.outcomes.ok();
     let tenant = TenantName::of(&user.route);
-    let Verified { user: id, username, roles, expires_at, .. } = user.token;
+    let Verified { bearer, username, roles, expires_at, .. } = user.token;
+    let id = match bearer {
+        Bearer::User { id, .. } => Some(id),
+        Bearer::Support { .. } | Bearer::Trusted => None,
+    };
     Json(ValidView { valid: true, user: UserName { id, username, roles }, tenant, expires_at })
 }

@@ -3,65 +3,89 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use secrecy::ExposeSecret;
-use tenantry_domain::{envelope, ids::SessionId, purpose::Purpose, route::Route, user::Role};
+use tenantry_domain::{
+    envelope,
+    ids::{ApiKeyId, SessionId},
+    purpose::Purpose,
+    route::Route,
+    user::Role,
+};
 
 use super::{
     LIFETIME,
-    claims::{AUDIENCE, Claims, issuer},
+    claims::{AUDIENCE, Actor, Claims, SUPPORT, issuer},
 };
 
-/// Who logs in.
+/// Whose token it is to be.
 #[derive(Debug)]
-pub(crate) struct Subject {
-    pub(crate) id: i64,
-    pub(crate) username: String,
-    pub(crate) roles: Vec<Role>,
-    pub(crate) session: SessionId,
+pub struct Subject {
+    /// Who acts with it.
+    pub holder: Holder,
+    /// How he is called.
+    pub username: String,
+    /// What he is to the tenant.
+    pub roles: Vec<Role>,
+    /// The log-in that it comes of, by which it can be revoked.
+    pub session: SessionId,
+}
+
+/// Who acts with a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holder {
+    /// One of the tenant's users.
+    User(i64),
+    /// Whoever supports the tenant, by this API key.
+    Support(ApiKeyId),
 }
 
 /// Why no token could be signed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum IssueError {
+pub enum IssueError {
+    /// Its app has no users, or it is being made.
     #[error("the tenant has no key to sign with yet")]
     NoKey,
+    /// The key-encryption key is another.
     #[error("the tenant's key cannot be opened")]
     Sealed(#[from] envelope::Unsealable),
+    /// A defect.
     #[error("the token cannot be signed")]
     Signing(#[from] jsonwebtoken::errors::Error),
 }
 
 /// For how long an access token is good: no longer than its session may rest.
-pub(crate) fn lifetime(route: &Route) -> TimeDelta {
+pub fn lifetime(route: &Route) -> TimeDelta {
     LIFETIME.min(TimeDelta::seconds(route.users.session_timeout.into()))
 }
 
 /// Signs tokens with the tenants' own keys.
 #[derive(Debug)]
-pub(crate) struct Issuer {
+pub struct Issuer {
     kek: envelope::Key,
 }
 
 impl Issuer {
     /// `kek` opens the tenants' keys.
-    pub(crate) fn new(kek: envelope::Key) -> Self {
+    pub fn new(kek: envelope::Key) -> Self {
         Self { kek }
     }
 
-    /// A token for a user, by the tenant's newest key.
-    pub(crate) fn issue(
-        &self,
-        route: &Route,
-        subject: Subject,
-        now: DateTime<Utc>,
-    ) -> Result<String, IssueError> {
+    /// A token for somebody, by the tenant's newest key.
+    ///
+    /// # Errors
+    /// The tenant has no key, or none that can be used.
+    pub fn issue(&self, route: &Route, subject: Subject, now: DateTime<Utc>) -> Result<String, IssueError> {
         let key = route.signing_keys.first().ok_or(IssueError::NoKey)?;
         let purpose = Purpose::SigningKey(route.tenant_id, &key.id).to_string();
         let private = self.kek.open(&purpose, &key.private)?;
         let private = EncodingKey::from_ed_der(private.expose_secret());
+        let (sub, act) = match subject.holder {
+            Holder::User(id) => (id.to_string(), None),
+            Holder::Support(key) => (format!("{SUPPORT}{key}"), Some(Actor { sub: format!("key:{key}") })),
+        };
         let claims = Claims {
             iss: issuer(route.tenant_id),
             aud: AUDIENCE.to_owned(),
-            sub: subject.id.to_string(),
+            sub,
             iat: now.timestamp(),
             nbf: now.timestamp(),
             exp: (now + lifetime(route)).timestamp(),
@@ -70,6 +94,7 @@ impl Issuer {
             tenant_slug: route.slug.to_string(),
             username: subject.username,
             roles: subject.roles,
+            act,
             features: route.features.iter().filter(|(_, on)| **on).map(|(name, _)| name.clone()).collect(),
         };
         let header = Header { kid: Some(key.id.to_string()), ..Header::new(Algorithm::EdDSA) };

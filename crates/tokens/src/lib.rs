@@ -1,0 +1,15 @@
+//! Access tokens that open a tenant's data: JWTs that the tenant's own key signs (`EdDSA`). What they say, and their making:
+//! data planes sign those of users who log in, control planes those of support. No I/O.
+
+mod claims;
+mod issue;
+
+use chrono::TimeDelta;
+pub use claims::{AUDIENCE, Actor, Claims, claimed_tenant, is_token, issuer, payload};
+pub use issue::{Holder, IssueError, Issuer, Subject, lifetime};
+
+/// For how long one is good at most.
+pub const LIFETIME: TimeDelta = TimeDelta::minutes(15);
+
+/// The clocks of two processes may differ by as much.
+pub const SKEW: TimeDelta = TimeDelta::seconds(30);
