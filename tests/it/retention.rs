@@ -95,7 +95,7 @@ async fn a_week_that_another_worker_drops_meanwhile_is_no_error() {
     sqlx::query(weeks).execute(app.owner()).await.unwrap();
     let old = "SELECT relname::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
         WHERE inhparent IN ('storage_samples'::regclass, 'usage_samples'::regclass) AND relname ~ '_\\d{8}$'
-            AND to_date(right(relname, 8), 'YYYYMMDD') < now() - interval '15 days'";
+            AND to_date(right(relname, 8), 'YYYYMMDD') < now() - interval '14 days'";
     let mut old: Vec<String> = sqlx::query_scalar(old).fetch_all(app.owner()).await.unwrap();
     let last = old.pop().unwrap();
     // Somebody reads all but the last, so that they are waited for.
