@@ -10,7 +10,7 @@ use tenantry_postgres::embedded::{Durability, EmbeddedConfig};
 
 use crate::{
     app_folder,
-    compose::worker::{local_servers, unique_name},
+    compose::worker::{local_servers, loopback_webhooks, unique_name},
     embedded::{Embedded, KeptSecrets},
     platform::{Platform, PlatformConfig},
     roles::{control_plane::ApiArgs, data_plane::ServingArgs},
@@ -104,6 +104,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
                     args.embedded.search(),
                     Durability::default(),
                 ),
+                webhooks: loopback_webhooks(),
                 ..Default::default()
             },
         },

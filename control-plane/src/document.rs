@@ -8,7 +8,11 @@ use utoipa::{
     },
 };
 
-use crate::{input::known_parameters::operations_mut, routes, vocabulary::PurgeTime};
+use crate::{
+    input::known_parameters::operations_mut,
+    routes,
+    vocabulary::{Bucket, PurgeTime},
+};
 use tenantry_http::{FieldError, Problem};
 
 /// The parts of the document that no route brings along.
@@ -27,9 +31,10 @@ use tenantry_http::{FieldError, Problem};
         (name = "apps", description = "The tables that tenants get, as versions"),
         (name = "servers", description = "PostgreSQL servers that hold tenants"),
         (name = "keys", description = "API keys of operators and SaaS back ends"),
+        (name = "webhooks", description = "Endpoints that are told of what happens, and what has happened"),
         (name = "signup", description = "Public sign-up, where it is switched on"),
     ),
-    components(schemas(Problem, FieldError, PurgeTime)),
+    components(schemas(Problem, FieldError, Bucket, PurgeTime)),
 )]
 struct Base;
 

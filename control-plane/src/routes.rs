@@ -1,6 +1,7 @@
 //! The endpoints: one file each, in the folder of their resource.
 
 pub(crate) mod apps;
+pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod operations;
 pub(crate) mod plans;
@@ -8,6 +9,7 @@ pub(crate) mod server_classes;
 pub(crate) mod servers;
 pub(crate) mod signup;
 pub(crate) mod tenants;
+pub(crate) mod webhooks;
 
 use std::sync::Arc;
 
@@ -110,6 +112,19 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         .routes(routes!(keys::create::create_key, keys::list::list_keys))
         .routes(routes!(keys::delete::delete_key))
         .routes(routes!(keys::rotate::rotate_key))
+        .routes(routes!(webhooks::create::create_webhook, webhooks::list::list_webhooks))
+        .routes(routes!(
+            webhooks::get::get_webhook,
+            webhooks::patch::patch_webhook,
+            webhooks::delete::delete_webhook
+        ))
+        .routes(routes!(webhooks::rotate_secret::rotate_webhook_secret))
+        .routes(routes!(webhooks::test::test_webhook))
+        .routes(routes!(webhooks::replay::replay_webhook))
+        .routes(routes!(webhooks::deliveries::list::list_deliveries))
+        .routes(routes!(webhooks::deliveries::get::get_delivery))
+        .routes(routes!(webhooks::deliveries::replay::replay_delivery))
+        .routes(routes!(events::list::list_events))
 }
 
 /// The one endpoint that needs none.

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 use tenantry_domain::{
     config::ConfigKey,
     envelope::{Key, Unsealable},
-    ids::{ServerId, TenantId},
+    ids::{ServerId, TenantId, WebhookId},
     purpose::Purpose,
     route::Route,
     signing_key::SealedSigningKey,
@@ -88,6 +88,12 @@ impl Vault {
             password.expose_secret().as_bytes(),
             &mut rand::rng(),
         )
+    }
+
+    /// Seals what a webhook's requests are signed with.
+    pub(crate) fn seal_webhook_secret(&self, webhook: WebhookId, secret: &SecretString) -> Vec<u8> {
+        let purpose = Purpose::WebhookSecret(webhook).to_string();
+        self.0.seal(&purpose, secret.expose_secret().as_bytes(), &mut rand::rng())
     }
 
     /// Seals the body of an answer that is kept for repeated requests.

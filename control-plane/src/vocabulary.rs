@@ -1,7 +1,8 @@
 //! The values that the domain names, as enums of the OpenAPI document. The domain's own lists are what it shows.
 
 use tenantry_domain::{
-    api_key, app, connection, inquiry, operation, placement, plan, server, server_tls, tenant, user,
+    api_key, app, connection, event, inquiry, operation, placement, plan, server, server_tls, tenant, user,
+    webhook,
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -68,6 +69,10 @@ vocabulary! {
     LeftKind = ["database", "role", "schema", "write_fence"];
     /// What a key may do.
     Scope = all!(api_key::Scope);
+    /// What happened.
+    EventType = all!(event::EventType);
+    /// What has become of an event at a webhook.
+    DeliveryState = all!(webhook::DeliveryState);
     /// How JSON names the columns: as they are, or in camel case.
     JsonCase = all!(app::JsonCase);
     /// As whom the data plane logs in: `shared` is a login of many tenants, which becomes one of them for a transaction;

@@ -93,6 +93,10 @@ fn both_documents_name_what_generators_need_names_for() {
                 "resume_tenant",
                 "rotate_signing_key",
                 "suspend_tenant",
+                "replay_delivery",
+                "replay_webhook",
+                "rotate_webhook_secret",
+                "test_webhook",
             ],
             _ => &["logout"],
         };

@@ -73,3 +73,4 @@ mod versions;
 mod waits;
 mod walkthroughs;
 mod warm_tenants;
+mod webhooks;

@@ -399,6 +399,7 @@ impl TestApp {
             retry_cap: Duration::from_millis(50),
             step_tries: 4,
             label: self.suffix.clone(),
+            webhooks: compose::worker::loopback_webhooks(),
             warm_databases: 0,
             warm_tenants: 0,
             providers: local_servers::providers(&self.suffix, Durability::Volatile),

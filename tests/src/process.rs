@@ -76,6 +76,15 @@ impl WorkerProcess {
         panic!("the worker ended before it reached the point");
     }
 
+    /// Sends it a signal: `STOP`, `CONT`.
+    ///
+    /// # Panics
+    /// It has ended.
+    pub async fn signal(&self, name: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        Command::new("kill").args(["-s", name, &pid]).status().await.expect("kill runs");
+    }
+
     /// Kills it with SIGKILL and waits until it is gone.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("the worker is killed");

@@ -5,6 +5,7 @@
 //! - [`operations`] holds one file per kind of operation.
 //! - [`reconcilers`] holds one file per periodic task without input.
 //! - `inquiries` holds one file per question of the control plane that needs a tenant server.
+//! - [`webhooks`] tells others what has happened.
 //!
 //! Several workers may run at once; any of them may die at any instant.
 
@@ -25,6 +26,7 @@ mod settings;
 mod slots;
 mod step_error;
 mod warm_kind;
+pub mod webhooks;
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -106,6 +108,7 @@ impl Worker {
             tasks.spawn(queue::consume(self.engine.clone(), Arc::clone(&self.resources), lane, stop.clone()));
         }
         tasks.spawn(lane_metrics::measure(Arc::clone(&self.resources), stop.clone()));
+        tasks.spawn(webhooks::run(Arc::clone(&self.resources), stop.clone()));
         tasks.spawn(inquiries::run(Arc::clone(&self.resources), stop.clone()));
         tasks.spawn(reconcilers::run_all(Arc::clone(&self.resources), stop.clone()));
         // They outlast what works on their servers.

@@ -5,7 +5,7 @@ use std::{num::NonZeroU64, time::Duration};
 use tenantry_domain::operation::Lane;
 use tenantry_postgres::admin::AdminLimits;
 
-use crate::providers::Providers;
+use crate::{providers::Providers, webhooks::WebhookSettings};
 
 /// Settings of a worker; every duration is a default that tests shorten.
 #[derive(Debug, Clone)]
@@ -57,6 +57,8 @@ pub struct Settings {
     pub move_wal_keep_size: u64,
     /// Who makes servers for tenants of tier `instance`; none: only those are used that somebody registered.
     pub providers: Providers,
+    /// How events are sent to webhooks.
+    pub webhooks: WebhookSettings,
     /// How long ended operations, usage and records of purged tenants are kept.
     pub retention: Retention,
     /// What distinguishes this registry's logins and templates on a server that several share.
@@ -92,6 +94,7 @@ impl Default for Settings {
             move_transaction_patience: Duration::from_mins(5),
             move_wal_keep_size: 16 << 30,
             providers: Providers::default(),
+            webhooks: WebhookSettings::default(),
             retention: Retention::default(),
             label: "main".into(),
             admin: AdminLimits::default(),
@@ -139,10 +142,12 @@ pub struct Retention {
     pub purged_tenants: u16,
     /// Usage and storage samples.
     pub samples: u16,
+    /// Events, with what became of them at webhooks.
+    pub events: u16,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { operations: 90, purged_tenants: 365, samples: 90 }
+        Self { operations: 90, purged_tenants: 365, samples: 90, events: 30 }
     }
 }

@@ -7,6 +7,7 @@
 mod apps;
 mod confirm;
 mod connection;
+mod events;
 mod failure;
 mod http;
 mod human;
@@ -25,6 +26,7 @@ mod tenants;
 mod types;
 mod values;
 mod watch;
+mod webhooks;
 mod wording;
 
 #[cfg(test)]
@@ -72,6 +74,12 @@ pub enum ClientCommand {
     /// Manage the API keys of operators and SaaS back ends.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Keys(Box<keys::KeysArgs>),
+    /// Manage the endpoints that are told of what happens.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Webhooks(Box<webhooks::WebhooksArgs>),
+    /// Show what has happened.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Events(Box<events::EventsArgs>),
 }
 
 impl ClientCommand {
@@ -87,6 +95,8 @@ impl ClientCommand {
             Self::Apps(args) => &args.connection,
             Self::Types(args) => &args.connection,
             Self::Keys(args) => &args.connection,
+            Self::Webhooks(args) => &args.connection,
+            Self::Events(args) => &args.connection,
         }
     }
 }
@@ -116,6 +126,8 @@ async fn dispatch(command: ClientCommand) -> anyhow::Result<()> {
         ClientCommand::Apps(args) => apps::run(&args.connection, args.command).await,
         ClientCommand::Types(args) => types::run(&Client::new(&args.connection)?, &args).await,
         ClientCommand::Keys(args) => keys::run(&Client::new(&args.connection)?, args.command).await,
+        ClientCommand::Webhooks(args) => webhooks::run(&Client::new(&args.connection)?, args.command).await,
+        ClientCommand::Events(args) => events::run(&Client::new(&args.connection)?, args.command).await,
     }
 }
 

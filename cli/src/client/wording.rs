@@ -58,6 +58,9 @@ const FLAGS: &[(&str, &str)] = &[
     ("limit", "--limit"),
     ("cursor", "--cursor"),
     ("reason", "--reason"),
+    ("types", "--type"),
+    ("tenant", "--tenant"),
+    ("description", "--description"),
 ];
 
 /// Phrases about endpoints, and what they mean on the command line.
@@ -73,6 +76,10 @@ const PHRASES: &[(&str, &str)] = &[
     ),
     ("with `minFree` 0", "with `tenantry server-classes update CLASS --min-free 0`"),
     ("POST /api/v1/servers/{server}/wake wakes it", "`tenantry servers wake SERVER` wakes it"),
+    (
+        "is told nothing; enable it first",
+        "is told nothing; `tenantry webhooks update WEBHOOK --enabled true` enables it",
+    ),
     ("`check=false`", "`--no-check`"),
     ("PUT replaces it", "`tenantry plans update` changes it"),
     ("PUT changes it", "`tenantry servers update` changes it"),

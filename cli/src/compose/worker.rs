@@ -1,7 +1,12 @@
 //! A worker, from its settings to its first job.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    path::PathBuf,
+    sync::Arc,
+};
 
+use ipnet::IpNet;
 use rand::Rng;
 use tenantry_domain::envelope::Key;
 use tenantry_postgres::embedded::{Durability, SearchPath};
@@ -14,6 +19,7 @@ use tenantry_worker::{
         Providers,
         local::{Local, LocalSettings},
     },
+    webhooks::WebhookSettings,
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -79,6 +85,15 @@ pub async fn start(
 /// Servers for tenants of tier `instance` as processes on this machine, in a folder.
 pub fn local_servers(dir: PathBuf, search: SearchPath, durability: Durability) -> Providers {
     Providers::new(vec![Local::new(LocalSettings { dir, search, durability })])
+}
+
+/// Webhooks that may be on this machine.
+pub fn loopback_webhooks() -> WebhookSettings {
+    let loopback = [IpAddr::from([127, 0, 0, 0]), Ipv6Addr::LOCALHOST.into()].into_iter().zip([8, 128]);
+    WebhookSettings {
+        allow_networks: loopback.map(|(address, prefix)| IpNet::new_assert(address, prefix)).collect(),
+        ..WebhookSettings::default()
+    }
 }
 
 /// A name that no other worker has.

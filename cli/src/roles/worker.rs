@@ -1,15 +1,17 @@
 //! `tenantry worker`.
 
 use std::{
+    net::IpAddr,
     num::{NonZeroU32, NonZeroU64},
     sync::Arc,
     time::Duration,
 };
 
 use clap::Args;
+use ipnet::IpNet;
 use tenantry_domain::SystemClock;
 use tenantry_postgres::admin::AdminLimits;
-use tenantry_worker::{Concurrency, Retention, Settings, engine::Probe};
+use tenantry_worker::{Concurrency, Retention, Settings, engine::Probe, webhooks::WebhookSettings};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -97,9 +99,24 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_KEEP_USAGE", default_value_t = 90, value_name = "DAYS")]
     keep_usage: u16,
 
+    /// Days that events are kept, with what became of them at webhooks.
+    #[arg(long, env = "TENANTRY_KEEP_EVENTS", default_value_t = 30, value_name = "DAYS")]
+    keep_events: u16,
+
+    /// Networks that requests to webhooks may go to though they are not public, over http too: addresses or CIDRs.
+    #[arg(long, env = "TENANTRY_WEBHOOKS_ALLOW_NETWORKS", value_name = "NETWORKS", value_delimiter = ',', value_parser = network)]
+    webhooks_allow_networks: Vec<IpNet>,
+
     /// What distinguishes this registry's logins and templates on servers that several registries share.
     #[arg(long, env = "TENANTRY_LABEL", default_value = "main", value_name = "NAME")]
     label: String,
+}
+
+/// Reads an address or a network.
+fn network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+    network.map_err(|_| "must be an address or a network such as 10.0.0.0/8".to_owned())
 }
 
 const MEGABYTE: NonZeroU64 = NonZeroU64::new(1 << 20).expect("not zero");
@@ -126,6 +143,11 @@ pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Resu
             operations: args.keep_operations,
             purged_tenants: args.keep_purged_tenants,
             samples: args.keep_usage,
+            events: args.keep_events,
+        },
+        webhooks: WebhookSettings {
+            allow_networks: args.webhooks_allow_networks,
+            ..WebhookSettings::default()
         },
         admin: AdminLimits {
             shared_connections: args.worker_server_connections.max(2),

@@ -35,7 +35,7 @@ pub(crate) mod scopes {
 
     scope_types! {
         TenantsRead, TenantsWrite, TenantsImpersonate, PlansRead, PlansWrite, ServersRead, ServersWrite, AppsRead, AppsWrite,
-        OperationsRead, OperationsWrite, OperationsAbandon, KeysRead, KeysWrite,
+        OperationsRead, OperationsWrite, OperationsAbandon, KeysRead, KeysWrite, WebhooksRead, WebhooksWrite, EventsRead,
     }
 }
 

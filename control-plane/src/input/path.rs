@@ -9,7 +9,7 @@ use tenantry_domain::{
     app::{AppName, AppVersion},
     config::ConfigKey,
     domain_name::DomainName,
-    ids::{ApiKeyId, OperationId},
+    ids::{ApiKeyId, EventId, OperationId, WebhookId},
     plan::PlanName,
     server_class::ServerClassName,
 };
@@ -40,7 +40,7 @@ macro_rules! named {
 
 named! {
     PlanName = "plan", AppName = "app", AppVersion = "version", OperationId = "operation", ApiKeyId = "key",
-    ServerClassName = "server_class", ConfigKey = "config",
+    ServerClassName = "server_class", ConfigKey = "config", WebhookId = "webhook", EventId = "delivery",
 }
 
 impl Named for TenantRef {

@@ -45,6 +45,8 @@ fn endpoints() -> Vec<(Method, String, Operation)> {
             .replace("{tenant}", "acme")
             .replace("{id}", "019a0000-0000-7000-8000-000000000000")
             .replace("{key}", "019a0000-0000-7000-8000-000000000000")
+            .replace("{webhook}", "019a0000-0000-7000-8000-000000000000")
+            .replace("{delivery}", "019a0000-0000-7000-8000-000000000000")
             .replace("{domain}", "a.example.com")
             .replace("{plan}", "basic")
             .replace("{server}", "main")

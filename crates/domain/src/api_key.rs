@@ -60,6 +60,15 @@ pub enum Scope {
     /// Make and revoke keys.
     #[serde(rename = "keys:write")]
     KeysWrite,
+    /// Read webhooks and their deliveries.
+    #[serde(rename = "webhooks:read")]
+    WebhooksRead,
+    /// Make, change and delete webhooks, and have deliveries repeated.
+    #[serde(rename = "webhooks:write")]
+    WebhooksWrite,
+    /// Read events.
+    #[serde(rename = "events:read")]
+    EventsRead,
     /// Read a tenant's data (tenant keys only).
     #[serde(rename = "data:read")]
     DataRead,
@@ -77,6 +86,7 @@ crate::names_of! { Scope {
     OperationsRead = "operations:read", OperationsWrite = "operations:write",
     OperationsAbandon = "operations:abandon",
     KeysRead = "keys:read", KeysWrite = "keys:write",
+    WebhooksRead = "webhooks:read", WebhooksWrite = "webhooks:write", EventsRead = "events:read",
     DataRead = "data:read", DataWrite = "data:write",
 } }
 

@@ -74,6 +74,10 @@ typed_ids! {
     InquiryId,
     /// Samples of usage that a data plane appends together.
     UsageBatchId,
+    /// Something that happened, told to webhooks.
+    EventId,
+    /// An endpoint that is told of events.
+    WebhookId,
     /// One API key of an operator, a SaaS back end or a tenant.
     ApiKeyId,
     /// One log-in of a user, with all tokens that came of it.

@@ -14,6 +14,7 @@ pub mod connection;
 pub mod database_share;
 pub mod domain_name;
 pub mod envelope;
+pub mod event;
 pub mod ids;
 pub mod inquiry;
 pub mod json_depth;
@@ -34,6 +35,7 @@ pub mod slug;
 pub mod tenant;
 pub mod trusted_issuer;
 pub mod user;
+pub mod webhook;
 
 pub use clock::{Clock, SystemClock};
 pub use slug::Slug;

@@ -2,7 +2,7 @@
 
 use crate::{
     config::ConfigKey,
-    ids::{ServerId, TenantId},
+    ids::{EventId, ServerId, TenantId, WebhookId},
     names::ObjectName,
     signing_key::KeyId,
 };
@@ -24,6 +24,10 @@ pub enum Purpose<'a> {
     SigningKey(TenantId, &'a KeyId),
     /// A value of a tenant's configuration, sealed with the tenant's data key.
     Config(TenantId, &'a ConfigKey),
+    /// One-time tokens of an event, sealed with the key-encryption key.
+    EventSecret(EventId),
+    /// What requests to a webhook are signed with, sealed with the key-encryption key.
+    WebhookSecret(WebhookId),
     /// An answer kept for a repeated request, which may show a key that was just made.
     IdempotentAnswer,
     /// The known text that tells the right key-encryption key from a wrong one.
@@ -40,6 +44,8 @@ impl std::fmt::Display for Purpose<'_> {
             Self::WarmRole(server, name) => write!(f, "server:{server}:warm:{name}"),
             Self::SigningKey(tenant, key) => write!(f, "tenant:{tenant}:signing-key:{key}"),
             Self::Config(tenant, key) => write!(f, "tenant:{tenant}:config:{key}"),
+            Self::EventSecret(event) => write!(f, "event:{event}"),
+            Self::WebhookSecret(webhook) => write!(f, "webhook:{webhook}"),
             Self::IdempotentAnswer => f.write_str("idempotency"),
             Self::KeyCheck => f.write_str("key-check"),
         }

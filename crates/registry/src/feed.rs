@@ -136,6 +136,11 @@ impl Registry {
         })
     }
 
+    /// Says that there may be something to send to webhooks. Begins with one once it listens.
+    pub fn webhook_feed(&self) -> Feed<()> {
+        self.feed("tenantry_webhooks", (), |_| vec![()])
+    }
+
     fn feed<T: Clone + Send + 'static>(
         &self,
         channel: &'static str,

@@ -11,6 +11,7 @@ pub mod fill_warm_databases;
 pub mod fill_warm_tenants;
 pub mod follow_undo_windows;
 pub mod forget_domains;
+pub mod forget_events;
 pub mod forget_fences;
 pub mod forget_idempotency;
 pub mod forget_jobs;
@@ -80,6 +81,7 @@ const ALL: &[Reconciler] = reconcilers![
     watch_storage every 60 s,
     compact_usage every 60 s,
     forget_domains every 300 s,
+    forget_events every 60 s,
     sweep_own_servers every 300 s,
     drop_trials every 300 s,
     forget_idempotency every 300 s,

@@ -1,0 +1,4 @@
+//! `/api/v1/events`: what has happened.
+
+pub(crate) mod list;
+mod view;

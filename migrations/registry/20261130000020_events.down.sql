@@ -1,0 +1,13 @@
+DROP TRIGGER servers_reconnected ON servers;
+DROP TRIGGER servers_disconnected ON servers;
+DROP TRIGGER servers_removed ON servers;
+DROP TRIGGER servers_added ON servers;
+DROP TRIGGER operations_ended ON operations;
+DROP TRIGGER signing_keys_rotated ON signing_keys;
+DROP TRIGGER placements_flipped ON placements;
+DROP TRIGGER tenants_turned ON tenants;
+DROP TRIGGER tenants_created ON tenants;
+DROP FUNCTION server_events(), operation_ends(), signing_key_events(), placement_events(), tenant_events();
+DROP SEQUENCE webhook_fences;
+DROP TABLE webhook_queues, webhook_deliveries, webhooks, events;
+DROP FUNCTION event_after(), event_before(), uuid_v7();
