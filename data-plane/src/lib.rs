@@ -8,6 +8,7 @@ mod admit;
 mod asks;
 mod branding;
 mod catalogs;
+mod events;
 mod feature_plans;
 mod http;
 mod limits;
@@ -30,14 +31,13 @@ use axum::Router;
 use tenantry_domain::{Clock, envelope};
 use tenantry_http::Edge;
 use tenantry_registry::Registry;
-use tenantry_tokens::Issuer;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    asks::Asks, branding::Brandings, catalogs::Catalogs, feature_plans::FeaturePlans, limits::TenantLimits,
-    outcomes::Outcomes, pool::Pools, resolve::Rules, serve::Runner, state::Plane, tokens::RevokedSessions,
-    turns::Turns, usage::Usage, users::Users,
+    asks::Asks, branding::Brandings, catalogs::Catalogs, events::Events, feature_plans::FeaturePlans,
+    limits::TenantLimits, outcomes::Outcomes, pool::Pools, resolve::Rules, serve::Runner, state::Plane,
+    tokens::RevokedSessions, turns::Turns, usage::Usage, users::Users,
 };
 pub use crate::{
     http::openapi,
@@ -73,7 +73,8 @@ impl DataPlane {
                 unknown_ttl: settings.unknown_ttl,
             },
         );
-        let limits = Arc::new(TenantLimits::new(registry.clone()));
+        let events = Events::new(kek.clone());
+        let limits = Arc::new(TenantLimits::new(registry.clone(), events.clone()));
         let usage = Usage::new();
         let of_requests =
             tenantry_query::Limits { max_rows: settings.max_rows, ..tenantry_query::Limits::default() };
@@ -90,7 +91,8 @@ impl DataPlane {
                 held: Arc::new(Semaphore::new(settings.max_held)),
                 hold: settings.hold,
             },
-            users: Users::new(Issuer::new(kek)),
+            events,
+            users: Users::new(kek),
             revoked: Arc::new(RevokedSessions::default()),
             limits,
             feature_plans: FeaturePlans::default(),
@@ -136,6 +138,7 @@ impl DataPlane {
             tokio::spawn(self.clone().follow(background.clone())),
             tokio::spawn(self.clone().report_usage(background.clone())),
             tokio::spawn(self.clone().close_idle(background.clone())),
+            tokio::spawn(self.0.events.clone().report(self.0.registry.clone(), background.clone())),
         ];
         let served =
             tenantry_http::serve(listener, self.router(), PLANE, self.0.connections.clone(), stop).await;
@@ -146,6 +149,7 @@ impl DataPlane {
             }
         }
         self.0.usage.report_last(&self.0.registry, &*self.0.clock).await;
+        self.0.events.report_last(&self.0.registry).await;
         served
     }
 

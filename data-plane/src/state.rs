@@ -7,8 +7,9 @@ use tenantry_http::{AccessLog, ConnectionLimits};
 use tenantry_registry::Registry;
 
 use crate::{
-    asks::Asks, branding::Brandings, feature_plans::FeaturePlans, limits::TenantLimits, outcomes::Outcomes,
-    resolve::Rules, routes::RouteCache, serve::Runner, tokens::RevokedSessions, usage::Usage, users::Users,
+    asks::Asks, branding::Brandings, events::Events, feature_plans::FeaturePlans, limits::TenantLimits,
+    outcomes::Outcomes, resolve::Rules, routes::RouteCache, serve::Runner, tokens::RevokedSessions,
+    usage::Usage, users::Users,
 };
 
 /// One for all requests.
@@ -22,6 +23,7 @@ pub(crate) struct Plane {
     pub(crate) revoked: Arc<RevokedSessions>,
     pub(crate) branding: Brandings,
     pub(crate) usage: Usage,
+    pub(crate) events: Events,
     pub(crate) outcomes: Outcomes,
     pub(crate) asks: Asks,
     pub(crate) clock: Arc<dyn Clock>,

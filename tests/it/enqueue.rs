@@ -13,6 +13,7 @@ use tenantry_tests::TestApp;
 fn new_tenant(slug: &str) -> NewTenant {
     let (now, rng) = (SystemClock.now(), &mut rand::rng());
     NewTenant {
+        admin: None,
         tenant: Tenant {
             id: TenantId::generate(now, rng),
             slug: Slug::parse(slug).unwrap(),

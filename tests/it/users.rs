@@ -4,6 +4,7 @@ mod crossing;
 mod logging_in;
 mod looking_after;
 mod moving;
+mod one_time;
 mod refreshing;
 mod registering;
 mod roles;

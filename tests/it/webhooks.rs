@@ -2,7 +2,7 @@
 
 mod addresses;
 mod order;
-mod receiver;
+pub(crate) mod receiver;
 mod signatures;
 mod telling;
 mod tokens;

@@ -7,6 +7,8 @@ use super::human::one_line;
 /// Fields whose flag has another name than the field.
 const FLAGS: &[(&str, &str)] = &[
     ("adminUser", "--admin-user"),
+    ("admin.email", "--admin-email"),
+    ("admin.username", "--admin-username"),
     ("adminPassword", "--admin-password"),
     ("sharedDatabase", "--shared-database"),
     ("maxConnections", "--max-connections"),

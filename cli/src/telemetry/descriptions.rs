@@ -63,6 +63,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
         "tenantry_pool_slow_readers_total",
         "Long answers that were ended because their readers kept connections from tenants that waited",
     ),
+    (
+        Counter,
+        "tenantry_events_lost_total",
+        "Events of users that a data plane could not keep for the registry",
+    ),
     (Counter, "tenantry_route_changes_total", "Changes of routes that the registry has announced"),
     (Counter, "tenantry_route_feed_connections_total", "Times that the feed of changes was connected"),
     (Counter, "tenantry_route_lookups_total", "Look-ups of routes, by outcome"),

@@ -11,6 +11,7 @@ use tenantry_domain::{
     ids::{OperationId, TenantId},
     plan::{Features, LimitOverrides, PlanName},
     tenant::{DisplayName, Tenant, TenantStatus},
+    user::FirstOwner,
 };
 use tenantry_registry::{
     DomainAddError, NewTenant, Registry, RegistryError, TenantCreateError, TenantDetails,
@@ -31,6 +32,7 @@ pub(crate) struct TenantSpec {
     pub(crate) features: Features,
     pub(crate) settings: Map<String, Value>,
     pub(crate) limits: LimitOverrides,
+    pub(crate) admin: Option<FirstOwner>,
 }
 
 /// A tenant cannot be signed up; nothing was written.
@@ -46,6 +48,8 @@ pub(crate) enum CreateTenantError {
     UnknownApp,
     #[error("app {0} has no versions")]
     AppHasNoVersions(AppName),
+    #[error("app {0} has no users")]
+    NoUsers(AppName),
     #[error("the domain lies within the base domain {0}")]
     DomainWithinBase(String),
     #[error("the slug is taken")]
@@ -114,6 +118,13 @@ impl CreateTenant {
         }
         self.catalogue.plan(&wanted.plan).await?.ok_or(CreateTenantError::UnknownPlan)?;
         let app = self.app(wanted.app).await?;
+        if wanted.admin.is_some() {
+            let has_users =
+                self.registry.app_get(&app).await?.is_some_and(|app| app.manifest.registration.is_some());
+            if !has_users {
+                return Err(CreateTenantError::NoUsers(app));
+            }
+        }
 
         let now = self.clock.now();
         let id = TenantId::generate(now, &mut rand::rng());
@@ -137,6 +148,7 @@ impl CreateTenant {
             wrapped_data_key: self.vault.new_data_key(id),
             domain: wanted.domain.map(|domain| (domain, domain_token())),
             operation_id,
+            admin: wanted.admin,
             tenant,
         };
         // Before the transaction commits, so that no news is missed.

@@ -22,6 +22,8 @@ pub enum Purpose<'a> {
     WarmRole(ServerId, &'a ObjectName),
     /// The private half of a key that signs a tenant's access tokens, sealed with the key-encryption key.
     SigningKey(TenantId, &'a KeyId),
+    /// A token that lets a tenant's user do one thing once.
+    OneTimeToken(TenantId),
     /// A value of a tenant's configuration, sealed with the tenant's data key.
     Config(TenantId, &'a ConfigKey),
     /// One-time tokens of an event, sealed with the key-encryption key.
@@ -43,6 +45,7 @@ impl std::fmt::Display for Purpose<'_> {
             Self::ServerLogin(server, login) => write!(f, "server:{server}:login:{login}"),
             Self::WarmRole(server, name) => write!(f, "server:{server}:warm:{name}"),
             Self::SigningKey(tenant, key) => write!(f, "tenant:{tenant}:signing-key:{key}"),
+            Self::OneTimeToken(tenant) => write!(f, "tenant:{tenant}:one-time-token"),
             Self::Config(tenant, key) => write!(f, "tenant:{tenant}:config:{key}"),
             Self::EventSecret(event) => write!(f, "event:{event}"),
             Self::WebhookSecret(webhook) => write!(f, "webhook:{webhook}"),

@@ -139,6 +139,45 @@ impl From<Username> for String {
     }
 }
 
+/// Who is to be the first user of a new tenant, its owner: invited by a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FirstOwner {
+    /// How he is called.
+    pub username: Username,
+    /// Where the message goes.
+    pub email: Email,
+    /// His first name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
+    /// His last name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<String>,
+}
+
+/// SQL of what a one-time token for a user is bound to, from his row: neither password nor address may have changed.
+#[macro_export]
+macro_rules! proof_of_user {
+    () => {
+        "encode(sha256(convert_to(password || E'\\n' || email, 'UTF8')), 'hex')"
+    };
+}
+
+/// The password of whoever has none yet: no password hashes to this.
+pub const NO_PASSWORD: &str = "!";
+
+/// Reads a first or last name: at most 200 characters that are seen.
+///
+/// # Errors
+/// It is longer, or holds what is not seen.
+pub fn given_name(text: String) -> Result<String, Invalid> {
+    if text.chars().count() <= 200 && !text.chars().any(is_unseen) {
+        Ok(text)
+    } else {
+        Err(Invalid::because("must have at most 200 characters, none of them a control character"))
+    }
+}
+
 /// Controls, and what prints as nothing or turns text around: with them one name looks like another.
 pub fn is_unseen(c: char) -> bool {
     let unseen = matches!(
@@ -182,6 +221,11 @@ impl Email {
     /// The address.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// A user name for whoever has it: what stands before the `@`, where that can be one.
+    pub fn username(&self) -> Option<Username> {
+        self.0.split('@').next().and_then(|local| Username::parse(local).ok())
     }
 }
 

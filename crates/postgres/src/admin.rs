@@ -71,6 +71,7 @@ pub use role::{RoleSpec, verifier};
 pub use role_limits::{LimitedRole, RoleLimits};
 pub use template::{TEMPLATE_PREFIX, Template};
 pub use trial::Tried;
+pub use users::InvitedUser;
 pub use warm_tenant::{WARM_TENANT_PREFIX, Warmed};
 
 /// The role that owns every tenant object of a server. Nobody logs in as it.

@@ -12,6 +12,7 @@ use tenantry_domain::{
     plan::{Features, LimitOverrides, Plan, PlanName, Tier},
     server::ServerName,
     tenant::{DisplayName, Tenant, TenantPhase},
+    user::FirstOwner,
 };
 use uuid::Uuid;
 
@@ -34,6 +35,8 @@ pub struct NewTenant {
     pub domain: Option<(DomainName, String)>,
     /// The id of the provision operation.
     pub operation_id: OperationId,
+    /// Who is invited to be its first user.
+    pub admin: Option<FirstOwner>,
 }
 
 /// What a worker needs of a tenant.
@@ -239,7 +242,7 @@ impl Registry {
             id: new.operation_id,
             subject: Subject::Tenant(*id),
             subject_name: slug.to_string(),
-            input: OperationInput::Provision,
+            input: OperationInput::Provision { admin: new.admin.clone().map(Box::new) },
             created_at: *created_at,
         }
         .operation();

@@ -3,10 +3,12 @@
 
 mod claims;
 mod issue;
+mod one_time;
 
 use chrono::TimeDelta;
 pub use claims::{AUDIENCE, Actor, Claims, claimed_tenant, is_token, issuer, payload};
 pub use issue::{Holder, IssueError, Issuer, Subject, lifetime};
+pub use one_time::{OneTimeToken, OneTimeUse};
 
 /// For how long one is good at most.
 pub const LIFETIME: TimeDelta = TimeDelta::minutes(15);

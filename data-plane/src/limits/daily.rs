@@ -17,6 +17,7 @@ use tenantry_registry::Registry;
 use tokio::{sync::watch, time::timeout};
 
 use super::{Exceeded, LimitReached, TENANTS};
+use crate::events::Events;
 
 /// How long a request waits for the registry.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
@@ -28,6 +29,7 @@ const ASK_AGAIN: TimeDelta = TimeDelta::seconds(1);
 pub(super) struct Daily {
     tenants: Cache<TenantId, Arc<Quota>>,
     registry: Registry,
+    events: Events,
 }
 
 /// One tenant's.
@@ -105,8 +107,8 @@ impl State {
 }
 
 impl Daily {
-    pub(super) fn new(registry: Registry) -> Self {
-        Self { tenants: Cache::new(TENANTS), registry }
+    pub(super) fn new(registry: Registry, events: Events) -> Self {
+        Self { tenants: Cache::new(TENANTS), registry, events }
     }
 
     /// Counts a request.
@@ -148,7 +150,7 @@ impl Daily {
     /// Takes a portion, on a task of its own: it is not lost with the request that happened to ask.
     fn ask(&self, tenant: TenantId, quota: Arc<Quota>, state: &mut State, now: DateTime<Utc>) {
         let (registry, day, most, wanted) = (self.registry.clone(), state.day, state.most, state.portion());
-        let unasked = std::mem::take(&mut state.unasked);
+        let (unasked, events) = (std::mem::take(&mut state.unasked), self.events.clone());
         tokio::spawn(async move {
             let granted = registry.daily_requests_take(tenant, day, most, wanted, unasked).await;
             {
@@ -161,6 +163,9 @@ impl Daily {
                         if is_current {
                             state.left += granted;
                             state.used_up = granted == 0 && state.most == most;
+                            if state.used_up {
+                                events.limit_reached(tenant, "apiRequestsPerDay", day);
+                            }
                         }
                     }
                     Err(error) => {

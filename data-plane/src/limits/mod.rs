@@ -18,6 +18,8 @@ use database_time::DatabaseTime;
 use rates::Rates;
 pub(crate) use rates::{Allowance, Kind};
 
+use crate::events::Events;
+
 /// Tenants that are limited at a time by each of them; whose turn is long past begins anew.
 const TENANTS: usize = 100_000;
 
@@ -59,10 +61,10 @@ pub(crate) struct Within {
 }
 
 impl TenantLimits {
-    pub(crate) fn new(registry: Registry) -> Self {
+    pub(crate) fn new(registry: Registry, events: Events) -> Self {
         Self {
             rates: Rates::new(),
-            daily: Daily::new(registry),
+            daily: Daily::new(registry, events),
             at_once: AtOnce::new(),
             database_time: DatabaseTime::new(),
         }

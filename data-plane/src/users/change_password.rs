@@ -4,10 +4,15 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use tenantry_domain::{ids::SessionId, user::Password};
+use tenantry_domain::{event::EventType, ids::SessionId, user::Password};
 use tenantry_postgres::tenant::Access;
 
-use super::{UsersError, ask, login::FAILED, logout::revoke};
+use super::{
+    UsersError, ask,
+    login::failed,
+    logout::revoke,
+    told::{ToldUser, tell, told_user},
+};
 use crate::{
     routes::CachedRoute,
     serve::{Locks, UsersStatement},
@@ -18,17 +23,23 @@ const HASH: &str = "SELECT to_json(password)::text FROM {users}
     WHERE id = $1::bigint AND enabled AND coalesce(locked_until <= now(), true)";
 
 /// Every other log-in ends: whoever has the old password may have one.
-const CHANGE: &str = "WITH changed AS (
+const CHANGE: &str = concat!(
+    "WITH changed AS (
         UPDATE {users} SET password = $3, failed_logins = 0, locked_until = NULL
-        WHERE id = $1::bigint AND password = $2 AND coalesce(locked_until <= now(), true) RETURNING id
+        WHERE id = $1::bigint AND password = $2 AND coalesce(locked_until <= now(), true)
+        RETURNING id, username, email
     ), ended AS (
         DELETE FROM {sessions} USING changed WHERE user_id = changed.id AND {sessions}.id <> $4::uuid
         RETURNING {sessions}.id
     )
-    SELECT json_build_object('ended', (SELECT coalesce(json_agg(id), '[]') FROM ended))::text FROM changed";
+    SELECT json_build_object('user', ",
+    told_user!(),
+    ", 'ended', (SELECT coalesce(json_agg(id), '[]') FROM ended))::text FROM changed"
+);
 
 #[derive(Deserialize)]
 struct Changed {
+    user: ToldUser,
     ended: Vec<SessionId>,
 }
 
@@ -46,7 +57,7 @@ pub(crate) async fn change_password(
     let passwords = &plane.users.passwords;
     if !passwords.is_right(route.tenant_id, current, Some(&hash)).await? {
         // Whoever has the token is no more let guess than who logs in.
-        ask(plane, route, Access::ReadWrite, FAILED, &id).await?;
+        failed(plane, route, user).await?;
         return Err(UsersError::Credentials);
     }
     let next = passwords.hash(route.tenant_id, new).await?;
@@ -56,7 +67,8 @@ pub(crate) async fn change_password(
     let locks = Locks { all: false, user: Some(user) };
     let statement = UsersStatement { access: Access::ReadWrite, sql: CHANGE, params: &params, locks };
     let changed = plane.runner.ask_users(route, statement).await?.ok_or(UsersError::Credentials)?;
-    let Changed { ended } = serde_json::from_slice(&changed)?;
+    let Changed { user, ended } = serde_json::from_slice(&changed)?;
+    tell(plane, route, EventType::UserPasswordChanged, &user);
     revoke(plane, route, &ended).await;
     Ok(())
 }

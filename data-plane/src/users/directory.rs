@@ -3,11 +3,15 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tenantry_domain::{ids::SessionId, user::Role};
+use tenantry_domain::{event::EventType, ids::SessionId, user::Role};
 use tenantry_postgres::tenant::Access;
 use utoipa::ToSchema;
 
-use super::{UsersError, ask, logout::revoke};
+use super::{
+    UsersError, ask,
+    logout::revoke,
+    told::{ToldUser, tell},
+};
 use crate::{
     routes::CachedRoute,
     serve::{Locks, UsersStatement},
@@ -131,15 +135,15 @@ pub(crate) async fn change(
 ) -> Result<UserView, UsersError> {
     let text = |roles: &[Role]| roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
     let mut params = vec![Some(known.id.to_string()), None, Some(text(&known.roles))];
-    let sql = match change {
+    let (sql, kind) = match change {
         UserChange::Set { roles, enabled } => {
             let roles = text(&roles.unwrap_or_else(|| known.roles.clone()));
             let may_log_in = enabled.unwrap_or(known.enabled);
             params[1] = may_log_in.then(|| roles.clone());
             params.extend([Some(roles), enabled.map(|enabled| enabled.to_string())]);
-            SET
+            (SET, EventType::UserUpdated)
         }
-        UserChange::Delete => DELETE,
+        UserChange::Delete => (DELETE, EventType::UserDeleted),
     };
     // A log-in that is under way has its session, and is ended, or does not get it any more.
     let locks = Locks { all: true, user: Some(known.id) };
@@ -149,6 +153,7 @@ pub(crate) async fn change(
         return Err(if is_as_known { UsersError::LastOwner } else { UsersError::Changed });
     };
     let Changed { user, ended } = serde_json::from_slice(&changed)?;
+    tell(plane, route, kind, &ToldUser::new(user.id, &user.username, &user.email));
     revoke(plane, route, &ended).await;
     Ok(user)
 }

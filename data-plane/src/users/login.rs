@@ -2,12 +2,13 @@
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use tenantry_domain::ids::SessionId;
+use tenantry_domain::{event::EventType, ids::SessionId};
 use tenantry_postgres::tenant::Access;
 
 use super::{
     StoredUser, Tokens, UsersError, ask,
     session::{RefreshToken, idle, tokens},
+    told::{ToldUser, tell},
 };
 use crate::{routes::CachedRoute, state::Plane};
 
@@ -33,10 +34,29 @@ const FIND: &str = "SELECT json_build_object('id', id, 'password', password,
 
 /// Ten wrong passwords in a row, and nobody logs in as this user for a quarter of an hour. The commit does not wait for the
 /// disk, which would take longer than to find that there is no such user; a crash may forget some of them.
-pub(super) const FAILED: &str = "WITH at_once AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+const FAILED: &str = "WITH at_once AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
     UPDATE {users} SET failed_logins = failed_logins + 1,
         locked_until = CASE WHEN (failed_logins + 1) % 10 = 0 THEN now() + interval '15 minutes' ELSE locked_until END
-    FROM at_once WHERE id = $1::bigint RETURNING 'true'";
+    FROM at_once WHERE id = $1::bigint
+    RETURNING json_build_object('id', id, 'username', username, 'email', email, 'locked', failed_logins % 10 = 0)::text";
+
+/// A user, and whether nobody is let in as him from now on.
+#[derive(Debug, Deserialize)]
+struct Failed {
+    #[serde(flatten)]
+    user: ToldUser,
+    locked: bool,
+}
+
+/// Counts a wrong password.
+pub(super) async fn failed(plane: &Plane, route: &CachedRoute, user: i64) -> Result<(), UsersError> {
+    let failed = ask(plane, route, Access::ReadWrite, FAILED, &[Some(user.to_string())]).await?;
+    let failed: Option<Failed> = failed.map(|failed| serde_json::from_slice(&failed)).transpose()?;
+    if let Some(Failed { user, locked: true }) = failed {
+        tell(plane, route, EventType::UserLockedOut, &user);
+    }
+    Ok(())
+}
 
 /// Only with the password that was compared, and unless too many were wrong: either may have changed meanwhile. A session
 /// that has ended stays until its last access token has, so that there is something to revoke.
@@ -77,7 +97,7 @@ pub(crate) async fn login(plane: &Plane, route: &CachedRoute, login: Login) -> R
         found => {
             // Counted for nobody where there is no such user, or he is kept out already: it takes as long.
             let id = found.filter(|found| found.may_log_in).map_or(0, |found| found.id);
-            ask(plane, route, Access::ReadWrite, FAILED, &[Some(id.to_string())]).await?;
+            failed(plane, route, id).await?;
             Err(UsersError::Credentials)
         }
     }

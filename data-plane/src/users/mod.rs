@@ -3,16 +3,26 @@
 
 mod change_password;
 mod directory;
+mod invite;
 mod login;
 mod logout;
+mod one_time;
 mod password;
 mod refresh;
 mod register;
 mod session;
+mod told;
+
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use quick_cache::sync::Cache;
 use serde::Deserialize;
-use tenantry_domain::user::Role;
+use tenantry_domain::{
+    envelope,
+    ids::TenantId,
+    user::{Role, USERS_TABLE},
+};
 use tenantry_postgres::tenant::Access;
 use tenantry_tokens::{IssueError, Issuer};
 
@@ -23,8 +33,10 @@ use crate::{
 };
 pub(crate) use change_password::change_password;
 pub(crate) use directory::{UserChange, UserView, change, one, page};
+pub(crate) use invite::{Invitation, invite};
 pub(crate) use login::{Login, login};
 pub(crate) use logout::{Ended, logout};
+pub(crate) use one_time::{change_email, confirm_email, forgot_password, reset_password};
 use password::Passwords;
 pub(crate) use refresh::refresh;
 pub(crate) use register::{NewUser, Registered, register};
@@ -35,11 +47,32 @@ pub(crate) use session::Tokens;
 pub(crate) struct Users {
     passwords: Passwords,
     issuer: Issuer,
+    kek: envelope::Key,
+    /// When users were last sent a message that anybody may ask for.
+    sent: Cache<(TenantId, i64), Instant>,
 }
 
+/// Users of whom that is known.
+const SENT: usize = 100_000;
+
 impl Users {
-    pub(crate) fn new(issuer: Issuer) -> Self {
-        Self { passwords: Passwords::new(), issuer }
+    /// `kek` opens the tenants' keys, and seals one-time tokens.
+    pub(crate) fn new(kek: envelope::Key) -> Self {
+        Self { passwords: Passwords::new(), issuer: Issuer::new(kek.clone()), kek, sent: Cache::new(SENT) }
+    }
+
+    fn kek(&self) -> &envelope::Key {
+        &self.kek
+    }
+
+    /// Whether a user was not sent a message since so long; notes that he is.
+    fn may_be_sent(&self, user: (TenantId, i64), since: Duration) -> bool {
+        let now = Instant::now();
+        let may = self.sent.get(&user).is_none_or(|sent| now.duration_since(sent) >= since);
+        if may {
+            self.sent.insert(user, now);
+        }
+        may
     }
 }
 
@@ -52,6 +85,8 @@ pub(crate) enum UsersError {
     NotReady,
     /// Name or password is wrong, the user is disabled, or was locked out: which, nobody is told.
     Credentials,
+    /// The one-time token is none, has expired, was used, or is for something else.
+    OneTimeToken,
     /// The refresh token is none, has ended, or was used before.
     Refresh,
     UsernameTaken,
@@ -68,6 +103,18 @@ pub(crate) enum UsersError {
     Issue(IssueError),
     /// What was kept cannot be read.
     Stored(serde_json::Error),
+}
+
+/// A statement met a name or an address that another user has, or failed otherwise.
+fn taken(failure: Failure) -> UsersError {
+    match failure {
+        Failure::Statement { error, .. } if error.code.as_deref() == Some("23505") => {
+            let email = format!("{USERS_TABLE}_email");
+            let is_email = error.constraint.as_deref() == Some(email.as_str());
+            if is_email { UsersError::EmailTaken } else { UsersError::UsernameTaken }
+        }
+        failure => failure.into(),
+    }
 }
 
 impl From<Failure> for UsersError {

@@ -40,6 +40,8 @@ impl Passwords {
         hash: Option<&str>,
     ) -> Result<bool, UsersError> {
         let turn = timeout(PATIENCE, self.turns.take(tenant)).await.map_err(|_| UsersError::Busy)?;
+        // Nor does it tell who has none yet.
+        let hash = hash.filter(|hash| PasswordHash::new(hash).is_ok());
         let against = hash.unwrap_or(&self.nobody);
         let is_right = turn.work(|| {
             PasswordHash::new(against).is_ok_and(|hash| {

@@ -1,14 +1,20 @@
 //! Registering a user.
 
 use serde::{Deserialize, Serialize};
-use tenantry_domain::user::{Email, Password, Role, USERS_TABLE, Username};
+use tenantry_domain::{
+    event::EventType,
+    user::{Email, Password, Role, Username},
+};
 use tenantry_postgres::tenant::Access;
 use utoipa::ToSchema;
 
-use super::UsersError;
+use super::{
+    UsersError, taken,
+    told::{ToldUser, tell},
+};
 use crate::{
     routes::CachedRoute,
-    serve::{Failure, Locks, UsersStatement},
+    serve::{Locks, UsersStatement},
     state::Plane,
 };
 
@@ -17,7 +23,6 @@ use crate::{
 pub(crate) struct NewUser {
     pub(crate) username: Username,
     pub(crate) email: Email,
-    pub(crate) password: Password,
     pub(crate) first_name: Option<String>,
     pub(crate) last_name: Option<String>,
     pub(crate) roles: Vec<Role>,
@@ -43,6 +48,12 @@ pub(crate) struct Registered {
     roles: Vec<Role>,
 }
 
+impl Registered {
+    pub(super) fn told(&self) -> ToldUser {
+        ToldUser::new(self.id, &self.username, &self.email)
+    }
+}
+
 const INSERT: &str = "INSERT INTO {users} (username, email, first_name, last_name, password, roles)
     SELECT $1, $2, $3, $4, $5, string_to_array($6, ',')
     WHERE $7 IS NULL OR (SELECT count(*) FROM {users}) < $7::bigint
@@ -53,8 +64,21 @@ pub(crate) async fn register(
     plane: &Plane,
     route: &CachedRoute,
     new: NewUser,
+    password: &Password,
 ) -> Result<Registered, UsersError> {
-    let password = plane.users.passwords.hash(route.tenant_id, &new.password).await?;
+    let password = plane.users.passwords.hash(route.tenant_id, password).await?;
+    let registered = add(plane, route, new, password).await?;
+    tell(plane, route, EventType::UserRegistered, &registered.told());
+    Ok(registered)
+}
+
+/// Adds a user with a hashed password.
+pub(super) async fn add(
+    plane: &Plane,
+    route: &CachedRoute,
+    new: NewUser,
+    password: String,
+) -> Result<Registered, UsersError> {
     let limit = route.limits.max_users;
     let roles: Vec<_> = new.roles.iter().map(|role| role.as_str()).collect();
     let params = [
@@ -77,12 +101,10 @@ pub(crate) async fn register(
             let user: Registered = serde_json::from_slice(&user)?;
             Ok(Registered { tenant_id: route.slug.to_string(), ..user })
         }
-        Ok(None) => Err(UsersError::Limit(limit.unwrap_or_default())),
-        Err(Failure::Statement { error, .. }) if error.code.as_deref() == Some("23505") => {
-            let email = format!("{USERS_TABLE}_email");
-            let is_email = error.constraint.as_deref() == Some(email.as_str());
-            Err(if is_email { UsersError::EmailTaken } else { UsersError::UsernameTaken })
+        Ok(None) => {
+            plane.events.limit_reached(route.tenant_id, "maxUsers", plane.clock.now().date_naive());
+            Err(UsersError::Limit(limit.unwrap_or_default()))
         }
-        Err(failure) => Err(failure.into()),
+        Err(failure) => Err(taken(failure)),
     }
 }

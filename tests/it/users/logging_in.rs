@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::{StreamExt, future::join_all, stream::FuturesUnordered};
 use serde_json::json;
 use tenantry_tests::{TestApp, proxy::Proxy, server, within::within};
 
@@ -118,9 +118,16 @@ async fn the_right_password_among_many_wrong_ones_at_once_comes_too_late() {
     let open = acme.data.without_key();
     let guess =
         |password: &str| open.post("/api/auth/login", json!({ "username": "ada", "password": password }));
-    let guesses = (0..40).map(|_| "wrong").chain([PASSWORD]);
-    let answers = join_all(guesses.map(guess)).await;
-    assert!(answers.iter().all(|answer| answer.status == 401), "{:?}", answers.last());
+    let mut guesses: FuturesUnordered<_> = (0..40).map(|_| guess("wrong")).collect();
+    for _ in 0..10 {
+        guesses.next().await.unwrap().expect(401);
+    }
+    // The others are still at it.
+    guess(PASSWORD).await.expect(401);
+    // On a busy machine some may not have had their turn.
+    while let Some(answer) = guesses.next().await {
+        assert!([401, 503].contains(&answer.status.as_u16()), "{answer:?}");
+    }
     guess(PASSWORD).await.expect(401);
 }
 

@@ -24,26 +24,26 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// A request as it came.
 #[derive(Debug, Clone)]
-pub(super) struct Received {
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: String,
+pub(crate) struct Received {
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: String,
 }
 
 impl Received {
-    pub(super) fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         &self.headers["webhook-id"]
     }
 
-    pub(super) fn event(&self) -> Value {
+    pub(crate) fn event(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    pub(super) fn kind(&self) -> String {
+    pub(crate) fn kind(&self) -> String {
         self.event()["type"].as_str().unwrap().to_owned()
     }
 
     /// The tenant that it is about, without what makes its name the test's own.
-    pub(super) fn tenant(&self) -> String {
+    pub(crate) fn tenant(&self) -> String {
         let event = self.event();
         let slug = event["data"]["tenant"]["slug"].as_str().unwrap_or("-").to_owned();
         slug.rsplit_once('-').map_or_else(String::new, |(name, _)| name.to_owned())
@@ -52,7 +52,7 @@ impl Received {
 
 /// What to answer.
 #[derive(Debug, Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Status(u16),
     Redirect(String),
     After(Duration, u16),
@@ -73,7 +73,7 @@ struct Kept {
 }
 
 /// A receiver on this machine.
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
     address: SocketAddr,
     kept: Arc<Kept>,
     serving: Option<AbortOnDropHandle<()>>,
@@ -81,7 +81,7 @@ pub(super) struct Receiver {
 
 impl Receiver {
     /// One that takes everything.
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let kept = Arc::new(Kept {
             requests: Mutex::default(),
             answers: Mutex::new(Box::new(|_| Reply::Status(204))),
@@ -102,49 +102,49 @@ impl Receiver {
         self.serving = Some(AbortOnDropHandle::new(tokio::spawn(serving)));
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}/hooks", self.address)
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// Nobody listens there any more.
-    pub(super) async fn go_down(&mut self) {
+    pub(crate) async fn go_down(&mut self) {
         drop(self.serving.take());
         let gone = async || TcpListener::bind(self.address).await.is_ok();
         within(Duration::from_secs(20), "the receiver is down", gone).await;
     }
 
-    pub(super) async fn come_back(&mut self) {
+    pub(crate) async fn come_back(&mut self) {
         self.serve(TcpListener::bind(self.address).await.unwrap());
     }
 
-    pub(super) fn answers(&self, answers: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
+    pub(crate) fn answers(&self, answers: impl Fn(&Received) -> Reply + Send + Sync + 'static) {
         *self.kept.answers.lock().unwrap() = Box::new(answers);
     }
 
     /// Lets as many answers go that are held.
-    pub(super) fn release(&self, count: usize) {
+    pub(crate) fn release(&self, count: usize) {
         self.kept.release.add_permits(count);
     }
 
-    pub(super) fn requests(&self) -> Vec<Received> {
+    pub(crate) fn requests(&self) -> Vec<Received> {
         self.kept.requests.lock().unwrap().clone()
     }
 
     /// What came about one tenant, as the types of events.
-    pub(super) fn types_of(&self, tenant: &str) -> Vec<String> {
+    pub(crate) fn types_of(&self, tenant: &str) -> Vec<String> {
         self.requests().iter().filter(|request| request.tenant() == tenant).map(Received::kind).collect()
     }
 
-    pub(super) fn most_at_once(&self) -> usize {
+    pub(crate) fn most_at_once(&self) -> usize {
         self.kept.most_at_once.load(Ordering::SeqCst)
     }
 
     /// Waits until so many have come; what has.
-    pub(super) async fn has(&self, count: usize) -> Vec<Received> {
+    pub(crate) async fn has(&self, count: usize) -> Vec<Received> {
         let come = async || self.kept.requests.lock().unwrap().len() >= count;
         within(Duration::from_mins(1), &format!("{count} requests have come"), come).await;
         self.requests()

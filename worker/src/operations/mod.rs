@@ -56,8 +56,8 @@ impl Definitions for Operations {
         let (input, subject) = (lease.operation.input.clone(), lease.operation.subject);
         let tenant = tenant.map(TenantSubject::new);
         match (input, subject, tenant) {
-            (Input::Provision, _, Some(tenant)) => {
-                let work = Work::<provision::Provision>::new(lease, (), tenant, resources)?;
+            (Input::Provision { admin }, _, Some(tenant)) => {
+                let work = Work::<provision::Provision>::new(lease, admin, tenant, resources)?;
                 // The plan may have changed since the tenant was placed.
                 let tier = work.placement().map_or(work.subject.plan.tier, |placement| placement.tier);
                 Ok(provision::define(tier).on(work))

@@ -12,6 +12,7 @@ use tenantry_domain::{
     plan::Tier,
     purpose::Purpose,
     tenant::TenantPhase,
+    user::FirstOwner,
 };
 use tenantry_postgres::admin::{RoleLimits, RoleSpec, verifier};
 use tenantry_registry::{Changes, PlaceError, PlaceRequest, Placed, StatusChange, WarmKind, WarmTenant};
@@ -20,6 +21,7 @@ use super::{own_server, placements, steps::ignore_foreign, users};
 use crate::{
     engine::{Definition, Done, RunFn, Sequence, StepResult, TenantSubject, Work},
     password::password,
+    servers::Server,
     step,
     step_error::StepError,
     undo,
@@ -31,7 +33,8 @@ pub(super) struct Provision;
 impl Definition for Provision {
     const KIND: OperationKind = OperationKind::Provision;
     type Subject = TenantSubject;
-    type Input = ();
+    /// Who is invited to be the tenant's first user.
+    type Input = Option<Box<FirstOwner>>;
     type State = ProvisionState;
 }
 
@@ -245,6 +248,7 @@ async fn make_schema(work: &Work<Provision>) -> StepResult {
         let label = &work.resources.settings.label;
         if server.call(server.admin.name_warm_tenant(owner, &role_limits(work), &warm, label)).await? {
             work.note_schema_version(&placement, app.version());
+            invite_admin(work, &placement, &server).await?;
             return Ok(Done::Now);
         }
         tracing::info!("warm tenant {warm} has its name already, or is gone; making what is missing");
@@ -254,7 +258,20 @@ async fn make_schema(work: &Work<Provision>) -> StepResult {
     server.call(server.admin.ensure_extensions(&placement.database, &app.manifest.extensions)).await?;
     let report = server.call(server.admin.create_schema(owner, &role, app)).await?;
     work.note_schema_version(&placement, report.to);
+    invite_admin(work, &placement, &server).await?;
     Ok(Done::Now)
+}
+
+/// Invites the tenant's first user, if it was said who that is.
+async fn invite_admin(
+    work: &Work<Provision>,
+    placement: &Placement,
+    server: &Server,
+) -> Result<(), StepError> {
+    match &work.input {
+        Some(admin) => users::invite(work, placement, server, admin).await,
+        None => Ok(()),
+    }
 }
 
 /// What the tenant's own sessions are held to.
@@ -325,5 +342,6 @@ async fn adopt_schema(work: &Work<Provision>) -> StepResult {
     let adopt = server.admin.adopt_schema(work.owner(&placement), &placement.login, app);
     let report = server.call(adopt).await?;
     work.note_schema_version(&placement, report.to);
+    invite_admin(work, &placement, &server).await?;
     Ok(Done::Now)
 }

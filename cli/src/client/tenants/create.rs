@@ -59,6 +59,14 @@ pub(in crate::client) struct CreateArgs {
     #[arg(long, value_name = "SIZE")]
     max_storage: Option<Size>,
 
+    /// The address of its first user, who is invited as its owner by the event user.invited.
+    #[arg(long, value_name = "EMAIL")]
+    admin_email: Option<String>,
+
+    /// How that user is called. [default: what stands before the @]
+    #[arg(long, value_name = "NAME", requires = "admin_email")]
+    admin_username: Option<String>,
+
     #[command(flatten)]
     wait: WaitArgs,
 }
@@ -84,6 +92,13 @@ impl CreateArgs {
         }
         if !self.settings.is_empty() {
             put("settings", settings(&self.settings).into());
+        }
+        if let Some(email) = &self.admin_email {
+            let mut admin = Map::from_iter([("email".to_owned(), email.clone().into())]);
+            admin.extend(
+                self.admin_username.as_ref().map(|name| ("username".to_owned(), name.clone().into())),
+            );
+            body.insert("admin".into(), admin.into());
         }
         body.into()
     }
@@ -138,13 +153,15 @@ mod tests {
             "--setting=t=text",
             "--max-users=7",
             "--max-storage=1KiB",
+            "--admin-email=ada@example.com",
+            "--admin-username=ada",
         ];
         assert_eq!(
             body(&line),
             json!({
                 "name": "Acme", "plan": "basic", "app": "crm", "slug": "acme", "domain": "a.example.com",
                 "subdomain": "ac", "features": {"x": true, "y": false}, "settings": {"n": 1, "t": "text"},
-                "maxUsers": 7, "maxStorage": 1024,
+                "maxUsers": 7, "maxStorage": 1024, "admin": {"email": "ada@example.com", "username": "ada"},
             })
         );
     }

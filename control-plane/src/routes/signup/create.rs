@@ -144,6 +144,7 @@ pub(crate) async fn sign_up(
     let domain = fields.take_some("domain", body.domain.as_deref().map(DomainName::parse));
     fields.finish()?;
     let wanted = TenantSpec {
+        admin: None,
         name: name.ok_or_else(|| Refusal::missing("name"))?,
         slug,
         plan: gate.settings.plan.clone(),

@@ -11,6 +11,7 @@ use tenantry_domain::{
     domain_name::DomainName,
     plan::{LimitOverrides, PlanName},
     tenant::DisplayName,
+    user::{Email, FirstOwner, Username, given_name},
 };
 use tenantry_http::Problem;
 use tenantry_registry::Registry;
@@ -57,6 +58,39 @@ pub(crate) struct CreateTenantBody {
     max_users: Option<u32>,
     /// Its own ceiling for data and files in bytes, in place of the plan's.
     max_storage: Option<u64>,
+    /// Who is to be its first user, its owner. The event `user.invited` brings him a token by which he sets his password.
+    admin: Option<AdminBody>,
+}
+
+/// A tenant's first user.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct AdminBody {
+    /// Where the invitation goes.
+    #[schema(example = "ada@example.com")]
+    email: String,
+    /// How he is called; what stands before the `@`, when absent.
+    #[schema(example = "ada")]
+    username: Option<String>,
+    #[schema(example = "Ada")]
+    first_name: Option<String>,
+    #[schema(example = "Lovelace")]
+    last_name: Option<String>,
+}
+
+impl AdminBody {
+    fn read(self, fields: &mut Fields) -> Option<FirstOwner> {
+        let email = fields.take("admin.email", Email::parse(&self.email));
+        let username = fields.take_some("admin.username", self.username.as_deref().map(Username::parse));
+        let first_name = fields.take_some("admin.firstName", self.first_name.map(given_name));
+        let last_name = fields.take_some("admin.lastName", self.last_name.map(given_name));
+        let email = email?;
+        let Some(username) = username.or_else(|| email.username()) else {
+            fields.wrong("admin.username", "is required: what stands before the @ cannot be a user's name");
+            return None;
+        };
+        Some(FirstOwner { username, email, first_name, last_name })
+    }
 }
 
 impl CreateTenantBody {
@@ -69,8 +103,10 @@ impl CreateTenantBody {
         let domain = fields.take_some("domain", self.domain.as_deref().map(DomainName::parse));
         let subdomain = fields.take_some("subdomain", self.subdomain.as_deref().map(Slug::parse));
         feature_names(&mut fields, &self.features);
+        let admin = self.admin.and_then(|admin| admin.read(&mut fields));
         fields.finish()?;
         Ok(TenantSpec {
+            admin,
             // What has no value was found wrong, so these cannot be missing here.
             name: name.ok_or_else(|| Refusal::missing("name"))?,
             plan: plan.ok_or_else(|| Refusal::missing("plan"))?,
@@ -118,6 +154,11 @@ impl From<CreateTenantError> for Refusal {
                 "app_has_no_versions",
                 "app",
                 format!("app `{app}` has no versions, so that a tenant would get no tables; push one first"),
+            ),
+            E::NoUsers(app) => Self::unprocessable(
+                "users_not_enabled",
+                "admin",
+                format!("app `{app}` has no users; its manifest's `registration` would say who may be one"),
             ),
             E::DomainWithinBase(base) => Problem::invalid(
                 "domain",

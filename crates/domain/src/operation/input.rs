@@ -9,6 +9,7 @@ use crate::{
     server::Provider,
     server_class::ServerClassName,
     tenant::TenantStatus,
+    user::FirstOwner,
 };
 
 /// What an operation was asked to do. `was` is the tenant's status when it was asked for: what undoing
@@ -17,7 +18,11 @@ use crate::{
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum OperationInput {
     /// See [`OperationKind::Provision`].
-    Provision,
+    Provision {
+        /// Who is invited to be its first user.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        admin: Option<Box<FirstOwner>>,
+    },
     /// See [`OperationKind::Suspend`].
     Suspend {
         /// See [`OperationInput`].
@@ -122,7 +127,7 @@ impl OperationInput {
     /// The kind of operation.
     pub const fn kind(&self) -> OperationKind {
         match self {
-            Self::Provision => OperationKind::Provision,
+            Self::Provision { .. } => OperationKind::Provision,
             Self::Suspend { .. } => OperationKind::Suspend,
             Self::Resume { .. } => OperationKind::Resume,
             Self::Deactivate { .. } => OperationKind::Deactivate,
@@ -144,7 +149,7 @@ impl OperationInput {
     #[must_use]
     pub fn asked_when(self, status: TenantStatus) -> Self {
         match self {
-            Self::Provision
+            Self::Provision { .. }
             | Self::Move { .. }
             | Self::DrainServer { .. }
             | Self::RemoveLostServer
@@ -173,7 +178,7 @@ mod tests {
     fn an_input_is_stored_with_its_kind_and_read_back() {
         let was = TenantStatus::Deactivated { purge_at: DateTime::UNIX_EPOCH };
         for input in [
-            OperationInput::Provision,
+            OperationInput::Provision { admin: None },
             OperationInput::Deactivate { was: TenantStatus::Active, retention_days: 30 },
             OperationInput::Purge { was, reason: PurgeReason::RetentionOver },
             OperationInput::Move {

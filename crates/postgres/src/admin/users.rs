@@ -4,9 +4,11 @@
 //! server, and a login of the data plane that can become that role and no tenant. No request of a client ever names a statement there.
 
 use secrecy::SecretString;
+use sqlx::AssertSqlSafe;
 use tenantry_domain::{
     names::ObjectName,
-    user::{SESSIONS_TABLE, USERS_TABLE},
+    proof_of_user,
+    user::{FirstOwner, NO_PASSWORD, Role, SESSIONS_TABLE, USERS_TABLE},
 };
 
 use super::{
@@ -66,6 +68,57 @@ impl ServerAdmin {
         let added =
             async { OwnerTransaction::begin(&mut connection, begin).await?.commit_after(&revoke).await };
         added.await.map_err(|error| self.failed(TASK, error))
+    }
+}
+
+/// A user, and what a one-time token for him is bound to.
+#[derive(Debug)]
+pub struct InvitedUser {
+    /// His id.
+    pub id: i64,
+    /// See [`proof_of_user`].
+    pub proof: String,
+}
+
+impl ServerAdmin {
+    /// Adds the first user of a tenant, an owner without a password, unless the address is a user's.
+    pub async fn add_first_user(
+        &self,
+        database: &ObjectName,
+        owner: Owner<'_>,
+        user: &FirstOwner,
+    ) -> Result<InvitedUser, AdminError> {
+        let mut connection = self.connection_to(database, TASK).await?;
+        let users = table(owner.name, USERS_TABLE);
+        let look = owner.check_schema();
+        let begin =
+            Beginning { schema: owner.name, fence: owner.fence, as_admin: &look, as_owner: "SELECT 1" };
+        let added = async {
+            let mut transaction = OwnerTransaction::begin(&mut connection, begin).await?;
+            let insert = format!(
+                "INSERT INTO {users} (username, email, first_name, last_name, password, roles)
+                VALUES ($1, $2, $3, $4, $5, ARRAY[$6]) ON CONFLICT DO NOTHING"
+            );
+            sqlx::query(AssertSqlSafe(insert))
+                .persistent(false)
+                .bind(user.username.as_str())
+                .bind(user.email.as_str())
+                .bind(&user.first_name)
+                .bind(&user.last_name)
+                .bind(NO_PASSWORD)
+                .bind(Role::Owner.as_str())
+                .execute(&mut *transaction)
+                .await?;
+            let find = format!("SELECT id, {} FROM {users} WHERE lower(email) = lower($1)", proof_of_user!());
+            let (id, proof) = sqlx::query_as(AssertSqlSafe(find))
+                .persistent(false)
+                .bind(user.email.as_str())
+                .fetch_one(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(InvitedUser { id, proof })
+        };
+        added.await.map_err(|error: sqlx::Error| self.failed(TASK, error))
     }
 }
 

@@ -1,5 +1,9 @@
 //! `/api/auth/...`: the tenant's users register, log in and out. One file each.
 
+mod change_email;
+mod confirm_email;
+mod forgot_password;
+mod invite;
 mod logged_in;
 mod login;
 mod logout;
@@ -7,6 +11,7 @@ mod password;
 mod refresh;
 mod register;
 mod request;
+mod reset_password;
 mod users;
 mod validate;
 
@@ -45,6 +50,11 @@ pub(super) fn documented() -> OpenApiRouter<Arc<Plane>> {
         .routes(routes!(logout::logout))
         .routes(routes!(validate::validate))
         .routes(routes!(password::change_password))
+        .routes(routes!(forgot_password::forgot_password))
+        .routes(routes!(reset_password::reset_password))
+        .routes(routes!(change_email::change_email))
+        .routes(routes!(confirm_email::confirm_email))
+        .routes(routes!(invite::invite))
         .routes(routes!(users::list_users))
         .routes(routes!(users::change_user, users::delete_user))
         .route("/api/auth", any(nothing))
@@ -60,6 +70,11 @@ pub(super) fn by_path() -> Router<Arc<Plane>> {
         .route("/t/{slug}/api/auth/logout", post(logout::logout))
         .route("/t/{slug}/api/auth/validate", get(validate::validate))
         .route("/t/{slug}/api/auth/password", post(password::change_password))
+        .route("/t/{slug}/api/auth/password/forgot", post(forgot_password::forgot_password))
+        .route("/t/{slug}/api/auth/password/reset", post(reset_password::reset_password))
+        .route("/t/{slug}/api/auth/email", post(change_email::change_email))
+        .route("/t/{slug}/api/auth/email/confirm", post(confirm_email::confirm_email))
+        .route("/t/{slug}/api/auth/invitations", post(invite::invite))
         .route("/t/{slug}/api/auth/users", get(users::list_users))
         .route("/t/{slug}/api/auth/users/{id}", patch(users::change_user).delete(users::delete_user))
         .route("/t/{slug}/api/auth", any(nothing))
@@ -190,6 +205,10 @@ fn problem(error: UsersError) -> Problem {
         UsersError::Credentials => unauthorized(
             "invalid_credentials",
             "the name or the password is wrong, or there were too many attempts; try again, later if it was right",
+        ),
+        UsersError::OneTimeToken => unauthorized(
+            "one_time_token_invalid",
+            "the token is none, has expired or was used, or the user has changed since; ask for another one",
         ),
         UsersError::Refresh => unauthorized(
             "refresh_token_invalid",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use serde::Deserialize;
-use tenantry_domain::user::{Email, Password, Registration, Role, Username, is_unseen};
+use tenantry_domain::user::{Email, Password, Registration, Role, Username, given_name};
 use tenantry_http::Problem;
 use utoipa::ToSchema;
 
@@ -14,14 +14,11 @@ use super::{
     roles_of,
 };
 use crate::{
-    admit::KeyRefused,
+    admit::{Grant, KeyRefused},
     http::{answers, parameters},
     state::Plane,
     users::{self, NewUser, Registered},
 };
-
-/// Names of people are no longer.
-const MAX_NAME: usize = 200;
 
 /// Who is to be a user.
 #[derive(Deserialize, ToSchema)]
@@ -86,34 +83,34 @@ pub(super) async fn register(
     }
     let roles = roles_of(&route, body.roles.unwrap_or_else(|| vec![Role::Member]))?;
     let as_member = open && roles == [Role::Member];
-    if !as_member && !roles.iter().all(|role| may_give(grant.as_ref(), role)) {
-        return Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "role_not_yours",
-            "these roles are not yours to give; an owner, an admin, or a key of the tenant gives them",
-        )
-        .with_error("roles", "are not yours to give"));
+    if !as_member {
+        may_give_all(grant.as_ref(), &roles)?;
     }
     let policy = route.users.password_policy.check(&body.password);
     policy.map_err(|error| Problem::invalid("password", error.to_string()))?;
     let new = NewUser {
         username: body.username,
         email: body.email,
-        password: body.password,
         first_name: name("firstName", body.first_name)?,
         last_name: name("lastName", body.last_name)?,
         roles,
     };
-    let registered = users::register(&plane, &route, new).await.map_err(refused(&plane))?;
+    let registered = users::register(&plane, &route, new, &body.password).await.map_err(refused(&plane))?;
     plane.outcomes.ok();
     Ok((StatusCode::CREATED, Json(registered)))
 }
 
-fn name(field: &'static str, text: Option<String>) -> Result<Option<String>, Problem> {
-    match text {
-        Some(text) if text.chars().count() > MAX_NAME || text.chars().any(is_unseen) => {
-            Err(Problem::invalid(field, "must have at most 200 characters, none of them a control character"))
-        }
-        text => Ok(text),
+/// Refuses roles that are not the caller's to give.
+pub(super) fn may_give_all(grant: Option<&Grant>, roles: &[Role]) -> Result<(), Problem> {
+    if roles.iter().all(|role| may_give(grant, role)) {
+        return Ok(());
     }
+    let detail = "these roles are not yours to give; an owner, an admin, or a key of the tenant gives them";
+    Err(Problem::new(StatusCode::FORBIDDEN, "role_not_yours", detail)
+        .with_error("roles", "are not yours to give"))
+}
+
+/// A first or last name.
+pub(super) fn name(field: &'static str, text: Option<String>) -> Result<Option<String>, Problem> {
+    text.map(given_name).transpose().map_err(|error| Problem::invalid(field, error.to_string()))
 }

@@ -27,8 +27,8 @@ const MAX_PAGE: usize = 200;
 
 /// An owner, an admin, or who has a key of the tenant.
 pub(super) struct LooksAfterUsers {
-    route: CachedRoute,
-    grant: Grant,
+    pub(super) route: CachedRoute,
+    pub(super) grant: Grant,
 }
 
 impl FromRequestParts<Arc<Plane>> for LooksAfterUsers {
