@@ -114,7 +114,7 @@ impl Pods {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_roles_as_its_pods_run_them_serve_and_are_replaced_without_a_failed_request() {
-    let app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).without_worker().start().await;
     let Some(pods) = Pods::of(&app).await else { return };
     let worker = pods.start("worker").await;
     let tenant = app.sign_up("acme", "premium", "crm").await;

@@ -16,7 +16,7 @@ use tenantry_tests::{Signup, TestApp, server};
 /// A server that tenants are moved off, and another one that takes them.
 async fn two_servers() -> (TestApp, EmbeddedPostgres) {
     let other = server::start(Durability::Volatile).await.unwrap();
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     app.add_server("other", &other).await;
     app.api.patch("/api/v1/servers/other", json!({ "state": "cordoned" })).await.expect(200);
     (app, other)

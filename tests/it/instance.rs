@@ -17,7 +17,7 @@ async fn server_of(app: &TestApp, slug: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_of_plan_enterprise_has_a_server_of_its_own_from_sign_up_to_purge() {
-    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).start().await;
     for plan in ["enterprise", "custom"] {
         let tenant = app.sign_up(plan, plan, "crm").await;
         tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
@@ -41,7 +41,7 @@ async fn a_tenant_of_plan_enterprise_has_a_server_of_its_own_from_sign_up_to_pur
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_other_tenant_goes_to_a_server_that_was_made_for_one() {
-    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).start().await;
     let (one, other) =
         tokio::join!(app.sign_up("one", "enterprise", "crm"), app.sign_up("other", "custom", "crm"));
     let (first, second) = (server_of(&app, &one.slug).await, server_of(&app, &other.slug).await);
@@ -62,7 +62,7 @@ async fn no_other_tenant_goes_to_a_server_that_was_made_for_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_somebody_registered_for_the_tier_is_used_before_one_is_made() {
-    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).start().await;
     let own = server::start(Durability::Volatile).await.unwrap();
     app.add_cordoned_server("roomy", &own).await;
     let change = json!({ "tiers": ["instance"], "state": "active" });
@@ -79,7 +79,7 @@ async fn a_server_that_somebody_registered_for_the_tier_is_used_before_one_is_ma
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_who_want_the_only_free_server_one_gets_it_and_one_is_made_for_the_other() {
-    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let mut app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).without_worker().start().await;
     let own = server::start(Durability::Volatile).await.unwrap();
     app.add_cordoned_server("roomy", &own).await;
     let change = json!({ "tiers": ["instance"], "state": "active" });
@@ -99,7 +99,7 @@ async fn of_two_who_want_the_only_free_server_one_gets_it_and_one_is_made_for_th
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_lost_with_its_tenant_and_one_that_was_left_are_deleted_at_their_provider() {
-    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).start().await;
     let (lost, left) =
         (app.sign_up("lost", "enterprise", "crm").await, app.sign_up("left", "enterprise", "crm").await);
     let name = server_of(&app, &lost.slug).await["name"].as_str().unwrap().to_owned();
@@ -130,7 +130,8 @@ async fn a_server_that_is_lost_with_its_tenant_and_one_that_was_left_are_deleted
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_provider_or_a_free_server_the_sign_up_fails_and_says_what_to_do() {
-    let build = TestApp::build().worker(|worker| worker.providers = Providers::default());
+    let build =
+        TestApp::build().without_daily_quotas().worker(|worker| worker.providers = Providers::default());
     let app = build.with_apps(&["crm"]).start().await;
     let body = json!({ "name": "acme", "slug": app.slug("acme"), "plan": "enterprise", "app": "crm" });
     let failed = app.api.post_and_wait("/api/v1/tenants", body).await.expect_problem(422, "operation_failed");
@@ -141,7 +142,7 @@ async fn without_a_provider_or_a_free_server_the_sign_up_fails_and_says_what_to_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_of_a_tenants_own_is_started_again_when_it_ends_and_by_the_next_worker() {
-    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let mut app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).without_worker().start().await;
     let mut settings = app.worker_settings();
     settings.providers = local_servers::providers(app.label(), Durability::Full);
     app.start_worker(settings.clone()).await;
@@ -167,7 +168,7 @@ async fn a_server_of_a_tenants_own_is_started_again_when_it_ends_and_by_the_next
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tenant_had_goes_with_its_server_even_if_nobody_reaches_that() {
-    let mut app = TestApp::build().with_apps(&["crm"]).start().await;
+    let mut app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).start().await;
     let tenant = app.sign_up("acme", "enterprise", "crm").await;
     app.stop_worker().await;
     let folder = local_servers::existing(app.label()).pop().unwrap();

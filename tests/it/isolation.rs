@@ -106,7 +106,7 @@ fn encoded(text: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_tenant_reaches_another_s_data_in_any_way() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let (control_plane, data_plane) = (app.api.address(), app.data.address());
     let mut parties = BTreeMap::new();
     for role in ["victim", "attacker"] {
@@ -195,7 +195,7 @@ async fn no_tenant_reaches_another_s_data_in_any_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_s_own_login_to_the_database_reaches_no_other_tenant() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     for (of_attacker, of_victim) in
         [("basic", "basic"), ("premium", "premium"), ("basic", "premium"), ("premium", "basic")]
     {

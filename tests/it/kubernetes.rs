@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A Tenantry whose servers of tier instance are clusters there.
 async fn app_on(cluster: &KubernetesCluster) -> TestApp {
-    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let mut app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).without_worker().start().await;
     start_worker(&mut app, cluster).await;
     app
 }
@@ -183,7 +183,7 @@ async fn an_order_and_a_deletion_outlast_whatever_the_api_server_does() {
         Fault::LostRequest,
         Fault::LostAnswer,
     ];
-    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let mut app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).without_worker().start().await;
     for fault in faults {
         for (method, path) in
             [("POST", "configmaps"), ("PATCH", "clusters"), ("GET", "clusters"), ("GET", "secrets")]
@@ -301,7 +301,7 @@ async fn a_copy_of_an_order_deletes_nothing_and_a_late_one_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_api_server_that_hangs_holds_up_one_operation_at_a_time() {
     let cluster = KubernetesCluster::start().await;
-    let mut app = TestApp::build().with_apps(&["crm"]).without_worker().start().await;
+    let mut app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).without_worker().start().await;
     let mut settings = app.worker_settings();
     settings.providers = Providers::new(vec![cluster.provider(app.label())]);
     settings.concurrency.interactive = 2;

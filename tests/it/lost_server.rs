@@ -11,7 +11,8 @@ use tenantry_tests::{TestApp, probe::Gate, server};
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_server_is_removed_with_its_tenants_and_their_slugs_are_free() {
     let mut other = server::start(Durability::Volatile).await.unwrap();
-    let app = TestApp::build().worker(|settings| settings.warm_tenants = 1).start().await;
+    let app =
+        TestApp::build().without_daily_quotas().worker(|settings| settings.warm_tenants = 1).start().await;
     app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
     app.add_server("alpha", &other).await;
     app.api.delete("/api/v1/servers/alpha?lost=true").await.expect_problem(409, "server_reachable");
@@ -89,7 +90,7 @@ async fn a_lost_server_is_removed_with_its_tenants_and_their_slugs_are_free() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_has_at_most_one_unfinished_operation() {
-    let app = TestApp::build().without_worker().start().await;
+    let app = TestApp::build().without_daily_quotas().without_worker().start().await;
     let away = "UPDATE servers SET unreachable_since = now(), unreachable_error = 'the test says so'";
     sqlx::query(away).execute(app.owner()).await.unwrap();
     let first = app.api.delete("/api/v1/servers/main?lost=true").await.expect(202).json();
@@ -101,7 +102,7 @@ async fn a_server_has_at_most_one_unfinished_operation() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_was_moving_to_a_server_that_is_given_up_is_served_where_it_was() {
     let gate = Arc::new(Gate::after("cutover"));
-    let app = TestApp::build().with_shared_probe(gate.clone()).start().await;
+    let app = TestApp::build().without_daily_quotas().with_shared_probe(gate.clone()).start().await;
     let tenant = app.sign_up("acme", "basic", "crm").await;
     tenant.data.post("/api/contacts", json!({ "email": "a@example.com" })).await.expect(201);
     let other = server::start(Durability::Volatile).await.unwrap();

@@ -24,7 +24,7 @@ const ACCOUNTS: u32 = 8;
 
 /// A test's app with one app of everything that PostgreSQL lets a schema hold.
 async fn start() -> TestApp {
-    with_ledger(TestApp::build()).await
+    with_ledger(TestApp::build().without_daily_quotas()).await
 }
 
 pub(super) async fn with_ledger(build: TestAppBuilder) -> TestApp {
@@ -128,7 +128,7 @@ async fn as_admin(app: &TestApp, tenant: &Signup, of: &EmbeddedPostgres) -> PgCo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_goes_up_a_tier_and_down_again_with_everything_that_it_has() {
-    up_and_down(TestApp::build()).await;
+    up_and_down(TestApp::build().without_daily_quotas()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -317,7 +317,7 @@ async fn an_operation_reports_what_was_moved_and_for_how_long_writes_waited() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_of_the_same_tier_is_changed_at_once() {
-    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).start().await;
     let plan = json!({ "name": "basic-plus", "tier": "schema", "features": { "extra": true } });
     app.api.post("/api/v1/plans", plan).await.expect(201);
     let tenant = app.sign_up("acme", "basic", "crm").await;
@@ -381,8 +381,12 @@ async fn what_cannot_be_moved_is_refused_by_name_and_is_served_as_before() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_moved_live_is_named_and_can_be_moved_offline() {
-    let app =
-        TestApp::build().with_apps(&["crm"]).worker(|worker| worker.move_at_once = 1 << 20).start().await;
+    let app = TestApp::build()
+        .without_daily_quotas()
+        .with_apps(&["crm"])
+        .worker(|worker| worker.move_at_once = 1 << 20)
+        .start()
+        .await;
     let tenant = app.sign_up("acme", "basic", "crm").await;
     let much: Vec<Value> =
         (0..40).map(|n| json!({ "email": format!("{n}"), "company": "x".repeat(40_000) })).collect();
@@ -588,7 +592,7 @@ impl Way {
     }
 
     fn build(self) -> TestAppBuilder {
-        TestApp::build().worker(move |worker| {
+        TestApp::build().without_daily_quotas().worker(move |worker| {
             worker.move_at_once = match self {
                 Self::AtOnce => 16 << 20,
                 Self::Live => 0,

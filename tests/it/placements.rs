@@ -33,7 +33,7 @@ async fn add_placement(app: &TestApp, tenant: &Signup, state: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_serves_a_tenant_is_shown_and_used_whatever_placements_it_has_besides() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     for state in ["preparing", "fenced", "retired"] {
         let tenant = app.sign_up(state, "basic", "crm").await;
         let path = format!("/api/v1/tenants/{}", tenant.slug);
@@ -73,7 +73,7 @@ async fn epochs_grow_also_after_a_sign_up_that_was_undone() {
         point: Point { kind: OperationKind::Provision, step: "create_schema", moment: Moment::Ran },
         transient: false,
     };
-    let mut app = TestApp::build().with_probe(fail).start().await;
+    let mut app = TestApp::build().without_daily_quotas().with_probe(fail).start().await;
     let slug = app.slug("acme");
     let id = app.begin_sign_up(&slug, "basic").await;
     assert_eq!(app.operation_ended(&id).await["state"], "failed");

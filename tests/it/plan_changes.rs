@@ -14,6 +14,7 @@ const TENANTS: i32 = 2_000;
 /// A Tenantry whose data plane hears of changes and trusts what it read until then.
 async fn start() -> TestApp {
     let app = TestApp::build()
+        .without_daily_quotas()
         .without_worker()
         .data_plane(|settings| settings.route_ttl = Duration::from_hours(1))
         .start()

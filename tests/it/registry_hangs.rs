@@ -152,6 +152,7 @@ async fn the_api_answers_in_time_while_its_connections_hang_and_then_as_before()
     // Time enough for a dozen log-ins on a machine that is busy with other tests.
     let limit = Duration::from_secs(2);
     let app = TestApp::build()
+        .without_daily_quotas()
         .without_worker()
         .with_control_plane_registry_proxy(proxy.address)
         .with_registry_timeout(limit)

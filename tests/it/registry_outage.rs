@@ -8,7 +8,7 @@ use tenantry_tests::{TestApp, proxy::Proxy, server, within::within};
 #[tokio::test(flavor = "multi_thread")]
 async fn known_tenants_are_read_and_written_while_the_registry_is_away() {
     let proxy = Proxy::before(server::shared().await).await;
-    let app = TestApp::build().with_registry_proxy(proxy.address).start().await;
+    let app = TestApp::build().without_daily_quotas().with_registry_proxy(proxy.address).start().await;
     let (schema, database) =
         (app.sign_up("schema", "basic", "crm").await, app.sign_up("database", "premium", "crm").await);
     let unknown = app.sign_up("unknown", "basic", "crm").await;
@@ -46,7 +46,7 @@ async fn known_tenants_are_read_and_written_while_the_registry_is_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_takes_no_writes_is_said_to_be_away() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     // As a replica is until it is promoted. For sessions that begin from now on.
     let read_only = "DO $$ BEGIN
             EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database());
@@ -67,7 +67,7 @@ async fn a_registry_that_takes_no_writes_is_said_to_be_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_plane_that_missed_a_purge_cannot_serve_the_slug_s_next_tenant_to_the_last_one() {
     let proxy = Proxy::before(server::shared().await).await;
-    let app = TestApp::build().with_registry_proxy(proxy.address).start().await;
+    let app = TestApp::build().without_daily_quotas().with_registry_proxy(proxy.address).start().await;
     for plan in ["basic", "premium"] {
         proxy.mend();
         let first = app.sign_up(plan, plan, "crm").await;

@@ -87,14 +87,14 @@ pub(crate) async fn restart(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_of_two_control_planes_fails_no_request() {
-    let app = TestApp::build().without_worker().start().await;
+    let app = TestApp::build().without_daily_quotas().without_worker().start().await;
     let client = |balancer: &Balancer| Api::new(balancer.address).with_key(app.key.clone());
     restart_two(&app, "control-plane", client, "/api/v1/plans").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_of_two_data_planes_fails_no_request() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let tenant = app.sign_up("acme", "basic", "crm").await;
     let host = format!("{}.localhost", tenant.slug);
     let client =

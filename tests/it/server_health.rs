@@ -66,6 +66,7 @@ async fn begin_suspend(app: &TestApp, slug: &str) -> String {
 async fn survive(outage: Outage) {
     let mut other = server::start(Durability::Volatile).await.unwrap();
     let app = TestApp::build()
+        .without_daily_quotas()
         // A statement that a hanging server was sent may have been carried out: such a sign-up waits. On a new
         // connection none is sent.
         .worker(|settings| settings.admin.idle_timeout = Duration::from_millis(1))
@@ -131,6 +132,7 @@ async fn a_hanging_server_is_noticed_shown_and_passed_over_and_its_work_goes_on_
 async fn sign_ups_on_the_healthy_server_are_not_slowed_by_work_that_waits_for_a_hanging_one() {
     let mut other = server::start(Durability::Volatile).await.unwrap();
     let app = TestApp::build()
+        .without_daily_quotas()
         // Each wait is looked at again soon: what is known to be away is not tried.
         .worker(|settings| settings.away_pause = Duration::from_millis(200))
         .start()
@@ -172,6 +174,7 @@ async fn sign_ups_on_the_healthy_server_are_not_slowed_by_work_that_waits_for_a_
 async fn a_server_that_hangs_and_is_not_known_to_leaves_slots_to_sign_ups_on_others() {
     let mut other = server::start(Durability::Volatile).await.unwrap();
     let app = TestApp::build()
+        .without_daily_quotas()
         .worker(|settings| {
             // Nobody finds out within the test.
             let never = Duration::from_mins(10);
@@ -205,7 +208,7 @@ async fn a_server_that_hangs_and_is_not_known_to_leaves_slots_to_sign_ups_on_oth
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_up_waits_when_no_server_can_be_reached_and_goes_on_when_one_is_back() {
     let mut other = server::start(Durability::Volatile).await.unwrap();
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     app.add_server("alpha", &other).await;
     app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
     begin(&mut other, Outage::Stopped).await;
@@ -225,7 +228,7 @@ async fn a_sign_up_waits_when_no_server_can_be_reached_and_goes_on_when_one_is_b
 /// loses its connections.
 async fn work_on_a_full_server(new_worker: bool) {
     let small = server::start_small(30).await.unwrap();
-    let mut app = TestApp::start().await;
+    let mut app = TestApp::build().without_daily_quotas().start().await;
     app.add_server("alpha", &small).await;
     app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
     let old = app.sign_up("old", "premium", "crm").await;
@@ -287,6 +290,7 @@ async fn a_server_that_becomes_full_is_not_away() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_whose_answer_is_lost_on_a_dead_connection_is_not_waited_for() {
     let app = TestApp::build()
+        .without_daily_quotas()
         .worker(|settings| settings.admin.probe_after = Duration::from_millis(300))
         .start()
         .await;
@@ -317,7 +321,7 @@ async fn a_statement_whose_answer_is_lost_on_a_dead_connection_is_not_waited_for
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_address_is_used_at_once_although_the_old_server_answers() {
     let new = server::start(Durability::Volatile).await.unwrap();
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     app.sign_up("before", "basic", "crm").await;
     let body = json!({
         "host": new.host(), "port": new.port(), "adminUser": new.user(),
@@ -338,7 +342,7 @@ async fn a_changed_address_is_used_at_once_although_the_old_server_answers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_was_dropped_by_hand_is_made_again_and_no_sign_up_fails() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     app.sign_up("before", "basic", "crm").await;
     let gone = app.sign_up("gone", "premium", "crm").await;
     app.api.delete_and_wait(&format!("/api/v1/tenants/{}?purge=now", gone.slug)).await.expect(200);

@@ -9,7 +9,7 @@ use tenantry_tests::{TestApp, probe::Gate};
 async fn deleting_a_tenant_that_signs_up_stops_the_sign_up_and_purges_it() {
     for path in ["?purge=now", ""] {
         let gate = Arc::new(Gate::at("create_schema"));
-        let app = TestApp::build().with_shared_probe(gate.clone()).start().await;
+        let app = TestApp::build().without_daily_quotas().with_shared_probe(gate.clone()).start().await;
         let slug = app.slug("acme");
         let sign_up = app.begin_sign_up(&slug, "basic").await;
         gate.reached().await;
@@ -35,7 +35,7 @@ async fn deleting_a_tenant_that_signs_up_stops_the_sign_up_and_purges_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_up_gives_way_although_a_later_operation_has_ended() {
     let gate = Arc::new(Gate::at("create_schema"));
-    let app = TestApp::build().with_shared_probe(gate.clone()).start().await;
+    let app = TestApp::build().without_daily_quotas().with_shared_probe(gate.clone()).start().await;
     let slug = app.slug("acme");
     let sign_up = app.begin_sign_up(&slug, "basic").await;
     gate.reached().await;
@@ -61,7 +61,7 @@ async fn a_sign_up_gives_way_although_a_later_operation_has_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn suspending_a_tenant_that_signs_up_is_refused_and_does_not_stop_it() {
     let gate = Arc::new(Gate::at("create_schema"));
-    let app = TestApp::build().with_shared_probe(gate.clone()).start().await;
+    let app = TestApp::build().without_daily_quotas().with_shared_probe(gate.clone()).start().await;
     let slug = app.slug("acme");
     let sign_up = app.begin_sign_up(&slug, "basic").await;
     gate.reached().await;

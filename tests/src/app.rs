@@ -54,6 +54,7 @@ pub struct TestAppBuilder {
     control_plane: Box<dyn FnOnce(&mut tenantry_control_plane::Settings) + Send>,
     data_plane: Box<dyn FnOnce(&mut tenantry_data_plane::Settings) + Send>,
     worker_settings: Box<dyn FnOnce(&mut tenantry_worker::Settings) + Send>,
+    daily_quotas: bool,
     apps: Vec<&'static str>,
 }
 
@@ -120,11 +121,19 @@ impl Default for TestAppBuilder {
             data_plane: Box::new(|_| {}),
             worker_settings: Box::new(|_| {}),
             apps: vec!["crm", "salesflow"],
+            daily_quotas: true,
         }
     }
 }
 
 impl TestAppBuilder {
+    /// Tenants may send as many requests in a day as they like, for tests that send thousands.
+    #[must_use]
+    pub fn without_daily_quotas(mut self) -> Self {
+        self.daily_quotas = false;
+        self
+    }
+
     /// On a server of its own instead of the shared one.
     #[must_use]
     pub fn on_server(mut self, server: Arc<EmbeddedPostgres>) -> Self {
@@ -328,6 +337,10 @@ impl TestAppBuilder {
             _local_servers: RemovedAtTheEnd(local_servers::folder(&suffix)),
             suffix,
         };
+        if !self.daily_quotas {
+            let lift = "UPDATE plans SET limits = limits - 'apiRequestsPerDay', default_config = default_config - 'api.rate_limit'";
+            sqlx::query(lift).execute(&app.owner).await.expect("the registry answers");
+        }
         app.load_apps(&self.apps).await;
         let admin = self.admin.unwrap_or_else(|| AdminLogin::superuser(app.server()));
         let port = self.tenant_server_proxy.map_or(app.server().port(), |proxy| proxy.port());

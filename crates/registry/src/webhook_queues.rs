@@ -214,6 +214,12 @@ impl Registry {
         if held.is_none() {
             return Ok(false);
         }
+        if attempt.secret.is_some() {
+            // Of two who have delivered it at once, the second sees that the first has.
+            sqlx::query!("SELECT FROM events WHERE id = $1 FOR NO KEY UPDATE", attempt.event.id.as_uuid())
+                .fetch_optional(&mut *tx)
+                .await?;
+        }
         sqlx::query!(
             "WITH noted AS (
                  UPDATE webhook_deliveries SET state = $3, attempts = attempts + 1, status = $4, error = coalesce($5, error),
@@ -224,7 +230,9 @@ impl Registry {
              )
              UPDATE events SET secret = NULL, secret_expires_at = NULL
              WHERE id = $2 AND secret IS NOT NULL AND $3 = 'delivered' AND NOT EXISTS (
-                 SELECT FROM webhook_deliveries WHERE event_id = $2 AND webhook_id <> $1 AND state <> 'delivered')",
+                 SELECT FROM webhook_deliveries JOIN webhooks ON webhooks.id = webhook_id
+                 WHERE event_id = $2 AND webhook_id <> $1 AND webhook_deliveries.state <> 'delivered'
+                     AND events.type = ANY (types))",
             taken.webhook.as_uuid(),
             attempt.event.id.as_uuid(),
             state,

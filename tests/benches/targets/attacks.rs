@@ -41,7 +41,12 @@ enum Attack {
 }
 
 pub(crate) async fn on_others(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Vec<Figure>> {
-    let mut app = TestApp::build().on_server(Arc::clone(postgres)).with_apps(&["crm"]).start().await;
+    let mut app = TestApp::build()
+        .without_daily_quotas()
+        .on_server(Arc::clone(postgres))
+        .with_apps(&["crm"])
+        .start()
+        .await;
     let (attacker, victim) =
         (app.sign_up("attacker", "basic", "crm").await, app.sign_up("victim", "basic", "crm").await);
     let row = serde_json::json!({ "email": "one@example.com" });

@@ -45,7 +45,7 @@ async fn reads(tenant: &Signup, id: &str, until: impl Fn() -> bool) -> Vec<(Date
 }
 
 pub(crate) async fn a_copy(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Figure> {
-    let build = TestApp::build().on_server(Arc::clone(postgres)).with_apps(&[APP]);
+    let build = TestApp::build().without_daily_quotas().on_server(Arc::clone(postgres)).with_apps(&[APP]);
     let app = build.worker(|worker| worker.move_rate = Some(RATE)).start().await;
     let (large, other) = (app.sign_up("large", "basic", APP).await, app.sign_up("other", "basic", APP).await);
     let insert = other.data.request(reqwest::Method::POST, "/api/contacts?select=id");

@@ -17,7 +17,7 @@ use crate::sign_ups::{APP, sign_up};
 pub(crate) async fn among_two(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Figure> {
     const COUNT: usize = 200;
     let mut other = server::start(Durability::Full).await?;
-    let build = TestApp::build().on_server(Arc::clone(postgres)).with_apps(&[APP]);
+    let build = TestApp::build().without_daily_quotas().on_server(Arc::clone(postgres)).with_apps(&[APP]);
     let app = build.worker(|settings| settings.warm_tenants = 8).start().await;
     let body = json!({
         "name": "other", "host": other.host(), "port": other.port(), "adminUser": other.user(),

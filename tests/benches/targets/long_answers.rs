@@ -15,7 +15,12 @@ const ROUNDS: usize = 15;
 const READERS: usize = 10;
 
 pub(crate) async fn long_answers(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Vec<Figure>> {
-    let app = TestApp::build().on_server(Arc::clone(postgres)).with_apps(&["crm"]).start().await;
+    let app = TestApp::build()
+        .without_daily_quotas()
+        .on_server(Arc::clone(postgres))
+        .with_apps(&["crm"])
+        .start()
+        .await;
     let tenant = app.sign_up("reader", "basic", "crm").await;
     let schema = format!("tenant_{}", tenant.slug.replace('-', "_"));
     let mut bare = raw::connect(postgres, app.shared_database()).await?;

@@ -45,7 +45,7 @@ pub(crate) async fn pauses(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<V
     for (way, move_at_once, left_by_each) in
         [("copied before", 0, 500), ("small, copied meanwhile", at_once, 20)]
     {
-        let build = TestApp::build().on_server(Arc::clone(postgres)).with_apps(&[APP]);
+        let build = TestApp::build().without_daily_quotas().on_server(Arc::clone(postgres)).with_apps(&[APP]);
         let app = build.worker(move |worker| worker.move_at_once = move_at_once).start().await;
         let tenant = app.sign_up("acme", "basic", APP).await;
         let (stop, failed, longest) =
@@ -127,7 +127,12 @@ pub(crate) async fn pauses(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<V
 
 /// Bytes per second of the step that copies, against `COPY` to `COPY` into the same tables.
 pub(crate) async fn copy_speed(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Figure> {
-    let app = TestApp::build().on_server(Arc::clone(postgres)).with_apps(&[APP]).start().await;
+    let app = TestApp::build()
+        .without_daily_quotas()
+        .on_server(Arc::clone(postgres))
+        .with_apps(&[APP])
+        .start()
+        .await;
     let tenant = app.sign_up("large", "basic", APP).await;
     let table = format!("{}.contacts", schema(&tenant));
     let mut admin = server::admin(postgres, app.shared_database()).await;
@@ -203,7 +208,7 @@ async fn copy(
 /// Tenants per second off a server, while a third of them are read, against the same rows by `COPY`.
 pub(crate) async fn drain(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Vec<Figure>> {
     let other = server::start(Durability::Full).await?;
-    let build = TestApp::build().on_server(Arc::clone(postgres)).with_apps(&[APP]);
+    let build = TestApp::build().without_daily_quotas().on_server(Arc::clone(postgres)).with_apps(&[APP]);
     let app = build.worker(|worker| worker.warm_tenants = 8).start().await;
     let names: Vec<String> = (0..DRAINED).map(|n| format!("small{n}")).collect();
     let tenants: Vec<Signup> =

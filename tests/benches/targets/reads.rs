@@ -96,7 +96,7 @@ pub(crate) async fn by_id(
     tenants_per_login: u32,
     tenants: usize,
 ) -> anyhow::Result<Figure> {
-    let build = TestApp::build().on_server(Arc::clone(postgres));
+    let build = TestApp::build().without_daily_quotas().on_server(Arc::clone(postgres));
     let app = build.worker(move |settings| settings.tenants_per_login = tenants_per_login).start().await;
     let mut ours_at = Vec::new();
     for n in 0..tenants {

@@ -14,7 +14,7 @@ use tenantry_tests::{
 /// How long a data plane serves on after a tenant was suspended, and refuses after it was resumed.
 pub(crate) async fn seen(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Figure> {
     const COUNT: usize = 300;
-    let app = TestApp::build().on_server(Arc::clone(postgres)).start().await;
+    let app = TestApp::build().without_daily_quotas().on_server(Arc::clone(postgres)).start().await;
     let tenant = app.sign_up("changing", "basic", "crm").await;
     let mut times: Vec<Duration> = Vec::with_capacity(COUNT);
     for n in 0..COUNT {

@@ -27,7 +27,7 @@ pub(crate) async fn sign_up(app: &TestApp, name: &str, plan: &str) -> Duration {
 /// A Tenantry whose worker takes warm tenants of the shared schema, and one whose worker makes each tenant when
 /// it signs up.
 async fn warm_and_cold(postgres: &Arc<EmbeddedPostgres>) -> (TestApp, TestApp) {
-    let build = || TestApp::build().on_server(Arc::clone(postgres)).with_apps(&[APP]);
+    let build = || TestApp::build().without_daily_quotas().on_server(Arc::clone(postgres)).with_apps(&[APP]);
     let warm = build().worker(|settings| settings.warm_tenants = 8).start().await;
     (warm, build().start().await)
 }
@@ -123,7 +123,7 @@ fn rate(count: usize, took: Duration) -> f64 {
 pub(crate) async fn databases(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Vec<Figure>> {
     const COUNT: usize = 30;
     let with_pool_of = async |copies| {
-        let build = TestApp::build().on_server(Arc::clone(postgres));
+        let build = TestApp::build().without_daily_quotas().on_server(Arc::clone(postgres));
         build.worker(move |settings| settings.warm_databases = copies).start().await
     };
     let (warm, cold) = (with_pool_of(1).await, with_pool_of(0).await);

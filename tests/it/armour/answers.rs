@@ -23,7 +23,7 @@ fn contacts(count: u32, bytes: u32) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_answer_comes_whole_and_its_connection_goes_on() {
-    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).start().await;
     let tenant = filled(&app, "acme", &contacts(1_000, 10_000)).await;
     for _ in 0..3 {
         let answer = tenant.data.get("/api/contacts?select=email,company&order=email").await.expect(200);
@@ -39,7 +39,7 @@ async fn a_long_answer_comes_whole_and_its_connection_goes_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_of_too_many_bytes_is_refused_and_says_which_limit() {
-    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).start().await;
     let tenant = filled(&app, "acme", &contacts(200, 100_000)).await;
     let refused = tenant.data.get("/api/contacts").await.expect_problem(413, "answer_too_large");
     assert_eq!(refused.json()["limit"], 16 << 20);
@@ -55,7 +55,7 @@ async fn an_answer_of_too_many_bytes_is_refused_and_says_which_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_embeddings_multiply_are_refused_before_the_server_has_made_them() {
-    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let app = TestApp::build().without_daily_quotas().with_apps(&["crm"]).start().await;
     let fill = format!(
         "{}; INSERT INTO conversations (contact_id, channel)
              SELECT id, 'email' FROM contacts, generate_series(1, 1000)",

@@ -22,7 +22,7 @@ fn tight() -> ConnectionLimits {
 }
 
 async fn start() -> TestApp {
-    let app = TestApp::build().with_apps(&["crm"]);
+    let app = TestApp::build().without_daily_quotas().with_apps(&["crm"]);
     app.data_plane(|data| data.connections = tight())
         .control_plane(|api| api.connections = tight())
         .start()
@@ -185,7 +185,7 @@ async fn a_client_that_takes_none_of_its_answer_is_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_take_their_answers_slowly_keep_no_connection_from_a_tenant_that_waits() {
-    let app = TestApp::build().with_apps(&["crm"]);
+    let app = TestApp::build().without_daily_quotas().with_apps(&["crm"]);
     let app = app.data_plane(|data| {
         data.pool.connections_per_server = 4;
         data.statement_timeout = Duration::from_secs(2);

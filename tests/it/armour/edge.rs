@@ -4,7 +4,7 @@ use tenantry_tests::{TestApp, raw::RawRequest};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_url_that_is_not_encoded_is_told_what_to_encode() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     for target in ["/api/contacts?select=metadata->>a", "/api/contacts?email=eq.\"a\"", "/api/contacts?a=<"] {
         for listener in [&app.data, &app.api] {
             let request = RawRequest::new("GET", target).header("host", "acme.localhost");
@@ -20,7 +20,7 @@ async fn a_url_that_is_not_encoded_is_told_what_to_encode() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_line_or_headers_that_are_too_long_are_told_so() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let long = RawRequest::new("GET", format!("/api/contacts?a={}", "a".repeat(70_000))).header("host", "x");
     assert_eq!(long.send(app.data.address()).await[0].json()["code"], "uri_too_long");
     let mut many = RawRequest::new("GET", "/api/contacts").header("host", "x");
@@ -32,7 +32,12 @@ async fn a_request_line_or_headers_that_are_too_long_are_told_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_of_every_kind_have_what_clients_of_postgrest_read() {
-    let app = TestApp::build().with_apps(&["crm"]).data_plane(|plane| plane.max_body = 1_000).start().await;
+    let app = TestApp::build()
+        .without_daily_quotas()
+        .with_apps(&["crm"])
+        .data_plane(|plane| plane.max_body = 1_000)
+        .start()
+        .await;
     let tenant = app.sign_up("acme", "basic", "crm").await;
     let too_large = serde_json::json!({ "email": "x".repeat(2_000) });
     let refusals = [

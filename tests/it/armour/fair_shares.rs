@@ -25,7 +25,10 @@ const STATEMENT: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_secs(2);
 
 async fn start() -> TestApp {
-    let build = TestApp::build().with_apps(&[]).data_plane(|data| data.statement_timeout = STATEMENT);
+    let build = TestApp::build()
+        .without_daily_quotas()
+        .with_apps(&[])
+        .data_plane(|data| data.statement_timeout = STATEMENT);
     let app = build.start().await;
     app.api.put("/api/v1/apps/naps", json!({})).await.expect(200);
     let version = json!({ "version": 1, "name": "naps", "up": APP });

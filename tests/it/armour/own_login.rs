@@ -17,7 +17,12 @@ const SHARED: &str =
 
 /// What becomes of a tenant's attempt to become another, in an app with this manifest: its answer.
 async fn attempt(plan: &str, manifest: serde_json::Value) -> (TestApp, u16) {
-    let app = TestApp::build().with_apps(&[]).worker(|worker| worker.warm_tenants = 2).start().await;
+    let app = TestApp::build()
+        .without_daily_quotas()
+        .with_apps(&[])
+        .worker(|worker| worker.warm_tenants = 2)
+        .start()
+        .await;
     app.api.put("/api/v1/apps/scripts", json!({ "manifest": manifest })).await.expect(200);
     let version = json!({ "version": 1, "name": "scripts", "up": SCRIPTS });
     app.api.post("/api/v1/apps/scripts/versions", version).await.expect(201);
@@ -63,7 +68,7 @@ async fn a_tenant_with_a_database_of_its_own_has_a_login_of_its_own_whatever_its
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_may_say_that_each_of_its_tenants_has_a_login_of_its_own() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let shared = app.sign_up("shared", "basic", "crm").await;
     app.api.patch("/api/v1/plans/basic", json!({ "database": { "connection": "own" } })).await.expect(200);
     app.sign_up("own", "basic", "crm").await;
@@ -82,7 +87,7 @@ async fn a_plan_may_say_that_each_of_its_tenants_has_a_login_of_its_own() {
 /// Logins are chosen by what a statement saw before it waited for the server that all of them want.
 #[tokio::test(flavor = "multi_thread")]
 async fn tenants_that_sign_up_at_once_are_never_given_the_same_login_of_their_own() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     app.api.patch("/api/v1/plans/basic", json!({ "database": { "connection": "own" } })).await.expect(200);
     let slugs: Vec<String> = (0..24).map(|n| format!("tenant-{n}")).collect();
     let plans = ["basic", "premium"].into_iter().cycle();

@@ -51,7 +51,7 @@ async fn sign_up(app: &TestApp, slug: &str) -> Signup {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_statement_that_catches_its_cancellation_is_ended_and_keeps_its_place_until_then() {
-    let build = TestApp::build().data_plane(|data| {
+    let build = TestApp::build().without_daily_quotas().data_plane(|data| {
         data.pool.connections_per_server = 4;
         data.statement_timeout = Duration::from_secs(1);
     });
@@ -80,7 +80,7 @@ async fn a_statement_that_catches_its_cancellation_is_ended_and_keeps_its_place_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_function_says_is_cut() {
-    let app = start(TestApp::build(), "shared").await;
+    let app = start(TestApp::build().without_daily_quotas(), "shared").await;
     let tenant = sign_up(&app, "acme").await;
     let refused = tenant.data.post("/api/rpc/shout", json!({ "bytes": 5_000_000 })).await;
     assert_eq!(refused.status, 400);
@@ -91,10 +91,11 @@ async fn what_a_function_says_is_cut() {
 /// A tenant whose next request is the first on a connection that another one had, through a proxy.
 async fn second_on_a_connection() -> (TestApp, Proxy, Signup) {
     let proxy = Proxy::before(server::shared().await).await;
-    let build = TestApp::build().with_tenant_server_proxy(proxy.address).data_plane(|data| {
-        data.pool.connections_per_server = 1;
-        data.statement_timeout = Duration::from_secs(1);
-    });
+    let build =
+        TestApp::build().without_daily_quotas().with_tenant_server_proxy(proxy.address).data_plane(|data| {
+            data.pool.connections_per_server = 1;
+            data.statement_timeout = Duration::from_secs(1);
+        });
     let app = start(build, "shared").await;
     let (first, second) = (sign_up(&app, "first").await, sign_up(&app, "second").await);
     second.data.get("/api/things").await.expect(200);
@@ -134,7 +135,9 @@ async fn a_write_that_a_silent_server_does_not_answer_may_have_been_made() {
 async fn a_server_that_hangs_keeps_no_tenant_of_the_app_on_another_from_its_tables() {
     let other = server::start(Durability::Volatile).await.unwrap();
     let proxy = Proxy::before(server::shared().await).await;
-    let app = start(TestApp::build().with_tenant_server_proxy(proxy.address), "shared").await;
+    let app =
+        start(TestApp::build().without_daily_quotas().with_tenant_server_proxy(proxy.address), "shared")
+            .await;
     let hanging = sign_up(&app, "hanging").await;
     app.add_server("other", &other).await;
     app.api.patch("/api/v1/servers/main", json!({ "state": "cordoned" })).await.expect(200);
@@ -160,7 +163,7 @@ async fn a_server_that_hangs_keeps_no_tenant_of_the_app_on_another_from_its_tabl
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_s_settings_change_nothing_of_what_is_known_of_its_app_s_tables() {
-    let app = start(TestApp::build(), "own").await;
+    let app = start(TestApp::build().without_daily_quotas(), "own").await;
     let (hostile, other) = (sign_up(&app, "hostile").await, sign_up(&app, "other").await);
     for (name, value) in [("client_encoding", "LATIN1"), ("quote_all_identifiers", "on")] {
         hostile.data.post("/api/rpc/keep", json!({ "name": name, "value": value })).await.expect(200);

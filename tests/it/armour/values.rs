@@ -9,7 +9,7 @@ const KINDS: &str = "CREATE TABLE kinds (
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_value_that_names_what_is_not_there_is_the_client_s_mistake() {
-    let app = TestApp::build().with_apps(&[]).start().await;
+    let app = TestApp::build().without_daily_quotas().with_apps(&[]).start().await;
     app.api.put("/api/v1/apps/kinds", json!({})).await.expect(200);
     let version = json!({ "version": 1, "name": "kinds", "up": KINDS });
     app.api.post("/api/v1/apps/kinds/versions", version).await.expect(201);

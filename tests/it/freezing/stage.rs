@@ -85,6 +85,7 @@ impl Stage {
         let address = format!("127.0.0.1:{}", server.port());
         let proxy = FreezingProxy::start(address.parse().unwrap()).await;
         let app = TestApp::build()
+            .without_daily_quotas()
             .on_server(server)
             .with_tenant_server_proxy(proxy.address)
             .with_apps(&["crm"])

@@ -104,7 +104,7 @@ const CSV: &str = "text/csv";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_that_runs_its_tenants_text_crosses_in_no_form_that_promises_it() {
-    let app = TestApp::build().with_apps(&[]).start().await;
+    let app = TestApp::build().without_daily_quotas().with_apps(&[]).start().await;
     let alone = json!({ "name": "alone", "tier": "schema", "database": { "connection": "own" } });
     app.api.post("/api/v1/plans", alone).await.expect(201);
     let mut attempts = 0;

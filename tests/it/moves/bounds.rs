@@ -36,7 +36,7 @@ async fn copying(app: &TestApp, tenant: &Signup) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_live_move_names_the_transaction_that_it_has_waited_for_in_vain() {
     let own = Arc::new(server::start(Durability::Volatile).await.unwrap());
-    let build = TestApp::build().on_server(Arc::clone(&own)).worker(|worker| {
+    let build = TestApp::build().without_daily_quotas().on_server(Arc::clone(&own)).worker(|worker| {
         worker.move_at_once = 0;
         worker.move_transaction_patience = Duration::from_millis(500);
     });
@@ -58,7 +58,7 @@ async fn a_live_move_names_the_transaction_that_it_has_waited_for_in_vain() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_told_to_stop_leaves_a_long_copy_to_the_next_one() {
-    let build = TestApp::build().worker(|worker| {
+    let build = TestApp::build().without_daily_quotas().worker(|worker| {
         worker.move_at_once = 0;
         worker.move_rate = NonZeroU64::new(128 << 10);
         worker.stop_grace = Duration::from_millis(100);
@@ -80,7 +80,7 @@ async fn a_worker_that_is_told_to_stop_leaves_a_long_copy_to_the_next_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_move_for_which_too_much_wal_would_be_kept_is_given_up_and_the_tenant_served_as_before() {
-    let build = TestApp::build().worker(|worker| {
+    let build = TestApp::build().without_daily_quotas().worker(|worker| {
         worker.move_at_once = 0;
         worker.move_rate = NonZeroU64::new(256 << 10);
         worker.move_wal_keep_size = 1 << 20;
@@ -103,7 +103,10 @@ async fn a_move_for_which_too_much_wal_would_be_kept_is_given_up_and_the_tenant_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_live_move_waits_for_a_replication_slot_that_another_move_has() {
     let own = Arc::new(server::start(Durability::Volatile).await.unwrap());
-    let build = TestApp::build().on_server(Arc::clone(&own)).worker(|worker| worker.move_at_once = 0);
+    let build = TestApp::build()
+        .without_daily_quotas()
+        .on_server(Arc::clone(&own))
+        .worker(|worker| worker.move_at_once = 0);
     let app = with_ledger(build).await;
     let tenant = sign_up(&app, "acme", "basic").await;
     let mut superuser = server::admin(&own, "postgres").await;
@@ -144,8 +147,10 @@ async fn a_table_whose_indexes_take_long_is_copied_all_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_table_is_compared_with_itself_also_where_the_server_reads_tables_in_parallel() {
     for move_at_once in [16 << 20, 0] {
-        let app =
-            with_ledger(TestApp::build().worker(move |worker| worker.move_at_once = move_at_once)).await;
+        let app = with_ledger(
+            TestApp::build().without_daily_quotas().worker(move |worker| worker.move_at_once = move_at_once),
+        )
+        .await;
         let tenant = sign_up(&app, "acme", "basic").await;
         // As for large tables. The database that it goes to has none of this.
         let database = app.shared_database();

@@ -8,7 +8,7 @@ use super::{OBJECT, column, get, insert, people, rows, send};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_are_chosen_renamed_and_cast() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let api = app.sign_up("acme", "basic", "crm").await.data;
     people(&api).await;
     for (select, expected) in [
@@ -46,7 +46,7 @@ async fn columns_are_chosen_renamed_and_cast() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_object_is_answered_only_where_there_is_one_row() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let api = app.sign_up("acme", "basic", "crm").await.data;
     people(&api).await;
     let object = ("accept", OBJECT);
@@ -76,7 +76,7 @@ async fn one_object_is_answered_only_where_there_is_one_row() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_in_camel_case_is_so_everywhere_and_takes_both() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let api = app.sign_up("acme", "basic", "salesflow").await.data;
     let made =
         insert(&api, "contacts", json!({ "firstName": "Ann", "jobTitle": "CTO", "notes": "snake_in_text" }))

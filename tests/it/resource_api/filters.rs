@@ -7,7 +7,7 @@ use super::{column, insert, people, rows};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_find_what_postgrest_s_would() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let api = app.sign_up("acme", "basic", "crm").await.data;
     people(&api).await;
     for (filter, expected) in [
@@ -69,7 +69,7 @@ async fn filters_find_what_postgrest_s_would() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn words_are_searched_for_in_texts() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let api = app.sign_up("acme", "basic", "crm").await.data;
     let contact = insert(&api, "contacts", json!({ "email": "a@example.com" })).await;
     let thread = insert(&api, "conversations", json!({ "contact_id": contact[0]["id"] })).await;

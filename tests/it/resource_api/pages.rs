@@ -7,7 +7,7 @@ use super::{column, get, people, send};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_come_in_the_order_asked_for() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let api = app.sign_up("acme", "basic", "crm").await.data;
     people(&api).await;
     for (order, expected) in [
@@ -28,7 +28,7 @@ async fn rows_come_in_the_order_asked_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_are_asked_for_by_parameter_or_by_header() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let api = app.sign_up("acme", "basic", "crm").await.data;
     people(&api).await;
     let exact = ("prefer", "count=exact");

@@ -8,7 +8,7 @@ use super::{NO_ROW, insert, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_database_refuses_is_told_in_its_words() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     for plan in ["basic", "premium"] {
         let sales = app.sign_up(&format!("sales-{plan}"), plan, "salesflow").await.data;
         let made = insert(&sales, "contacts", json!({ "firstName": "Ann" })).await;
@@ -90,7 +90,7 @@ async fn what_the_database_refuses_is_told_in_its_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_a_client_sends_is_our_fault() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let crm = app.sign_up("acme", "basic", "crm").await.data;
     let sales = app.sign_up("sales", "basic", "salesflow").await.data;
     let contact = insert(&crm, "contacts", json!({ "email": "a@example.com" })).await;
@@ -156,7 +156,7 @@ async fn nothing_that_a_client_sends_is_our_fault() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_our_fault_tells_nothing_of_the_inside() {
     use sqlx::Connection;
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let tenant = app.sign_up("acme", "basic", "crm").await;
     tenant.data.get("/api/contacts").await.expect(200);
     // Behind everybody's back a trigger's function goes.

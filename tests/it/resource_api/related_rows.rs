@@ -8,7 +8,7 @@ use super::{insert, rows, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn related_rows_are_embedded_in_both_directions_and_across_a_junction() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     for plan in ["basic", "premium"] {
         let api = app.sign_up(plan, plan, "salesflow").await.data;
         let contacts = insert(

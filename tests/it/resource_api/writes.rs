@@ -8,7 +8,7 @@ use super::{NO_ROW, OBJECT, column, insert, people, rows, send, write};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_insert_answers_what_was_preferred() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let api = app.sign_up("acme", "basic", "crm").await.data;
     let row = json!({ "email": "a@example.com" });
     let plain = api.post("/api/contacts", row.clone()).await.expect(201);
@@ -59,7 +59,7 @@ async fn an_insert_answers_what_was_preferred() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_upsert_merges_by_key_or_by_another_unique_column() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let api = app.sign_up("acme", "basic", "salesflow").await.data;
     let merge = "resolution=merge-duplicates, return=representation";
     insert(
@@ -110,7 +110,7 @@ async fn an_upsert_merges_by_key_or_by_another_unique_column() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn updates_and_deletes_touch_what_the_filter_says_and_need_one() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let api = app.sign_up("acme", "basic", "crm").await.data;
     people(&api).await;
     let change = json!({ "company": "New" });
@@ -158,7 +158,7 @@ async fn updates_and_deletes_touch_what_the_filter_says_and_need_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_is_read_changed_replaced_and_removed_by_its_id() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let api = app.sign_up("acme", "basic", "crm").await.data;
     let made = insert(&api, "contacts", json!({ "email": "a@example.com", "company": "Acme" })).await;
     let id = made[0]["id"].as_str().unwrap();

@@ -19,7 +19,13 @@ fn file(pem: &str) -> NamedTempFile {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_reaches_the_registry_over_tls_with_all_of_its_connections() {
     let (server, authority) = server_with_tls().await;
-    let app = TestApp::build().on_server(Arc::new(server)).without_worker().with_apps(&[]).start().await;
+    let app = TestApp::build()
+        .without_daily_quotas()
+        .on_server(Arc::new(server))
+        .without_worker()
+        .with_apps(&[])
+        .start()
+        .await;
     let (ca, other) = (file(&authority.pem()), file(&Authority::new("another").pem()));
     let url = app.registry_url().expose_secret().to_owned();
     let mut admin = server::admin(app.server(), "postgres").await;

@@ -22,7 +22,12 @@ async fn sessions(app: &TestApp, of: &str) -> (i64, i64) {
 async fn a_server_is_registered_with_its_certificate_s_ca_and_used_so_by_worker_and_data_plane() {
     let (server, authority) = server_with_tls().await;
     let server = Arc::new(server);
-    let app = TestApp::build().on_server(Arc::clone(&server)).with_apps(&["crm"]).start().await;
+    let app = TestApp::build()
+        .without_daily_quotas()
+        .on_server(Arc::clone(&server))
+        .with_apps(&["crm"])
+        .start()
+        .await;
     let path = "/api/v1/servers/main";
     let before = app.api.get(path).await.expect(200).json();
     assert_eq!((&before["sslMode"], &before["sslRootCert"]), (&json!("prefer"), &Value::Null));
@@ -87,7 +92,7 @@ async fn a_server_is_registered_with_its_certificate_s_ca_and_used_so_by_worker_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replacing_a_server_without_a_word_on_tls_leaves_it_protected() {
-    let app = TestApp::build().without_worker().with_apps(&[]).start().await;
+    let app = TestApp::build().without_daily_quotas().without_worker().with_apps(&[]).start().await;
     let ca = Authority::new("the authority").pem();
     let tls = json!({ "sslMode": "verify-ca", "sslRootCert": ca });
     app.api.patch("/api/v1/servers/main?check=false", tls).await.expect(200);

@@ -12,7 +12,7 @@ use super::{log_in, register, tenant, with_token};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn users_log_in_while_their_tenant_is_moved_and_none_fails() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let acme = tenant(&app, "acme", "basic").await;
     register(&acme.data, "ada").await;
     let before = log_in(&acme.data, "ada").await;
@@ -45,7 +45,7 @@ async fn users_log_in_while_their_tenant_is_moved_and_none_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_purge_nothing_is_left_of_users_and_keys() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let acme = tenant(&app, "acme", "basic").await;
     register(&acme.data, "ada").await;
     let tokens = log_in(&acme.data, "ada").await;

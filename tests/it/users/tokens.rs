@@ -14,7 +14,7 @@ use super::{log_in, register, tenant, with_token};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_says_who_logs_in_and_the_tenant_s_published_key_has_signed_it() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let acme = tenant(&app, "acme", "basic").await;
     register(&acme.data, "ada").await;
     let token = log_in(&acme.data, "ada").await["accessToken"].as_str().unwrap().to_owned();
@@ -38,7 +38,7 @@ async fn a_token_says_who_logs_in_and_the_tenant_s_published_key_has_signed_it()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_s_row_security_knows_the_user_by_the_claims() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     app.api.put("/api/v1/apps/notes", json!({ "manifest": { "registration": "open" } })).await.expect(200);
     let up = "CREATE TABLE notes (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -72,7 +72,7 @@ async fn an_app_s_row_security_knows_the_user_by_the_claims() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_s_key_is_replaced_under_load_and_no_request_fails() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().without_daily_quotas().start().await;
     let acme = tenant(&app, "acme", "basic").await;
     register(&acme.data, "ada").await;
     let path = format!("/api/v1/tenants/{}/signing-keys", acme.id);

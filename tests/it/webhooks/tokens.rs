@@ -55,6 +55,34 @@ async fn a_one_time_token_is_sent_to_who_names_its_type_and_kept_until_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_two_are_sent_at_once_is_forgotten_when_both_have_it() {
+    let app = TestApp::build().worker(eager).start().await;
+    let one = tenant(&app, "one").await;
+    let registry = as_data_plane(&app);
+    let receivers = [Receiver::start().await, Receiver::start().await, Receiver::start().await];
+    for receiver in &receivers {
+        webhook(&app, receiver, &["user.invited"]).await;
+        receiver.answers(|_| Reply::Held(200));
+    }
+    for count in 1..=20 {
+        let mut event = event(one, EventType::UserInvited, &json!({ "number": count }));
+        let members = json!({ "token": "x" }).as_object().unwrap().clone();
+        let expires_at = SystemClock.now() + TimeDelta::hours(1);
+        event.secret = Some(SealedMembers::seal(&app.kek, event.id, &members, expires_at, &mut rand::rng()));
+        registry.events_append(&[event]).await.unwrap();
+        for receiver in &receivers {
+            receiver.has(count).await;
+        }
+        receivers.iter().for_each(|receiver| receiver.release(1));
+        within(Duration::from_mins(1), "the token is forgotten", async || {
+            app.count("SELECT count(*) FROM events WHERE secret IS NOT NULL").await == 0
+        })
+        .await;
+    }
+    registry.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_data_plane_tells_events_and_reads_none() {
     let app = TestApp::build().without_worker().start().await;
     let one = tenant(&app, "one").await;

@@ -45,6 +45,7 @@ impl Fleet {
         let postgres = Arc::new(postgres);
         statements::begin(&postgres).await?;
         let app = TestApp::build()
+            .without_daily_quotas()
             .on_server(Arc::clone(&postgres))
             .with_apps(&[APP])
             .worker(as_in_production)
