@@ -37,6 +37,8 @@ pub enum Command {
     DataPlane(Box<roles::data_plane::DataPlaneArgs>),
     /// Bring the registry's database to this version.
     Migrate(Box<roles::migrate::MigrateArgs>),
+    /// Seal the registry's secrets anew, with a new key-encryption key.
+    Rewrap(Box<roles::rewrap::RewrapArgs>),
 
     /// Talk to a control plane.
     #[command(flatten)]
@@ -77,6 +79,10 @@ impl Cli {
             Command::Migrate(args) => {
                 telemetry::log(&self.log, ROLE_LOG)?;
                 roles::migrate::run(*args).await
+            }
+            Command::Rewrap(args) => {
+                telemetry::log(&self.log, ROLE_LOG)?;
+                roles::rewrap::run(*args).await
             }
             Command::Client(command) => {
                 telemetry::log(&self.log, "warn")?;

@@ -55,6 +55,7 @@ mod resolution;
 mod resource_api;
 mod resume_by_name;
 mod retention;
+mod rewrap;
 mod rolling_restart;
 mod server_audit;
 mod server_checks;

@@ -577,6 +577,23 @@ impl TestApp {
         Api::new(plane.await.expect("a data plane").address)
     }
 
+    /// A client of another control plane on this registry, with the operator's key; it ends with the test.
+    pub async fn another_control_plane(&self) -> Api {
+        let registry = RegistryConfig { url: self.registry_url.clone(), connect: ConnectSettings::default() };
+        let config = ControlPlaneConfig {
+            registry,
+            kek: self.kek.clone(),
+            addr: any_port(),
+            api_key: None,
+            apps: Vec::new(),
+            tenant_server: None,
+            settings: tenantry_control_plane::Settings::default(),
+            resolver: None,
+        };
+        let plane = Box::pin(compose::control_plane::start(&self.process, config, self.stop.clone()));
+        Api::new(plane.await.expect("a control plane").address).with_key(self.key.clone())
+    }
+
     /// Registers a further server for this test's tenants, without asking a worker to check it.
     pub async fn add_server(&self, name: &str, server: &EmbeddedPostgres) {
         self.add_server_at(name, server, server.port()).await;

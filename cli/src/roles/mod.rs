@@ -3,4 +3,5 @@
 pub(crate) mod control_plane;
 pub(crate) mod data_plane;
 pub(crate) mod migrate;
+pub(crate) mod rewrap;
 pub(crate) mod worker;

@@ -169,21 +169,38 @@ pub(crate) struct KekArgs {
     /// A file that holds it.
     #[arg(long, env = "TENANTRY_KEK_FILE", value_name = "FILE", conflicts_with = "kek")]
     pub(crate) kek_file: Option<PathBuf>,
+
+    /// A second key-encryption key, which opens too and seals nothing: while one takes the other's place.
+    #[arg(long, env = "TENANTRY_KEK_ALSO", hide_env_values = true, value_name = "BASE64")]
+    kek_also: Option<SecretString>,
+
+    /// A file that holds it.
+    #[arg(long, env = "TENANTRY_KEK_ALSO_FILE", value_name = "FILE", conflicts_with = "kek_also")]
+    kek_also_file: Option<PathBuf>,
+}
+
+/// A key, given as text or in a file.
+fn key(text: Option<&SecretString>, file: Option<&PathBuf>) -> anyhow::Result<Option<Key>> {
+    use secrecy::ExposeSecret;
+    let text: SecretString = match (text, file) {
+        (Some(text), _) => text.clone(),
+        (None, Some(file)) => std::fs::read_to_string(file)
+            .with_context(|| format!("the key-encryption key in {} cannot be read", file.display()))?
+            .into(),
+        (None, None) => return Ok(None),
+    };
+    Key::from_base64(text.expose_secret()).context("the key-encryption key is not valid").map(Some)
 }
 
 impl KekArgs {
     /// The key, if one is given.
     pub(crate) fn given(&self) -> anyhow::Result<Option<Key>> {
-        use secrecy::ExposeSecret;
-        let text: SecretString = match (&self.kek, &self.kek_file) {
-            (Some(text), _) => text.clone(),
-            (None, Some(file)) => std::fs::read_to_string(file)
-                .with_context(|| format!("the key-encryption key in {} cannot be read", file.display()))?
-                .into(),
-            (None, None) => return Ok(None),
-        };
-        let key = Key::from_base64(text.expose_secret()).context("the key-encryption key is not valid")?;
-        Ok(Some(key))
+        let Some(own) = key(self.kek.as_ref(), self.kek_file.as_ref())? else { return Ok(None) };
+        let also = key(self.kek_also.as_ref(), self.kek_also_file.as_ref())?;
+        Ok(Some(match also {
+            Some(also) => own.opening_also(also),
+            None => own,
+        }))
     }
 
     /// The key; an error that says how to give one.

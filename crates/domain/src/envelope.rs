@@ -19,7 +19,11 @@ use crate::Invalid;
 const NONCE_LEN: usize = 12;
 
 /// 32 bytes that seal and open.
-pub struct Key(SecretBox<[u8; 32]>);
+pub struct Key {
+    bytes: SecretBox<[u8; 32]>,
+    /// Opens what this one does not: a key that is being replaced, or is about to take its place.
+    also: Option<Box<Key>>,
+}
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,7 +33,7 @@ impl std::fmt::Debug for Key {
 
 impl Clone for Key {
     fn clone(&self) -> Self {
-        Self::from_bytes(self.0.expose_secret())
+        Self { also: self.also.clone(), ..Self::from_bytes(self.bytes.expose_secret()) }
     }
 }
 
@@ -63,8 +67,8 @@ pub struct Unsealable;
 impl Key {
     /// A new random key.
     pub fn generate(rng: &mut impl Rng) -> Self {
-        let mut key = Self(SecretBox::new(Box::new([0; 32])));
-        rng.fill_bytes(key.0.expose_secret_mut());
+        let mut key = Self::from_bytes(&[0; 32]);
+        rng.fill_bytes(key.bytes.expose_secret_mut());
         key
     }
 
@@ -81,21 +85,22 @@ impl Key {
 
     /// The key in base64, to keep it in a file.
     pub fn to_base64(&self) -> secrecy::SecretString {
-        STANDARD.encode(self.0.expose_secret()).into()
+        STANDARD.encode(self.bytes.expose_secret()).into()
     }
 
     /// The first 48 bits of a hash of the key.
     pub fn fingerprint(&self) -> KeyFingerprint {
         let hash = Sha256::new()
             .chain_update(b"tenantry key fingerprint")
-            .chain_update(self.0.expose_secret())
+            .chain_update(self.bytes.expose_secret())
             .finalize();
         KeyFingerprint(hash.iter().take(6).fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
     }
 
     /// A password for a purpose: 64 letters, the same each time, from which nobody finds the key.
     pub fn derive_text(&self, purpose: &str) -> secrecy::SecretString {
-        let mut mac = Hmac::<Sha256>::new_from_slice(self.0.expose_secret()).expect("any length is a key");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.bytes.expose_secret()).expect("any length is a key");
         mac.update(b"tenantry derived text");
         mac.update(purpose.as_bytes());
         let bytes = mac.finalize().into_bytes();
@@ -103,11 +108,11 @@ impl Key {
     }
 
     fn from_bytes(bytes: &[u8; 32]) -> Self {
-        Self(SecretBox::new(Box::new(*bytes)))
+        Self { bytes: SecretBox::new(Box::new(*bytes)), also: None }
     }
 
     fn cipher(&self) -> Aes256Gcm {
-        Aes256Gcm::new(self.0.expose_secret().into())
+        Aes256Gcm::new(self.bytes.expose_secret().into())
     }
 
     /// Seals a value for a purpose, e.g. `tenant-role:<tenant id>`.
@@ -121,11 +126,39 @@ impl Key {
         [nonce.as_slice(), &sealed].concat()
     }
 
+    /// The same key, which opens what another one has sealed too, and seals nothing with it.
+    #[must_use]
+    pub fn opening_also(self, other: Self) -> Self {
+        Self { also: Some(Box::new(other)), ..self }
+    }
+
+    /// Seals anew, with this key, what another one has sealed that opens too; none: this key has sealed it.
+    ///
+    /// # Errors
+    /// As [`Key::open`].
+    pub fn seal_anew(
+        &self,
+        purpose: &str,
+        sealed: &[u8],
+        rng: &mut impl Rng,
+    ) -> Result<Option<Vec<u8>>, Unsealable> {
+        if self.open_alone(purpose, sealed).is_ok() {
+            return Ok(None);
+        }
+        let value = self.open(purpose, sealed)?;
+        Ok(Some(self.seal(purpose, value.expose_secret(), rng)))
+    }
+
     /// Opens a sealed value.
     ///
     /// # Errors
     /// It was sealed with another key or for another purpose, or was altered.
     pub fn open(&self, purpose: &str, sealed: &[u8]) -> Result<SecretBox<Vec<u8>>, Unsealable> {
+        self.open_alone(purpose, sealed)
+            .or_else(|error| self.also.as_ref().ok_or(error)?.open(purpose, sealed))
+    }
+
+    fn open_alone(&self, purpose: &str, sealed: &[u8]) -> Result<SecretBox<Vec<u8>>, Unsealable> {
         let (nonce, sealed) = sealed.split_at_checked(NONCE_LEN).ok_or(Unsealable)?;
         let nonce: [u8; NONCE_LEN] = nonce.try_into().map_err(|_| Unsealable)?;
         self.cipher()
@@ -145,7 +178,7 @@ impl Key {
 
     /// Wraps a data key with this key-encryption key.
     pub fn wrap(&self, purpose: &str, data_key: &Key, rng: &mut impl Rng) -> Vec<u8> {
-        self.seal(purpose, data_key.0.expose_secret(), rng)
+        self.seal(purpose, data_key.bytes.expose_secret(), rng)
     }
 
     /// Unwraps a data key.
@@ -173,6 +206,22 @@ mod tests {
         *sealed.last_mut().unwrap() ^= 1;
         assert!(key.open("a", &sealed).is_err());
         assert!(key.open("a", b"short").is_err());
+    }
+
+    #[test]
+    fn a_key_opens_what_another_has_sealed_and_seals_it_anew() {
+        let mut rng = rand::rng();
+        let (old, new) = (Key::generate(&mut rng), Key::generate(&mut rng));
+        let both = new.clone().opening_also(old.clone()).clone();
+        let sealed = old.seal("a", b"secret", &mut rng);
+        assert_eq!(both.open_text("a", &sealed).unwrap().expose_secret(), "secret");
+        assert!(
+            new.seal_anew("a", &sealed, &mut rng).is_err() && both.seal_anew("b", &sealed, &mut rng).is_err()
+        );
+        let anew = both.seal_anew("a", &sealed, &mut rng).unwrap().unwrap();
+        assert_eq!(new.open_text("a", &anew).unwrap().expose_secret(), "secret");
+        assert!(old.open("a", &anew).is_err());
+        assert_eq!(both.seal_anew("a", &anew, &mut rng), Ok(None));
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod public_signups;
 mod reach;
 mod reconcilers;
 mod revoked_sessions;
+mod rewrap;
 mod routes;
 mod sample_weeks;
 mod schema_version;
