@@ -166,7 +166,59 @@ impl From<Slug> for String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::names::TENANT_PREFIX;
+
+    /// What people write: mostly near a slug, sometimes nothing like one.
+    fn written() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "[a-zA-Z0-9_-]{0,44}",
+            2 => "[a-zA-Z0-9]([a-zA-Z0-9_-]{0,38}[a-zA-Z0-9])?",
+            1 => "(xn--|XN_-)[a-z0-9]{0,8}",
+            1 => proptest::sample::select(RESERVED).prop_map(|word| word.to_uppercase().replace('-', "_")),
+            1 => "[a-z0-9-]{0,4}[ -~]{0,2}[a-z0-9-]{0,4}",
+            2 => any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_slugs_are_the_labels_of_the_design_and_stay_what_they_are(text in written()) {
+            let label: String =
+                text.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect();
+            let inner = |c: char| matches!(c, 'a'..='z' | '0'..='9');
+            let is_label = (1..=40).contains(&label.chars().count())
+                && label.chars().all(|c| inner(c) || c == '-')
+                && label.starts_with(inner)
+                && label.ends_with(inner);
+            let is_free = !label.starts_with("xn--") && !RESERVED.contains(&&*label);
+            let parsed = Slug::parse(&text);
+            prop_assert_eq!(parsed.is_ok(), is_label && is_free, "{:?}: {:?}", text, parsed);
+            // However it comes in, it is the same rule.
+            let in_json = serde_json::from_value::<Slug>(text.clone().into());
+            prop_assert_eq!(in_json.ok(), parsed.clone().ok());
+            if let Ok(slug) = parsed {
+                prop_assert_eq!(slug.as_str(), &label);
+                prop_assert_eq!(Slug::parse(slug.as_str()), Ok(slug));
+            }
+        }
+
+        #[test]
+        fn a_slug_s_schema_is_a_name_that_no_other_slug_has(text in written(), name in any::<String>()) {
+            for slug in [Slug::parse(&text), Slug::derive(&name), Slug::derive(&text)].into_iter().flatten() {
+                let schema = slug.object_name();
+                // PostgreSQL cuts longer names off, and two tenants would share one.
+                prop_assert!(schema.as_str().len() <= 63);
+                prop_assert_eq!(ObjectName::parse(schema.as_str()), Ok(schema.clone()));
+                let back = schema.as_str().strip_prefix(TENANT_PREFIX).map(|rest| rest.replace('_', "-"));
+                prop_assert_eq!(back.as_deref(), Some(slug.as_str()));
+            }
+        }
+    }
 
     #[test]
     fn underscores_and_capitals_are_normalised() {

@@ -6,11 +6,9 @@ use tenantry_domain::domain_name::DomainName;
 
 use super::Name;
 
-/// The host as a custom domain; none where it cannot be one (`my_service.internal`).
+/// The host as a custom domain; none where it cannot be one (`my_service.internal`, `a..example.com`): nobody is asked for it.
 pub(super) fn name(host: Cow<'_, str>) -> Option<Name<'_>> {
-    // Underscores are what a host may hold here and a domain may not; the rest was checked.
-    let possible = !host.contains('_') || DomainName::parse(&host).is_ok();
-    possible.then_some(Name::Domain(host))
+    DomainName::is_one(&host).then_some(Name::Domain(host))
 }
 
 #[cfg(test)]
@@ -19,7 +17,9 @@ mod tests {
 
     #[test]
     fn names_of_container_networks_are_no_domains() {
-        assert_eq!(name("my_service.internal".into()), None);
+        for host in ["my_service.internal", ".example.com", "a..example.com", "-.example.com", "a.b-"] {
+            assert_eq!(name(host.into()), None, "{host}");
+        }
         assert_eq!(name("a.example.com".into()), Some(Name::Domain("a.example.com".into())));
     }
 }

@@ -235,7 +235,11 @@ const HOST: &HeaderName = &http::header::HOST;
 
 #[cfg(test)]
 mod tests {
-    use axum::http::Request;
+    use std::collections::BTreeSet;
+
+    use axum::http::{HeaderValue, Request};
+    use proptest::prelude::*;
+    use tenantry_domain::domain_name::DomainName;
 
     use super::*;
 
@@ -337,5 +341,144 @@ mod tests {
         let rules = Rules::new("localhost", Methods::all(), Some(Slug::parse("acme").unwrap()));
         let asked = identify(&parts, &rules).unwrap();
         assert_eq!(asked.names, [Name::Label("acme".into())]);
+    }
+
+    /// Text that may stand where a tenant is named: mostly near a name, percent-encoded or not.
+    fn named() -> impl Strategy<Value = String> {
+        prop_oneof![
+            4 => "[a-zA-Z0-9_-]{0,42}",
+            1 => "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-fA-F]{12}",
+            1 => "([a-zA-Z0-9_-]{0,5}[.]){0,4}[a-zA-Z0-9_-]{0,64}(:[0-9]{0,6})?",
+            1 => "([a-z0-9-]{0,3}|%[0-9A-Fa-f]{2}|%|[+/=&;,@:'\"()]){0,6}",
+            1 => "\\[[0-9a-f:.%]{0,12}\\]?(:[0-9]{1,6})?",
+            1 => "\\PC{0,8}",
+        ]
+    }
+
+    fn host() -> impl Strategy<Value = String> {
+        (named(), "(|[.]|:[0-9]{1,4}|[.]localhost|[.]LOCALHOST[.]?(:80)?|[.]example[.]com|[.]localhost[.]evil[.]net)")
+            .prop_map(|(name, end)| name + &end)
+    }
+
+    /// A header's name, and bytes that mostly are text.
+    fn header() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
+        let name = proptest::sample::select(&["host", "x-tenant-id", "x-tenant-slug", "authorization"][..]);
+        let value = prop_oneof![
+            4 => named().prop_map(String::into_bytes),
+            3 => host().prop_map(String::into_bytes),
+            1 => "(Bearer|bearer|Basic)? ?(tnt_[0-9a-f]{0,32}_|eyJ)?[ -~]{0,12}".prop_map(String::into_bytes),
+            1 => proptest::collection::vec(any::<u8>(), 0..12),
+        ];
+        (name, value)
+    }
+
+    fn uri() -> impl Strategy<Value = String> {
+        let parameter =
+            (prop_oneof![Just("tenant"), Just("tenant_id"), Just("%74enant"), Just("a")], named())
+                .prop_map(|(name, value)| format!("{name}={value}"));
+        let query = proptest::collection::vec(prop_oneof![4 => parameter, 1 => named()], 0..4);
+        let path =
+            prop_oneof![Just("/api/x".to_owned()), named().prop_map(|slug| format!("/t/{slug}/api/x"))];
+        (proptest::option::of(host()), path, query).prop_map(|(authority, path, query)| {
+            let origin = authority.map(|host| format!("http://{host}")).unwrap_or_default();
+            format!("{origin}{path}?{}", query.join("&"))
+        })
+    }
+
+    /// As it is looked up: an id, a label, or a domain in the one way to write it.
+    fn is_valid(name: &Name<'_>) -> bool {
+        match name {
+            Name::Id(_) | Name::Nobody => true,
+            // Reserved words are among them: names that nobody has.
+            Name::Label(label) => {
+                (1..=40).contains(&label.len())
+                    && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+                    && !label.starts_with('-')
+                    && !label.ends_with('-')
+            }
+            Name::Domain(host) => DomainName::parse(host).is_ok_and(|domain| domain.as_str() == &**host),
+        }
+    }
+
+    /// Names in different writing, that are one.
+    fn written_otherwise(slug: &str, how: usize) -> String {
+        match how {
+            0 => slug.to_owned(),
+            1 => slug.to_ascii_uppercase(),
+            _ => slug.replace('-', "_"),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_comes_what_it_names_is_a_name(
+            uri in uri(), headers in proptest::collection::vec(header(), 0..5), methods: u8, single: bool
+        ) {
+            let mut request = Request::builder().uri(uri);
+            for (name, value) in headers {
+                if let Ok(value) = HeaderValue::from_bytes(&value) {
+                    request = request.header(name, value);
+                }
+            }
+            // What is no URI comes to no handler.
+            let Ok(request) = request.body(()) else { return Ok(()) };
+            let parts = request.into_parts().0;
+            let single = single.then(|| Slug::parse("acme").unwrap());
+            let methods = if methods % 2 == 0 { Methods::all() } else { Methods(methods >> 1) };
+            let rules = Rules::new("localhost", methods, single);
+            let Ok(asked) = identify(&parts, &rules) else { return Ok(()) };
+            for name in asked.names.iter().chain(&asked.foreign_host) {
+                prop_assert!(is_valid(name), "{:?} of {:?}", name, parts);
+            }
+            // What named the tenant is out of the query, whatever way it was written.
+            let rest = asked.query.unwrap_or_default();
+            prop_assert_eq!(query::names(&rest, &mut Vec::new()), Ok(None), "{}", rest);
+        }
+
+        #[test]
+        fn any_text_is_a_host_s_name_or_nobody_s(text in prop_oneof![host(), any::<String>()]) {
+            let name = of_host(&text, &rules());
+            prop_assert!(name.as_ref().is_none_or(is_valid), "{:?}", name);
+        }
+
+        /// Each way names one of two tenants or none. All that name one are heard, and none of them is dropped: so it
+        /// comes out whether they agree.
+        #[test]
+        fn nothing_that_names_a_tenant_is_passed_over(
+            ways in proptest::array::uniform7(proptest::option::of((0..2_usize, 0..3_usize)))
+        ) {
+            let slug = |way: Option<(usize, usize)>| {
+                way.map(|(which, how)| written_otherwise(["dental-clinic", "acme-2"][which], how))
+            };
+            let [uri_host, host, id, other, path, tenant, tenant_id] = ways.map(slug);
+            let hosts = [&uri_host, &host].map(|host| host.as_deref().map(str::to_ascii_lowercase));
+            let origin = uri_host.as_ref().map(|slug| format!("http://{slug}.localhost")).unwrap_or_default();
+            let path = path.map(|slug| format!("/t/{slug}")).unwrap_or_default();
+            let parameters = [("tenant", tenant), ("tenant_id", tenant_id)];
+            let parameters = parameters.into_iter().filter_map(|(name, slug)| Some(format!("&{name}={}", slug?)));
+            let uri = format!("{origin}{path}/api/x?a=eq.1{}", parameters.collect::<String>());
+            let host = host.map(|slug| format!("{slug}.localhost:8081"));
+            let headers = [("host", host), ("x-tenant-id", id), ("x-tenant-slug", other)];
+            let headers: Vec<_> =
+                headers.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+
+            let said: BTreeSet<_> = ways.iter().flatten().map(|(which, _)| which).collect();
+            // Of the two forms of HTTP that say it, which are to agree to the letter.
+            let hosts_differ = hosts.iter().flatten().collect::<BTreeSet<_>>().len() > 1;
+            match names(&uri, &headers) {
+                Err(error) => {
+                    prop_assert!(hosts_differ, "{uri} {headers:?}: {error}");
+                    prop_assert_eq!(error, ResolveError::Twice("Host"));
+                }
+                Ok(heard) => {
+                    prop_assert!(!hosts_differ, "{uri} {headers:?}");
+                    let said: BTreeSet<_> =
+                        said.into_iter().map(|which| ["label dental-clinic", "label acme-2"][*which].to_owned()).collect();
+                    prop_assert_eq!(heard.into_iter().collect::<BTreeSet<_>>(), said, "{} {:?}", uri, headers);
+                }
+            }
+        }
     }
 }

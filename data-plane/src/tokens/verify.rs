@@ -115,6 +115,7 @@ mod tests {
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use chrono::TimeDelta;
     use jsonwebtoken::{EncodingKey, Header};
+    use proptest::prelude::*;
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
     use tenantry_domain::{
@@ -260,6 +261,188 @@ mod tests {
         let altered = format!("{head}.{}.{signature}", URL_SAFE_NO_PAD.encode(altered));
         for text in [altered.as_str(), signed_part, &format!("{signed_part}."), "eyJ..", "", "a.b.c"] {
             assert_eq!(check(text), Err(TokenRefused::Invalid), "{text}");
+        }
+    }
+
+    /// A tenant, its key, a token of it, and another's key: made once for all cases.
+    struct World {
+        acme: Route,
+        key: NewSigningKey,
+        other_key: NewSigningKey,
+        token: String,
+        header: Value,
+        claims: Value,
+        now: DateTime<Utc>,
+        revoked: RevokedSessions,
+    }
+
+    static WORLD: LazyLock<World> = LazyLock::new(|| {
+        let kek = envelope::Key::generate(&mut rand::rng());
+        let ((acme, key), (_, other_key)) = (tenant(1, "acme", &kek), tenant(2, "other", &kek));
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        let token = Issuer::new(kek).issue(&acme, subject(), now).unwrap();
+        let part = |nth: usize| {
+            let part = URL_SAFE_NO_PAD.decode(token.split('.').nth(nth).unwrap()).unwrap();
+            serde_json::from_slice(&part).unwrap()
+        };
+        let (header, claims) = (part(0), part(1));
+        World { acme, key, other_key, token, header, claims, now, revoked: nobody_revoked() }
+    });
+
+    impl World {
+        fn check(&self, token: &str) -> Result<Verified, TokenRefused> {
+            verify(&self.acme, token, self.now, &self.revoked)
+        }
+    }
+
+    /// Any JSON that fits into a claim, and what a claim has in tokens of others.
+    fn json_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (1_799_999_000_i64..1_800_001_000).prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            proptest::sample::select(
+                &[
+                    "none",
+                    "HS256",
+                    "RS256",
+                    "EdDSA",
+                    "JWT",
+                    "tenantry",
+                    "owner",
+                    "7",
+                    "-1",
+                    "http://localhost/",
+                    "00000000-0000-0000-0000-000000000002",
+                    "urn:tenantry:tenant:00000000-0000-0000-0000-000000000002",
+                ][..]
+            )
+            .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map("[a-z]{0,4}", inner, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// An object with some members replaced, added or left out; or any JSON at all.
+    fn altered(of: fn(&World) -> &Value, names: &'static [&'static str]) -> impl Strategy<Value = Value> {
+        let name =
+            prop_oneof![4 => proptest::sample::select(names).prop_map(str::to_owned), 1 => "[a-z]{1,4}"];
+        let members = proptest::collection::vec((name, json_value(), any::<bool>()), 0..4);
+        let changed = members.prop_map(move |changes| {
+            let mut value = of(&WORLD).clone();
+            let members = value.as_object_mut().unwrap();
+            for (name, to, leave_out) in changes {
+                if leave_out && to.is_null() {
+                    members.remove(&name);
+                } else {
+                    members.insert(name, to);
+                }
+            }
+            value
+        });
+        prop_oneof![5 => changed, 1 => json_value()]
+    }
+
+    const HEADER: &[&str] = &["alg", "typ", "kid", "jwk", "jku", "x5u", "x5c", "crit", "cty", "enc", "zip"];
+    const CLAIMS: &[&str] = &[
+        "iss",
+        "aud",
+        "sub",
+        "iat",
+        "nbf",
+        "exp",
+        "sid",
+        "tenantId",
+        "tenantSlug",
+        "username",
+        "roles",
+        "features",
+    ];
+
+    fn unsigned(header: &Value, claims: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        format!("{}.{}", part(header), part(claims))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_text_is_a_token(
+            text in prop_oneof![
+                any::<String>(),
+                "(eyJ)?[A-Za-z0-9_-]{0,40}[.][A-Za-z0-9_-]{0,40}[.][A-Za-z0-9_-]{0,86}",
+                "[.=]{0,4}[ -~]{0,20}[.][ -~]{0,20}[.]{0,3}",
+            ]
+        ) {
+            prop_assert_eq!(WORLD.check(&text), Err(TokenRefused::Invalid));
+            // Nor do these fail at it.
+            let _ = (is_token(&text), claimed_tenant(&text), payload(&text));
+        }
+
+        #[test]
+        fn nothing_that_somebody_else_signed_counts_whatever_it_says(
+            header in altered(|world| &world.header, HEADER),
+            claims in altered(|world| &world.claims, CLAIMS),
+            noise in proptest::collection::vec(any::<u8>(), 0..70),
+        ) {
+            let message = unsigned(&header, &claims);
+            let sign = |key: &EncodingKey, algorithm| jsonwebtoken::crypto::sign(message.as_bytes(), key, algorithm);
+            let signatures = [
+                String::new(),
+                WORLD.token.rsplit('.').next().unwrap().to_owned(),
+                URL_SAFE_NO_PAD.encode(noise),
+                sign(&EncodingKey::from_secret(&WORLD.key.public), Algorithm::HS256).unwrap(),
+                sign(&EncodingKey::from_ed_der(WORLD.other_key.private.expose_secret()), Algorithm::EdDSA).unwrap(),
+            ];
+            for signature in signatures {
+                let token = format!("{message}.{signature}");
+                prop_assert!(token == WORLD.token || WORLD.check(&token).is_err(), "{}", token);
+            }
+        }
+
+        #[test]
+        fn what_the_tenant_s_key_signed_counts_as_what_it_says_and_only_for_this_tenant_and_time(
+            header in altered(|world| &world.header, HEADER),
+            claims in altered(|world| &world.claims, CLAIMS),
+        ) {
+            let message = unsigned(&header, &claims);
+            let key = EncodingKey::from_ed_der(WORLD.key.private.expose_secret());
+            let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::EdDSA).unwrap();
+            let Ok(verified) = WORLD.check(&format!("{message}.{signature}")) else { return Ok(()) };
+            prop_assert_eq!(&header["alg"], "EdDSA");
+            prop_assert_eq!(&header["kid"], WORLD.key.id.as_str());
+            for unchangeable in ["iss", "aud", "tenantId"] {
+                prop_assert_eq!(&claims[unchangeable], &WORLD.claims[unchangeable]);
+            }
+            let now = WORLD.now.timestamp();
+            prop_assert!(claims["exp"].as_i64().unwrap() > now);
+            prop_assert!(claims["nbf"].as_i64().unwrap() <= now + SKEW.num_seconds());
+            prop_assert_eq!(claims["sub"].as_str().unwrap().parse(), Ok(verified.user));
+            prop_assert_eq!(&claims["roles"], &json!(verified.roles));
+            prop_assert_eq!(&*verified.claims, claims.to_string());
+        }
+    }
+
+    #[test]
+    fn a_token_with_any_bit_flipped_does_not_count() {
+        assert!(WORLD.check(&WORLD.token).is_ok());
+        for at in 0..WORLD.token.len() {
+            // The eighth makes it no text, which no header is read as.
+            for bit in 0..7 {
+                let mut flipped = WORLD.token.clone().into_bytes();
+                flipped[at] ^= 1 << bit;
+                let flipped = String::from_utf8(flipped).unwrap();
+                assert!(WORLD.check(&flipped).is_err(), "byte {at}, bit {bit}: {flipped}");
+            }
         }
     }
 
