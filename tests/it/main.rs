@@ -57,6 +57,7 @@ mod resume_by_name;
 mod retention;
 mod rewrap;
 mod rolling_restart;
+mod secrets_in_logs;
 mod server_audit;
 mod server_checks;
 mod server_classes;

@@ -32,7 +32,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     Answer, Api,
     local_servers::{self, RemovedAtTheEnd},
-    server,
+    logs, server,
     versions::AdminLogin,
     within::{in_time, within},
 };
@@ -254,7 +254,7 @@ impl TestAppBuilder {
 
     /// Starts it.
     pub async fn start(self) -> TestApp {
-        begin_logging();
+        logs::begin();
         let suffix = random_suffix();
         let shared_server = server::shared().await;
         let registry_name = format!("registry_{suffix}");
@@ -723,6 +723,7 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.stop.cancel();
         server::drop_databases_of(&self.suffix);
+        logs::check();
     }
 }
 
@@ -744,11 +745,4 @@ const REGISTRY_CONNECTIONS: u32 = 4;
 
 fn any_port() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
-}
-
-fn begin_logging() {
-    use tracing_subscriber::{EnvFilter, fmt};
-    let filter = EnvFilter::try_from_env("TENANTRY_LOG").unwrap_or_else(|_| EnvFilter::new("off"));
-    // The second test of a binary finds it begun.
-    let _ = fmt().with_env_filter(filter).with_test_writer().try_init();
 }

@@ -15,6 +15,7 @@ pub mod kubernetes;
 pub mod leftovers;
 mod listen;
 pub mod local_servers;
+mod logs;
 pub mod one_operation;
 pub mod openapi;
 pub mod orders;

@@ -163,6 +163,18 @@ impl RoleProcess {
         Command::new("kill").args(["-s", "TERM", &pid]).status().await.expect("kill runs");
     }
 
+    /// Stops it, and waits until it has said its last word; all of its log.
+    pub async fn stopped(mut self) -> Vec<String> {
+        self.terminate().await;
+        let last_word = async {
+            self.child.wait().await.expect("its end");
+            // Its reader ends with its output.
+            while self.log.changed().await.is_ok() {}
+        };
+        in_time("the process ends", last_word).await;
+        self.log()
+    }
+
     /// Waits for its end, which must be a good one.
     pub async fn ended(mut self) {
         let status = in_time("the process ends", self.child.wait()).await.expect("its end");
