@@ -62,7 +62,7 @@ impl Cli {
             }
             Command::Demo(args) => {
                 telemetry::log(&self.log, "error")?;
-                demo::run(*args).await
+                Box::pin(demo::run(*args)).await
             }
             Command::ControlPlane(args) => {
                 telemetry::log(&self.log, ROLE_LOG)?;

@@ -11,7 +11,7 @@ use utoipa::{
 use crate::{
     input::known_parameters::operations_mut,
     routes,
-    vocabulary::{Bucket, PurgeTime},
+    vocabulary::{AuditChain, Bucket, PurgeTime},
 };
 use tenantry_http::{FieldError, Problem};
 
@@ -32,9 +32,10 @@ use tenantry_http::{FieldError, Problem};
         (name = "servers", description = "PostgreSQL servers that hold tenants"),
         (name = "keys", description = "API keys of operators and SaaS back ends"),
         (name = "webhooks", description = "Endpoints that are told of what happens, and what has happened"),
+        (name = "audit", description = "Who did what, sealed so that what is altered afterwards is found"),
         (name = "signup", description = "Public sign-up, where it is switched on"),
     ),
-    components(schemas(Problem, FieldError, Bucket, PurgeTime)),
+    components(schemas(Problem, FieldError, AuditChain, Bucket, PurgeTime)),
 )]
 struct Base;
 

@@ -3,6 +3,7 @@
 //! Route -> use case -> registry. Routes own the wire types and know HTTP; use cases know neither
 //! HTTP nor SQL. Never connects to a tenant server: that is the worker's.
 
+mod audit;
 mod auth;
 mod catalogue;
 mod claim;

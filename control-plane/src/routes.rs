@@ -1,6 +1,7 @@
 //! The endpoints: one file each, in the folder of their resource.
 
 pub(crate) mod apps;
+pub(crate) mod audit;
 pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod operations;
@@ -19,6 +20,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
+    audit::Audit,
     auth, document, idempotency,
     input::known_parameters::{self, KnownParameters},
     signup_gate,
@@ -125,6 +127,9 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         .routes(routes!(webhooks::deliveries::get::get_delivery))
         .routes(routes!(webhooks::deliveries::replay::replay_delivery))
         .routes(routes!(events::list::list_events))
+        .routes(routes!(audit::list::list_audit))
+        .routes(routes!(audit::export::export_audit))
+        .routes(routes!(audit::verify::verify_audit))
 }
 
 /// The one endpoint that needs none.
@@ -143,12 +148,16 @@ pub(crate) fn router(state: &ApiState) -> Router {
     let known = KnownParameters::of(&document);
     let replay = || middleware::from_fn_with_state(state.clone(), idempotency::replay);
     let known_only = || middleware::from_fn_with_state(known.clone(), known_parameters::refuse_unknown);
+    let audit = Audit::new(state, &document, Router::from(authenticated()).with_state(state.clone()));
+    let audited = || middleware::from_fn_with_state(audit.clone(), crate::audit::record);
     // The last layer is the first to see a request.
     let authenticated = Router::from(authenticated())
+        .route_layer(audited())
         .route_layer(replay())
         .route_layer(known_only())
         .route_layer(middleware::from_fn_with_state(state.clone(), auth::authenticate));
     let public = Router::from(public())
+        .route_layer(audited())
         .route_layer(replay())
         .route_layer(known_only())
         .route_layer(middleware::from_fn_with_state(state.clone(), signup_gate::limit))

@@ -9,6 +9,7 @@ pub(crate) mod move_tenant;
 pub(crate) mod rebalance;
 pub(crate) mod start_operation;
 pub(crate) mod try_version;
+pub(crate) mod verify_audit;
 
 use tenantry_domain::{ids::OperationId, operation::Operation};
 use tenantry_registry::{Registry, RegistryError, TenantDetails};

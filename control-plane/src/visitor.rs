@@ -26,11 +26,16 @@ pub(crate) async fn identify(
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Some(ConnectInfo(PeerAddr(peer))) = request.extensions().get() {
-        let visitor = visitor(peer.ip(), request.headers(), &settings.trusted_proxies);
-        request.extensions_mut().insert(Visitor(visitor));
+    if let Some(address) = address_of(&request, &settings) {
+        request.extensions_mut().insert(Visitor(address));
     }
     next.run(request).await
+}
+
+/// The address that a request comes from, if the connection is known.
+pub(crate) fn address_of(request: &Request, settings: &Settings) -> Option<IpAddr> {
+    let ConnectInfo(PeerAddr(peer)) = request.extensions().get()?;
+    Some(visitor(peer.ip(), request.headers(), &settings.trusted_proxies))
 }
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -1,8 +1,8 @@
 //! The values that the domain names, as enums of the OpenAPI document. The domain's own lists are what it shows.
 
 use tenantry_domain::{
-    api_key, app, connection, event, inquiry, operation, placement, plan, server, server_tls, tenant, user,
-    webhook,
+    api_key, app, audit, connection, event, inquiry, operation, placement, plan, server, server_tls, tenant,
+    user, webhook,
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -69,6 +69,14 @@ vocabulary! {
     LeftKind = ["database", "role", "schema", "write_fence"];
     /// What a key may do.
     Scope = all!(api_key::Scope);
+    /// Who did something.
+    ActorKind = all!(audit::ActorKind);
+    /// What came of it.
+    AuditOutcome = all!(audit::AuditOutcome);
+    /// What was done to a chain of the audit log.
+    AuditFault = ["row_altered", "row_missing", "row_put_in", "block_altered", "block_missing", "head_differs"];
+    /// Which chain, where it is no tenant's.
+    AuditChain = ["none"];
     /// What happened.
     EventType = all!(event::EventType);
     /// What has become of an event at a webhook.

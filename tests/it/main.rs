@@ -4,6 +4,7 @@
 
 mod already_so;
 mod armour;
+mod audit;
 mod bad_input;
 mod bootstrap_key;
 mod chart;

@@ -4,6 +4,7 @@ use std::{num::NonZeroU64, time::Duration};
 
 use tenantry_domain::operation::Lane;
 use tenantry_postgres::admin::AdminLimits;
+use tenantry_registry::SealAfter;
 
 use crate::{providers::Providers, webhooks::WebhookSettings};
 
@@ -59,6 +60,8 @@ pub struct Settings {
     pub providers: Providers,
     /// How events are sent to webhooks.
     pub webhooks: WebhookSettings,
+    /// How old rows of the audit log are when they are sealed.
+    pub seal_after: SealAfter,
     /// How long ended operations, usage and records of purged tenants are kept.
     pub retention: Retention,
     /// What distinguishes this registry's logins and templates on a server that several share.
@@ -95,6 +98,8 @@ impl Default for Settings {
             move_wal_keep_size: 16 << 30,
             providers: Providers::default(),
             webhooks: WebhookSettings::default(),
+            // A request may wait for a minute before it says what came of it.
+            seal_after: SealAfter { done: Duration::from_secs(5), pending: Duration::from_mins(2) },
             retention: Retention::default(),
             label: "main".into(),
             admin: AdminLimits::default(),

@@ -92,6 +92,11 @@ impl Api {
         json(self.send(self.request(Method::DELETE, path).query(query), Retry::Unsent).await?).await
     }
 
+    /// An answer that is read as it comes.
+    pub(crate) async fn stream(&self, path: &[&str], query: &Query<'_>) -> anyhow::Result<Response> {
+        self.send(self.request(Method::GET, path).query(query), Retry::Lost).await
+    }
+
     /// Opens an event stream after the event with the given id. Tried once: who follows a stream
     /// has to come back anyway.
     pub(crate) async fn events(&self, path: &[&str], after: &str) -> anyhow::Result<Response> {

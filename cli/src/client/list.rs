@@ -30,6 +30,13 @@ pub(crate) struct ListArgs {
     cursor: Option<String>,
 }
 
+impl ListArgs {
+    /// All of a list.
+    pub(crate) const fn all() -> Self {
+        Self { limit: None, all: true, cursor: None }
+    }
+}
+
 /// Prints a list with its filters; those without a value are left out.
 pub(crate) async fn print(
     client: &Client,

@@ -5,6 +5,7 @@
 //! No command touches the registry or a tenant server.
 
 mod apps;
+mod audit;
 mod confirm;
 mod connection;
 mod events;
@@ -80,6 +81,9 @@ pub enum ClientCommand {
     /// Show what has happened.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Events(Box<events::EventsArgs>),
+    /// Show who did what, and find out whether that was altered afterwards.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Audit(Box<audit::AuditArgs>),
 }
 
 impl ClientCommand {
@@ -97,6 +101,7 @@ impl ClientCommand {
             Self::Keys(args) => &args.connection,
             Self::Webhooks(args) => &args.connection,
             Self::Events(args) => &args.connection,
+            Self::Audit(args) => &args.connection,
         }
     }
 }
@@ -127,6 +132,7 @@ async fn dispatch(command: ClientCommand) -> anyhow::Result<()> {
         ClientCommand::Types(args) => types::run(&Client::new(&args.connection)?, &args).await,
         ClientCommand::Keys(args) => keys::run(&Client::new(&args.connection)?, args.command).await,
         ClientCommand::Webhooks(args) => webhooks::run(&Client::new(&args.connection)?, args.command).await,
+        ClientCommand::Audit(args) => audit::run(&Client::new(&args.connection)?, args.command).await,
         ClientCommand::Events(args) => events::run(&Client::new(&args.connection)?, args.command).await,
     }
 }

@@ -104,6 +104,12 @@ impl Output {
         line(&lines_of(answer, lines, SystemClock.now()))
     }
 
+    /// Prints what comes as it comes: it is for programs in any case.
+    #[expect(clippy::unused_self, reason = "what prints is an output")]
+    pub(crate) fn raw(self, bytes: &[u8]) -> anyhow::Result<()> {
+        printed(io::stdout().lock().write_all(bytes))
+    }
+
     /// Prints the answer as JSON, if that is asked for.
     pub(crate) fn done_as_json(self, answer: &Value) -> anyhow::Result<()> {
         if self == Self::Json { json(answer) } else { Ok(()) }
@@ -173,7 +179,11 @@ fn json(value: &Value) -> anyhow::Result<()> {
 }
 
 fn line(text: &str) -> anyhow::Result<()> {
-    match writeln!(io::stdout().lock(), "{text}") {
+    printed(writeln!(io::stdout().lock(), "{text}"))
+}
+
+fn printed(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
         // Whoever read it has seen enough, e.g. `| head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("standard output cannot be written"),

@@ -61,6 +61,10 @@ const FLAGS: &[(&str, &str)] = &[
     ("cursor", "--cursor"),
     ("reason", "--reason"),
     ("types", "--type"),
+    ("since", "--since"),
+    ("until", "--until"),
+    ("actor", "--actor"),
+    ("action", "--action"),
     ("tenant", "--tenant"),
     ("description", "--description"),
 ];

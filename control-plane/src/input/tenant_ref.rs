@@ -3,7 +3,7 @@
 use tenantry_domain::{Slug, ids::TenantId};
 use tenantry_registry::{Registry, TenantDetails};
 
-use crate::refusal::Refusal;
+use crate::{audit, refusal::Refusal};
 
 /// By what a client names a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl TenantRef {
             Self::Label(label) => registry.tenant_find(label).await?,
         };
         let details = found.ok_or_else(|| Refusal::not_found("tenant"))?;
-        tenantry_http::note_tenant(details.tenant.id);
+        audit::note_tenant(details.tenant.id);
         Ok(details)
     }
 

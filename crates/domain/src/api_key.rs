@@ -69,6 +69,9 @@ pub enum Scope {
     /// Read events.
     #[serde(rename = "events:read")]
     EventsRead,
+    /// Read the audit log.
+    #[serde(rename = "audit:read")]
+    AuditRead,
     /// Read a tenant's data (tenant keys only).
     #[serde(rename = "data:read")]
     DataRead,
@@ -87,6 +90,7 @@ crate::names_of! { Scope {
     OperationsAbandon = "operations:abandon",
     KeysRead = "keys:read", KeysWrite = "keys:write",
     WebhooksRead = "webhooks:read", WebhooksWrite = "webhooks:write", EventsRead = "events:read",
+    AuditRead = "audit:read",
     DataRead = "data:read", DataWrite = "data:write",
 } }
 

@@ -76,6 +76,8 @@ typed_ids! {
     UsageBatchId,
     /// Something that happened, told to webhooks.
     EventId,
+    /// A row of the audit log.
+    AuditId,
     /// An endpoint that is told of events.
     WebhookId,
     /// One API key of an operator, a SaaS back end or a tenant.

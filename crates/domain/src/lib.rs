@@ -8,6 +8,7 @@ mod text_macros;
 
 pub mod api_key;
 pub mod app;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod connection;

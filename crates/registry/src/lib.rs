@@ -8,6 +8,8 @@
 
 mod api_keys;
 mod apps;
+mod audit_blocks;
+mod audit_log;
 mod audited;
 mod connect;
 mod daily_requests;
@@ -61,6 +63,8 @@ mod webhooks;
 
 pub use api_keys::{KeySuccession, NewApiKey};
 pub use apps::{AppStamp, AppSummary, PushVersionError, VersionChangeError};
+pub use audit_blocks::SealAfter;
+pub use audit_log::{AuditEnd, AuditFilter};
 pub use audited::{KnownOnServer, KnownPlacement, RegistryIdentity};
 pub use connect::{ConnectSettings, Part, PoolUse, Registry};
 pub use domains::{DomainAddError, TenantDomain};

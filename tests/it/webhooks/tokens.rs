@@ -104,3 +104,24 @@ async fn a_data_plane_tells_events_and_reads_none() {
 fn registry_name(app: &TestApp) -> String {
     app.registry_url().expose_secret().rsplit('/').next().unwrap().to_owned()
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_forgotten_when_their_time_is_over_with_what_became_of_them() {
+    let app = TestApp::build().worker(|settings| settings.retention.events = 7).start().await;
+    let receiver = Receiver::start().await;
+    let one = tenant(&app, "one").await;
+    let (id, _) = webhook(&app, &receiver, &["user.*"]).await;
+    tell(&app, one, 2).await;
+    has_deliveries(&app, &id, "delivered", 2).await;
+    app.keep_from_workers("forget_events").await;
+    let resources = app.worker.as_ref().unwrap().resources().clone();
+    let aged = async |kind: &str, days: i32| {
+        let aged = "UPDATE events SET at = now() - make_interval(days => $1, mins => 1) WHERE type LIKE $2";
+        sqlx::query(aged).bind(days).bind(kind).execute(app.owner()).await.unwrap();
+        tenantry_worker::reconcilers::forget_events::run(&resources).await.unwrap()
+    };
+    assert_eq!(aged("user.%", 6).await, 0);
+    assert_eq!(aged("user.%", 7).await, 2);
+    assert_eq!(deliveries(&app, &id, "delivered").await.len(), 0);
+    assert!(app.count("SELECT count(*) FROM events WHERE type = 'tenant.created'").await > 0);
+}

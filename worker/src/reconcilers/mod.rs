@@ -23,6 +23,7 @@ pub mod order_servers;
 pub mod purge_due;
 pub mod requeue_stranded;
 pub mod sample_usage;
+pub mod seal_audit;
 pub mod sweep_own_servers;
 pub mod verify_domains;
 pub mod watch_slots;
@@ -70,6 +71,7 @@ const ALL: &[Reconciler] = reconcilers![
     check_servers every 1 s,
     order_servers every 1 s,
     fill_warm_tenants every 1 s,
+    seal_audit every 2 s,
     fill_warm_databases every 5 s,
     follow_undo_windows every 5 s,
     verify_domains every 5 s,

@@ -18,6 +18,7 @@ use tenantry_registry::Registry;
 use utoipa::ToSchema;
 
 use crate::{
+    audit,
     auth::{Authorized, scopes::TenantsWrite},
     claim::Claim,
     input::{Fields, JsonBody, Prefer},
@@ -232,7 +233,7 @@ pub(crate) async fn create_tenant(
     count_signup(plan.as_str(), created.as_ref().err());
     let started = created?;
     if let Some(tenant) = started.operation.subject.tenant() {
-        tenantry_http::note_tenant(tenant);
+        audit::note_tenant(tenant);
     }
     answer(&registry, started, prefer, StatusCode::CREATED).await
 }
