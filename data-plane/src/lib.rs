@@ -6,12 +6,14 @@
 
 mod admit;
 mod asks;
+mod audit;
 mod branding;
 mod catalogs;
 mod events;
 mod feature_plans;
 mod http;
 mod limits;
+mod outbox;
 mod outcomes;
 mod parts;
 mod pool;
@@ -36,8 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     asks::Asks, branding::Brandings, catalogs::Catalogs, events::Events, feature_plans::FeaturePlans,
-    limits::TenantLimits, outcomes::Outcomes, pool::Pools, resolve::Rules, serve::Runner, state::Plane,
-    tokens::RevokedSessions, turns::Turns, usage::Usage, users::Users,
+    limits::TenantLimits, outbox::Outbox, outcomes::Outcomes, pool::Pools, resolve::Rules, serve::Runner,
+    state::Plane, tokens::RevokedSessions, turns::Turns, usage::Usage, users::Users,
 };
 pub use crate::{
     http::openapi,
@@ -92,6 +94,7 @@ impl DataPlane {
                 hold: settings.hold,
             },
             events,
+            audit: Outbox::new(),
             users: Users::new(kek),
             revoked: Arc::new(RevokedSessions::default()),
             limits,
@@ -138,7 +141,8 @@ impl DataPlane {
             tokio::spawn(self.clone().follow(background.clone())),
             tokio::spawn(self.clone().report_usage(background.clone())),
             tokio::spawn(self.clone().close_idle(background.clone())),
-            tokio::spawn(self.0.events.clone().report(self.0.registry.clone(), background.clone())),
+            tokio::spawn(self.0.events.outbox.clone().report(self.0.registry.clone(), background.clone())),
+            tokio::spawn(self.0.audit.clone().report(self.0.registry.clone(), background.clone())),
         ];
         let served =
             tenantry_http::serve(listener, self.router(), PLANE, self.0.connections.clone(), stop).await;
@@ -149,7 +153,8 @@ impl DataPlane {
             }
         }
         self.0.usage.report_last(&self.0.registry, &*self.0.clock).await;
-        self.0.events.report_last(&self.0.registry).await;
+        self.0.events.outbox.report_last(&self.0.registry).await;
+        self.0.audit.report_last(&self.0.registry).await;
         served
     }
 

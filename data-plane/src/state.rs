@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tenantry_domain::Clock;
+use tenantry_domain::{Clock, audit::AuditEntry};
 use tenantry_http::{AccessLog, ConnectionLimits};
 use tenantry_registry::Registry;
 
 use crate::{
     asks::Asks, branding::Brandings, events::Events, feature_plans::FeaturePlans, limits::TenantLimits,
-    outcomes::Outcomes, resolve::Rules, routes::RouteCache, serve::Runner, tokens::RevokedSessions,
-    usage::Usage, users::Users,
+    outbox::Outbox, outcomes::Outcomes, resolve::Rules, routes::RouteCache, serve::Runner,
+    tokens::RevokedSessions, usage::Usage, users::Users,
 };
 
 /// One for all requests.
@@ -24,6 +24,7 @@ pub(crate) struct Plane {
     pub(crate) branding: Brandings,
     pub(crate) usage: Usage,
     pub(crate) events: Events,
+    pub(crate) audit: Outbox<AuditEntry>,
     pub(crate) outcomes: Outcomes,
     pub(crate) asks: Asks,
     pub(crate) clock: Arc<dyn Clock>,

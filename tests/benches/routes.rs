@@ -85,6 +85,7 @@ fn routes() -> (Vec<TenantId>, impl Iterator<Item = Route>) {
             name: format!("Tenant Number {n}").into(),
             phase: TenantPhase::Active,
             plan: plan.name.clone(),
+            storage_full: false,
             limits: plan.limits,
             weight: plan.database.weight,
             users: RouteUsers::default(),

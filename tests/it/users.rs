@@ -1,5 +1,6 @@
 //! The users of tenants: who may register, log in, and what their tokens open, on both tiers.
 
+mod audited;
 mod crossing;
 mod logging_in;
 mod looking_after;

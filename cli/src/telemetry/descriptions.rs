@@ -65,8 +65,8 @@ const METRICS: &[(Kind, &str, &str)] = &[
     ),
     (
         Counter,
-        "tenantry_events_lost_total",
-        "Events of users that a data plane could not keep for the registry",
+        "tenantry_outbox_lost_total",
+        "Events and audit rows that a data plane could not keep for the registry, by what",
     ),
     (Counter, "tenantry_route_changes_total", "Changes of routes that the registry has announced"),
     (Counter, "tenantry_route_feed_connections_total", "Times that the feed of changes was connected"),

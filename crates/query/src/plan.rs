@@ -10,7 +10,11 @@ use tenantry_domain::permission::Verb;
 use crate::{
     catalog::{Catalog, Table},
     error::{QueryError, excerpt},
-    render::{Context, read::Bound, writer::Writer},
+    render::{
+        Context,
+        read::Bound,
+        writer::{Writer, Written},
+    },
     request::{
         self, HttpRequest, Limits, Method, Options, Pair, Target, csv, form,
         media::{self, Accepted, BodyFormat, Format},
@@ -99,7 +103,7 @@ impl Asked<'_> {
         response: ResponseShape,
         is_write: bool,
     ) -> Result<Planned, QueryError> {
-        let (sql, params, uses) = writer.finish()?;
+        let Written { sql, params, uses } = writer.finish()?;
         let transaction = Transaction {
             writes: is_write,
             rollback: is_write && self.preferences.rollback == Some(true),

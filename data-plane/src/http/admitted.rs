@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     admit::{Action, Credential, Grant, Intent, KeyRefused, Refusal, admit, check_phase},
+    audit,
     limits::Within,
     resolve::{self, Asked, Name},
     routes::{CachedRoute, RouteName},
@@ -49,6 +50,7 @@ async fn admitted(parts: &Parts, plane: &Plane) -> Result<Admitted, Problem> {
     let asked = resolve::identify(parts, &plane.rules).map_err(answers::unresolved)?;
     let route = tenant_of(plane, &asked).await?;
     tenantry_http::note_tenant(route.tenant_id);
+    audit::note_tenant(route.tenant_id);
     let path = ApiPath::parse(parts.uri.path()).map_err(|_| answers::path_not_text())?;
     let intent = intent(&parts.method, &path.named);
     let (route, grant) = admit_now(plane, route, credential(&asked), intent).await?;
@@ -74,6 +76,7 @@ pub(super) async fn addressed<'r>(
     }
     let mut route = tenant_of(plane, &asked).await?;
     tenantry_http::note_tenant(route.tenant_id);
+    audit::note_tenant(route.tenant_id);
     if check_phase(route.phase).is_err()
         && let Some(newer) = plane.routes.recheck(&route).await
     {
@@ -168,7 +171,10 @@ pub(super) async fn admit_now(
     intent: Intent<'_>,
 ) -> Result<(CachedRoute, Grant), Problem> {
     let refusal = match admit(&route, credential, intent, plane.clock.now(), &plane.revoked) {
-        Ok(grant) => return Ok((route, grant)),
+        Ok(grant) => {
+            audit::note_actor(&grant);
+            return Ok((route, grant));
+        }
         Err(refusal) => refusal,
     };
     let newer = match &refusal {
@@ -181,7 +187,10 @@ pub(super) async fn admit_now(
     };
     let refusal = match newer {
         Some(newer) => match admit(&newer, credential, intent, plane.clock.now(), &plane.revoked) {
-            Ok(grant) => return Ok((newer, grant)),
+            Ok(grant) => {
+                audit::note_actor(&grant);
+                return Ok((newer, grant));
+            }
             Err(refusal) => refusal,
         },
         None => refusal,

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     http::{HeaderName, header},
+    middleware,
     routing::{MethodRouter, get, patch},
 };
 use tower_http::cors::{AllowHeaders, AllowMethods, Any, CorsLayer, ExposeHeaders};
@@ -16,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::{answers, ask, auth, document, function, jwks, options, resource, tenant};
-use crate::{resolve::Method, state::Plane};
+use crate::{audit, resolve::Method, state::Plane};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -43,13 +44,13 @@ impl Modify for Key {
 }
 
 // Whole paths instead of nested routers, which would hide from handlers what stands in front.
-fn documented() -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
+fn documented(users: OpenApiRouter<Arc<Plane>>) -> (Router<Arc<Plane>>, utoipa::openapi::OpenApi) {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(tenant::tenant_get))
         .routes(routes!(ask::ask))
         .routes(routes!(document::document_get))
         .route("/api/", axum::routing::options(options::options))
-        .merge(auth::documented())
+        .merge(users)
         .routes(routes!(jwks::jwks))
         .routes(routes!(function::function_get, function::function_call))
         .route("/api/rpc/{function}", refused_methods())
@@ -72,7 +73,7 @@ fn refused_methods() -> MethodRouter<Arc<Plane>> {
 }
 
 /// The same endpoints with the tenant in the path.
-fn by_path() -> Router<Arc<Plane>> {
+fn by_path(users: Router<Arc<Plane>>) -> Router<Arc<Plane>> {
     Router::new()
         .route("/t/{slug}/api/tenant", get(tenant::tenant_get))
         .route("/t/{slug}/api/", get(document::document_get).options(options::options))
@@ -80,7 +81,7 @@ fn by_path() -> Router<Arc<Plane>> {
             "/t/{slug}/api/rpc/{function}",
             refused_methods().get(function::function_get).post(function::function_call),
         )
-        .merge(auth::by_path())
+        .merge(users)
         .route("/t/{slug}/.well-known/jwks.json", get(jwks::jwks))
         .route(
             "/t/{slug}/api/{table}",
@@ -103,16 +104,17 @@ fn by_path() -> Router<Arc<Plane>> {
 
 /// The `OpenAPI` document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    let mut document = documented().1;
+    let mut document = documented(auth::documented()).1;
     tenantry_http::finish_document(&mut document);
     document
 }
 
 /// The router of a data plane, without the layers that every plane has.
 pub(crate) fn router(plane: &Arc<Plane>) -> Router {
-    let mut router = documented().0;
+    let audited = || middleware::from_fn_with_state(Arc::clone(plane), audit::audit);
+    let mut router = documented(auth::documented().layer(audited())).0;
     if plane.rules.has(Method::Path) {
-        router = router.merge(by_path());
+        router = router.merge(by_path(auth::by_path().layer(audited())));
     }
     router.with_state(Arc::clone(plane)).merge(SwaggerUi::new("/docs").url("/openapi.json", openapi()))
 }

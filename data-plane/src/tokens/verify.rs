@@ -426,7 +426,12 @@ mod tests {
             let now = WORLD.now.timestamp();
             prop_assert!(claims["exp"].as_i64().unwrap() > now);
             prop_assert!(claims["nbf"].as_i64().unwrap() <= now + SKEW.num_seconds());
-            prop_assert_eq!(claims["sub"].as_str().unwrap().parse(), Ok(verified.user));
+            let sub = claims["sub"].as_str().unwrap();
+            match verified.bearer {
+                Bearer::User { id, .. } => prop_assert_eq!(sub.parse(), Ok(id)),
+                Bearer::Support { .. } => prop_assert!(claims["act"].is_object()),
+                Bearer::Trusted => prop_assert!(false, "nobody is trusted"),
+            }
             prop_assert_eq!(&claims["roles"], &json!(verified.roles));
             prop_assert_eq!(&*verified.claims, claims.to_string());
         }

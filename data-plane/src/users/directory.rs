@@ -133,7 +133,7 @@ pub(crate) async fn change(
     known: &UserView,
     change: UserChange,
 ) -> Result<UserView, UsersError> {
-    let text = |roles: &[Role]| roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(",");
+    let text = |roles: &[Role]| roles.iter().map(Role::as_str).collect::<Vec<_>>().join(",");
     let mut params = vec![Some(known.id.to_string()), None, Some(text(&known.roles))];
     let (sql, kind) = match change {
         UserChange::Set { roles, enabled } => {

@@ -49,6 +49,10 @@ pub(crate) struct Registered {
 }
 
 impl Registered {
+    pub(crate) fn id(&self) -> i64 {
+        self.id
+    }
+
     pub(super) fn told(&self) -> ToldUser {
         ToldUser::new(self.id, &self.username, &self.email)
     }
@@ -80,7 +84,7 @@ pub(super) async fn add(
     password: String,
 ) -> Result<Registered, UsersError> {
     let limit = route.limits.max_users;
-    let roles: Vec<_> = new.roles.iter().map(|role| role.as_str()).collect();
+    let roles: Vec<_> = new.roles.iter().map(Role::as_str).collect();
     let params = [
         Some(new.username.into()),
         Some(new.email.into()),

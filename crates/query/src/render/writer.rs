@@ -21,6 +21,14 @@ pub(crate) struct Writer {
     uses: Vec<(Verb, Box<str>)>,
 }
 
+/// What a writer has written.
+pub(crate) struct Written {
+    pub(crate) sql: String,
+    pub(crate) params: Vec<Option<String>>,
+    /// What it does with which table, view or function.
+    pub(crate) uses: Vec<(Verb, Box<str>)>,
+}
+
 /// The column of a CTE's rows that holds the table's row, for functions of it.
 pub(crate) const KEPT_ROW: &str = "\"tenantry row\"";
 
@@ -57,11 +65,11 @@ impl Writer {
         }
     }
 
-    pub(crate) fn finish(self) -> Result<(String, Vec<Option<String>>, Vec<(Verb, Box<str>)>), QueryError> {
+    pub(crate) fn finish(self) -> Result<Written, QueryError> {
         if self.truncated || self.sql.len() > MAX_SQL || self.params.len() > MAX_PARAMS {
             return Err(QueryError::bad("too_complex", "the request makes too large a statement; split it"));
         }
-        Ok((self.sql, self.params, self.uses))
+        Ok(Written { sql: self.sql, params: self.params, uses: self.uses })
     }
 
     /// Notes what the statement does with a table, view or function.

@@ -12,7 +12,7 @@ use super::{
     refused, registration,
     request::{AuthBody, AuthRequest},
 };
-use crate::{http::parameters, state::Plane, users};
+use crate::{audit, http::parameters, state::Plane, users};
 
 /// Who has forgotten his password.
 #[derive(Deserialize, ToSchema)]
@@ -54,6 +54,7 @@ pub(super) async fn forgot_password(
 ) -> Result<StatusCode, Problem> {
     let AuthRequest { route, body, .. } = request;
     registration(&route).map_err(refused(&plane))?;
+    audit::note_name(body.email.as_str());
     users::forgot_password(&plane, &route, &body.email).await.map_err(refused(&plane))?;
     plane.outcomes.ok();
     Ok(StatusCode::ACCEPTED)

@@ -15,6 +15,7 @@ use super::{
     users::LooksAfterUsers,
 };
 use crate::{
+    audit,
     http::parameters,
     state::Plane,
     users::{self, Invitation, Registered},
@@ -77,6 +78,7 @@ pub(super) async fn invite(
         roles,
     };
     let invited = users::invite(&plane, &by.route, invitation).await.map_err(refused(&plane))?;
+    audit::note_target(invited.id());
     plane.outcomes.ok();
     Ok((StatusCode::CREATED, Json(invited)))
 }

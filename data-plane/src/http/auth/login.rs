@@ -13,6 +13,7 @@ use super::{
     request::{AuthBody, AuthRequest},
 };
 use crate::{
+    audit,
     http::parameters,
     state::Plane,
     users::{self, Login},
@@ -73,6 +74,7 @@ pub(super) async fn login(
             return Err(Problem::invalid("email", "is given beside `username`; send one of them"));
         }
     };
+    audit::note_name(&name);
     let login = Login { name, password: body.password };
     let tokens = users::login(&plane, &route, login).await.map_err(refused(&plane))?;
     plane.outcomes.ok();

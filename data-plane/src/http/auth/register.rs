@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     admit::{Grant, KeyRefused},
+    audit,
     http::{answers, parameters},
     state::Plane,
     users::{self, NewUser, Registered},
@@ -96,6 +97,7 @@ pub(super) async fn register(
         roles,
     };
     let registered = users::register(&plane, &route, new, &body.password).await.map_err(refused(&plane))?;
+    audit::note_target(registered.id());
     plane.outcomes.ok();
     Ok((StatusCode::CREATED, Json(registered)))
 }

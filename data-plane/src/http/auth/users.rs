@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{may_give, refused, registration, roles_of, to_its_end};
 use crate::{
     admit::Grant,
+    audit,
     http::{admitted::Admitted, parameters},
     routes::CachedRoute,
     state::Plane,
@@ -56,6 +57,7 @@ impl FromRequestParts<Arc<Plane>> for LooksAfterUsers {
 impl LooksAfterUsers {
     /// A user whom this one may change, and may give these roles.
     async fn find(&self, plane: &Plane, id: i64, roles: &[Role]) -> Result<UserView, Problem> {
+        audit::note_target(id);
         let user = users::one(plane, &self.route, id).await.map_err(refused(plane))?;
         let user = user.ok_or_else(|| Problem::not_found("user"))?;
         if user.roles.iter().chain(roles).all(|role| may_give(Some(&self.grant), role)) {
