@@ -89,7 +89,7 @@ mod tests {
         // A second too much, of which there are six a minute.
         assert!((9.0..=10.0).contains(&reached.wait.as_secs_f64()), "{reached:?}");
         let mut account = Account { left: -1.0, at: Instant::now() };
-        let later = account.at + Duration::from_secs(3600);
+        let later = account.at + Duration::from_hours(1);
         assert!((account.left(6.0, later) - 6.0).abs() < 0.001);
     }
 }

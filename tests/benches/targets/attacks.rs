@@ -18,7 +18,10 @@ use futures::future::join_all;
 use secrecy::ExposeSecret;
 use tenantry_postgres::embedded::EmbeddedPostgres;
 use tenantry_tests::{Signup, TestApp, report::Figure};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// How long the tenant is watched, and how often it asks.
 const WATCHED: Duration = Duration::from_secs(6);
@@ -91,6 +94,53 @@ pub(crate) async fn on_others(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Resul
     Ok(figures)
 }
 
+/// Requests a second that the flooding tenant's plan lets it send.
+const RATE: u32 = 50;
+/// How much more it sends.
+const TIMES: u32 = 100;
+
+/// Target 19: another tenant's p99 while one sends a hundred times as many requests as its plan allows.
+pub(crate) async fn flood(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Figure> {
+    let mut app = TestApp::build()
+        .without_daily_quotas()
+        .on_server(Arc::clone(postgres))
+        .with_apps(&["crm"])
+        .start()
+        .await;
+    let plan = serde_json::json!({
+        "name": "slow", "tier": "schema", "limits": { "requestsPerSecond": RATE, "burst": RATE },
+    });
+    app.api.post("/api/v1/plans", plan).await.expect(201);
+    let (flooding, victim) =
+        (app.sign_up("flooding", "slow", "crm").await, app.sign_up("victim", "basic", "crm").await);
+    let row = serde_json::json!({ "email": "one@example.com" });
+    victim.data.post("/api/contacts", row).await.expect(201);
+    app.stop_worker().await;
+    let address = app.data.address();
+    let alone = p99(address, &victim).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (until, target) = (Arc::clone(&stop), Target::of(address, &flooding));
+    let sent = thread::spawn(move || {
+        give_way();
+        runtime().block_on(target.flood(RATE * TIMES, &until))
+    });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let meanwhile = p99(address, &victim).await;
+    stop.store(true, Ordering::Relaxed);
+    let (sent, served, took) =
+        tokio::task::spawn_blocking(move || sent.join()).await?.expect("it ends by itself");
+    println!("the flood: {sent} requests in {took:.1?}, {served} of them served");
+    Ok(Figure {
+        target: 19,
+        what: "p99 of another tenant's reads while one sends 100 times its limit".into(),
+        ours: meanwhile,
+        raw: Some(alone),
+        unit: "ms",
+        bound: 1.2,
+        at_least: false,
+    })
+}
+
 /// Makes this thread one that the kernel interrupts for any other. One that is only nice runs to the end of its slice, which is
 /// milliseconds.
 fn give_way() {
@@ -122,6 +172,45 @@ impl Target {
     fn request(&self, client: &reqwest::Client, path: &str) -> reqwest::RequestBuilder {
         let url = format!("http://{}{path}", self.address);
         client.get(url).header("host", &self.host).bearer_auth(&self.key)
+    }
+
+    /// Sends so many requests a second until it is stopped, over connections that do not wait for answers; how many were
+    /// sent and served, and how long that took.
+    async fn flood(&self, per_second: u32, stop: &AtomicBool) -> (u64, u64, Duration) {
+        const CONNECTIONS: u32 = 16;
+        let head = format!(
+            "GET /api/contacts?select=email&limit=1 HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\r\n",
+            self.host, self.key
+        );
+        let began = Instant::now();
+        let one = async |_| {
+            let connection = TcpStream::connect(self.address).await.expect("a connection");
+            let (mut reader, mut writer) = connection.into_split();
+            let answers = tokio::spawn(async move {
+                let (mut buffer, mut served) = (vec![0; 1 << 16], 0_u64);
+                while let Ok(read @ 1..) = reader.read(&mut buffer).await {
+                    served += buffer[..read].windows(12).filter(|w| w == b"HTTP/1.1 200").count() as u64;
+                }
+                served
+            });
+            // A tick of 10 ms has so many.
+            let each = per_second / 100 / CONNECTIONS;
+            let burst = head.repeat(each.max(1) as usize);
+            let every = Duration::from_secs(1) * each.max(1) * CONNECTIONS / per_second;
+            let (mut next, mut sent) = (tokio::time::interval(every), 0_u64);
+            while !stop.load(Ordering::Relaxed) {
+                next.tick().await;
+                if writer.write_all(burst.as_bytes()).await.is_err() {
+                    break;
+                }
+                sent += u64::from(each.max(1));
+            }
+            drop(writer);
+            (sent, answers.await.expect("it reads"))
+        };
+        let counts = join_all((0..CONNECTIONS).map(one)).await;
+        let sum = |of: fn(&(u64, u64)) -> u64| counts.iter().map(of).sum();
+        (sum(|counts| counts.0), sum(|counts| counts.1), began.elapsed())
     }
 
     /// Connections that sent this and read nothing, until it is stopped.

@@ -1,4 +1,4 @@
-//! Targets 1 to 4, 6 to 8, 12 and 15, one dead server among two (16), attacks on others (17) and a copy beside others (18): real servers, real HTTP, the raw limit measured in the same run.
+//! Targets 1 to 4, 6 to 8, 12 and 15, one dead server among two (16), attacks on others (17), a copy beside others (18), a flood beside others (19) and log-outs (20): real servers, real HTTP, the raw limit measured in the same run.
 //!
 //! `cargo bench -p tenantry-tests --bench targets -- <number>...` runs some of them.
 
@@ -13,6 +13,7 @@
 mod attacks;
 mod beside;
 mod dead_server;
+mod log_outs;
 mod long_answers;
 mod moves;
 mod reads;
@@ -74,6 +75,12 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(18) {
         figures.push(beside::a_copy(&postgres).await?);
+    }
+    if wants(19) {
+        figures.push(attacks::flood(&postgres).await?);
+    }
+    if wants(20) {
+        figures.push(log_outs::seen(&postgres).await?);
     }
     publish(&figures)
 }

@@ -73,7 +73,9 @@ async fn a_token_that_two_are_sent_at_once_is_forgotten_when_both_have_it() {
         for receiver in &receivers {
             receiver.has(count).await;
         }
-        receivers.iter().for_each(|receiver| receiver.release(1));
+        for receiver in &receivers {
+            receiver.release(1);
+        }
         within(Duration::from_mins(1), "the token is forgotten", async || {
             app.count("SELECT count(*) FROM events WHERE secret IS NOT NULL").await == 0
         })
