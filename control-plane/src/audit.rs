@@ -23,7 +23,7 @@ use tenantry_domain::{
     audit::{Actor, ActorKind, AuditEntry, AuditOutcome, Target},
     ids::{ApiKeyId, AuditId, TenantId},
 };
-use tenantry_http::{Problem, RequestId};
+use tenantry_http::{Problem, RequestId, json_body};
 use tenantry_registry::{AuditEnd, Registry};
 use tower::ServiceExt;
 use url::form_urlencoded;
@@ -105,10 +105,17 @@ pub(crate) async fn record(
         });
         return Ok(response);
     }
+    let request = if json_body::is_json(request.headers()) {
+        let (request, input) = with_input(request).await?;
+        entry.input = input;
+        request
+    } else {
+        request
+    };
     if matches!(*request.method(), Method::PUT | Method::PATCH | Method::DELETE) {
-        entry.before = audit.view(request.uri().path()).await;
+        entry.before = audit.view(request.uri().path()).await?;
     }
-    audit.registry.audit_begin(&entry, endpoint.reveals).await?;
+    audit.registry.audit_begin(&entry, endpoint.durable).await?;
     let (response, tenant) = TENANT
         .scope(Cell::new(None), async {
             let response = next.run(request).await;
@@ -124,6 +131,15 @@ pub(crate) async fn record(
         );
     }
     Ok(response)
+}
+
+/// A request, and what it sends as it is kept.
+async fn with_input(request: Request) -> Result<(Request, Option<String>), Problem> {
+    let (parts, body) = request.into_parts();
+    // The limit on bodies travels in the extensions, so that the whole request is needed to read one.
+    let body = json_body::read(Request::from_parts(parts.clone(), body), &()).await?;
+    let input = serde_json::from_slice(&body).ok().map(|body| redact::kept(&body));
+    Ok((Request::from_parts(parts, Body::from(body)), input))
 }
 
 fn reveals(request: &Request) -> bool {
@@ -163,21 +179,28 @@ impl Audit {
             address: visitor::address_of(request, &self.settings).map(|address| address.to_string()),
             outcome: AuditOutcome::Pending,
             status: None,
+            input: None,
             before: None,
             after: None,
         }
     }
 
     /// What a GET says of a path; none where there is no such thing, or no such endpoint.
-    async fn view(&self, path: &str) -> Option<String> {
-        let mut request = Request::get(path).body(Body::empty()).ok()?;
+    async fn view(&self, path: &str) -> Result<Option<String>, Problem> {
+        let Ok(mut request) = Request::get(path).body(Body::empty()) else { return Ok(None) };
         request.extensions_mut().insert(Caller(Arc::new(reader())));
-        let response = self.views.clone().oneshot(request).await.ok()?;
-        if response.status() != StatusCode::OK {
-            return None;
+        let Ok(response) = self.views.clone().oneshot(request).await;
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE
+            && let Some(problem) = response.extensions().get::<Problem>()
+        {
+            // The change would not get further.
+            return Err(problem.clone());
         }
-        let body = axum::body::to_bytes(response.into_body(), LARGEST_ANSWER).await.ok()?;
-        Some(redact::kept(&serde_json::from_slice(&body).ok()?))
+        if response.status() != StatusCode::OK {
+            return Ok(None);
+        }
+        let body = axum::body::to_bytes(response.into_body(), LARGEST_ANSWER).await.unwrap_or_default();
+        Ok(serde_json::from_slice(&body).ok().map(|view| redact::kept(&view)))
     }
 }
 

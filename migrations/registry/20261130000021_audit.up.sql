@@ -17,6 +17,7 @@ CREATE TABLE audit_log (
     outcome      text NOT NULL CHECK (outcome IN ('pending', 'succeeded', 'refused', 'failed', 'unknown')),
     status       integer,                       -- of the answer
     -- Texts that are kept as they are written, since they are hashed; no secrets.
+    input        json,                          -- what was sent
     before       json,
     after        json,
     written_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -55,10 +56,11 @@ BEGIN
 END $$;
 CREATE TRIGGER audit_blocks_sealed BEFORE UPDATE OR DELETE ON audit_blocks FOR EACH ROW EXECUTE FUNCTION refuse_block_change();
 
-GRANT SELECT, INSERT ON audit_log TO tenantry_control_plane, tenantry_worker;
+-- What seals a row, and its place, are nobody's to say but the worker's.
+GRANT SELECT ON audit_log TO tenantry_control_plane, tenantry_worker;
+GRANT INSERT (id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, request, request_id, address,
+    outcome, status, input, before, after) ON audit_log TO tenantry_control_plane, tenantry_worker, tenantry_data_plane;
 GRANT UPDATE (tenant_id, target_kind, target_id, outcome, status, after) ON audit_log TO tenantry_control_plane;
 GRANT UPDATE (outcome, block) ON audit_log TO tenantry_worker;
 GRANT SELECT ON audit_blocks TO tenantry_control_plane;
 GRANT SELECT, INSERT ON audit_blocks TO tenantry_worker;
--- It appends, and reads nothing.
-GRANT INSERT ON audit_log TO tenantry_data_plane;

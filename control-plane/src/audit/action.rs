@@ -13,12 +13,14 @@ use crate::input::known_parameters::operations;
 pub(super) struct Endpoint {
     /// What it does.
     pub(super) action: String,
-    /// To what: the last collection of its path.
+    /// To what: the collection of what its path names last.
     pub(super) kind: String,
     /// The scope that it needs.
     pub(super) scope: Option<Scope>,
     /// It changes nothing, and shows a secret if it is asked to.
     pub(super) reveals: bool,
+    /// It hands a secret out and changes nothing that waits for the disk: its row does.
+    pub(super) durable: bool,
     /// It makes something, whose id its path does not name.
     pub(super) creates: bool,
 }
@@ -71,10 +73,14 @@ fn endpoint(method: &Method, path: &str, operation: &Operation) -> Option<Endpoi
         _ if creates => Some("create"),
         _ => None,
     };
-    let kind = words.iter().rev().find(|word| COLLECTIONS.contains(word)).or(words.first())?;
+    // What the last parameter names.
+    let named = segments.windows(2).rev().find(|pair| is_parameter(pair[1])).map(|pair| pair[0]);
+    let kind = if creates { words.last().copied() } else { named.or(words.first().copied()) }?;
+    let action = words.iter().copied().chain(verb).collect::<Vec<_>>().join(".");
     Some(Endpoint {
-        action: words.iter().copied().chain(verb).collect::<Vec<_>>().join("."),
-        kind: (*kind).to_owned(),
+        durable: reveals || action == "tenants.impersonate",
+        action,
+        kind: kind.to_owned(),
         scope,
         reveals,
         creates,
@@ -108,6 +114,11 @@ mod tests {
             (Method::POST, "servers/rebalance", "servers.rebalance servers"),
             (Method::POST, "operations/{id}/abandon", "operations.abandon operations"),
             (Method::POST, "webhooks/{webhook}/rotate-secret", "webhooks.rotate-secret webhooks"),
+            (
+                Method::POST,
+                "webhooks/{webhook}/deliveries/{delivery}/replay",
+                "webhooks.deliveries.replay deliveries",
+            ),
             (Method::POST, "signup", "signup.create signup"),
         ] {
             assert_eq!(named(method, path), expected);

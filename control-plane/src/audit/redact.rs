@@ -1,4 +1,4 @@
-//! What is kept of an answer: no secrets, and no more than a few kilobytes.
+//! What is kept of a request and its answer: no secrets, and no more than a few kilobytes.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ const LONGEST: usize = 16 << 10;
 /// Members that may be secret, wherever they stand: keys and secrets are shown once, and nobody is to find them here.
 const SECRET: &[&str] = &["key", "secret", "password", "token"];
 
-/// An answer as it is kept.
+/// A body as it is kept.
 pub(super) fn kept(answer: &Value) -> String {
     let text = without_secrets(answer).to_string();
     if text.len() > LONGEST { json!({ "omittedBytes": text.len() }).to_string() } else { text }
@@ -17,11 +17,13 @@ pub(super) fn kept(answer: &Value) -> String {
 fn without_secrets(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
+            let is_encrypted = members.get("isEncrypted") == Some(&Value::Bool(true));
             let kept = members.iter().map(|(name, value)| {
                 let lower = name.to_ascii_lowercase();
-                let is_secret = value.is_string()
-                    && SECRET.iter().any(|secret| lower.ends_with(secret))
-                    && lower != "configkey";
+                let is_secret = (lower == "configvalue" && is_encrypted)
+                    || value.is_string()
+                        && SECRET.iter().any(|secret| lower.ends_with(secret))
+                        && lower != "configkey";
                 (name.clone(), if is_secret { "[redacted]".into() } else { without_secrets(value) })
             });
             Value::Object(kept.collect())
@@ -48,6 +50,11 @@ mod tests {
             }],
         });
         assert_eq!(kept(&answer), expected.to_string());
+        let value = json!({ "configKey": "smtp", "configValue": { "user": "x" }, "isEncrypted": true });
+        assert_eq!(
+            kept(&value),
+            json!({ "configKey": "smtp", "configValue": "[redacted]", "isEncrypted": true }).to_string()
+        );
         let long = kept(&json!({ "name": "x".repeat(20_000) }));
         assert!(long.contains("omittedBytes") && long.len() < 100);
     }

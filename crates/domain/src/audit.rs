@@ -102,6 +102,8 @@ pub struct AuditEntry {
     pub outcome: AuditOutcome,
     /// The answer's status.
     pub status: Option<u16>,
+    /// What was sent, as JSON; no secrets.
+    pub input: Option<String>,
     /// What it was before, as JSON; no secrets.
     pub before: Option<String>,
     /// What it is afterwards, or what is to be known otherwise, as JSON; no secrets.
@@ -187,6 +189,7 @@ impl AuditEntry {
             .text(self.address.as_deref())
             .text(Some(self.outcome.as_str()))
             .number(self.status.map_or(-1, i64::from))
+            .text(self.input.as_deref())
             .text(self.before.as_deref())
             .text(self.after.as_deref())
             .end()
@@ -436,6 +439,7 @@ mod tests {
             address: None,
             outcome: AuditOutcome::Succeeded,
             status: Some(200),
+            input: None,
             before: None,
             after: Some("{}".into()),
         }
@@ -451,7 +455,7 @@ mod tests {
 
     #[test]
     fn each_member_counts_and_nothing_wanders_from_one_to_the_next() {
-        let changes: [fn(&mut AuditEntry); 16] = [
+        let changes: [fn(&mut AuditEntry); 17] = [
             |row| row.id = AuditId::from_uuid(Uuid::from_u128(2)),
             |row| row.tenant_id = Some(TenantId::from_uuid(Uuid::nil())),
             |row| row.at += chrono::TimeDelta::microseconds(1),
@@ -465,6 +469,7 @@ mod tests {
             |row| row.address = Some("10.0.0.1".into()),
             |row| row.outcome = AuditOutcome::Refused,
             |row| row.status = None,
+            |row| row.input = Some("{}".into()),
             |row| row.before = Some("{}".into()),
             |row| row.after = None,
             |row| row.after = Some("{ }".into()),

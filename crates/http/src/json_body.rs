@@ -53,7 +53,8 @@ pub async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, 
     })
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// Whether a request says that its body is JSON.
+pub fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
         return false;
     };

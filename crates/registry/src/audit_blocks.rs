@@ -45,7 +45,7 @@ impl Registry {
         let rows = sqlx::query_as!(
             AuditRow,
             r#"SELECT id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, request, request_id,
-                   address, outcome, status, before::text AS before, after::text AS after, block
+                   address, outcome, status, input::text AS input, before::text AS before, after::text AS after, block
                FROM audit_log
                WHERE block IS NULL AND coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') = $1
                    AND written_at <= now() - CASE WHEN outcome = 'pending' THEN $3::interval ELSE $2::interval END
@@ -155,7 +155,7 @@ impl Registry {
         let rows = sqlx::query_as!(
             AuditRow,
             r#"SELECT id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, request, request_id,
-                   address, outcome, status, before::text AS before, after::text AS after, block
+                   address, outcome, status, input::text AS input, before::text AS before, after::text AS after, block
                FROM audit_log
                WHERE id = ANY ($1)
                    OR (block = $3 AND coalesce(tenant_id, '00000000-0000-0000-0000-000000000000') = $2)

@@ -54,6 +54,7 @@ pub(crate) struct AuditRow {
     pub(crate) address: Option<String>,
     pub(crate) outcome: String,
     pub(crate) status: Option<i32>,
+    pub(crate) input: Option<String>,
     pub(crate) before: Option<String>,
     pub(crate) after: Option<String>,
     pub(crate) block: Option<i64>,
@@ -76,6 +77,7 @@ impl TryFrom<AuditRow> for SealedEntry {
             address: row.address,
             outcome: row.outcome.parse().stored("audit_log.outcome")?,
             status: row.status.map(u16::try_from).transpose().stored("audit_log.status")?,
+            input: row.input,
             before: row.before,
             after: row.after,
         };
@@ -89,7 +91,7 @@ struct Columns {
     ids: Vec<Uuid>,
     tenants: Vec<Option<Uuid>>,
     times: Vec<DateTime<Utc>>,
-    texts: [Vec<Option<String>>; 12],
+    texts: [Vec<Option<String>>; 13],
     statuses: Vec<Option<i32>>,
 }
 
@@ -114,6 +116,7 @@ impl Columns {
                 entry.request_id.clone(),
                 entry.address.clone(),
                 Some(entry.outcome.to_string()),
+                entry.input.clone(),
                 entry.before.clone(),
                 entry.after.clone(),
             ];
@@ -164,18 +167,19 @@ impl Registry {
             request_ids,
             addresses,
             outcomes,
+            inputs,
             before,
             after,
         ] = &texts;
         sqlx::query!(
             "INSERT INTO audit_log (id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id,
-                 request, request_id, address, outcome, before, after, status)
+                 request, request_id, address, outcome, input, before, after, status)
              SELECT id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id,
-                 request, request_id, address, outcome, before::json, after::json, status
+                 request, request_id, address, outcome, input::json, before::json, after::json, status
              FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                 $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::integer[])
+                 $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::integer[])
                  AS entry (id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id,
-                     request, request_id, address, outcome, before, after, status)
+                     request, request_id, address, outcome, input, before, after, status)
              ON CONFLICT DO NOTHING",
             &ids,
             &tenants as &[Option<Uuid>],
@@ -190,6 +194,7 @@ impl Registry {
             request_ids as &[Option<String>],
             addresses as &[Option<String>],
             outcomes as &[Option<String>],
+            inputs as &[Option<String>],
             before as &[Option<String>],
             after as &[Option<String>],
             &statuses as &[Option<i32>],
@@ -228,7 +233,7 @@ impl Registry {
         let rows = sqlx::query_as!(
             AuditRow,
             r#"SELECT id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, request, request_id,
-                   address, outcome, status, before::text AS before, after::text AS after, block
+                   address, outcome, status, input::text AS input, before::text AS before, after::text AS after, block
                FROM audit_log
                WHERE ($1::uuid IS NULL OR number < (SELECT number FROM audit_log WHERE id = $1))
                    AND ($2::uuid IS NULL OR tenant_id = $2) AND ($3::text IS NULL OR $3 IN (actor_id, actor_name))
@@ -260,7 +265,7 @@ impl Registry {
         let rows = sqlx::query_as!(
             AuditRow,
             r#"SELECT id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id, request, request_id,
-                   address, outcome, status, before::text AS before, after::text AS after, block
+                   address, outcome, status, input::text AS input, before::text AS before, after::text AS after, block
                FROM audit_log
                WHERE ($1::uuid IS NULL OR number > (SELECT number FROM audit_log WHERE id = $1))
                    AND ($2::uuid IS NULL OR tenant_id = $2) AND ($3::text IS NULL OR $3 IN (actor_id, actor_name))

@@ -44,6 +44,9 @@ pub(crate) struct AuditView {
     outcome: &'static str,
     /// The answer's HTTP status.
     status_code: Option<u16>,
+    /// What was sent; no secrets.
+    #[schema(value_type = Object)]
+    input: Option<Value>,
     /// What it was before; no secrets.
     #[schema(value_type = Object)]
     before: Option<Value>,
@@ -94,6 +97,7 @@ impl From<SealedEntry> for AuditView {
             address: entry.address,
             outcome: entry.outcome.as_str(),
             status_code: entry.status,
+            input: json(entry.input),
             before: json(entry.before),
             after: json(entry.after),
             block,
