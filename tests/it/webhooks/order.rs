@@ -118,6 +118,31 @@ async fn what_is_replayed_while_a_later_one_waits_comes_first_and_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_a_newer_release_holds_back_its_own_tenant_only() {
+    let app = TestApp::build().worker(eager).start().await;
+    let receiver = Receiver::start().await;
+    let (one, other) = (tenant(&app, "one").await, tenant(&app, "other").await);
+    let (id, _) = webhook(&app, &receiver, &["user.*"]).await;
+    let newer =
+        "INSERT INTO events (id, type, tenant_id, data) VALUES (gen_random_uuid(), 'user.cloned', $1, '{}')";
+    sqlx::query(newer).bind(one.as_uuid()).execute(app.owner()).await.unwrap();
+    tell(&app, one, 1).await;
+    tell(&app, other, 2).await;
+    within(Duration::from_mins(1), "the other tenant's are delivered", async || {
+        numbers(&receiver.requests(), "other") == [1, 2]
+    })
+    .await;
+    assert_eq!(receiver.requests().len(), 2);
+    // A worker that knows it would send it.
+    sqlx::query("UPDATE events SET type = 'user.updated' WHERE type = 'user.cloned'")
+        .execute(app.owner())
+        .await
+        .unwrap();
+    has_deliveries(&app, &id, "delivered", 4).await;
+    assert_eq!(receiver.types_of("one"), ["user.updated", "user.registered"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_receiver_keeps_no_other_and_gets_a_few_requests_at_a_time() {
     let app =
         TestApp::build().worker(|settings| settings.webhooks.timeout = Duration::from_secs(1)).start().await;
