@@ -127,6 +127,7 @@ pub(crate) async fn audit(State(plane): State<Arc<Plane>>, request: Request, nex
             address,
             outcome,
             status: Some(status),
+            input: None,
             before: None,
             after: None,
         });
