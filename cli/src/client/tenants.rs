@@ -1,5 +1,6 @@
 //! `tenantry tenants`: customer organisations.
 
+mod config;
 mod connection;
 mod create;
 mod domains;
@@ -82,6 +83,9 @@ pub(super) enum TenantsCommand {
     /// A tenant's keys, which open its data on the data plane.
     #[command(subcommand)]
     Keys(keys::TenantKeysCommand),
+    /// A tenant's configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// A tenant's custom domains.
     #[command(subcommand)]
     Domains(domains::DomainsCommand),
@@ -224,6 +228,7 @@ pub(super) async fn run(client: &Client, command: TenantsCommand) -> anyhow::Res
         TenantsCommand::Shell(args) => shell::run(client, args).await,
         TenantsCommand::Impersonate(args) => impersonate::run(client, &args).await,
         TenantsCommand::Keys(command) => keys::run(client, command).await,
+        TenantsCommand::Config(command) => config::run(client, command).await,
         TenantsCommand::Domains(command) => domains::run(client, command).await,
     }
 }

@@ -78,14 +78,18 @@ impl FromStr for Setting {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (key, value) = text.split_once('=').ok_or_else(|| format!("`{text}` must be <key>=<value>"))?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
-        Ok(Self { key: key_of(text, key)?, value })
+        Ok(Self { key: key_of(text, key)?, value: json_or_text(value) })
     }
 }
 
 fn key_of(text: &str, key: &str) -> Result<String, String> {
     let key = key.trim();
     if key.is_empty() { Err(format!("`{text}` has no key")) } else { Ok(key.to_owned()) }
+}
+
+/// JSON, or else a text.
+pub(crate) fn json_or_text(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }
 
 /// Switches as a JSON object; of two with the same key the last counts.

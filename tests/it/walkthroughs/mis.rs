@@ -10,7 +10,9 @@
 //! | `isActive`: "validates tenant is active" | `POST /api/v1/tenants/{tenant}/suspend` | covered in `lifecycle` |
 //! | feature access by plan | the tables of a feature, 403 `feature_not_enabled` | covered |
 //! | `POST /api/v1/tenants/{id}/config` | the same | covered |
-//! | `GET /api/v1/tenants/{id}/usage`, `GET .../health`, `POST .../export` | | later issues |
+//! | `GET /api/v1/tenants/{id}/usage?timeRange=30d` | the same | covered |
+//! | `GET .../health` | the same; there is no Redis to check, but users, limits and version | covered |
+//! | `POST .../export` | | later issue |
 //! | `POST /api/v1/tenants/{id}/migrate` to enterprise | | later issue; signing up for it is a clear 422 here |
 
 use serde_json::{Value, json};
@@ -122,6 +124,20 @@ async fn an_organization_sets_its_password_policy_and_its_users_log_in() {
     assert_eq!(members, json!([{ "email": "a@myorg.com" }]));
     let crossing = get_with(&ada, "/api/members", "x-tenant-slug", &other.slug).await;
     crossing.expect_problem(403, "tenant_mismatch");
+
+    // "Get Tenant Usage" and "Get Tenant Health", member for member but for Redis, which there is not.
+    let of_own = format!("/api/v1/tenants/{}", own.id);
+    let usage = app.api.get(&format!("{of_own}/usage?timeRange=30d")).await.expect(200).json();
+    assert_eq!(usage["current"]["requestsToday"]["limit"], 10_000);
+    assert_eq!(usage["current"]["users"]["limit"], 1_000);
+    let health = app.api.get(&format!("{of_own}/health")).await.expect(200).json();
+    assert_eq!(health["status"], "healthy", "{health}");
+    for check in ["database", "storage", "api"] {
+        assert_eq!(health["checks"][check], true, "{check}: {health}");
+    }
+    let metrics = health["metrics"].as_object().unwrap();
+    assert_eq!(metrics.keys().collect::<Vec<_>>(), ["errorRate", "responseTime", "uptime"]);
+    assert!(health["lastChecked"].is_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]
