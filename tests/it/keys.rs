@@ -259,6 +259,9 @@ async fn a_key_is_replaced_by_one_that_may_do_the_same_and_both_count_for_a_whil
     app.routes_caught_up().await;
     acme.data.with_key(new["key"].as_str().unwrap().to_owned()).get("/api/contacts").await.expect(200);
     acme.data.get("/api/contacts").await.expect_problem(401, "key_invalid");
+    let told = app.api.get("/api/v1/events?type=key.rotated").await.expect(200).json();
+    assert_eq!(told["items"].as_array().unwrap().len(), 3, "{told}");
+    assert_eq!(told["items"][0]["data"]["formerKeyId"], old.as_str());
     for body in [json!({ "overlapSeconds": 2_592_001 }), json!({ "overlapSeconds": -1 })] {
         let path = format!("{keys}/{}/rotate", new["id"].as_str().unwrap());
         assert_eq!(app.api.post(&path, body).await.expect(400).fields(), ["overlapSeconds"]);

@@ -124,6 +124,10 @@ impl Registry {
                  UPDATE api_keys SET expires_at = least(expires_at, $3)
                  WHERE id = $1 AND tenant_id IS NOT DISTINCT FROM $2 AND (expires_at IS NULL OR expires_at > $7)
                  RETURNING tenant_id, name, scopes
+             ), told AS (
+                 INSERT INTO events (id, type, tenant_id, data)
+                 SELECT uuid_v7(), 'key.rotated', tenant_id, jsonb_build_object('kind', 'api', 'keyId', $4::uuid, 'formerKeyId', $1::uuid)
+                 FROM old
              )
              INSERT INTO api_keys (id, tenant_id, name, hash, scopes, expires_at, created_at)
              SELECT $4, tenant_id, name, $5, scopes, $6, $7 FROM old
