@@ -107,9 +107,11 @@ async fn every_endpoint_refuses_a_key_that_lacks_just_the_documented_scope() {
 async fn a_tenant_s_key_opens_nothing_here() {
     let control_plane = unconnected();
     let key = key_with(Scope::operator(), Some(TenantId::from_uuid(Uuid::from_u128(2))));
+    // Made once: it takes a while, and a key is remembered for seconds.
+    let router = control_plane.router();
     control_plane.state.keys.remember("k", key).await;
     for (method, path, _) in endpoints().into_iter().filter(|(_, path, _)| path != "/api/v1/signup") {
-        let (status, body) = ask(&control_plane.router(), &method, &path, Some("k")).await;
+        let (status, body) = ask(&router, &method, &path, Some("k")).await;
         assert_eq!(
             (status, &body["code"]),
             (StatusCode::FORBIDDEN, &"wrong_kind_of_key".into()),
@@ -121,10 +123,10 @@ async fn a_tenant_s_key_opens_nothing_here() {
 #[tokio::test]
 async fn an_undocumented_query_parameter_is_refused_everywhere() {
     let control_plane = unconnected();
+    let router = control_plane.router();
     control_plane.state.keys.remember("k", key_with(Scope::operator(), None)).await;
     for (method, path, _) in endpoints().into_iter().filter(|(_, path, _)| path != "/api/v1/signup") {
-        let (status, body) =
-            ask(&control_plane.router(), &method, &format!("{path}?nonsense=1"), Some("k")).await;
+        let (status, body) = ask(&router, &method, &format!("{path}?nonsense=1"), Some("k")).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{method} {path}: {body}");
         assert_eq!(body["errors"][0]["field"], "nonsense", "{method} {path}");
     }
