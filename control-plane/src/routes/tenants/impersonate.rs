@@ -49,11 +49,6 @@ pub(crate) struct ImpersonationView {
     expires_at: DateTime<Utc>,
     /// By which it is known in the token (`sid`).
     session: String,
-    /// What for.
-    reason: String,
-    /// The roles that it acts with.
-    #[schema(value_type = Vec<String>)]
-    roles: Vec<Role>,
 }
 
 /// Get a short token for a tenant's data, for support
@@ -99,12 +94,7 @@ pub(crate) async fn impersonate_tenant(
     fields.finish()?;
     let (now, key) = (clock.now(), caller.key());
     let session = SessionId::generate(now, &mut rand::rng());
-    let subject = Subject {
-        holder: Holder::Support(key.id),
-        username: USERNAME.to_owned(),
-        roles: roles.clone(),
-        session,
-    };
+    let subject = Subject { holder: Holder::Support(key.id), username: USERNAME.to_owned(), roles, session };
     let token = vault.access_token(&route, subject, now).map_err(|error| match error {
         IssueError::NoKey => Refusal::conflict("no_users", "the tenant's app has no users to act as one of"),
         error => Refusal::internal(&error),
@@ -114,8 +104,6 @@ pub(crate) async fn impersonate_tenant(
         access_token: token.expose_secret().to_owned(),
         expires_at: now + lifetime(&route),
         session: session.to_string(),
-        reason: reason.to_owned(),
-        roles,
     };
     Ok((StatusCode::CREATED, [(header::CACHE_CONTROL, "no-store")], Json(view)))
 }
