@@ -1,6 +1,6 @@
 //! What the tenants' users do to log in, and what is done with users, for the audit log: a row for each such request.
 
-use std::{cell::RefCell, sync::Arc};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -30,12 +30,12 @@ struct Noted {
 }
 
 tokio::task_local! {
-    static NOTED: RefCell<Noted>;
+    static NOTED: Arc<Mutex<Noted>>;
 }
 
 fn note(what: impl FnOnce(&mut Noted)) {
     // Of a request that is not audited there is nothing to note.
-    let _ = NOTED.try_with(|noted| what(&mut noted.borrow_mut()));
+    let _ = NOTED.try_with(|noted| what(&mut noted.lock().unwrap_or_else(PoisonError::into_inner)));
 }
 
 /// The tenant that the request is for.
@@ -48,15 +48,24 @@ pub(crate) fn note_actor(grant: &Grant) {
     note(|noted| {
         noted.actor = Some(match &grant.user {
             None => Actor { kind: ActorKind::Key, id: None, name: None },
-            Some(Verified { bearer, username, .. }) => {
-                let id = match bearer {
-                    Bearer::User { id, .. } => Some(id.to_string()),
-                    Bearer::Support { .. } | Bearer::Trusted => None,
+            Some(user) => {
+                let (kind, id) = match user.bearer {
+                    Bearer::User { id, .. } => (ActorKind::User, Some(id.to_string())),
+                    // `support:` and the key by which it asked.
+                    Bearer::Support { .. } => (ActorKind::Key, subject(user)),
+                    // Another issuer's user, who may be called as one of the tenant's is.
+                    Bearer::Trusted => (ActorKind::User, subject(user)),
                 };
-                Actor { kind: ActorKind::User, id, name: Some(username.clone()) }
+                Actor { kind, id, name: Some(user.username.clone()) }
             }
         });
     });
+}
+
+/// The token's subject, as SQL knows it.
+fn subject(user: &Verified) -> Option<String> {
+    let claims: serde_json::Value = serde_json::from_str(&user.claims).ok()?;
+    Some(claims["sub"].as_str()?.to_owned())
 }
 
 /// By which name somebody tries to be let in.
@@ -89,49 +98,68 @@ fn action(method: &Method, path: &str) -> Option<&'static str> {
     })
 }
 
-/// Notes a request, once it is answered. Those that come too fast are not.
+/// Bytes of a path that are kept.
+const MAX_PATH: usize = 500;
+
+/// A request that is noted once it is answered, and also where the client did not wait for that: what it asked for may be done.
+struct Row {
+    plane: Arc<Plane>,
+    noted: Arc<Mutex<Noted>>,
+    entry: Option<AuditEntry>,
+}
+
+impl Row {
+    /// Those that come too fast are not noted, nor is what somebody tries of whom nothing is known.
+    fn put(&mut self, status: Option<u16>) {
+        let Some(mut entry) = self.entry.take() else { return };
+        let noted = std::mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner));
+        let outcome = status.map_or(AuditOutcome::Unknown, AuditOutcome::of_status);
+        let Some(tenant) = noted.tenant.filter(|_| !matches!(status, Some(429 | 503))) else { return };
+        if outcome == AuditOutcome::Refused && noted.actor.is_none() && noted.name.is_none() {
+            return;
+        }
+        let is_let_in = outcome == AuditOutcome::Succeeded && noted.name.is_some();
+        let kind = if is_let_in { ActorKind::User } else { ActorKind::Visitor };
+        entry.tenant_id = Some(tenant);
+        entry.actor = noted.actor.unwrap_or(Actor { kind, id: None, name: noted.name });
+        entry.target = Some(Target { kind: "users".to_owned(), id: noted.target });
+        (entry.outcome, entry.status) = (outcome, status);
+        self.plane.audit.put(entry);
+    }
+}
+
+impl Drop for Row {
+    fn drop(&mut self) {
+        self.put(None);
+    }
+}
+
+/// Notes a request.
 pub(crate) async fn audit(State(plane): State<Arc<Plane>>, request: Request, next: Next) -> Response {
     let Some(action) = action(request.method(), request.uri().path()) else { return next.run(request).await };
-    let request_id = request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned());
-    let peer = request.extensions().get::<ConnectInfo<PeerAddr>>();
-    let address = peer.map(|ConnectInfo(PeerAddr(peer))| peer.ip().to_canonical().to_string());
-    let line = format!("{} {}", request.method(), request.uri().path());
     let at = plane.clock.now();
-    let (response, noted) = NOTED
-        .scope(RefCell::default(), async {
-            let response = next.run(request).await;
-            (response, NOTED.with(RefCell::take))
-        })
-        .await;
-    let status = response.status().as_u16();
-    if let Some(tenant) = noted.tenant.filter(|_| status != 429 && status != 503) {
-        let outcome = AuditOutcome::of_status(status);
-        let by_name = || Actor {
-            kind: if outcome == AuditOutcome::Succeeded && noted.name.is_some() {
-                ActorKind::User
-            } else {
-                ActorKind::Visitor
-            },
-            id: None,
-            name: noted.name.clone(),
-        };
-        plane.audit.put(AuditEntry {
-            id: AuditId::generate(at, &mut rand::rng()),
-            tenant_id: Some(tenant),
-            at,
-            actor: noted.actor.unwrap_or_else(by_name),
-            action: action.to_owned(),
-            target: Some(Target { kind: "users".to_owned(), id: noted.target }),
-            request: Some(line),
-            request_id,
-            address,
-            outcome,
-            status: Some(status),
-            input: None,
-            before: None,
-            after: None,
-        });
-    }
+    let path: String = request.uri().path().chars().take(MAX_PATH).collect();
+    let peer = request.extensions().get::<ConnectInfo<PeerAddr>>();
+    let entry = AuditEntry {
+        id: AuditId::generate(at, &mut rand::rng()),
+        tenant_id: None,
+        at,
+        actor: Actor { kind: ActorKind::Visitor, id: None, name: None },
+        action: action.to_owned(),
+        target: None,
+        request: Some(format!("{} {path}", request.method())),
+        request_id: request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()),
+        address: peer.map(|ConnectInfo(PeerAddr(peer))| peer.ip().to_canonical().to_string()),
+        outcome: AuditOutcome::Unknown,
+        status: None,
+        input: None,
+        before: None,
+        after: None,
+    };
+    let noted = Arc::<Mutex<Noted>>::default();
+    let mut row = Row { plane, noted: Arc::clone(&noted), entry: Some(entry) };
+    let response = NOTED.scope(noted, next.run(request)).await;
+    row.put(Some(response.status().as_u16()));
     response
 }
 

@@ -243,12 +243,6 @@ impl Runner {
         Ok(Answer { head, shape, body })
     }
 
-    /// The database has worked for a tenant.
-    fn worked(&self, route: &CachedRoute, time: Duration) {
-        self.tenant_limits.worked(route, time);
-        self.usage.worked(route.tenant_id, time);
-    }
-
     /// Plans a request; one with a large body on a thread that nobody else waits for, and few of them at a time.
     async fn plan(
         &self,
@@ -340,7 +334,7 @@ impl Runner {
         };
         let ask = async |lease: &mut Lease, extras: Extras<'_>| {
             lease.statement_begins();
-            let began = Instant::now();
+            let _work = Work::of(self, route);
             let (connection, schema) = (lease.connection(), &placement.schema);
             let answer = match access {
                 Access::ReadOnly => connection.read_one_text(schema, extras, sql, params).await,
@@ -350,7 +344,6 @@ impl Runner {
                 }
             };
             lease.statement_ends();
-            self.worked(route, began.elapsed());
             answer
         };
         let mut answer = ask(&mut lease, extras).await;
@@ -415,6 +408,27 @@ fn may_run(
         return Err(Failed::Held);
     }
     Ok(())
+}
+
+/// The database works for a tenant until this is dropped, as it is too when the client goes away.
+struct Work<'a> {
+    runner: &'a Runner,
+    route: &'a CachedRoute,
+    began: Instant,
+}
+
+impl<'a> Work<'a> {
+    fn of(runner: &'a Runner, route: &'a CachedRoute) -> Self {
+        Self { runner, route, began: Instant::now() }
+    }
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        let time = self.began.elapsed();
+        self.runner.tenant_limits.worked(self.route, time);
+        self.runner.usage.worked(self.route.tenant_id, time);
+    }
 }
 
 fn is_in_cutover(route: &CachedRoute) -> bool {

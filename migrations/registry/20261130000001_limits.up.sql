@@ -43,13 +43,13 @@ GRANT SELECT ON tenant_storage TO tenantry_control_plane, tenantry_data_plane;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tenant_storage TO tenantry_worker;
 
 -- Bytes that a tenant's data may take; null: as many as it likes.
-CREATE FUNCTION max_storage(own jsonb, of_plan jsonb) RETURNS bigint LANGUAGE sql IMMUTABLE
-RETURN coalesce((own ->> 'maxStorageBytes')::bigint, (of_plan ->> 'maxStorageBytes')::bigint);
+CREATE FUNCTION max_storage(own jsonb, of_plan jsonb) RETURNS numeric LANGUAGE sql IMMUTABLE
+RETURN coalesce((own ->> 'maxStorageBytes')::numeric, (of_plan ->> 'maxStorageBytes')::numeric);
 
 -- Data planes hear of it when a tenant has too much, or no longer has.
 CREATE FUNCTION notify_tenant_storage() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    most bigint;
+    most numeric;
 BEGIN
     SELECT max_storage(tenants.limits, plans.limits) INTO most
     FROM tenants JOIN plans ON plans.name = plan WHERE tenants.id = NEW.tenant_id;

@@ -43,9 +43,9 @@ CREATE FUNCTION tenant_health(tenant uuid) RETURNS TABLE (
                 AS database,
             coalesce(tenant_storage.bytes < max_storage(tenants.limits, plans.limits), true) AS storage,
             coalesce(tenant_storage.users
-                < coalesce((tenants.limits ->> 'maxUsers')::bigint, (plans.limits ->> 'maxUsers')::bigint), true) AS users,
+                < coalesce((tenants.limits ->> 'maxUsers')::numeric, (plans.limits ->> 'maxUsers')::numeric), true) AS users,
             coalesce(daily_requests.taken
-                < coalesce((tenant_config.value #>> '{}')::bigint, (plans.limits ->> 'apiRequestsPerDay')::bigint), true)
+                < coalesce((tenant_config.value #>> '{}')::numeric, (plans.limits ->> 'apiRequestsPerDay')::numeric), true)
                 AS limits,
             coalesce(placement.schema_version >= apps.promoted_version, apps.promoted_version IS NULL) AS version,
             tenants.status = 'active' AND hour.errors * 20 <= hour.requests AS api

@@ -1,6 +1,6 @@
 CREATE OR REPLACE FUNCTION notify_tenant_storage() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    most bigint;
+    most numeric;
 BEGIN
     SELECT max_storage(tenants.limits, plans.limits) INTO most
     FROM tenants JOIN plans ON plans.name = plan WHERE tenants.id = NEW.tenant_id;

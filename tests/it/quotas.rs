@@ -216,3 +216,27 @@ async fn a_plan_says_one_thing_of_the_requests_of_a_day() {
     let both = json!({ "limits": { "apiRequestsPerDay": 8 }, "defaultConfig": { "api.rate_limit": 8 } });
     change(both).await.expect(200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_used_up_the_day_or_the_database_s_time_can_still_log_out_and_shut_somebody_out() {
+    let app = TestApp::start().await;
+    let acme = app.sign_up("acme", "basic", "salesflow").await;
+    let open = acme.data.without_key();
+    let user = |name: &str| json!({ "username": name, "email": format!("{name}@example.com"), "password": "Correct horse 1" });
+    for name in ["ada", "eve"] {
+        open.post("/api/auth/register", user(name)).await.expect(201);
+    }
+    let login = json!({ "username": "ada", "password": "Correct horse 1" });
+    let tokens = open.post("/api/auth/login", login).await.expect(200).json();
+    let ada = acme.data.with_key(tokens["accessToken"].as_str().unwrap().to_owned());
+    set_daily(&app, &acme, 1).await;
+    limit(&app, json!({ "databaseSecondsPerMinute": 1 })).await;
+    // What strangers try takes nothing of it.
+    for _ in 0..30 {
+        open.post("/api/auth/login", json!({ "username": "eve", "password": "x" })).await.expect(401);
+    }
+    ada.get("/api/contacts").await.expect(200);
+    ada.get("/api/contacts").await.expect_problem(429, "daily_quota_exceeded");
+    acme.data.patch("/api/auth/users/2", json!({ "enabled": false })).await.expect(200);
+    ada.post("/api/auth/logout", json!({})).await.expect(204);
+}

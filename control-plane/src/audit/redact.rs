@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 const LONGEST: usize = 16 << 10;
 
 /// Members that may be secret, wherever they stand: keys and secrets are shown once, and nobody is to find them here.
-const SECRET: &[&str] = &["key", "secret", "password", "token"];
+const SECRET: &[&str] = &["secret", "pass", "token"];
 
 /// A body as it is kept.
 pub(super) fn kept(answer: &Value) -> String {
@@ -17,13 +17,14 @@ pub(super) fn kept(answer: &Value) -> String {
 fn without_secrets(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
-            let is_encrypted = members.get("isEncrypted") == Some(&Value::Bool(true));
+            // Also what is no boolean: it was meant.
+            let is_encrypted = members.get("isEncrypted").is_some_and(|value| *value != Value::Bool(false));
             let kept = members.iter().map(|(name, value)| {
                 let lower = name.to_ascii_lowercase();
-                let is_secret = (lower == "configvalue" && is_encrypted)
-                    || value.is_string()
-                        && SECRET.iter().any(|secret| lower.ends_with(secret))
-                        && lower != "configkey";
+                let holds = value.is_string() || value.is_array() || value.is_object();
+                let is_key = lower.ends_with("key") && lower != "configkey";
+                let is_secret = (matches!(&*lower, "configvalue" | "value") && is_encrypted)
+                    || holds && (is_key || SECRET.iter().any(|secret| lower.contains(secret)));
                 (name.clone(), if is_secret { "[redacted]".into() } else { without_secrets(value) })
             });
             Value::Object(kept.collect())

@@ -34,6 +34,9 @@ pub const OF_ROUTES: &[&str] = &[PASSWORD_POLICY, SESSION_TIMEOUT, RATE_LIMIT, R
 /// What the keys of feature switches begin with; a boolean each.
 pub const FEATURES: &str = "features.";
 
+/// Nobody needs more; what adds up stays within 64 bits.
+const MAX_NUMBER: u64 = 1_000_000_000_000_000;
+
 /// Bytes of a value as JSON.
 const MAX_BYTES: usize = 64 << 10;
 
@@ -147,8 +150,8 @@ pub fn session_timeout(value: &Value) -> Result<u32, Invalid> {
 pub fn positive(value: &Value) -> Result<u64, Invalid> {
     value
         .as_u64()
-        .filter(|number| *number > 0)
-        .ok_or_else(|| Invalid::because("must be a whole number from 1"))
+        .filter(|number| (1..=MAX_NUMBER).contains(number))
+        .ok_or_else(|| Invalid::because("must be a whole number from 1 to 1000000000000000"))
 }
 
 fn boolean(value: &Value) -> Result<(), Invalid> {
@@ -232,6 +235,7 @@ mod tests {
             ("file_upload.max_size", json!(1_073_741_824_000_u64), true),
             ("file_upload.max_size", json!(0), false),
             ("api.rate_limit", json!(-1), false),
+            ("api.rate_limit", json!(u64::MAX), false),
             ("auth.roles", json!({ "editor": { "deals": ["select", "update"] } }), true),
             ("auth.roles", json!({ "owner": {} }), false),
             ("auth.issuers", json!([]), true),

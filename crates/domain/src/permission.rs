@@ -35,8 +35,8 @@ const MAX_ENTRIES: usize = 500;
 
 type OfRole = BTreeMap<Box<str>, Box<[Verb]>>;
 
-/// Per role, what it may do with which table or function. `admin` and `member` may do everything unless they are named; an
-/// owner always may.
+/// Per role, what it may do with which table or function. `member` may do everything unless it is named; an owner and an
+/// admin always may.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Permissions(BTreeMap<RoleName, OfRole>);
@@ -45,13 +45,14 @@ impl Permissions {
     /// Reads permissions as they are configured: `{"editor": {"deals": ["select", "update"], "*": ["select"]}}`.
     ///
     /// # Errors
-    /// It is something else, names the role `owner`, or more than 500 tables in all.
+    /// It is something else, names the role `owner` or `admin`, or more than 500 tables in all.
     pub fn from_config(value: &serde_json::Value) -> Result<Self, Invalid> {
         let read = Self::deserialize(value).map_err(|error| {
             Invalid::because(format!("must be like {{\"editor\": {{\"deals\": [\"select\"]}}}}: {error}"))
         })?;
-        if read.0.contains_key(&RoleName::of(&Role::Owner)) {
-            return Err(Invalid::because("must not name the role owner, who may do everything"));
+        // An admin gives roles, himself others too: what he may not do as one he would do as another.
+        if [Role::Owner, Role::Admin].iter().any(|role| read.0.contains_key(&RoleName::of(role))) {
+            return Err(Invalid::because("must not name the roles owner and admin, who may do everything"));
         }
         if read.0.values().map(|tables| tables.len().max(1)).sum::<usize>() > MAX_ENTRIES {
             return Err(Invalid::because("must name at most 500 tables in all"));
@@ -70,13 +71,27 @@ impl Permissions {
     /// Whether somebody with these roles may do it. What is said of a table counts for it instead of what is said of all.
     pub fn allow(&self, roles: &[Role], verb: Verb, resource: &str) -> bool {
         roles.iter().any(|role| match (role, self.0.get(&RoleName::of(role))) {
-            (Role::Owner, _) | (Role::Admin | Role::Member, None) => true,
+            (Role::Owner | Role::Admin, _) | (Role::Member, None) => true,
             (Role::Custom(_), None) => false,
             (_, Some(tables)) => {
-                tables.get(resource).or_else(|| tables.get(ANY)).is_some_and(|verbs| verbs.contains(&verb))
+                // An app whose JSON is in camel case calls it so.
+                let named = tables.get(resource).or_else(|| tables.get(&*camel_case(resource)));
+                named.or_else(|| tables.get(ANY)).is_some_and(|verbs| verbs.contains(&verb))
             }
         })
     }
+}
+
+/// `contact_tags` as `contactTags`.
+fn camel_case(name: &str) -> String {
+    let mut parts = name.split('_');
+    let mut camel = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let mut letters = part.chars();
+        camel.extend(letters.next().map(|letter| letter.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
 }
 
 #[cfg(test)]
@@ -115,6 +130,10 @@ mod tests {
             };
             assert_eq!(["deals", "salaries", "total"].map(may).join(" "), allowed, "{roles:?}");
         }
+        let denied =
+            Permissions::from_config(&json!({ "reader": { "*": ["select"], "contactTags": [] } })).unwrap();
+        assert!(!denied.allow(&[role("reader")], Verb::Select, "contact_tags"));
+        assert!(denied.allow(&[role("reader")], Verb::Select, "contacts"));
         assert!(permissions.knows(&role("reader")) && permissions.knows(&role("admin")));
         assert!(!permissions.knows(&role("gone")));
         assert!(Permissions::default().allow(&[role("member")], Verb::Delete, "deals"));
@@ -125,6 +144,7 @@ mod tests {
         for value in [
             json!([]),
             json!({ "owner": {} }),
+            json!({ "admin": {} }),
             json!({ "Editor": {} }),
             json!({ "editor": ["select"] }),
             json!({ "editor": { "deals": ["read"] } }),

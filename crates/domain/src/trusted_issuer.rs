@@ -128,7 +128,7 @@ impl Jwk {
         | Self::Ec { kid, alg, usage, .. }
         | Self::Okp { kid, alg, usage, .. }) = self;
         let (algorithm, curve_fits) = match self {
-            Self::Rsa { n, e, .. } => ("RS256", n.len() >= 342 && n.len() <= 1366 && !e.is_empty()),
+            Self::Rsa { n, e, .. } => ("RS256", (342..=683).contains(&n.len()) && !e.is_empty()),
             Self::Ec { crv, x, y, .. } => ("ES256", &**crv == "P-256" && x.len() == 43 && y.len() == 43),
             Self::Okp { crv, x, .. } => ("EdDSA", &**crv == "Ed25519" && x.len() == 43),
         };
@@ -149,7 +149,9 @@ impl TrustedIssuer {
         let issuers = Vec::<Self>::deserialize(value).map_err(|error| Invalid::because(error.to_string()))?;
         let keys =
             value.as_array().into_iter().flatten().filter_map(|issuer| issuer["jwks"]["keys"].as_array());
-        if keys.flatten().any(|key| ["d", "k"].iter().any(|private| key.get(private).is_some())) {
+        if keys.flatten().any(|key| {
+            ["d", "k", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|private| key.get(private).is_some())
+        }) {
             return Err(Invalid::because("must have no private keys"));
         }
         if issuers.len() > MAX_ISSUERS {
@@ -157,15 +159,24 @@ impl TrustedIssuer {
         }
         for (nth, issuer) in issuers.iter().enumerate() {
             let name = &issuer.issuer;
-            if name.is_empty() || name.starts_with(OWN) || issuer.audience.is_empty() {
+            // A bar stands between issuer and subject where SQL sees them.
+            if name.is_empty() || name.contains('|') || name.starts_with(OWN) || issuer.audience.is_empty() {
                 return Err(Invalid::because("must have an issuer, not one of Tenantry's, and an audience"));
             }
             if issuers[..nth].iter().any(|other| other.issuer == *name) {
                 return Err(Invalid::because(format!("names the issuer {name} twice")));
             }
+            let keys = &issuer.jwks.keys;
+            if keys
+                .iter()
+                .enumerate()
+                .any(|(nth, key)| keys[..nth].iter().any(|other| other.kid() == key.kid()))
+            {
+                return Err(Invalid::because("must have a kid of its own for each key"));
+            }
             if issuer.jwks.keys.len() > MAX_KEYS || !issuer.jwks.keys.iter().all(Jwk::is_usable) {
                 return Err(Invalid::because(
-                    "must have at most 20 keys with a kid each, for signatures: RSA of 2048 bits or more, P-256 or Ed25519",
+                    "must have at most 20 keys with a kid each, for signatures: RSA of 2048 to 4096 bits, P-256 or Ed25519",
                 ));
             }
         }

@@ -145,6 +145,26 @@ impl Registry {
         row.map(ApiKey::try_from).transpose()
     }
 
+    /// Puts another secret in the place of a key's, which nobody has seen. None if there is no such key.
+    pub async fn api_key_renew(
+        &self,
+        tenant: Option<TenantId>,
+        id: ApiKeyId,
+        hash: &KeyHash,
+    ) -> Result<Option<ApiKey>, RegistryError> {
+        let row = sqlx::query_as!(
+            ApiKeyRow,
+            "UPDATE api_keys SET hash = $3 WHERE id = $1 AND tenant_id IS NOT DISTINCT FROM $2
+             RETURNING id, tenant_id, name, scopes, expires_at, created_at",
+            id.as_uuid(),
+            tenant.map(TenantId::as_uuid),
+            hash.as_bytes().as_slice(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map(ApiKey::try_from).transpose()
+    }
+
     /// Revokes a key of that tenant, or (`None`) of the control plane; false if there is none.
     pub async fn api_key_delete(
         &self,

@@ -5,6 +5,9 @@ use tenantry_domain::ids::TenantId;
 
 use crate::{Registry, RegistryError};
 
+/// More is no limit, and adding to it stays within 64 bits.
+const MOST: u64 = 1_000_000_000_000_000;
+
 impl Registry {
     /// Takes up to `wanted` of the `most` requests of a day; how many, none if all are taken. `unasked` were served while
     /// the registry could not be asked.
@@ -21,7 +24,7 @@ impl Registry {
             r#"SELECT take_daily_requests($1, $2, $3, $4, $5) AS "granted!""#,
             tenant.as_uuid(),
             day,
-            number(most),
+            number(most.min(MOST)),
             number(wanted),
             number(unasked),
         )

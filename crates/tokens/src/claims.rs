@@ -63,14 +63,16 @@ pub fn is_token(presented: &str) -> bool {
     presented.starts_with("eyJ") && presented.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-/// The tenant that a token claims to be of. A claim, not a proof.
+/// The tenant that a token claims to be of, by that tenant's own key. A claim, not a proof.
 pub fn claimed_tenant(token: &str) -> Option<TenantId> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Claim {
+        iss: String,
         tenant_id: TenantId,
     }
-    serde_json::from_str::<Claim>(&payload(token)?).ok().map(|claim| claim.tenant_id)
+    let claim: Claim = serde_json::from_str(&payload(token)?).ok()?;
+    (claim.iss == issuer(claim.tenant_id)).then_some(claim.tenant_id)
 }
 
 /// The claims as they were written.

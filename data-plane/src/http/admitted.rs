@@ -17,7 +17,7 @@ use super::{
 use crate::{
     admit::{Action, Credential, Grant, Intent, KeyRefused, Refusal, admit, check_phase},
     audit,
-    limits::Within,
+    limits::Allowance,
     resolve::{self, Asked, Name},
     routes::{CachedRoute, RouteName},
     state::Plane,
@@ -30,8 +30,8 @@ pub(crate) struct Admitted {
     pub(crate) route: CachedRoute,
     /// What the request may do.
     pub(crate) grant: Grant,
-    /// What the tenant may still send, and the request's place among those that are served.
-    pub(super) within: Within,
+    /// What the tenant may still send, if that is limited.
+    pub(super) allowance: Option<Allowance>,
     /// What its path names.
     pub(super) path: ApiPath,
     /// The query string without what named the tenant; none when it is as it came.
@@ -54,8 +54,22 @@ async fn admitted(parts: &Parts, plane: &Plane) -> Result<Admitted, Problem> {
     let path = ApiPath::parse(parts.uri.path()).map_err(|_| answers::path_not_text())?;
     let intent = intent(&parts.method, &path.named);
     let (route, grant) = admit_now(plane, route, credential(&asked), intent).await?;
-    let within = plane.limits.enter(&route, plane.clock.now()).await.map_err(answers::limit_reached)?;
-    Ok(Admitted { route, grant, within, path, query: asked.query })
+    let allowance = plane.limits.enter(&route, plane.clock.now()).await.map_err(answers::limit_reached)?;
+    Ok(Admitted { route, grant, allowance, path, query: asked.query })
+}
+
+/// A request about users, with a key or token: it counts apart from those for data, so that who has used these up can still
+/// log out, or shut somebody out.
+pub(super) async fn identified(parts: &Parts, plane: &Plane) -> Result<(CachedRoute, Grant), Problem> {
+    let asked = resolve::identify(parts, &plane.rules).map_err(answers::unresolved)?;
+    let route = tenant_of(plane, &asked).await?;
+    tenantry_http::note_tenant(route.tenant_id);
+    audit::note_tenant(route.tenant_id);
+    plane.limits.count_auth(&route).map_err(answers::limit_reached)?;
+    let action = if parts.method == Method::GET { Action::Read } else { Action::Write };
+    let intent = Intent { action, resource: None };
+    let admitted = admit_now(plane, route, credential(&asked), intent).await;
+    admitted.inspect_err(|problem| plane.outcomes.refused(problem.stable_name()))
 }
 
 /// A tenant that is served, and what came with the request that names it.

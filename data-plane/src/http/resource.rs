@@ -188,7 +188,7 @@ pub(super) async fn resource(
     admitted: Admitted,
     request: Request,
 ) -> Response {
-    let (tenant, allowance) = (admitted.route.tenant_id, admitted.within.allowance);
+    let (tenant, allowance) = (admitted.route.tenant_id, admitted.allowance);
     let name = HeaderValue::from_str(admitted.route.slug.as_str());
     let (began, mut bytes_in) = (Instant::now(), 0);
     let answer = answer(&plane, admitted, request, &mut bytes_in).await;
@@ -228,6 +228,7 @@ async fn answer(
         Method::Get | Method::Head | Method::Delete => Bytes::new(),
     };
     *bytes_in = body.len();
+    let _place = plane.limits.place(&admitted.route).map_err(answers::limit_reached)?;
     let text = |name| parts.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let prefer: Vec<&str> =
         parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()).collect();

@@ -7,7 +7,7 @@
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
@@ -23,7 +23,7 @@ use crate::events::Events;
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// After how long the registry is asked again that did not answer.
-const ASK_AGAIN: TimeDelta = TimeDelta::seconds(1);
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(super) struct Daily {
@@ -51,7 +51,7 @@ struct State {
     /// The registry has no more.
     used_up: bool,
     /// The registry has not answered: until then nobody waits for it.
-    away_until: Option<DateTime<Utc>>,
+    away_until: Option<Instant>,
 }
 
 /// What becomes of a request.
@@ -75,7 +75,8 @@ impl State {
 
     /// A new day begins anew; a new limit asks anew.
     fn turn(&mut self, day: NaiveDate, most: u64) {
-        if self.day != day {
+        // Of one that read the clock before midnight another may have been first.
+        if self.day < day {
             *self = Self { asking: self.asking, ..Self::new(day, most) };
         } else if self.most != most {
             self.most = most;
@@ -85,7 +86,7 @@ impl State {
         }
     }
 
-    fn verdict(&mut self, now: DateTime<Utc>) -> Verdict {
+    fn verdict(&mut self, now: Instant) -> Verdict {
         if self.left > 0 {
             self.left -= 1;
             Verdict::Serve
@@ -100,9 +101,10 @@ impl State {
     }
 
     /// Whether it is time to ask for more.
-    fn is_low(&self, now: DateTime<Utc>) -> bool {
+    fn is_low(&self, now: Instant) -> bool {
         let away = self.away_until.is_some_and(|until| now < until);
-        !self.asking && !self.used_up && !away && self.left <= self.portion() / 2
+        let runs_out = !self.used_up && self.left <= self.portion() / 2;
+        !self.asking && !away && (runs_out || self.unasked > 0)
     }
 }
 
@@ -124,10 +126,11 @@ impl Daily {
             let verdict = {
                 let mut state = quota.state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.turn(day, most);
-                let verdict = state.verdict(now);
-                if state.is_low(now) {
+                let instant = Instant::now();
+                let verdict = state.verdict(instant);
+                if state.is_low(instant) {
                     state.asking = true;
-                    self.ask(tenant, Arc::clone(&quota), &mut state, now);
+                    self.ask(tenant, Arc::clone(&quota), &mut state);
                 }
                 verdict
             };
@@ -141,14 +144,14 @@ impl Daily {
                 Verdict::Wait if timeout(ASK_TIMEOUT, asked.changed()).await.is_ok() => {}
                 Verdict::Wait => {
                     let mut state = quota.state.lock().unwrap_or_else(PoisonError::into_inner);
-                    state.away_until = Some(now + ASK_AGAIN);
+                    state.away_until = Some(Instant::now() + ASK_AGAIN);
                 }
             }
         }
     }
 
     /// Takes a portion, on a task of its own: it is not lost with the request that happened to ask.
-    fn ask(&self, tenant: TenantId, quota: Arc<Quota>, state: &mut State, now: DateTime<Utc>) {
+    fn ask(&self, tenant: TenantId, quota: Arc<Quota>, state: &mut State) {
         let (registry, day, most, wanted) = (self.registry.clone(), state.day, state.most, state.portion());
         let (unasked, events) = (std::mem::take(&mut state.unasked), self.events.clone());
         tokio::spawn(async move {
@@ -173,7 +176,7 @@ impl Daily {
                             error = &error as &dyn std::error::Error,
                             "requests of a day cannot be counted and are served: {error}"
                         );
-                        state.away_until = Some(now + ASK_AGAIN);
+                        state.away_until = Some(Instant::now() + ASK_AGAIN);
                         if is_current {
                             state.unasked += unasked;
                         }
@@ -189,35 +192,38 @@ impl Daily {
 mod tests {
     use super::*;
 
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_800_000_000 + seconds, 0).unwrap()
+    fn day(number: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 12, number).unwrap()
     }
 
     #[test]
     fn what_was_taken_is_served_and_more_is_asked_for_in_time() {
-        let mut state = State::new(at(0).date_naive(), 1_000);
-        assert_eq!((state.verdict(at(0)), state.is_low(at(0))), (Verdict::Wait, true));
+        let (now, mut state) = (Instant::now(), State::new(day(1), 1_000));
+        assert_eq!((state.verdict(now), state.is_low(now)), (Verdict::Wait, true));
         state.left = 10;
-        let served =
-            (0..10).filter(|_| state.verdict(at(0)) == Verdict::Serve && !state.is_low(at(0))).count();
+        let served = (0..10).filter(|_| state.verdict(now) == Verdict::Serve && !state.is_low(now)).count();
         assert_eq!(served, 4);
         state.used_up = true;
-        assert_eq!((state.verdict(at(0)), state.is_low(at(0))), (Verdict::Refuse, false));
+        assert_eq!((state.verdict(now), state.is_low(now)), (Verdict::Refuse, false));
         // More is there the next day, or with a larger limit.
-        state.turn(at(0).date_naive(), 2_000);
-        assert_eq!(state.verdict(at(0)), Verdict::Wait);
+        state.turn(day(1), 2_000);
+        assert_eq!(state.verdict(now), Verdict::Wait);
         state.used_up = true;
-        state.turn(at(86_400).date_naive(), 2_000);
-        assert_eq!(state.verdict(at(86_400)), Verdict::Wait);
+        state.turn(day(2), 2_000);
+        assert_eq!(state.verdict(now), Verdict::Wait);
     }
 
     #[test]
     fn while_the_registry_is_away_requests_are_served_and_counted() {
-        let mut state = State::new(at(0).date_naive(), 10);
-        state.away_until = Some(at(1));
+        let now = Instant::now();
+        let (later, mut state) = (now + ASK_AGAIN, State::new(day(1), 10));
+        state.away_until = Some(later);
         for _ in 0..20 {
-            assert_eq!(state.verdict(at(0)), Verdict::Serve);
+            assert_eq!(state.verdict(now), Verdict::Serve);
         }
-        assert_eq!((state.unasked, state.is_low(at(0)), state.is_low(at(1))), (20, false, true));
+        assert_eq!((state.unasked, state.is_low(now), state.is_low(later)), (20, false, true));
+        // What was served is told also when there is no more.
+        state.used_up = true;
+        assert!(state.is_low(later));
     }
 }

@@ -51,15 +51,6 @@ pub(crate) struct LimitReached {
     pub(crate) wait: Duration,
 }
 
-/// A request that is within all limits.
-pub(crate) struct Within {
-    /// How many more may come, where that is limited.
-    pub(crate) allowance: Option<Allowance>,
-    /// Its place among those that are served at a time: to be kept until it is.
-    #[expect(dead_code, reason = "it is held")]
-    pub(crate) place: Option<Place>,
-}
-
 impl TenantLimits {
     pub(crate) fn new(registry: Registry, events: Events) -> Self {
         Self {
@@ -70,17 +61,22 @@ impl TenantLimits {
         }
     }
 
-    /// Counts a request for data. What would be refused anyway does not count for the day.
+    /// Counts a request for data; how many more may come, where that is limited. What would be refused anyway does not count
+    /// for the day.
     pub(crate) async fn enter(
         &self,
         route: &Route,
         now: chrono::DateTime<chrono::Utc>,
-    ) -> Result<Within, LimitReached> {
+    ) -> Result<Option<Allowance>, LimitReached> {
         let allowance = self.rates.count(route, Kind::Data)?;
         self.database_time.check(route)?;
-        let place = self.at_once.enter(route)?;
         self.daily.count(route, now).await?;
-        Ok(Within { allowance, place })
+        Ok(allowance)
+    }
+
+    /// A place among the requests that are served at a time: once all of it is there, so that nobody holds one by sending slowly.
+    pub(crate) fn place(&self, route: &Route) -> Result<Option<Place>, LimitReached> {
+        self.at_once.enter(route)
     }
 
     /// Counts a request of somebody who is not logged in yet.

@@ -15,6 +15,10 @@ use tenantry_domain::{ids::TenantId, route::Route};
 
 use super::{Exceeded, LimitReached, TENANTS};
 
+/// Where a plan has no rate: each is a hash of a password, or a row of the audit log.
+const AUTH_PER_SECOND: NonZeroU32 = NonZeroU32::new(100).unwrap();
+const AUTH_BURST: NonZeroU32 = NonZeroU32::new(200).unwrap();
+
 /// What is counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -54,8 +58,11 @@ impl Rates {
 
     /// Counts a request; none, where nothing limits the tenant.
     pub(super) fn count(&self, route: &Route, kind: Kind) -> Result<Option<Allowance>, LimitReached> {
-        let Some(per_second) = route.limits.requests_per_second else { return Ok(None) };
-        let burst = route.limits.burst.unwrap_or(per_second);
+        let (per_second, burst) = match (route.limits.requests_per_second, kind) {
+            (Some(per_second), _) => (per_second, route.limits.burst.unwrap_or(per_second)),
+            (None, Kind::Auth) => (AUTH_PER_SECOND, AUTH_BURST),
+            (None, Kind::Data) => return Ok(None),
+        };
         let key = (route.tenant_id, kind);
         let known = self.0.get(&key).filter(|rate| (rate.per_second, rate.burst) == (per_second, burst));
         let rate = known.unwrap_or_else(|| {

@@ -85,6 +85,8 @@ pub(crate) enum UsersError {
     NotReady,
     /// Name or password is wrong, the user is disabled, or was locked out: which, nobody is told.
     Credentials,
+    /// He was sent a message less than a minute ago.
+    SentBefore,
     /// The one-time token is none, has expired, was used, or is for something else.
     OneTimeToken,
     /// The refresh token is none, has ended, or was used before.

@@ -73,7 +73,7 @@ const TO_CHANGE_EMAIL: &str = concat!(
     "SELECT ",
     proven!(),
     " FROM {users} WHERE id = $1::bigint AND password = $2 AND enabled
-        AND NOT EXISTS (SELECT FROM {users} others WHERE lower(others.email) = lower($3) AND others.id <> $1::bigint)"
+        AND NOT EXISTS (SELECT FROM {users} others WHERE lower(others.email) = lower($3))"
 );
 
 const CHANGE_EMAIL: &str = concat!(
@@ -187,6 +187,9 @@ pub(crate) async fn change_email(
     let found =
         ask(plane, route, Access::ReadOnly, TO_CHANGE_EMAIL, &params).await?.ok_or(UsersError::EmailTaken)?;
     let found: Proven = serde_json::from_slice(&found)?;
+    if !plane.users.may_be_sent((route.tenant_id, user), AGAIN_AFTER) {
+        return Err(UsersError::SentBefore);
+    }
     let lets = OneTimeUse::Email { email };
     send(plane, route, EventType::UserEmailChangeRequested, &found, lets, OneTimeToken::LIFETIME);
     Ok(())

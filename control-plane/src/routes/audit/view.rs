@@ -121,6 +121,12 @@ impl Filters {
             since: query.take("since"),
             until: query.take("until"),
         };
+        for (name, time) in [("since", filter.since), ("until", filter.until)] {
+            // What PostgreSQL can hold.
+            if time.is_some_and(|time| !(0..=9999).contains(&chrono::Datelike::year(&time))) {
+                query.wrong(name, "must be between the years 0 and 9999");
+            }
+        }
         Self { tenant: query.take("tenant"), filter }
     }
 

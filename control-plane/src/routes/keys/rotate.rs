@@ -86,14 +86,16 @@ pub(crate) async fn succeed(
     fields.check("overlapSeconds", overlap <= MAX_OVERLAP_SECONDS, "must be from 0 to 2592000 (30 days)");
     expiry(&mut fields, body.expires_at, now);
     fields.finish()?;
-    // The answer to the same request before was not kept, and the key cannot be shown again.
-    if let Some(unseen) = claim.made_before() {
-        registry.api_key_delete(tenant, ApiKeyId::from_uuid(unseen)).await?;
-    }
     let new = match tenant {
         Some(tenant) => NewKey::tenant(tenant, &mut rand::rng()),
         None => NewKey::operator(&mut rand::rng()),
     };
+    // The answer to the same request before was not kept, and its key cannot be shown again: the successor gets another one.
+    if let Some(unseen) = claim.made_before()
+        && let Some(key) = registry.api_key_renew(tenant, ApiKeyId::from_uuid(unseen), &new.hash).await?
+    {
+        return Ok(CreatedKeyView::answer(key, &new.key));
+    }
     let succession = KeySuccession {
         id: ApiKeyId::from_uuid(claim.id_or_new(now)),
         hash: new.hash,

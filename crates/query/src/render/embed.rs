@@ -59,6 +59,7 @@ fn join(
 ) {
     w.uses(Verb::Select, target.name());
     if relationship.computed {
+        w.uses(Verb::Execute, relationship.constraint.plain());
         w.raw(" FROM ")
             .function(&relationship.constraint)
             .raw("(")

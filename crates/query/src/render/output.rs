@@ -1,5 +1,7 @@
 //! The rows of a scope as JSON, or as CSV, text and bytes.
 
+use tenantry_domain::permission::Verb;
+
 use super::{
     Context, condition,
     group::{GroupOrder, group_order},
@@ -138,6 +140,7 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
                 });
             }
             Format::Own(media) if let Some(handler) = self.handler(context, media) => {
+                w.uses(Verb::Execute, handler.aggregate.plain());
                 w.raw("CAST(").function(&handler.aggregate).raw("(").page_alias(self.alias).raw(".");
                 w.raw(KEPT_ROW).raw(") AS text)");
             }

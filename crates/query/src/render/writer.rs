@@ -143,6 +143,7 @@ impl Writer {
     /// A column's value, or what the function of its name makes of the row.
     pub(crate) fn value_of(&mut self, alias: Alias, column: &Column) -> &mut Self {
         if column.computed {
+            self.uses(Verb::Execute, column.name.plain());
             self.function(&column.name).raw("(").row(alias).raw(")")
         } else {
             self.column(alias, &column.name)

@@ -10,7 +10,7 @@ use tenantry_domain::ids::SessionId;
 use tenantry_http::Problem;
 
 use crate::{
-    http::admitted::Admitted,
+    http::admitted::identified,
     routes::CachedRoute,
     state::Plane,
     tokens::{Bearer, Verified},
@@ -33,7 +33,7 @@ impl FromRequestParts<Arc<Plane>> for WithToken {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, plane: &Arc<Plane>) -> Result<Self, Problem> {
-        let Admitted { route, grant, .. } = Admitted::from_request_parts(parts, plane).await?;
+        let (route, grant) = identified(parts, plane).await?;
         match grant.user {
             Some(token) => Ok(Self { route, token }),
             None => Err(Problem::new(

@@ -38,6 +38,7 @@ use crate::{
     routes::CachedRoute,
     serve::Failure,
     state::Plane,
+    tokens::{Bearer, Verified},
     users::{Tokens, UsersError},
 };
 
@@ -167,9 +168,16 @@ fn roles_of(route: &CachedRoute, mut roles: Vec<Role>) -> Result<Vec<Role>, Prob
 /// Whether a role is the caller's to give or to take. Who has a key of the tenant has all of it.
 fn may_give(grant: Option<&Grant>, role: &Role) -> bool {
     grant.is_some_and(|grant| match &grant.user {
+        // It would outlive its token.
+        Some(user) if is_support(user) => false,
         Some(user) => user.roles.iter().any(|own| own.may_grant(role)),
         None => grant.may_write,
     })
+}
+
+/// Whether it is whoever supports the tenant.
+fn is_support(user: &Verified) -> bool {
+    matches!(user.bearer, Bearer::Support { .. })
 }
 
 /// Who may register, where the tenant has users at all.
@@ -206,6 +214,12 @@ fn problem(error: UsersError) -> Problem {
             "invalid_credentials",
             "the name or the password is wrong, or there were too many attempts; try again, later if it was right",
         ),
+        UsersError::SentBefore => Problem::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "message_sent_before",
+            "a message was sent less than a minute ago; look there, or try again in a minute",
+        )
+        .with_header(header::RETRY_AFTER, 60.into()),
         UsersError::OneTimeToken => unauthorized(
             "one_time_token_invalid",
             "the token is none, has expired or was used, or the user has changed since; ask for another one",

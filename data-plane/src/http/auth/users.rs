@@ -12,11 +12,11 @@ use tenantry_domain::user::Role;
 use tenantry_http::{JsonBody, Problem};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{may_give, refused, registration, roles_of, to_its_end};
+use super::{is_support, may_give, refused, registration, roles_of, to_its_end};
 use crate::{
     admit::Grant,
     audit,
-    http::{admitted::Admitted, parameters},
+    http::{admitted::identified, parameters},
     routes::CachedRoute,
     state::Plane,
     users::{self, UserChange, UserView},
@@ -36,12 +36,11 @@ impl FromRequestParts<Arc<Plane>> for LooksAfterUsers {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, plane: &Arc<Plane>) -> Result<Self, Problem> {
-        let Admitted { route, grant, .. } = Admitted::from_request_parts(parts, plane).await?;
+        let (route, grant) = identified(parts, plane).await?;
         registration(&route).map_err(refused(plane))?;
-        let looks_after = grant
-            .user
-            .as_ref()
-            .is_none_or(|user| user.roles.iter().any(|role| matches!(role, Role::Owner | Role::Admin)));
+        let looks_after = grant.user.as_ref().is_none_or(|user| {
+            !is_support(user) && user.roles.iter().any(|role| matches!(role, Role::Owner | Role::Admin))
+        });
         if looks_after {
             Ok(Self { route, grant })
         } else {
