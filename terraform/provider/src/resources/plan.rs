@@ -25,7 +25,8 @@ fn limits() -> Type {
         Attribute::integer("requests_per_second", "Requests to one data plane per second, on average.")
             .optional(),
         Attribute::integer("burst", "Requests that may come at once, after a pause.").optional(),
-        Attribute::integer("concurrent_requests", "Requests that one data plane serves at a time.").optional(),
+        Attribute::integer("concurrent_requests", "Requests that one data plane serves at a time.")
+            .optional(),
         Attribute::integer(
             "database_seconds_per_minute",
             "Seconds that the database may work in a minute for requests to one data plane.",
