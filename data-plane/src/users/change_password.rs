@@ -8,8 +8,8 @@ use tenantry_domain::{event::EventType, ids::SessionId, user::Password};
 use tenantry_postgres::tenant::Access;
 
 use super::{
-    UsersError, ask,
-    login::failed,
+    UsersError,
+    login::right_password,
     logout::revoke,
     told::{ToldUser, tell, told_user},
 };
@@ -18,9 +18,6 @@ use crate::{
     serve::{Locks, UsersStatement},
     state::Plane,
 };
-
-const HASH: &str = "SELECT to_json(password)::text FROM {users}
-    WHERE id = $1::bigint AND enabled AND coalesce(locked_until <= now(), true)";
 
 /// Every other log-in ends: whoever has the old password may have one.
 const CHANGE: &str = concat!(
@@ -51,18 +48,9 @@ pub(crate) async fn change_password(
     current: &SecretString,
     new: &Password,
 ) -> Result<(), UsersError> {
-    let id = [Some(user.to_string())];
-    let hash = ask(plane, route, Access::ReadOnly, HASH, &id).await?.ok_or(UsersError::Credentials)?;
-    let hash: String = serde_json::from_slice(&hash)?;
-    let passwords = &plane.users.passwords;
-    if !passwords.is_right(route.tenant_id, current, Some(&hash)).await? {
-        // Whoever has the token is no more let guess than who logs in.
-        failed(plane, route, user).await?;
-        return Err(UsersError::Credentials);
-    }
-    let next = passwords.hash(route.tenant_id, new).await?;
-    let [id] = id;
-    let params = [id, Some(hash), Some(next), Some(session.to_string())];
+    let hash = right_password(plane, route, user, current).await?;
+    let next = plane.users.passwords.hash(route.tenant_id, new).await?;
+    let params = [Some(user.to_string()), Some(hash), Some(next), Some(session.to_string())];
     // A log-in with the old password that is under way has its session, and is ended, or does not get it any more.
     let locks = Locks { all: false, user: Some(user) };
     let statement = UsersStatement { access: Access::ReadWrite, sql: CHANGE, params: &params, locks };

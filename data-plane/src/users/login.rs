@@ -48,8 +48,27 @@ struct Failed {
     locked: bool,
 }
 
+const PASSWORD: &str = "SELECT to_json(password)::text FROM {users}
+    WHERE id = $1::bigint AND enabled AND coalesce(locked_until <= now(), true)";
+
+/// The hash of a user's password, for whom knows it. Whoever has his token is no more let guess than who logs in.
+pub(super) async fn right_password(
+    plane: &Plane,
+    route: &CachedRoute,
+    user: i64,
+    given: &SecretString,
+) -> Result<String, UsersError> {
+    let hash = ask(plane, route, Access::ReadOnly, PASSWORD, &[Some(user.to_string())]).await?;
+    let hash: String = serde_json::from_slice(&hash.ok_or(UsersError::Credentials)?)?;
+    if plane.users.passwords.is_right(route.tenant_id, given, Some(&hash)).await? {
+        return Ok(hash);
+    }
+    failed(plane, route, user).await?;
+    Err(UsersError::Credentials)
+}
+
 /// Counts a wrong password.
-pub(super) async fn failed(plane: &Plane, route: &CachedRoute, user: i64) -> Result<(), UsersError> {
+async fn failed(plane: &Plane, route: &CachedRoute, user: i64) -> Result<(), UsersError> {
     let failed = ask(plane, route, Access::ReadWrite, FAILED, &[Some(user.to_string())]).await?;
     let failed: Option<Failed> = failed.map(|failed| serde_json::from_slice(&failed)).transpose()?;
     if let Some(Failed { user, locked: true }) = failed {

@@ -16,7 +16,7 @@ use tenantry_tokens::{OneTimeToken, OneTimeUse};
 
 use super::{
     UsersError, ask,
-    login::failed,
+    login::right_password,
     logout::revoke,
     taken,
     told::{ToldUser, tell, told_user},
@@ -65,9 +65,6 @@ const RESET: &str = concat!(
     told_user!(),
     ", 'ended', (SELECT coalesce(json_agg(id), '[]') FROM ended))::text FROM changed"
 );
-
-const WITH_PASSWORD: &str = "SELECT to_json(password)::text FROM {users}
-    WHERE id = $1::bigint AND enabled AND coalesce(locked_until <= now(), true)";
 
 const TO_CHANGE_EMAIL: &str = concat!(
     "SELECT ",
@@ -174,16 +171,8 @@ pub(crate) async fn change_email(
     current: &SecretString,
     email: Email,
 ) -> Result<(), UsersError> {
-    let id = [Some(user.to_string())];
-    let hash =
-        ask(plane, route, Access::ReadOnly, WITH_PASSWORD, &id).await?.ok_or(UsersError::Credentials)?;
-    let hash: String = serde_json::from_slice(&hash)?;
-    if !plane.users.passwords.is_right(route.tenant_id, current, Some(&hash)).await? {
-        failed(plane, route, user).await?;
-        return Err(UsersError::Credentials);
-    }
-    let [id] = id;
-    let params = [id, Some(hash), Some(email.as_str().to_owned())];
+    let hash = right_password(plane, route, user, current).await?;
+    let params = [Some(user.to_string()), Some(hash), Some(email.as_str().to_owned())];
     let found =
         ask(plane, route, Access::ReadOnly, TO_CHANGE_EMAIL, &params).await?.ok_or(UsersError::EmailTaken)?;
     let found: Proven = serde_json::from_slice(&found)?;
