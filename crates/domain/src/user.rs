@@ -44,10 +44,9 @@ pub struct RoleName(Box<str>);
 
 crate::lower_case_name! { RoleName }
 
-impl RoleName {
-    /// The name of any role, built in or not.
-    pub fn of(role: &Role) -> Self {
-        Self(role.as_str().into())
+impl std::borrow::Borrow<str> for RoleName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
