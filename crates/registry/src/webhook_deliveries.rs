@@ -139,7 +139,7 @@ impl Registry {
         let replayed = sqlx::query_scalar!(
             r#"WITH again AS (
                    UPDATE webhook_deliveries SET state = 'pending', attempts = 0, finished_at = NULL
-                   WHERE webhook_id = $1 AND CASE WHEN $2::uuid IS NULL THEN state = 'dead'
+                   WHERE webhook_id = (SELECT id FROM webhooks WHERE id = $1 FOR KEY SHARE) AND CASE WHEN $2::uuid IS NULL THEN state = 'dead'
                        ELSE event_id = $2 AND state <> 'pending' END
                    RETURNING queue
                ), queued AS (

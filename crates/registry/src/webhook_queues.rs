@@ -3,6 +3,8 @@
 //! A queue holds what a webhook is to be told of one tenant, in order. A worker takes queues, not deliveries, so that nobody sends
 //! a tenant's next event before the last one. Each attempt has a fencing token: what a worker notes that was frozen meanwhile
 //! is not noted.
+//!
+//! Locks are taken in one order: the webhook, then its queue, then its deliveries. Who deletes a webhook begins with its row.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -232,9 +234,21 @@ impl Registry {
         };
         let taken = &attempt.taken;
         let mut tx = self.relaxed.begin().await?;
-        // Locked first: whoever adds to the queue waits, so that what follows sees all of it.
+        if disables {
+            sqlx::query!(
+                "UPDATE webhooks SET enabled = false, disabled_reason = $2, updated_at = $3 WHERE id = $1",
+                taken.webhook.as_uuid(),
+                error,
+                now,
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        // Locked before it is read: whoever adds to the queue waits, so that what follows sees all of it.
         let held = sqlx::query!(
-            "SELECT fence FROM webhook_queues WHERE webhook_id = $1 AND queue = $2 AND fence = $3 FOR UPDATE",
+            "SELECT fence FROM webhook_queues
+             WHERE webhook_id = (SELECT id FROM webhooks WHERE id = $1 FOR KEY SHARE) AND queue = $2 AND fence = $3
+             FOR UPDATE",
             taken.webhook.as_uuid(),
             taken.queue,
             taken.fence,
@@ -242,6 +256,7 @@ impl Registry {
         .fetch_optional(&mut *tx)
         .await?;
         if held.is_none() {
+            tx.rollback().await?;
             return Ok(false);
         }
         if attempt.secret.is_some() {
@@ -255,8 +270,6 @@ impl Registry {
                  UPDATE webhook_deliveries SET state = $3, attempts = attempts + 1, status = $4, error = coalesce($5, error),
                      attempted_at = $6, finished_at = CASE WHEN $3 <> 'pending' THEN $6::timestamptz END
                  WHERE webhook_id = $1 AND event_id = $2 AND state = 'pending'
-             ), disabled AS (
-                 UPDATE webhooks SET enabled = false, disabled_reason = $5, updated_at = $6 WHERE id = $1 AND $7
              )
              UPDATE events SET secret = NULL, secret_expires_at = NULL
              WHERE id = $2 AND secret IS NOT NULL AND $3 = 'delivered' AND NOT EXISTS (
@@ -269,7 +282,6 @@ impl Registry {
             status.map(i32::from),
             error,
             now,
-            disables,
         )
         .execute(&mut *tx)
         .await?;

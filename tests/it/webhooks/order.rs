@@ -196,3 +196,36 @@ async fn a_receiver_that_is_gone_is_disabled_and_gets_what_waits_when_it_is_enab
     has_deliveries(&app, &id, "delivered", 1).await;
     assert_eq!(numbers(&receiver.requests(), "one"), [1, 2]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_is_deleted_does_not_deadlock_with_an_attempt_that_ends() {
+    let app = TestApp::start().await;
+    for status in [204, 410] {
+        let receiver = Receiver::start().await;
+        receiver.answers(move |_| Reply::Held(status));
+        let (id, _) = webhook(&app, &receiver, &["user.*"]).await;
+        let acme = tenant(&app, &format!("acme{status}")).await;
+        tell(&app, acme, 1).await;
+        receiver.has(1).await;
+        // Both wait for what the webhook is to be told: first the attempt that ends, then the deletion.
+        let mut queue = app.owner().begin().await.unwrap();
+        sqlx::query("SELECT FROM webhook_queues FOR UPDATE").execute(&mut *queue).await.unwrap();
+        let wait = async |count: i64| {
+            let waiting = "SELECT count(*) FROM pg_stat_activity
+                           WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            within(Duration::from_secs(10), "they wait", async || app.count(waiting).await == count).await;
+        };
+        let release = async {
+            receiver.release(1);
+            wait(1).await;
+            let released = async {
+                wait(2).await;
+                queue.rollback().await.unwrap();
+            };
+            let path = format!("/api/v1/webhooks/{id}");
+            tokio::join!(app.api.delete(&path), released).0
+        };
+        release.await.expect(204);
+    }
+    app.until_zero("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").await;
+}
