@@ -29,6 +29,7 @@ use tenantry_http::{FieldError, Problem};
         (name = "operations", description = "Durable pieces of work on tenants"),
         (name = "plans", description = "What tenants buy: tier, limits, features, defaults"),
         (name = "apps", description = "The tables that tenants get, as versions"),
+        (name = "rollouts", description = "Versions of apps, carried to all tenants in waves"),
         (name = "servers", description = "PostgreSQL servers that hold tenants"),
         (name = "keys", description = "API keys of operators and SaaS back ends"),
         (name = "webhooks", description = "Endpoints that are told of what happens, and what has happened"),

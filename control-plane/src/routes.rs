@@ -6,6 +6,7 @@ pub(crate) mod events;
 pub(crate) mod keys;
 pub(crate) mod operations;
 pub(crate) mod plans;
+pub(crate) mod rollouts;
 pub(crate) mod server_classes;
 pub(crate) mod servers;
 pub(crate) mod signup;
@@ -111,6 +112,14 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         .routes(routes!(apps::push_version::push_version))
         .routes(routes!(apps::delete_version::delete_version))
         .routes(routes!(apps::promote_version::promote_version))
+        .routes(routes!(rollouts::create::create_rollout, rollouts::list::list_rollouts))
+        .routes(routes!(rollouts::get::get_rollout))
+        .routes(routes!(rollouts::tenants::list_rollout_tenants))
+        .routes(routes!(rollouts::events::rollout_events))
+        .routes(routes!(rollouts::pause::pause_rollout))
+        .routes(routes!(rollouts::resume::resume_rollout))
+        .routes(routes!(rollouts::abort::abort_rollout))
+        .routes(routes!(rollouts::rollback::rollback_rollout))
         .routes(routes!(keys::create::create_key, keys::list::list_keys))
         .routes(routes!(keys::delete::delete_key))
         .routes(routes!(keys::rotate::rotate_key))

@@ -15,7 +15,7 @@ use crate::{
     signup_gate::SignupGate,
     use_cases::{
         ask_worker::AskWorker, create_tenant::CreateTenant, move_tenant::MoveTenant,
-        start_operation::StartOperation,
+        start_operation::StartOperation, start_rollout::StartRollout,
     },
     vault::Vault,
 };
@@ -80,6 +80,17 @@ impl FromRef<ApiState> for MoveTenant {
             start: StartOperation::from_ref(state),
             ask: state.ask.clone(),
             undo_for: state.settings.undo_moves_for,
+        }
+    }
+}
+
+impl FromRef<ApiState> for StartRollout {
+    fn from_ref(state: &ApiState) -> Self {
+        Self {
+            registry: state.registry.clone(),
+            clock: Arc::clone(&state.clock),
+            watch: state.watch.clone(),
+            catalogue: state.catalogue.clone(),
         }
     }
 }

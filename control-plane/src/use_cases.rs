@@ -8,6 +8,7 @@ pub(crate) mod make_way;
 pub(crate) mod move_tenant;
 pub(crate) mod rebalance;
 pub(crate) mod start_operation;
+pub(crate) mod start_rollout;
 pub(crate) mod try_version;
 pub(crate) mod verify_audit;
 

@@ -1,8 +1,8 @@
 //! The values that the domain names, as enums of the OpenAPI document. The domain's own lists are what it shows.
 
 use tenantry_domain::{
-    api_key, app, audit, connection, event, inquiry, operation, placement, plan, server, server_tls, tenant,
-    user, webhook,
+    api_key, app, audit, connection, event, inquiry, operation, placement, plan, rollout, server, server_tls,
+    tenant, user, webhook,
 };
 use utoipa::{
     PartialSchema, ToSchema,
@@ -45,6 +45,12 @@ vocabulary! {
     Tier = all!(plan::Tier);
     /// What becomes of a placement.
     PlacementState = all!(placement::PlacementState);
+    /// Where a rollout is.
+    RolloutState = all!(rollout::RolloutState);
+    /// Which way a rollout migrates tenants.
+    Direction = all!(rollout::Direction);
+    /// How far a rollout is with a tenant.
+    TenantProgress = all!(rollout::TenantProgress);
     /// How far an operation is.
     OperationState = all!(operation::OperationState);
     /// What an operation does.

@@ -237,6 +237,7 @@ async fn a_worker_killed_at_any_step_of_suspend_resume_deactivate_or_restore_is_
             | OperationKind::Purge
             | OperationKind::Move
             | OperationKind::DrainServer
+            | OperationKind::Rollout
             | OperationKind::RemoveLostServer
             | OperationKind::OrderServer
             | OperationKind::DeleteServer

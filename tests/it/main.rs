@@ -58,6 +58,7 @@ mod resume_by_name;
 mod retention;
 mod rewrap;
 mod rolling_restart;
+mod rollouts;
 mod secrets_in_logs;
 mod server_audit;
 mod server_checks;

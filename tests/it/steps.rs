@@ -37,7 +37,8 @@ fn operations() -> Vec<(&'static str, Outline)> {
 
 fn is_on_a_server(kind: OperationKind) -> bool {
     use OperationKind::{
-        DeleteServer, DrainServer, HibernateServer, OrderServer, RemoveLostServer, ResizeServer, WakeServer,
+        DeleteServer, DrainServer, HibernateServer, OrderServer, RemoveLostServer, ResizeServer, Rollout,
+        WakeServer,
     };
     matches!(
         kind,
@@ -48,6 +49,7 @@ fn is_on_a_server(kind: OperationKind) -> bool {
             | ResizeServer
             | HibernateServer
             | WakeServer
+            | Rollout
     )
 }
 

@@ -5,6 +5,7 @@
 //! - [`operations`] holds one file per kind of operation.
 //! - [`reconcilers`] holds one file per periodic task without input.
 //! - `inquiries` holds one file per question of the control plane that needs a tenant server.
+//! - `rollouts` migrates the tenants of apps whose version is carried to all of them.
 //! - [`webhooks`] tells others what has happened.
 //!
 //! Several workers may run at once; any of them may die at any instant.
@@ -20,6 +21,7 @@ mod queue;
 mod recent_failures;
 pub mod reconcilers;
 mod resources;
+mod rollouts;
 mod seen;
 mod servers;
 mod settings;
@@ -108,6 +110,7 @@ impl Worker {
             tasks.spawn(queue::consume(self.engine.clone(), Arc::clone(&self.resources), lane, stop.clone()));
         }
         tasks.spawn(lane_metrics::measure(Arc::clone(&self.resources), stop.clone()));
+        tasks.spawn(rollouts::run(Arc::clone(&self.resources), stop.clone()));
         tasks.spawn(webhooks::run(Arc::clone(&self.resources), stop.clone()));
         tasks.spawn(inquiries::run(Arc::clone(&self.resources), stop.clone()));
         tasks.spawn(reconcilers::run_all(Arc::clone(&self.resources), stop.clone()));

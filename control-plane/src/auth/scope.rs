@@ -36,7 +36,7 @@ pub(crate) mod scopes {
     scope_types! {
         TenantsRead, TenantsWrite, TenantsImpersonate, PlansRead, PlansWrite, ServersRead, ServersWrite, AppsRead, AppsWrite,
         OperationsRead, OperationsWrite, OperationsAbandon, KeysRead, KeysWrite, WebhooksRead, WebhooksWrite, EventsRead,
-        AuditRead,
+        AuditRead, RolloutsRead, RolloutsWrite,
     }
 }
 

@@ -9,7 +9,7 @@ use tenantry_domain::{
     app::{AppName, AppVersion},
     config::ConfigKey,
     domain_name::DomainName,
-    ids::{ApiKeyId, EventId, OperationId, WebhookId},
+    ids::{ApiKeyId, EventId, OperationId, RolloutId, WebhookId},
     plan::PlanName,
     server_class::ServerClassName,
 };
@@ -41,6 +41,7 @@ macro_rules! named {
 named! {
     PlanName = "plan", AppName = "app", AppVersion = "version", OperationId = "operation", ApiKeyId = "key",
     ServerClassName = "server_class", ConfigKey = "config", WebhookId = "webhook", EventId = "delivery",
+    RolloutId = "rollout",
 }
 
 impl Named for TenantRef {

@@ -45,6 +45,12 @@ pub enum Scope {
     /// Push app versions.
     #[serde(rename = "apps:write")]
     AppsWrite,
+    /// Read rollouts.
+    #[serde(rename = "rollouts:read")]
+    RolloutsRead,
+    /// Start and steer rollouts.
+    #[serde(rename = "rollouts:write")]
+    RolloutsWrite,
     /// Read operations.
     #[serde(rename = "operations:read")]
     OperationsRead,
@@ -86,6 +92,7 @@ crate::names_of! { Scope {
     PlansRead = "plans:read", PlansWrite = "plans:write",
     ServersRead = "servers:read", ServersWrite = "servers:write",
     AppsRead = "apps:read", AppsWrite = "apps:write",
+    RolloutsRead = "rollouts:read", RolloutsWrite = "rollouts:write",
     OperationsRead = "operations:read", OperationsWrite = "operations:write",
     OperationsAbandon = "operations:abandon",
     KeysRead = "keys:read", KeysWrite = "keys:write",

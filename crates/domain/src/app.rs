@@ -74,7 +74,17 @@ pub struct Migration {
     pub down: Option<String>,
 }
 
+/// What a file that takes something away says in one of its first lines.
+const CONTRACT: &str = "-- contract";
+
 impl Migration {
+    /// Whether it takes away what clients of the version before may use: a rollout carries it only when every tenant has that
+    /// version, and only where it is told to.
+    pub fn is_contract(&self) -> bool {
+        let mut first = self.up.lines().map(str::trim).take_while(|line| line.starts_with("--"));
+        first.any(|line| line == CONTRACT)
+    }
+
     /// SHA-256 over both directions: the same version with another one is refused.
     pub fn checksum(&self) -> [u8; 32] {
         let mut hash = Sha256::new();

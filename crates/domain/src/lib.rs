@@ -26,6 +26,7 @@ pub mod permission;
 pub mod placement;
 pub mod plan;
 pub mod purpose;
+pub mod rollout;
 pub mod route;
 pub mod server;
 pub mod server_class;

@@ -10,6 +10,7 @@
 //! fences.
 
 mod audit;
+mod batch;
 mod blockers;
 mod check;
 mod connections;
@@ -57,6 +58,7 @@ use watch::Look;
 use crate::tls::Tls;
 
 pub use audit::{FoundRole, ServerContents};
+pub use batch::{BatchEnd, BatchItem, BatchLimits, fits_in_batch};
 pub use check::{ForbiddenDatabase, check_server};
 pub use error::{AdminError, ObjectKind};
 pub use fence::{Fence, SYSTEM_SCHEMA};

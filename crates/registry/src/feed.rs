@@ -141,6 +141,11 @@ impl Registry {
         self.feed("tenantry_webhooks", (), |_| vec![()])
     }
 
+    /// Says that a rollout may have tenants to migrate. Begins with one once it listens.
+    pub fn rollout_feed(&self) -> Feed<()> {
+        self.feed("tenantry_rollouts", (), |_| vec![()])
+    }
+
     fn feed<T: Clone + Send + 'static>(
         &self,
         channel: &'static str,

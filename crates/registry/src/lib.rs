@@ -38,6 +38,9 @@ mod reach;
 mod reconcilers;
 mod revoked_sessions;
 mod rewrap;
+mod rollout_batches;
+mod rollout_turns;
+mod rollouts;
 mod routes;
 mod sample_weeks;
 mod schema_version;
@@ -87,6 +90,12 @@ pub use page::Page;
 pub use placements::{PlaceError, PlaceRequest, Placed, PlacementWithServer, RoleCredentials, TenantRole};
 pub use plans::PlanDeleteError;
 pub use revoked_sessions::RevokedSession;
+pub use rollout_batches::{ClaimLimits, ClaimedTenant, Migrated, RolloutBatch};
+pub use rollout_turns::RolloutTurn;
+pub use rollouts::{
+    NewRollout, RolloutControl, RolloutControlError, RolloutStartError, RolloutTenant, VersionCount,
+    WaveCount,
+};
 pub use routes::{RouteKeyRef, RouteReader};
 pub use schema_version::SchemaVersion;
 pub use server_classes::ServerClassDeleteError;

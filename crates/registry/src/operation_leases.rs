@@ -201,7 +201,7 @@ pub(crate) fn interval(duration: Duration) -> PgInterval {
 
 impl Registry {
     /// Takes an operation that is due and that no worker has, if it is of one of these kinds: others are left
-    /// to a worker that knows them. `None`: nothing to do.
+    /// to a worker that knows them. `None`: nothing to do, or a rollout is at the tenant.
     ///
     /// One whose last `silent_limit` leases ended without a word (its worker died in it each time, or could
     /// not read it) is stuck from then on.
@@ -229,11 +229,14 @@ impl Registry {
                        fence = greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint, fence + 1, (
                            SELECT max(other.fence) + 1 FROM operations AS other
                            WHERE other.subject_kind = operation.subject_kind
-                               AND other.subject_id = operation.subject_id)),
+                               AND other.subject_id = operation.subject_id),
+                           (SELECT max(batch) + 1 FROM rollout_tenants WHERE tenant_id = operation.tenant_id)),
                        lease_owner = $2, lease_expires_at = CASE WHEN silent_ends >= $4 THEN NULL ELSE now() + $3 END,
                        started_at = coalesce(started_at, now())
                    WHERE id = $1 AND state IN ('queued', 'running', 'waiting', 'undoing') AND run_after <= now()
                        AND kind = ANY ($5) AND (lease_expires_at IS NULL OR lease_expires_at <= now())
+                       AND NOT EXISTS (SELECT FROM rollout_tenants
+                           WHERE tenant_id = operation.tenant_id AND rollout_tenants.state = 'migrating')
                    RETURNING *
                ), told AS (
                    INSERT INTO operation_events (operation_id, kind, step, progress, message, at)
@@ -254,7 +257,10 @@ impl Registry {
         )
         .fetch_optional(&self.relaxed)
         .await?;
-        let Some(row) = row else { return Ok(None) };
+        let Some(row) = row else {
+            self.operation_put_off(id).await?;
+            return Ok(None);
+        };
         let (fence, stored) = (row.fence, Operation::try_from(row));
         match stored.and_then(readable) {
             Ok(operation) => Ok(Some(Lease { operation, duration })),
@@ -263,6 +269,20 @@ impl Registry {
                 Err(error)
             }
         }
+    }
+
+    /// Has an operation tried again soon whose tenant is being migrated by a rollout.
+    async fn operation_put_off(&self, id: OperationId) -> Result<(), RegistryError> {
+        sqlx::query!(
+            "UPDATE operations SET run_after = now() + interval '100 milliseconds', message = 'waits for the rollout that is at it'
+             WHERE id = $1 AND state IN ('queued', 'waiting') AND run_after <= now()
+                 AND EXISTS (SELECT FROM rollout_tenants
+                     WHERE tenant_id = operations.tenant_id AND rollout_tenants.state = 'migrating')",
+            id.as_uuid()
+        )
+        .execute(&self.relaxed)
+        .await?;
+        Ok(())
     }
 
     /// Gives a leased operation back that could not be begun, to be tried again after a time. It is stuck when that

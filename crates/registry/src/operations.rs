@@ -133,6 +133,12 @@ impl Registry {
         row.map(Operation::try_from).transpose()
     }
 
+    /// The last operation on a subject.
+    pub async fn operation_last(&self, subject: Subject) -> Result<Option<Operation>, RegistryError> {
+        let filter = OperationFilter { subject: Some(subject), ..OperationFilter::default() };
+        Ok(self.operation_list(&filter, Page { after: None, limit: 1 }).await?.pop())
+    }
+
     /// Operations, newest first.
     pub async fn operation_list(
         &self,

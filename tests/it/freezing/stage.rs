@@ -282,7 +282,8 @@ impl Stage {
             | OperationKind::DeleteServer
             | OperationKind::ResizeServer
             | OperationKind::HibernateServer
-            | OperationKind::WakeServer => {
+            | OperationKind::WakeServer
+            | OperationKind::Rollout => {
                 unreachable!("is not among the cases")
             }
             OperationKind::RemoveLostServer => {

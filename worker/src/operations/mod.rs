@@ -16,6 +16,7 @@ mod remove_lost_server;
 mod resize_server;
 mod restore;
 mod resume;
+mod rollout;
 mod steps;
 mod suspend;
 pub(crate) mod undo_window;
@@ -113,6 +114,10 @@ impl Definitions for Operations {
                 let server = ServerSubject { id };
                 Ok(wake_server::define().on(Work::new(lease, provider, server, resources)?))
             }
+            (Input::Rollout, Subject::Rollout(id), None) => {
+                let subject = rollout::RolloutSubject { id };
+                Ok(rollout::define().on(Work::new(lease, (), subject, resources)?))
+            }
             (input, subject, _) => {
                 Err(StepError::permanent(format!("{} does not apply to {subject}", input.kind())))
             }
@@ -139,5 +144,6 @@ pub fn outlines() -> Vec<(Option<Tier>, Outline)> {
         (None, resize_server::define().outline()),
         (None, hibernate_server::define().outline()),
         (None, wake_server::define().outline()),
+        (None, rollout::define().outline()),
     ]
 }

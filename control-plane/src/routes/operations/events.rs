@@ -16,7 +16,7 @@ use serde::Serialize;
 use tenantry_domain::{
     Clock,
     ids::OperationId,
-    operation::{OperationEvent, OperationState},
+    operation::{Operation, OperationEvent, OperationState},
 };
 use tenantry_http::Problem;
 use tenantry_registry::{Registry, RegistryError};
@@ -101,7 +101,18 @@ pub(crate) async fn operation_events(
     State(watch): State<OperationWatch>,
     State(clock): State<Arc<dyn Clock>>,
 ) -> Result<Response, Refusal> {
-    let after = last_event_id(&headers)?;
+    story(id, &headers, registry, &watch, clock).await
+}
+
+/// The stream of an operation's events.
+pub(crate) async fn story(
+    id: OperationId,
+    headers: &HeaderMap,
+    registry: Registry,
+    watch: &OperationWatch,
+    clock: Arc<dyn Clock>,
+) -> Result<Response, Refusal> {
+    let after = last_event_id(headers)?;
     let subscription = watch.subscribe(id);
     let operation = registry.operation_get(id).await?.ok_or_else(|| Refusal::not_found("operation"))?;
     let said = operation.message.clone();
@@ -156,7 +167,11 @@ impl Story {
     /// What the running step says now, if that is news.
     async fn progress(&mut self) -> Result<Option<Event>, RegistryError> {
         let operation = self.registry.operation_get(self.subscription.id()).await?;
-        let Some(operation) = operation.filter(|operation| operation.state == OperationState::Running) else {
+        // One that is looked at again and again waits in between.
+        let at_work = |operation: &Operation| {
+            matches!(operation.state, OperationState::Running | OperationState::Waiting)
+        };
+        let Some(operation) = operation.filter(at_work) else {
             return Ok(None);
         };
         if operation.message.is_none() || operation.message == self.said {

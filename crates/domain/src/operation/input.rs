@@ -107,6 +107,8 @@ pub enum OperationInput {
         /// Who made it.
         provider: Provider,
     },
+    /// See [`OperationKind::Rollout`].
+    Rollout,
     /// What is stored cannot be read by this release. Never stored, never begun; the operation can be looked at
     /// and abandoned.
     #[serde(skip)]
@@ -141,6 +143,7 @@ impl OperationInput {
             Self::ResizeServer { .. } => OperationKind::ResizeServer,
             Self::HibernateServer { .. } => OperationKind::HibernateServer,
             Self::WakeServer { .. } => OperationKind::WakeServer,
+            Self::Rollout => OperationKind::Rollout,
             Self::Unreadable(kind) => *kind,
         }
     }
@@ -158,6 +161,7 @@ impl OperationInput {
             | Self::ResizeServer { .. }
             | Self::HibernateServer { .. }
             | Self::WakeServer { .. }
+            | Self::Rollout
             | Self::Unreadable(_) => self,
             Self::Suspend { .. } => Self::Suspend { was: status },
             Self::Resume { .. } => Self::Resume { was: status },

@@ -34,6 +34,8 @@ pub enum OperationKind {
     HibernateServer,
     /// Has a hibernated server started again.
     WakeServer,
+    /// Carries a version of an app to all of its tenants, or back.
+    Rollout,
 }
 
 crate::names_of! { OperationKind {
@@ -41,6 +43,7 @@ crate::names_of! { OperationKind {
     Restore = "restore", Purge = "purge", Move = "move", DrainServer = "drain_server",
     RemoveLostServer = "remove_lost_server", OrderServer = "order_server", DeleteServer = "delete_server",
     ResizeServer = "resize_server", HibernateServer = "hibernate_server", WakeServer = "wake_server",
+    Rollout = "rollout",
 } }
 
 impl OperationKind {
@@ -58,7 +61,7 @@ impl OperationKind {
             | Self::ResizeServer
             | Self::HibernateServer
             | Self::WakeServer => Lane::Long,
-            Self::DrainServer => Lane::Fleet,
+            Self::DrainServer | Self::Rollout => Lane::Fleet,
         }
     }
 

@@ -38,7 +38,18 @@ struct Batch {
 }
 
 /// What the row is called that says that a migration was applied and recorded.
-const APPLIED: &str = "tenantry_applied";
+pub(super) const APPLIED: &str = "tenantry_applied";
+
+/// The statement that records a migration; its row says so.
+pub(super) fn record(table: &str, migration: &Migration, nanoseconds: &str) -> String {
+    format!(
+        "INSERT INTO {table} (version, description, success, checksum, execution_time) VALUES \
+         ({version}, {description}, true, decode('{checksum}', 'hex'), {nanoseconds}) RETURNING version AS {APPLIED};",
+        version = migration.version,
+        description = sql::literal(&migration.description),
+        checksum = sql::hex(&migration.checksum),
+    )
+}
 
 impl<'c> Ledger<'c> {
     pub(super) fn new(connection: &'c mut PgConnection) -> Self {
@@ -106,15 +117,7 @@ impl Batch {
     fn push_record(&mut self, table: &str, migration: &Migration, text: &str, nanoseconds: &str) {
         let start = self.text.len();
         // On a line of its own, should the file end in a comment.
-        let _ = write!(
-            self.text,
-            "{text}\n;\nINSERT INTO {table} (version, description, success, checksum, execution_time) VALUES \
-             ({version}, {description}, true, decode('{checksum}', 'hex'), {nanoseconds}) \
-             RETURNING version AS {APPLIED};\n",
-            version = migration.version,
-            description = sql::literal(&migration.description),
-            checksum = sql::hex(&migration.checksum),
-        );
+        let _ = write!(self.text, "{text}\n;\n{}\n", record(table, migration, nanoseconds));
         let characters = self.ends.last().map_or(0, |(_, end)| *end) + self.text[start..].chars().count();
         self.ends.push((migration.version, characters));
     }
@@ -128,7 +131,7 @@ fn position(error: &sqlx::Error) -> Option<usize> {
     }
 }
 
-fn left_open() -> sqlx::Error {
+pub(super) fn left_open() -> sqlx::Error {
     sqlx::Error::Protocol("the migration leaves a comment or a string open".into())
 }
 

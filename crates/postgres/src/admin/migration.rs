@@ -16,7 +16,7 @@ use tenantry_domain::{
 };
 
 use super::{
-    AdminError, ServerAdmin,
+    AdminError, BatchLimits, ServerAdmin,
     connections::AdminConnection,
     error::said,
     fence,
@@ -55,6 +55,52 @@ impl ServerAdmin {
         self.migrate_on(connection, owner, "", app, target, false).await
     }
 
+    /// As [`ServerAdmin::migrate`] to a version, within limits; on a connection that is closed afterwards.
+    pub async fn migrate_to(
+        &self,
+        database: &ObjectName,
+        owner: Owner<'_>,
+        app: &App,
+        target: AppVersion,
+        limits: BatchLimits,
+    ) -> Result<MigrationReport, AdminError> {
+        let connection = self.limited(database, limits).await?;
+        self.migrate_on(connection, owner, "", app, Some(target), false).await
+    }
+
+    /// As [`ServerAdmin::rollback`], within limits; on a connection that is closed afterwards.
+    pub async fn roll_back_to(
+        &self,
+        database: &ObjectName,
+        owner: Owner<'_>,
+        app: &App,
+        target: AppVersion,
+        limits: BatchLimits,
+    ) -> Result<MigrationReport, AdminError> {
+        let mut connection = self.limited(database, limits).await?;
+        self.rollback_on(&mut connection, owner, app, Some(target)).await
+    }
+
+    /// A connection whose statements have limits.
+    async fn limited(
+        &self,
+        database: &ObjectName,
+        limits: BatchLimits,
+    ) -> Result<AdminConnection, AdminError> {
+        let mut connection = self.connection_for_tables(database, TASK).await?;
+        connection.close_on_drop();
+        let set = format!(
+            "SET lock_timeout = {}; SET statement_timeout = {}",
+            limits.lock_timeout.as_millis(),
+            limits.statement_timeout.as_millis()
+        );
+        sqlx::raw_sql(AssertSqlSafe(set))
+            .execute(&mut *connection)
+            .await
+            .map_err(|e| self.failed(TASK, e))?;
+        Ok(connection)
+    }
+
     /// As [`ServerAdmin::migrate`], after statements of the admin in the same transaction; and inserts the
     /// app's default data where anything was applied.
     pub(super) async fn migrate_on(
@@ -85,11 +131,21 @@ impl ServerAdmin {
         app: &App,
         target: Option<AppVersion>,
     ) -> Result<MigrationReport, AdminError> {
+        let mut connection = self.connection_for_tables(database, TASK).await?;
+        self.rollback_on(&mut connection, owner, app, target).await
+    }
+
+    async fn rollback_on(
+        &self,
+        connection: &mut AdminConnection,
+        owner: Owner<'_>,
+        app: &App,
+        target: Option<AppVersion>,
+    ) -> Result<MigrationReport, AdminError> {
         let migrator = migrator(owner.name, app);
         let run = Run { admin: self, owner, as_admin: "", app, seed: None, migrator };
-        let mut connection = self.connection_for_tables(database, TASK).await?;
         let target = target.map_or(0, AppVersion::number);
-        run.in_transaction(&mut connection, Direction::Down(target)).await
+        run.in_transaction(connection, Direction::Down(target)).await
     }
 }
 
@@ -127,7 +183,7 @@ pub(super) fn ensure_table(schema: &ObjectName) -> String {
     )
 }
 
-fn migrator(schema: &ObjectName, app: &App) -> Migrator {
+pub(super) fn migrator(schema: &ObjectName, app: &App) -> Migrator {
     let mut migrations = Vec::with_capacity(app.migrations.len() * 2);
     for migration in &app.migrations {
         let mut add = |kind: MigrationType, text: &str| {

@@ -1,0 +1,426 @@
+//! Table `rollout_tenants`, the workers' side: claiming some tenants of a server, and noting what came of each.
+//!
+//! A tenant is claimed only while no operation on it is unfinished, and no operation on it is leased while it is claimed
+//! ([`Registry::operation_lease`]). A claim that has expired stays one until another worker has taken it over: only the tenant's
+//! own tables say how far it came.
+
+use std::time::Duration;
+
+use tenantry_domain::{
+    app::AppVersion,
+    ids::{RolloutId, ServerId, TenantId},
+    names::ObjectName,
+    plan::Tier,
+    rollout::{Direction, Rollout, RolloutState},
+};
+use uuid::Uuid;
+
+use crate::{
+    Registry, RegistryError, TimedConnection,
+    error::Stored,
+    operation_leases::interval,
+    rollouts::{lock, version},
+};
+
+/// Some tenants of one server that a worker migrates.
+#[derive(Debug, Clone)]
+pub struct RolloutBatch {
+    /// The rollout, as it was when they were claimed.
+    pub rollout: Rollout,
+    /// Where they are.
+    pub server: ServerId,
+    /// The revision of that server.
+    pub server_revision: i64,
+    /// The fencing token of the claim, for the subject of each tenant.
+    pub fence: i64,
+    /// Another worker had claimed them before: how far it came is not known.
+    pub taken_over: bool,
+    /// They.
+    pub tenants: Vec<ClaimedTenant>,
+}
+
+/// A tenant that a worker migrates.
+#[derive(Debug, Clone)]
+pub struct ClaimedTenant {
+    /// Which.
+    pub tenant: TenantId,
+    /// How its data is isolated.
+    pub tier: Tier,
+    /// Where.
+    pub database: ObjectName,
+    /// Its schema.
+    pub schema: ObjectName,
+    /// The version that it has, as far as the registry knows.
+    pub version: AppVersion,
+    /// The version that it had before the rollout.
+    pub from: AppVersion,
+}
+
+/// What came of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Migrated {
+    /// It has this version now.
+    To(AppVersion),
+    /// Not now: its tables are locked, or its server fails. It counts as a try where `counts` is set.
+    Later {
+        /// Why, for a person.
+        error: String,
+        /// Whether it fails when that has happened too often.
+        counts: bool,
+    },
+    /// It cannot be migrated, and is as it was.
+    Failed(String),
+    /// There was no time for it.
+    Untouched,
+}
+
+/// The limits of a claim.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimLimits {
+    /// Tenants at most.
+    pub tenants: u16,
+    /// How long they are claimed without a sign of life.
+    pub lease: Duration,
+}
+
+impl Registry {
+    /// Claims tenants that are due, of one server; none: there are none, or enough workers are at them. Tenants that have
+    /// to wait are put off by the way, with the reason.
+    pub async fn rollout_claim(&self, limits: ClaimLimits) -> Result<Option<RolloutBatch>, RegistryError> {
+        if let Some(batch) = self.take_over(limits).await? {
+            return Ok(Some(batch));
+        }
+        let running = sqlx::query_scalar!(
+            "SELECT id FROM rollouts WHERE state = 'running' AND soak_until IS NULL ORDER BY random()"
+        )
+        .fetch_all(&self.relaxed)
+        .await?;
+        for id in running {
+            let mut tx = self.relaxed.begin().await?;
+            let Some(rollout) = lock(&mut tx, RolloutId::from_uuid(id)).await? else { continue };
+            if rollout.state != RolloutState::Running || rollout.soak_until.is_some() {
+                continue;
+            }
+            let batch = claim(&mut tx, rollout, limits).await?;
+            tx.commit().await?;
+            if let Some(batch) = batch {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes over a claim that has expired, of any rollout: it comes to its end, also where the rollout goes on no more.
+    async fn take_over(&self, limits: ClaimLimits) -> Result<Option<RolloutBatch>, RegistryError> {
+        let mut tx = self.relaxed.begin().await?;
+        let expired = sqlx::query!(
+            "SELECT rollout_id, rollout_tenants.server_id, batch, revision
+             FROM rollout_tenants JOIN servers ON servers.id = rollout_tenants.server_id
+             WHERE rollout_tenants.state = 'migrating' AND claimed_until <= now() AND unreachable_since IS NULL
+             LIMIT 1"
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        let Some(expired) = expired else { return Ok(None) };
+        let id = RolloutId::from_uuid(expired.rollout_id);
+        let Some(rollout) = lock(&mut tx, id).await? else { return Ok(None) };
+        let ids = sqlx::query_scalar!(
+            "SELECT tenant_id FROM rollout_tenants
+             WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' AND claimed_until <= now()
+             LIMIT $3 FOR UPDATE SKIP LOCKED",
+            expired.rollout_id,
+            expired.batch,
+            i64::from(limits.tenants),
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let (fence, tenants) = mark(&mut tx, id, &ids, limits.lease).await?;
+        tx.commit().await?;
+        if tenants.is_empty() {
+            return Ok(None);
+        }
+        let server = ServerId::from_uuid(expired.server_id);
+        Ok(Some(RolloutBatch {
+            rollout,
+            server,
+            server_revision: expired.revision,
+            fence,
+            taken_over: true,
+            tenants,
+        }))
+    }
+
+    /// Extends a claim; false if another worker has it, or nothing is left of it.
+    pub async fn rollout_claim_renew(
+        &self,
+        batch: &RolloutBatch,
+        lease: Duration,
+    ) -> Result<bool, RegistryError> {
+        let done = sqlx::query!(
+            "UPDATE rollout_tenants SET claimed_until = now() + $3
+             WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating'",
+            batch.rollout.id.as_uuid(),
+            batch.fence,
+            interval(lease),
+        )
+        .execute(&self.relaxed)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Notes what came of a claim's tenants, and gives them back. Of those that another worker has taken over nothing is noted.
+    /// Halts the rollout where too many have failed.
+    pub async fn rollout_claim_end(
+        &self,
+        batch: &RolloutBatch,
+        ends: &[(TenantId, Migrated)],
+    ) -> Result<(), RegistryError> {
+        let tenants: Vec<Uuid> = ends.iter().map(|(tenant, _)| tenant.as_uuid()).collect();
+        let kinds: Vec<String> = ends
+            .iter()
+            .map(|(_, end)| match end {
+                Migrated::To(_) => "done",
+                Migrated::Failed(_) => "failed",
+                Migrated::Later { counts: true, .. } => "tried",
+                Migrated::Later { .. } => "later",
+                Migrated::Untouched => "untouched",
+            })
+            .map(str::to_owned)
+            .collect();
+        let versions: Vec<Option<i64>> = ends
+            .iter()
+            .map(|(_, end)| if let Migrated::To(version) = end { Some(version.number()) } else { None })
+            .collect();
+        let errors: Vec<Option<String>> = ends
+            .iter()
+            .map(|(_, end)| match end {
+                Migrated::Failed(error) | Migrated::Later { error, .. } => Some(error.clone()),
+                Migrated::To(_) | Migrated::Untouched => None,
+            })
+            .collect();
+        let mut tx = self.begin().await?;
+        let Some(rollout) = lock(&mut tx, batch.rollout.id).await? else { return Ok(()) };
+        let up = rollout.direction == Direction::Up;
+        let ended = sqlx::query!(
+            r#"WITH ended AS (
+                   UPDATE rollout_tenants AS tenant SET
+                       state = CASE WHEN kind = 'done' AND version = CASE WHEN $6 THEN $7 ELSE from_version END THEN 'done'
+                           WHEN kind = 'failed' OR kind = 'tried' AND tries >= $8 THEN 'failed'
+                           -- The rollout has turned, or has another version by now.
+                           ELSE 'pending' END,
+                       tries = CASE WHEN kind IN ('later', 'untouched') THEN greatest(tries - 1, 0) ELSE tries END,
+                       error = end_.error, claimed_until = NULL,
+                       again_at = CASE WHEN kind = 'tried' THEN now() + interval '500 milliseconds' * (1 << least(tries, 6))
+                           WHEN kind = 'later' THEN now() + interval '2 seconds' ELSE '-infinity' END,
+                       finished_at = CASE WHEN kind IN ('done', 'failed') OR kind = 'tried' AND tries >= $8 THEN now() END
+                   FROM unnest($3::uuid[], $4::text[], $5::bigint[], $9::text[]) AS end_ (tenant_id, kind, version, error)
+                   WHERE rollout_id = $1 AND tenant.tenant_id = end_.tenant_id AND batch = $2 AND state = 'migrating'
+                   RETURNING tenant.tenant_id, tenant.state, version
+               ), placed AS (
+                   UPDATE placements SET schema_version = version FROM ended
+                   WHERE placements.tenant_id = ended.tenant_id AND placements.state IN ('serving', 'cutover')
+                       AND version IS NOT NULL AND schema_version IS DISTINCT FROM version
+               )
+               SELECT count(*) FILTER (WHERE state = 'failed') AS "failed!" FROM ended"#,
+            batch.rollout.id.as_uuid(),
+            batch.fence,
+            &tenants,
+            &kinds,
+            &versions as &[Option<i64>],
+            up,
+            rollout.target.number(),
+            i16::try_from(rollout.settings.tries).unwrap_or(i16::MAX),
+            &errors as &[Option<String>],
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if rollout.state == RolloutState::Aborted {
+            // Its turn does not come any more.
+            sqlx::query!(
+                "UPDATE rollout_tenants SET state = 'skipped' WHERE rollout_id = $1 AND state = 'pending'",
+                batch.rollout.id.as_uuid()
+            )
+            .execute(&mut *tx)
+            .await?;
+        }
+        if ended.failed > 0 && rollout.state == RolloutState::Running {
+            halt(&mut tx, &rollout).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Halts a rollout if too many have failed.
+async fn halt(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), RegistryError> {
+    let counts = sqlx::query!(
+        r#"SELECT count(*) AS "tenants!", count(*) FILTER (WHERE state = 'failed') AS "failed!",
+               (SELECT slug || ': ' || coalesce(error, '') FROM rollout_tenants JOIN tenants ON tenants.id = tenant_id
+                WHERE rollout_id = $1 AND rollout_tenants.state = 'failed' ORDER BY finished_at LIMIT 1) AS first
+           FROM rollout_tenants WHERE rollout_id = $1"#,
+        rollout.id.as_uuid()
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let (tenants, failed) = (counts.tenants.unsigned_abs(), counts.failed.unsigned_abs());
+    let budget = match rollout.direction {
+        Direction::Up => rollout.settings.max_failures.of(tenants),
+        Direction::Down => 0,
+    };
+    if failed > budget {
+        let reason = format!(
+            "{failed} of {tenants} tenants failed, {budget} may; {}",
+            counts.first.unwrap_or_default()
+        );
+        sqlx::query!(
+            "UPDATE rollouts SET state = 'halted', reason = $2 WHERE id = $1",
+            rollout.id.as_uuid(),
+            reason
+        )
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Claims tenants of a rollout that is locked, on a server where there is room.
+async fn claim(
+    tx: &mut TimedConnection,
+    rollout: Rollout,
+    limits: ClaimLimits,
+) -> Result<Option<RolloutBatch>, RegistryError> {
+    let id = rollout.id;
+    let servers = sqlx::query!(
+        "SELECT id, revision FROM servers
+         WHERE unreachable_since IS NULL AND state NOT IN ('hibernated', 'lost')
+             AND EXISTS (SELECT FROM rollout_tenants WHERE rollout_id = $1 AND server_id = servers.id AND state = 'pending'
+                 AND wave <= $2 AND again_at <= now())
+             AND (SELECT count(DISTINCT batch) FROM rollout_tenants
+                 WHERE rollout_id = $1 AND server_id = servers.id AND state = 'migrating') < $3
+         ORDER BY random()",
+        id.as_uuid(),
+        rollout.wave.cast_signed(),
+        i64::from(rollout.settings.parallelism),
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    for server in servers {
+        // An operation that begins waits until this is over; one that has begun is seen by the next statement.
+        let ids = sqlx::query_scalar!(
+            "SELECT tenant_id FROM rollout_tenants JOIN tenants ON tenants.id = tenant_id
+             WHERE rollout_id = $1 AND server_id = $2 AND rollout_tenants.state = 'pending' AND wave <= $3 AND again_at <= now()
+             ORDER BY wave, again_at LIMIT $4 FOR NO KEY UPDATE OF tenants, rollout_tenants SKIP LOCKED",
+            id.as_uuid(),
+            server.id,
+            rollout.wave.cast_signed(),
+            i64::from(limits.tenants),
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let ready = sort_out(tx, &rollout, server.id, &ids).await?;
+        let (fence, tenants) = mark(tx, id, &ready, limits.lease).await?;
+        if !tenants.is_empty() {
+            return Ok(Some(RolloutBatch {
+                rollout,
+                server: ServerId::from_uuid(server.id),
+                server_revision: server.revision,
+                fence,
+                taken_over: false,
+                tenants,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Those of some tenants that can be migrated now. Others are put off, or are done with.
+async fn sort_out(
+    tx: &mut TimedConnection,
+    rollout: &Rollout,
+    server: Uuid,
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>, RegistryError> {
+    let rows = sqlx::query!(
+        r#"WITH looked AS (
+               SELECT rollout_tenants.tenant_id, placement.server_id, CASE
+                   WHEN status NOT IN ('active', 'suspended') OR placement.state IS NULL
+                       THEN 'it is ' || status || ', and will get its version when it is served again'
+                   WHEN CASE WHEN $3 THEN schema_version >= $4 ELSE schema_version <= from_version END THEN 'done'
+                   WHEN EXISTS (SELECT FROM operations WHERE operations.tenant_id = tenants.id
+                       AND operations.state IN ('queued', 'running', 'waiting', 'undoing', 'stuck'))
+                       THEN 'waits for an operation on it'
+                   WHEN EXISTS (SELECT FROM undo_windows WHERE undo_windows.tenant_id = tenants.id)
+                       THEN 'waits until its last move can no longer be undone'
+                   WHEN placement.server_id <> $2 THEN 'is on another server now'
+                   WHEN NOT in_maintenance_window(coalesce(
+                           (SELECT value FROM tenant_config
+                            WHERE tenant_config.tenant_id = tenants.id AND key = 'maintenance.window'),
+                           plans.default_config -> 'maintenance.window'), now())
+                       THEN 'waits for its maintenance window' END AS waits
+               FROM rollout_tenants JOIN tenants ON tenants.id = rollout_tenants.tenant_id
+               JOIN plans ON plans.name = plan
+               LEFT JOIN placements AS placement ON placement.tenant_id = tenants.id AND placement.state IN ('serving', 'cutover')
+               WHERE rollout_id = $1 AND rollout_tenants.tenant_id = ANY ($5)
+           ), put_off AS (
+               UPDATE rollout_tenants AS tenant SET server_id = coalesce(looked.server_id, tenant.server_id),
+                   state = CASE WHEN waits = 'done' THEN 'done' WHEN waits LIKE 'it is %' THEN 'skipped' ELSE 'pending' END,
+                   error = nullif(waits, 'done'), finished_at = CASE WHEN waits = 'done' THEN now() END,
+                   again_at = CASE WHEN waits LIKE 'is on another%' THEN '-infinity' ELSE now() + interval '1 second' END
+               FROM looked WHERE rollout_id = $1 AND tenant.tenant_id = looked.tenant_id AND waits IS NOT NULL
+           )
+           SELECT tenant_id FROM looked WHERE waits IS NULL"#,
+        rollout.id.as_uuid(),
+        server,
+        rollout.direction == Direction::Up,
+        rollout.target.number(),
+        ids,
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.tenant_id).collect())
+}
+
+/// Makes tenants a worker's, under a token that is greater than any that was given out for one of them.
+async fn mark(
+    tx: &mut TimedConnection,
+    rollout: RolloutId,
+    tenants: &[Uuid],
+    lease: Duration,
+) -> Result<(i64, Vec<ClaimedTenant>), RegistryError> {
+    let rows = sqlx::query!(
+        r#"WITH token AS MATERIALIZED (
+               SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+                   (SELECT max(fence) + 1 FROM operations WHERE subject_kind = 'tenant' AND subject_id = ANY ($2)),
+                   (SELECT max(batch) + 1 FROM rollout_tenants WHERE tenant_id = ANY ($2))) AS fence
+           ), claimed AS (
+               UPDATE rollout_tenants SET state = 'migrating', batch = fence, claimed_until = now() + $3, tries = tries + 1,
+                   error = NULL, finished_at = NULL
+               FROM token WHERE rollout_id = $1 AND tenant_id = ANY ($2) RETURNING tenant_id, fence, from_version
+           )
+           SELECT claimed.tenant_id, fence AS "fence!", from_version, tier, database, schema, schema_version
+           FROM claimed JOIN placements ON placements.tenant_id = claimed.tenant_id
+               AND placements.state IN ('serving', 'cutover')"#,
+        rollout.as_uuid(),
+        tenants,
+        interval(lease),
+    )
+    .fetch_all(tx)
+    .await?;
+    let fence = rows.first().map_or(0, |row| row.fence);
+    let tenants = rows
+        .into_iter()
+        .map(|row| {
+            let from = version(row.from_version, "rollout_tenants.from_version")?;
+            let now = row.schema_version.map(|number| version(number, "placements.schema_version"));
+            Ok(ClaimedTenant {
+                tenant: TenantId::from_uuid(row.tenant_id),
+                tier: row.tier.parse().stored("placements.tier")?,
+                database: ObjectName::parse(&row.database).stored("placements.database")?,
+                schema: ObjectName::parse(&row.schema).stored("placements.schema")?,
+                version: now.transpose()?.unwrap_or(from),
+                from,
+            })
+        })
+        .collect::<Result<_, RegistryError>>()?;
+    Ok((fence, tenants))
+}

@@ -1,0 +1,224 @@
+//! Table `rollouts`, the side of the operation that drives one: which wave it is in, and when it ends.
+
+use chrono::{DateTime, Utc};
+use tenantry_domain::{
+    ids::RolloutId,
+    rollout::{Direction, Rollout, RolloutState},
+};
+
+use crate::{
+    FencedError, Lease, LeaseLost, Registry, RegistryError, TimedConnection,
+    rollouts::{gather, lock},
+};
+
+/// Requests of a wave's tenants below which nothing is said about their errors.
+const FEW_REQUESTS: i64 = 20;
+
+/// What a look at a rollout found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutTurn {
+    /// The rollout as it is now.
+    pub rollout: Rollout,
+    /// Tenants that are done, or failed, or are left as they are.
+    pub ended: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// All of them, those of later waves included.
+    pub tenants: u64,
+    /// When the first of those that wait may be tried again, if none can be migrated now.
+    pub again_at: Option<DateTime<Utc>>,
+}
+
+impl Registry {
+    /// Looks at a rollout: takes tenants in that are not in it yet, begins the next wave, or ends it. None: there is no
+    /// such rollout any more.
+    pub async fn rollout_turn(
+        &self,
+        lease: &Lease,
+        id: RolloutId,
+    ) -> Result<Option<RolloutTurn>, FencedError> {
+        let mut tx = self.begin().await?;
+        let held = sqlx::query!(
+            "SELECT id FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing') FOR UPDATE",
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+        )
+        .fetch_optional(&mut *tx)
+        .await
+        .map_err(RegistryError::from)?;
+        if held.is_none() {
+            return Err(LeaseLost.into());
+        }
+        let Some(rollout) = lock(&mut tx, id).await? else { return Ok(None) };
+        let turn = turn(&mut tx, rollout).await?;
+        tx.commit().await.map_err(RegistryError::from)?;
+        Ok(Some(turn))
+    }
+}
+
+async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutTurn, RegistryError> {
+    if rollout.state == RolloutState::Running {
+        let last = u16::try_from(rollout.settings.waves.len().saturating_sub(1)).unwrap_or(u16::MAX);
+        let is_new = !sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM rollout_tenants WHERE rollout_id = $1) AS "has!""#,
+            rollout.id.as_uuid()
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if is_new && rollout.wave == 0 && rollout.direction == Direction::Up {
+            gather(tx, &rollout, None).await?;
+        }
+        while rollout.state == RolloutState::Running && is_through(tx, &rollout).await? {
+            if rollout.wave < last {
+                if !next_wave(tx, &rollout).await? {
+                    break;
+                }
+            // Tenants that signed up meanwhile.
+            } else if gather(tx, &rollout, Some(last)).await? > 0 || !finish(tx, &rollout).await? {
+                break;
+            }
+            match lock(tx, rollout.id).await? {
+                Some(now) => rollout = now,
+                None => break,
+            }
+        }
+        if let Some(now) = lock(tx, rollout.id).await? {
+            rollout = now;
+        }
+    }
+    let counts = sqlx::query!(
+        r#"SELECT count(*) AS "tenants!", count(*) FILTER (WHERE state IN ('done', 'failed', 'skipped')) AS "ended!",
+               count(*) FILTER (WHERE state = 'failed') AS "failed!",
+               CASE WHEN count(*) FILTER (WHERE state = 'migrating' OR state = 'pending' AND again_at <= now() AND wave <= $2) = 0
+                   THEN min(again_at) FILTER (WHERE state = 'pending' AND wave <= $2) END AS again_at
+           FROM rollout_tenants WHERE rollout_id = $1"#,
+        rollout.id.as_uuid(),
+        rollout.wave.cast_signed(),
+    )
+    .fetch_one(tx)
+    .await?;
+    let count = |count: i64| u64::try_from(count).unwrap_or_default();
+    Ok(RolloutTurn {
+        rollout,
+        ended: count(counts.ended),
+        failed: count(counts.failed),
+        tenants: count(counts.tenants),
+        again_at: counts.again_at,
+    })
+}
+
+/// Whether no tenant of the waves so far is still to be migrated.
+async fn is_through(tx: &mut TimedConnection, rollout: &Rollout) -> Result<bool, RegistryError> {
+    let through = sqlx::query_scalar!(
+        r#"SELECT NOT EXISTS (SELECT FROM rollout_tenants
+               WHERE rollout_id = $1 AND wave <= $2 AND state IN ('pending', 'migrating')) AS "through!""#,
+        rollout.id.as_uuid(),
+        rollout.wave.cast_signed(),
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok(through)
+}
+
+/// Begins the next wave, once this one has been watched for as long as it is to be. False: it is being watched.
+async fn next_wave(tx: &mut TimedConnection, rollout: &Rollout) -> Result<bool, RegistryError> {
+    let soak = rollout.settings.waves.get(usize::from(rollout.wave)).map_or(0, |wave| wave.soak_seconds);
+    let has_tenants = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM rollout_tenants WHERE rollout_id = $1 AND wave = $2 AND state = 'done') AS "has!""#,
+        rollout.id.as_uuid(),
+        rollout.wave.cast_signed(),
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if soak > 0 && has_tenants && rollout.soak_until.is_none() {
+        sqlx::query!(
+            "UPDATE rollouts SET soak_until = now() + make_interval(secs => $2) WHERE id = $1",
+            rollout.id.as_uuid(),
+            f64::from(soak),
+        )
+        .execute(&mut *tx)
+        .await?;
+        return Ok(false);
+    }
+    if rollout.soak_until.is_some() {
+        let soaked = sqlx::query!(
+            r#"SELECT soak_until <= now() AS "over!", requests AS "requests!", errors AS "errors!"
+               FROM rollouts, LATERAL (
+                   SELECT coalesce(sum(requests), 0)::bigint AS requests, coalesce(sum(errors), 0)::bigint AS errors
+                   FROM rollout_tenants AS tenant JOIN usage_samples ON usage_samples.tenant_id = tenant.tenant_id
+                   WHERE rollout_id = rollouts.id AND tenant.state = 'done' AND at >= tenant.finished_at) AS told
+               WHERE id = $1 AND soak_until IS NOT NULL"#,
+            rollout.id.as_uuid(),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        if soaked.requests >= FEW_REQUESTS && soaked.errors * 20 > soaked.requests {
+            let reason = format!(
+                "{} of {} requests to tenants that have the version failed; look at them, then resume or roll back",
+                soaked.errors, soaked.requests
+            );
+            sqlx::query!(
+                "UPDATE rollouts SET state = 'halted', reason = $2 WHERE id = $1",
+                rollout.id.as_uuid(),
+                reason
+            )
+            .execute(&mut *tx)
+            .await?;
+            return Ok(true);
+        }
+        if !soaked.over {
+            return Ok(false);
+        }
+    }
+    sqlx::query!(
+        "UPDATE rollouts SET wave = wave + 1, soak_until = NULL WHERE id = $1",
+        rollout.id.as_uuid()
+    )
+    .execute(tx)
+    .await?;
+    Ok(true)
+}
+
+/// Ends a rollout whose tenants are all through. New tenants get its version from now on; those whose sign-up began before
+/// are waited for. False: it goes on.
+async fn finish(tx: &mut TimedConnection, rollout: &Rollout) -> Result<bool, RegistryError> {
+    let state = match rollout.direction {
+        Direction::Up => RolloutState::Succeeded,
+        Direction::Down => RolloutState::RolledBack,
+    };
+    if rollout.direction == Direction::Up {
+        let promoted = sqlx::query!(
+            "UPDATE apps SET promoted_version = $2, updated_at = clock_timestamp()
+             WHERE name = $1 AND coalesce(promoted_version, 0) < $2
+                 AND EXISTS (SELECT FROM app_versions WHERE app = $1 AND version = $2)",
+            rollout.app.as_str(),
+            rollout.target.number(),
+        )
+        .execute(&mut *tx)
+        .await?;
+        if promoted.rows_affected() == 1 {
+            return Ok(false);
+        }
+    }
+    let signing_up = sqlx::query_scalar!(
+        r#"SELECT EXISTS (
+               -- A worker reads the app once for a sign-up.
+               SELECT FROM operations JOIN tenants ON tenants.id = tenant_id JOIN apps ON apps.name = tenants.app
+               WHERE tenants.app = $1 AND kind = 'provision' AND operations.started_at <= apps.updated_at
+                   AND operations.state IN ('queued', 'running', 'waiting')) AS "any!""#,
+        rollout.app.as_str()
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if signing_up {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "UPDATE rollouts SET state = $2, finished_at = now() WHERE id = $1",
+        rollout.id.as_uuid(),
+        state.as_str()
+    )
+    .execute(tx)
+    .await?;
+    Ok(true)
+}

@@ -1,0 +1,4 @@
+DROP FUNCTION in_maintenance_window;
+DROP TABLE rollout_tenants, rollouts;
+DROP FUNCTION notify_rollout;
+DELETE FROM operations WHERE kind = 'rollout';

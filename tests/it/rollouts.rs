@@ -1,0 +1,4 @@
+//! Rollouts: a version of an app, carried to all of its tenants.
+
+mod fleet;
+mod waves;
