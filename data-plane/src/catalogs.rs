@@ -88,12 +88,14 @@ impl Catalogs {
         Some(Arc::clone(&view.catalog))
     }
 
-    /// The tenant's catalog, introspected on this connection where need be.
+    /// The tenant's catalog, introspected on this connection where need be. `is_of_version` says afterwards whether the tenant had
+    /// that version meanwhile; a catalog of which that is not known is not kept.
     pub(crate) async fn read(
         &self,
         route: &Route,
         version: AppVersion,
         connection: &mut TenantConnection,
+        is_of_version: impl AsyncFnOnce() -> Result<bool, CatalogsError>,
     ) -> Result<Arc<Catalog>, CatalogsError> {
         let turn = {
             let mut reading = self.0.reading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,6 +113,7 @@ impl Catalogs {
             .get(&route.app.name)
             .and_then(|app| app.get(&version))
             .map(|version| Arc::clone(&version.introspection));
+        let is_known = known.is_some();
         let introspection = match known {
             Some(introspection) => introspection,
             None => Arc::new(introspect(route, connection).await?),
@@ -121,12 +124,10 @@ impl Catalogs {
         if is_empty && withheld.is_empty() {
             return Err(CatalogsError::Empty);
         }
-        self.keep(
-            &route.app.name,
-            version,
-            &introspection,
-            &View { withheld, catalog: Arc::clone(&catalog) },
-        );
+        if is_known || is_of_version().await? {
+            let view = View { withheld, catalog: Arc::clone(&catalog) };
+            self.keep(&route.app.name, version, &introspection, &view);
+        }
         Ok(catalog)
     }
 

@@ -8,19 +8,12 @@
 mod users;
 
 use std::{
-    cmp::Ordering,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use tenantry_domain::{
-    app::{AppVersion, JsonCase},
-    permission::Verb,
-    placement::Epoch,
-    route::RoutePlacement,
-    user::Role,
-};
+use tenantry_domain::{app::JsonCase, permission::Verb, route::RoutePlacement, user::Role};
 use tenantry_postgres::tenant::{Access, ConnectError, Extras, QueryErrorKind, QueryRow, TenantQueryError};
 use tenantry_query::{
     Catalog, HttpRequest, Limits, Method, Options, Planned, QueryError, ResponseHead, ResponseShape,
@@ -123,9 +116,17 @@ pub(crate) struct Caller<'a> {
     pub(crate) roles: Option<&'a [Role]>,
 }
 
-/// A placement, as far as it matters whether another one is newer.
-fn version_of(placement: Option<&RoutePlacement>) -> Option<(Epoch, AppVersion)> {
-    placement.map(|placement| (placement.epoch, placement.schema_version))
+/// Whether a tenant's tables are elsewhere than they were, or have another version: after a rollback an older one.
+fn is_other(newer: &CachedRoute, known: &CachedRoute) -> bool {
+    let at = |route: &CachedRoute| {
+        route.placement.as_ref().map(|placement| (placement.epoch, placement.schema_version))
+    };
+    let (newer, known) = (at(newer), at(known));
+    newer.map(|(epoch, _)| epoch) >= known.map(|(epoch, _)| epoch) && newer != known
+}
+
+fn is_migrating(route: &CachedRoute) -> bool {
+    route.placement.as_ref().is_some_and(|placement| placement.migrating)
 }
 
 /// Serves requests.
@@ -179,11 +180,25 @@ impl Runner {
         };
         let Some(newer) = self.routes.recheck(route).await else { return Err(failure) };
         check_phase(newer.phase).map_err(Failure::Phase)?;
-        match version_of(newer.placement.as_ref()).cmp(&version_of(route.placement.as_ref())) {
-            Ordering::Greater => Ok(newer),
-            _ if is_in_cutover(&newer) => self.next_placement(&newer).await,
-            _ => Err(failure),
+        if is_other(&newer, route) {
+            Ok(newer)
+        } else if is_in_cutover(&newer) {
+            self.next_placement(&newer).await
+        } else if is_migrating(&newer) {
+            self.migrated(route).await
+        } else {
+            Err(failure)
         }
+    }
+
+    /// Waits until the registry knows which version a tenant's tables have that a rollout is at.
+    async fn migrated(&self, route: &CachedRoute) -> Result<CachedRoute, Failure> {
+        let _place = self.held.try_acquire().map_err(|_| Failure::Moving)?;
+        let known = |newer: &CachedRoute| is_other(newer, route) || !is_migrating(newer);
+        let newer = timeout(self.hold, self.routes.until(route, known)).await;
+        let newer = newer.map_err(|_| Failure::Moving)?.ok_or(Failure::Unavailable)?;
+        check_phase(newer.phase).map_err(Failure::Phase)?;
+        Ok(newer)
     }
 
     /// Waits until the tenant is served from another placement, or from this one again.
@@ -275,6 +290,21 @@ impl Runner {
         Ok(catalog)
     }
 
+    async fn read_catalog(
+        &self,
+        route: &CachedRoute,
+        placement: &RoutePlacement,
+        lease: &mut Lease,
+    ) -> Result<Arc<Catalog>, CatalogsError> {
+        // It becomes that of all tenants of the version: a rollout must not have been at this one before it was read.
+        let is_of_version = async || match self.routes.recheck(route).await {
+            Some(newer) if is_other(&newer, route) => Err(CatalogsError::Empty),
+            Some(newer) => Ok(!is_migrating(&newer)),
+            None => Ok(false),
+        };
+        self.catalogs.read(route, placement.schema_version, lease.connection(), is_of_version).await
+    }
+
     async fn introspect(
         &self,
         route: &CachedRoute,
@@ -282,12 +312,12 @@ impl Runner {
         kept: &mut Option<Lease>,
     ) -> Result<Arc<Catalog>, Failed> {
         let mut lease = self.pools.get(placement, claim(route)).await.map_err(connect_failed)?;
-        let mut read = self.catalogs.read(route, placement.schema_version, lease.connection()).await;
+        let mut read = self.read_catalog(route, placement, &mut lease).await;
         if matches!(&read, Err(CatalogsError::Query(error)) if is_sent_again(error, &lease, Access::ReadOnly))
         {
             drop(lease);
             lease = self.pools.get_new(placement, claim(route)).await.map_err(connect_failed)?;
-            read = self.catalogs.read(route, placement.schema_version, lease.connection()).await;
+            read = self.read_catalog(route, placement, &mut lease).await;
         }
         match read {
             Ok(catalog) => {
@@ -477,6 +507,9 @@ fn connect_failed(error: PoolError) -> Failed {
     }
 }
 
+/// Undefined column, undefined function, another type. (An undefined table is [`QueryErrorKind::Gone`].)
+const OTHER_TABLES: [&str; 3] = ["42703", "42883", "42804"];
+
 fn statement_failed(error: TenantQueryError, access: Access) -> Failed {
     match error.kind {
         QueryErrorKind::Moving => Failed::Held,
@@ -491,6 +524,10 @@ fn statement_failed(error: TenantQueryError, access: Access) -> Failed {
         }
         // The app's own grants, or those of a placement that is not the tenant's any more.
         QueryErrorKind::Permission => {
+            Failed::StalePlacement(Failure::Statement { error, may_have_written: false })
+        }
+        // The tables are not those of the version that was planned for.
+        _ if error.code.as_deref().is_some_and(|code| OTHER_TABLES.contains(&code)) => {
             Failed::StalePlacement(Failure::Statement { error, may_have_written: false })
         }
         _ => {

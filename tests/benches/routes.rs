@@ -93,6 +93,7 @@ fn routes() -> (Vec<TenantId>, impl Iterator<Item = Route>) {
             app: Arc::clone(&app),
             placement: Some(RoutePlacement {
                 in_cutover: false,
+                migrating: false,
                 epoch: Epoch::FIRST,
                 server: Arc::clone(&server),
                 database: Arc::clone(&database),

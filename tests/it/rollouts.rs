@@ -1,4 +1,6 @@
 //! Rollouts: a version of an app, carried to all of its tenants.
 
+mod failures;
 mod fleet;
+mod rollback;
 mod waves;

@@ -74,15 +74,48 @@ pub struct Migration {
     pub down: Option<String>,
 }
 
-/// What a file that takes something away says in one of its first lines.
-const CONTRACT: &str = "-- contract";
+/// What a file says in its first lines, each a comment of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directive {
+    /// `-- no-transaction`: it runs by itself, outside of transactions, as `CREATE INDEX CONCURRENTLY` must.
+    NoTransaction,
+    /// `-- backfill`: it is one statement, which is run again and again until it changes no row.
+    Backfill,
+    /// `-- contract`: it takes away what clients of the version before may use. A rollout carries it only when every tenant has
+    /// that version, and only where it is told to.
+    Contract,
+    /// `-- replaces 20261120093000`: a tenant that has not that version gets this one in its place.
+    Replaces(AppVersion),
+}
+
+/// The directives of a file.
+pub fn directives(text: &str) -> impl Iterator<Item = Directive> {
+    let first = text.lines().map(str::trim).map_while(|line| line.strip_prefix("--"));
+    first.filter_map(|comment| match comment.trim() {
+        "no-transaction" => Some(Directive::NoTransaction),
+        "backfill" => Some(Directive::Backfill),
+        "contract" => Some(Directive::Contract),
+        other => other.strip_prefix("replaces ")?.trim().parse().ok().map(Directive::Replaces),
+    })
+}
+
+/// Whether a file has a directive.
+pub fn has_directive(text: &str, directive: Directive) -> bool {
+    directives(text).any(|has| has == directive)
+}
 
 impl Migration {
-    /// Whether it takes away what clients of the version before may use: a rollout carries it only when every tenant has that
-    /// version, and only where it is told to.
+    /// See [`Directive::Contract`].
     pub fn is_contract(&self) -> bool {
-        let mut first = self.up.lines().map(str::trim).take_while(|line| line.starts_with("--"));
-        first.any(|line| line == CONTRACT)
+        has_directive(&self.up, Directive::Contract)
+    }
+
+    /// The versions that it replaces.
+    pub fn replaces(&self) -> impl Iterator<Item = AppVersion> {
+        directives(&self.up).filter_map(|directive| match directive {
+            Directive::Replaces(version) if version < self.version => Some(version),
+            _ => None,
+        })
     }
 
     /// SHA-256 over both directions: the same version with another one is refused.
@@ -224,6 +257,12 @@ impl App {
         ups.chain([self.seed.as_ref()]).flatten().any(|sql| dynamic_sql::has_dynamic_sql(sql))
     }
 
+    /// The versions that a tenant without them does not get any more on its way to a version.
+    pub fn replaced_until(&self, target: AppVersion) -> BTreeSet<AppVersion> {
+        let until = self.migrations.iter().filter(|migration| migration.version <= target);
+        until.flat_map(Migration::replaces).collect()
+    }
+
     /// The app as new tenants get it: nothing after the promoted version.
     #[must_use]
     pub fn into_promoted(mut self) -> Self {
@@ -246,6 +285,16 @@ mod tests {
             down: Some(down.into()),
         };
         assert_ne!(migration("ab", "c").checksum(), migration("a", "bc").checksum());
+    }
+
+    #[test]
+    fn directives_are_comments_in_the_first_lines() {
+        let text =
+            "-- no-transaction\n  --contract\n-- replaces 2\n-- what it is for\nSELECT 1;\n-- backfill";
+        let two = AppVersion::try_from(2).unwrap();
+        let found: Vec<_> = directives(text).collect();
+        assert_eq!(found, [Directive::NoTransaction, Directive::Contract, Directive::Replaces(two)]);
+        assert_eq!(directives("SELECT 1; -- contract").count(), 0);
     }
 
     #[test]

@@ -102,6 +102,8 @@ pub struct RoutePlacement {
     pub epoch: Epoch,
     /// Writes wait: the tenant is about to be served from its next placement.
     pub in_cutover: bool,
+    /// A rollout is at it: its tables may have another version already.
+    pub migrating: bool,
     /// The server.
     pub server: Arc<RouteServer>,
     /// The database.

@@ -276,6 +276,8 @@ impl Registry {
                        AND EXISTS (SELECT FROM app_versions WHERE app_versions.app = $1 AND version < $2) AS "promoted!",
                    EXISTS (SELECT FROM placements JOIN tenants ON tenants.id = tenant_id
                        WHERE tenants.app = $1 AND schema_version >= $2) AS "had!",
+                   EXISTS (SELECT FROM rollouts WHERE rollouts.app = $1 AND target_version >= $2 AND state = 'running')
+                       AS "rolled_out!",
                    -- A worker reads the app once for a sign-up; the promotion of another version changed the app.
                    EXISTS (SELECT FROM operations JOIN tenants ON tenants.id = tenant_id
                        WHERE tenants.app = $1 AND kind = 'provision' AND started_at <= apps_updated_at
@@ -291,6 +293,9 @@ impl Registry {
             Some(found) if found.exists => {
                 if found.had {
                     return Err(VersionChangeError::InUse("a tenant has this version"));
+                }
+                if found.rolled_out {
+                    return Err(VersionChangeError::InUse("a rollout carries it; pause or abort that first"));
                 }
                 if found.taken {
                     return Err(VersionChangeError::InUse(

@@ -263,8 +263,12 @@ pub(crate) async fn gather(
         back_to,
         into_wave.map(u16::cast_signed),
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    if done.rows_affected() > 0 {
+        // Workers that had nothing to do.
+        sqlx::query!("SELECT pg_notify('tenantry_rollouts', '')").execute(tx).await?;
+    }
     Ok(done.rows_affected())
 }
 

@@ -102,6 +102,7 @@ struct RouteRow {
     key_ends: Vec<Option<DateTime<Utc>>>,
     epoch: Option<i32>,
     in_cutover: Option<bool>,
+    migrating: bool,
     database: Option<String>,
     schema: Option<String>,
     login: Option<String>,
@@ -196,7 +197,10 @@ impl RouteReader {
                          WHERE domains.tenant_id = tenants.id AND verified_at IS NOT NULL) AS "domains!",
                    coalesce(keys.hashes, '{}') AS "key_hashes!", coalesce(keys.scopes, '{}') AS "key_scopes!",
                    coalesce(keys.ends, '{}') AS "key_ends!: Vec<Option<DateTime<Utc>>>",
-                   epoch AS "epoch?", placements.state = 'cutover' AS "in_cutover?", database AS "database?", schema AS "schema?", login AS "login?",
+                   epoch AS "epoch?", placements.state = 'cutover' AS "in_cutover?",
+                   EXISTS (SELECT FROM rollout_tenants WHERE rollout_tenants.tenant_id = tenants.id
+                       AND rollout_tenants.state = 'migrating') AS "migrating!",
+                   database AS "database?", schema AS "schema?", login AS "login?",
                    schema_version AS "schema_version?", servers.id AS "server_id?", host AS "host?", port AS "port?",
                    ssl_mode AS "ssl_mode?", ssl_root_cert,
                    max_connections AS "max_connections?",
@@ -344,6 +348,7 @@ impl RouteReader {
             ) => Some(RoutePlacement {
                 epoch: Epoch::from_stored(epoch),
                 in_cutover: row.in_cutover.unwrap_or(false),
+                migrating: row.migrating,
                 server: self.servers.get(RouteServer {
                     id: ServerId::from_uuid(server_id),
                     host: host.clone(),

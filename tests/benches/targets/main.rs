@@ -1,4 +1,4 @@
-//! Targets 1 to 4, 6 to 8, 12 and 15, one dead server among two (16), attacks on others (17), a copy beside others (18), a flood beside others (19) and log-outs (20): real servers, real HTTP, the raw limit measured in the same run.
+//! Targets 1 to 4, 6 to 10, 12 and 15, one dead server among two (16), attacks on others (17), a copy beside others (18), a flood beside others (19) and log-outs (20): real servers, real HTTP, the raw limit measured in the same run.
 //!
 //! `cargo bench -p tenantry-tests --bench targets -- <number>...` runs some of them.
 
@@ -17,6 +17,7 @@ mod log_outs;
 mod long_answers;
 mod moves;
 mod reads;
+mod rollouts;
 mod route_changes;
 mod sign_ups;
 
@@ -60,6 +61,12 @@ async fn main() -> anyhow::Result<()> {
     }
     if wants(8) {
         figures.push(moves::copy_speed(&postgres).await?);
+    }
+    if wants(9) {
+        figures.extend(rollouts::one_column(&postgres).await?);
+    }
+    if wants(10) {
+        figures.extend(rollouts::nothing_to_do(&postgres).await?);
     }
     if wants(12) {
         figures.extend(moves::drain(&postgres).await?);

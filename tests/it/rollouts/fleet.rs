@@ -15,6 +15,11 @@ pub(super) fn version(number: i64, up: &str, down: Option<&str>) -> Value {
     json!({ "version": number, "name": format!("version_{number}"), "up": up, "down": down })
 }
 
+/// How many tenants a test has: `few`, or as many as `TENANTRY_TEST_FLEET` says.
+pub(super) fn size(few: usize) -> usize {
+    std::env::var("TENANTRY_TEST_FLEET").ok().and_then(|text| text.parse().ok()).unwrap_or(few)
+}
+
 pub(super) struct Fleet {
     pub(super) app: TestApp,
     /// The tenants' slugs.
@@ -104,6 +109,23 @@ impl Fleet {
         let (mut session, schema) = self.session(slug).await;
         let query = query.replace("{schema}", &schema);
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut session).await.unwrap()
+    }
+
+    /// What a tenant's tables are like: columns, indexes, constraints, rights.
+    pub(super) async fn catalog(&self, slug: &str) -> String {
+        let (mut session, schema) = self.session(slug).await;
+        let query = format!(
+            "SELECT string_agg(line, E'\\n' ORDER BY line) FROM (
+                 SELECT relname || ' ' || relkind::text || ' ' || coalesce(relacl::text, '') AS line
+                 FROM pg_class WHERE relnamespace = '\"{schema}\"'::regnamespace
+                 UNION ALL SELECT table_name || '.' || column_name || ' ' || data_type || ' ' || is_nullable || ' '
+                     || coalesce(column_default, '') FROM information_schema.columns WHERE table_schema = '{schema}'
+                 UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = '{schema}'
+                 UNION ALL SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint
+                     WHERE connamespace = '\"{schema}\"'::regnamespace) AS lines"
+        );
+        let found: String = sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut session).await.unwrap();
+        found.replace(&schema, "tenant")
     }
 
     /// The versions that a tenant's own tables say that it has.

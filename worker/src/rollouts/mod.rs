@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Resources;
 
 /// Tenants that are claimed at once; those for which there is no time are given back.
-const TENANTS: u16 = 64;
+const TENANTS: u16 = 128;
 
 /// How soon tenants are looked for again that were put off, while a rollout is under way here.
 const SOON: Duration = Duration::from_millis(250);

@@ -4,6 +4,7 @@
 //! transactions go to the server as one message, which stops at the first that fails.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, Row, migrate::Migrator};
 use tenantry_domain::{
     app::{App, AppVersion},
-    names::ObjectName,
+    names::{ObjectName, SYSTEM_TABLE_PREFIX},
 };
 
 use super::{
@@ -21,7 +22,7 @@ use super::{
     error::{passes, said},
     fence,
     ledger::record,
-    migration::{migrator, needs_no_transaction},
+    migration::{is_backfill, migrator, needs_no_transaction},
     owner::Owner,
     schema::{become_owner, migrations_table, revoke_system_tables},
 };
@@ -73,11 +74,14 @@ const COMMITTED: &str = "tenantry_committed";
 /// Tenants that share a message.
 const IN_A_MESSAGE: usize = 16;
 
-/// Whether all versions between two can be migrated in a batch: each in one transaction, and in one statement's time.
+/// Whether a tenant can be migrated in a batch: each version in one transaction, and in one statement's time.
 pub fn fits_in_batch(app: &App, from: AppVersion, to: AppVersion) -> bool {
+    // On the way down it depends on the tenant which of them it has.
+    let replaced = app.replaced_until(from.max(to));
     between(app, from, to).all(|migration| {
-        let texts = if from <= to { Some(&migration.up) } else { migration.down.as_ref() };
-        texts.is_some_and(|text| !needs_no_transaction(text))
+        let text = if from <= to { Some(&migration.up) } else { migration.down.as_ref() };
+        text.is_some_and(|text| !needs_no_transaction(text) && !is_backfill(text))
+            && (from <= to || !replaced.contains(&migration.version))
     })
 }
 
@@ -88,7 +92,21 @@ fn between(
     to: AppVersion,
 ) -> impl DoubleEndedIterator<Item = &tenantry_domain::app::Migration> {
     let (after, last) = (from.min(to), from.max(to));
-    app.migrations.iter().filter(move |migration| migration.version > after && migration.version <= last)
+    let replaced = if from <= to { app.replaced_until(to) } else { BTreeSet::new() };
+    app.migrations.iter().filter(move |migration| {
+        migration.version > after && migration.version <= last && !replaced.contains(&migration.version)
+    })
+}
+
+/// Whether SQL between two versions may give rights: by name, or by text that is put together. Looking for them takes as long
+/// as a small migration.
+fn may_grant(app: &App, from: AppVersion, to: AppVersion) -> bool {
+    let texts = between(app, from, to)
+        .flat_map(|migration| [Some(migration.up.as_str()), migration.down.as_deref()])
+        .flatten();
+    texts.map(str::to_ascii_lowercase).any(|text| {
+        ["grant", "execute", "privileges", SYSTEM_TABLE_PREFIX].iter().any(|word| text.contains(word))
+    })
 }
 
 impl ServerAdmin {
@@ -105,7 +123,8 @@ impl ServerAdmin {
         limits: BatchLimits,
     ) -> Result<Vec<BatchEnd>, AdminError> {
         let Some(first) = items.first() else { return Ok(Vec::new()) };
-        let plan = Plan { app, limits, migrator: migrator(first.owner.name, app) };
+        let may_grant = items.iter().any(|item| may_grant(app, item.from, item.to));
+        let plan = Plan { app, limits, migrator: migrator(first.owner.name, app, false), may_grant };
         let mut ends = Vec::with_capacity(items.len());
         let mut connection = None;
         while ends.len() < items.len() && Instant::now() < limits.until {
@@ -218,6 +237,8 @@ struct Plan<'a> {
     app: &'a App,
     limits: BatchLimits,
     migrator: Migrator,
+    /// The SQL may give rights on Tenantry's own tables.
+    may_grant: bool,
 }
 
 impl Plan<'_> {
@@ -243,11 +264,11 @@ impl Plan<'_> {
             owner = become_owner(owner.name, "SET LOCAL"),
         );
         if from <= to {
-            for migration in self.migrator.iter().filter(|migration| {
-                !migration.migration_type.is_down_migration()
-                    && migration.version > from.number()
-                    && migration.version <= to.number()
-            }) {
+            for version in between(self.app, *from, *to).map(|migration| migration.version.number()) {
+                let up = |migration: &&sqlx::migrate::Migration| {
+                    migration.version == version && !migration.migration_type.is_down_migration()
+                };
+                let Some(migration) = self.migrator.iter().find(up) else { continue };
                 let _ = write!(text, "{}\n;\n{}\n", migration.sql.as_str(), record(&table, migration, "-1"));
             }
         } else {
@@ -261,11 +282,10 @@ impl Plan<'_> {
                 );
             }
         }
-        let _ = write!(
-            text,
-            "{revoke};\nCOMMIT; SELECT {mark} AS {COMMITTED};\n",
-            revoke = sql::block("", &revoke_system_tables(owner.name)),
-            mark = sql::literal(&mark(item, number)),
-        );
+        if self.may_grant {
+            let _ = write!(text, "{};\n", sql::block("", &revoke_system_tables(owner.name)));
+        }
+        let mark = sql::literal(&mark(item, number));
+        let _ = write!(text, "COMMIT; SELECT {mark} AS {COMMITTED};\n");
     }
 }

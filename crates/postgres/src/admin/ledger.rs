@@ -15,12 +15,18 @@ use sqlx::{
     postgres::{PgDatabaseError, PgErrorPosition},
 };
 
+use super::migration::is_backfill;
 use crate::sql;
+
+/// The longest rest between two runs of a backfill.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 
 /// A connection whose transaction, if the migrations want one, is open already.
 pub(super) struct Ledger<'c> {
     connection: &'c mut PgConnection,
     applied: Vec<AppliedMigration>,
+    /// Migrations that count as applied where they are not.
+    without: Vec<AppliedMigration>,
     dirty: Option<i64>,
     batch: Batch,
     /// The versions that it found.
@@ -56,10 +62,33 @@ impl<'c> Ledger<'c> {
         Self {
             connection,
             applied: Vec::new(),
+            without: Vec::new(),
             dirty: None,
             batch: Batch::default(),
             before: BTreeSet::new(),
             after: BTreeSet::new(),
+        }
+    }
+
+    /// Passes over migrations that are not applied yet.
+    pub(super) fn without<'m>(mut self, migrations: impl Iterator<Item = &'m Migration>) -> Self {
+        let applied = |migration: &Migration| AppliedMigration {
+            version: migration.version,
+            checksum: migration.checksum.clone(),
+        };
+        self.without = migrations.map(applied).collect();
+        self
+    }
+
+    /// Runs a file until it changes no row. In between it rests for as long as it took: where others are at work, it takes longer.
+    async fn backfill(&mut self, text: &str) -> Result<(), sqlx::Error> {
+        loop {
+            let started = Instant::now();
+            let done = sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(&mut *self.connection).await?;
+            if done.rows_affected() == 0 {
+                return Ok(());
+            }
+            tokio::time::sleep(started.elapsed().min(LONGEST_REST)).await;
         }
     }
 
@@ -157,6 +186,12 @@ impl Migrate for Ledger<'_> {
                 self.applied.push(AppliedMigration { version, checksum: checksum.into() });
             }
             self.after.clone_from(&self.before);
+            for migration in std::mem::take(&mut self.without) {
+                if !self.before.contains(&migration.version) {
+                    self.applied.push(migration);
+                }
+            }
+            self.applied.sort_by_key(|migration| migration.version);
             Ok(())
         })
     }
@@ -182,7 +217,13 @@ impl Migrate for Ledger<'_> {
             let started = Instant::now();
             if migration.no_tx {
                 let failed = |e| MigrateError::ExecuteMigration(e, migration.version);
-                self.run(migration.sql.as_str().to_owned()).await.map_err(failed)?;
+                let text = migration.sql.as_str();
+                let ran = if is_backfill(text) {
+                    self.backfill(text).await
+                } else {
+                    self.run(text.to_owned()).await
+                };
+                ran.map_err(failed)?;
                 let nanoseconds = started.elapsed().as_nanos().to_string();
                 self.batch.push_record(table, migration, "", &nanoseconds);
                 self.flush().await?;

@@ -1,8 +1,8 @@
 //! The app's migrations in a tenant's schema, through sqlx's migrator.
 //!
-//! Normally one transaction with one flush. A file whose first line is `-- no-transaction` (`CREATE
-//! INDEX CONCURRENTLY`) runs by itself after those before it are committed, on a connection that is
-//! thrown away afterwards.
+//! Normally one transaction with one flush. A file that says `-- no-transaction` (`CREATE INDEX CONCURRENTLY`)
+//! runs by itself after those before it are committed, on a connection that is thrown away afterwards; so does a
+//! `-- backfill` of a tenant that has rows.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use sqlx::{
     migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator},
 };
 use tenantry_domain::{
-    app::{App, AppVersion},
+    app::{App, AppVersion, Directive, has_directive},
     names::ObjectName,
 };
 
@@ -27,8 +27,6 @@ use super::{
     users,
 };
 use crate::sql;
-
-const NO_TRANSACTION: &str = "-- no-transaction";
 
 /// What a call of [`ServerAdmin::migrate`] or [`ServerAdmin::rollback`] did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +50,7 @@ impl ServerAdmin {
         target: Option<AppVersion>,
     ) -> Result<MigrationReport, AdminError> {
         let connection = self.connection_for_tables(database, TASK).await?;
-        self.migrate_on(connection, owner, "", app, target, false).await
+        self.migrate_on(connection, owner, "", app, target, How { seed: false, backfills: false }).await
     }
 
     /// As [`ServerAdmin::migrate`] to a version, within limits; on a connection that is closed afterwards.
@@ -65,7 +63,8 @@ impl ServerAdmin {
         limits: BatchLimits,
     ) -> Result<MigrationReport, AdminError> {
         let connection = self.limited(database, limits).await?;
-        self.migrate_on(connection, owner, "", app, Some(target), false).await
+        let how = How { seed: false, backfills: true };
+        self.migrate_on(connection, owner, "", app, Some(target), how).await
     }
 
     /// As [`ServerAdmin::rollback`], within limits; on a connection that is closed afterwards.
@@ -110,10 +109,12 @@ impl ServerAdmin {
         as_admin: &str,
         app: &App,
         target: Option<AppVersion>,
-        seed: bool,
+        how: How,
     ) -> Result<MigrationReport, AdminError> {
-        let seed = app.seed.as_deref().filter(|_| seed);
-        let run = Run { admin: self, owner, as_admin, app, seed, migrator: migrator(owner.name, app) };
+        let seed = app.seed.as_deref().filter(|_| how.seed);
+        let migrator = migrator(owner.name, app, how.backfills);
+        let replaced = target.or(app.version()).map(|target| app.replaced_until(target)).unwrap_or_default();
+        let run = Run { admin: self, owner, as_admin, app, seed, migrator, replaced };
         let target = target.map(AppVersion::number);
         let wanted = |migration: &&Migration| target.is_none_or(|target| migration.version <= target);
         if run.migrator.iter().filter(wanted).any(|migration| migration.no_tx) {
@@ -142,11 +143,26 @@ impl ServerAdmin {
         app: &App,
         target: Option<AppVersion>,
     ) -> Result<MigrationReport, AdminError> {
-        let migrator = migrator(owner.name, app);
-        let run = Run { admin: self, owner, as_admin: "", app, seed: None, migrator };
+        let migrator = migrator(owner.name, app, false);
+        let run =
+            Run { admin: self, owner, as_admin: "", app, seed: None, migrator, replaced: BTreeSet::new() };
         let target = target.map_or(0, AppVersion::number);
         run.in_transaction(connection, Direction::Down(target)).await
     }
+}
+
+/// What a migration does besides.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// Inserts the app's default data where anything was applied.
+    pub(super) seed: bool,
+    /// Runs backfills until they change no row: the tenant has some.
+    pub(super) backfills: bool,
+}
+
+impl How {
+    /// A new tenant's.
+    pub(super) const NEW: Self = Self { seed: true, backfills: false };
 }
 
 const TASK: &str = "migrate the tenant's schema";
@@ -154,7 +170,12 @@ const SEED: &str = "insert the app's default data";
 
 /// Whether a file runs by itself, outside of a transaction.
 pub(super) fn needs_no_transaction(text: &str) -> bool {
-    text.lines().next().is_some_and(|line| line.trim() == NO_TRANSACTION)
+    has_directive(text, Directive::NoTransaction)
+}
+
+/// Whether a file is run until it changes no row, each time by itself, where there are rows already.
+pub(super) fn is_backfill(text: &str) -> bool {
+    has_directive(text, Directive::Backfill)
 }
 
 /// Makes the migrator's table before it does, out of the tenant's reach, with the same columns, but
@@ -183,11 +204,13 @@ pub(super) fn ensure_table(schema: &ObjectName) -> String {
     )
 }
 
-pub(super) fn migrator(schema: &ObjectName, app: &App) -> Migrator {
+///
+/// `backfills`: whether those of a tenant with rows run by themselves.
+pub(super) fn migrator(schema: &ObjectName, app: &App, backfills: bool) -> Migrator {
     let mut migrations = Vec::with_capacity(app.migrations.len() * 2);
     for migration in &app.migrations {
         let mut add = |kind: MigrationType, text: &str| {
-            let no_tx = needs_no_transaction(text);
+            let no_tx = needs_no_transaction(text) || (backfills && is_backfill(text));
             let sql = AssertSqlSafe(text.to_owned()).into_sql_str();
             let version = migration.version.number();
             migrations.push(Migration::new(version, migration.name.clone().into(), kind, sql, no_tx));
@@ -219,9 +242,19 @@ struct Run<'a> {
     /// The app's default data, if it is to be inserted.
     seed: Option<&'a str>,
     migrator: Migrator,
+    /// Versions that a tenant without them does not get.
+    replaced: BTreeSet<AppVersion>,
 }
 
 impl Run<'_> {
+    fn ledger<'c>(&self, connection: &'c mut PgConnection) -> Ledger<'c> {
+        let replaced = |migration: &&Migration| {
+            !migration.migration_type.is_down_migration()
+                && self.replaced.iter().any(|version| version.number() == migration.version)
+        };
+        Ledger::new(connection).without(self.migrator.iter().filter(replaced))
+    }
+
     /// Statements that come last: the tables of users, which no migration has seen then, and that Tenantry's own tables are not
     /// the tenant's.
     fn own_tables(&self) -> String {
@@ -249,7 +282,7 @@ impl Run<'_> {
             OwnerTransaction::begin(connection, beginning).await.map_err(|e| self.failed(e.into()))?;
         let report = match direction {
             Direction::Up(target) => {
-                let mut ledger = Ledger::new(&mut transaction);
+                let mut ledger = self.ledger(&mut transaction);
                 let done = self.migrator.run_direct(target, &mut ledger, false).await;
                 done.map_err(|e| self.failed(e))?;
                 ledger.flush().await.map_err(|e| self.failed(e))?;
@@ -303,12 +336,24 @@ impl Run<'_> {
             .collect();
         for part in ups.chunk_by(|a, b| !a.no_tx && !b.no_tx) {
             let last = part.last().map(|migration| migration.version);
-            if part.iter().all(|migration| before.contains(&migration.version)) {
+            let is_done = |migration: &&Migration| {
+                before.contains(&migration.version)
+                    || self.replaced.iter().any(|version| version.number() == migration.version)
+            };
+            if part.iter().all(is_done) {
                 continue;
             }
             if part.iter().any(|migration| migration.no_tx) {
-                let done = self.migrator.run_direct(last, &mut Ledger::new(&mut connection), false).await;
-                done.map_err(|e| self.failed(e))?;
+                // What an attempt has left that failed, or whose worker died.
+                self.drop_invalid_indexes(&mut connection).await?;
+                let done = self.migrator.run_direct(last, &mut self.ledger(&mut connection), false).await;
+                if let Err(error) = done {
+                    let error = self.failed(error);
+                    if let Err(left) = self.drop_invalid_indexes(&mut connection).await {
+                        tracing::debug!(%left, "an invalid index stays until the next try");
+                    }
+                    return Err(error);
+                }
             } else {
                 self.part_in_transaction(&mut connection, last).await?;
             }
@@ -324,6 +369,23 @@ impl Run<'_> {
         Ok(report(&before, &versions))
     }
 
+    /// Drops indexes that `CREATE INDEX CONCURRENTLY` did not finish: the file makes them anew.
+    async fn drop_invalid_indexes(&self, connection: &mut PgConnection) -> Result<(), AdminError> {
+        let find = "SELECT format('%I.%I', nspname, relname) FROM pg_index
+            JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
+            WHERE nspname = $1 AND relkind = 'i' AND NOT indisvalid";
+        let invalid: Vec<String> = sqlx::query_scalar(find)
+            .bind(self.owner.name.as_str())
+            .persistent(false)
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|e| self.failed(e.into()))?;
+        for index in invalid {
+            self.execute(connection, format!("DROP INDEX CONCURRENTLY IF EXISTS {index}")).await?;
+        }
+        Ok(())
+    }
+
     /// Some of the migrations in a transaction of a session that is the owner already.
     async fn part_in_transaction(
         &self,
@@ -331,7 +393,7 @@ impl Run<'_> {
         target: Option<i64>,
     ) -> Result<MigrationReport, AdminError> {
         self.execute(connection, "BEGIN".into()).await?;
-        let mut ledger = Ledger::new(connection);
+        let mut ledger = self.ledger(connection);
         let done = self.migrator.run_direct(target, &mut ledger, false).await;
         done.map_err(|e| self.failed(e))?;
         ledger.flush().await.map_err(|e| self.failed(e))?;

@@ -7,6 +7,7 @@ use tenantry_domain::{
 
 use super::{
     AdminError, MIGRATIONS_TABLE, MigrationReport, OWNER_ROLE, RoleSpec, ServerAdmin, TEMPLATE_SCHEMA, fence,
+    migration::How,
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
     prepare::connect_group,
@@ -34,7 +35,7 @@ impl ServerAdmin {
             connect = connect(&database, owner.name, role.login),
         );
         let connection = self.connection_for_tables(&database, task).await?;
-        self.migrate_on(connection, owner, &as_admin, app, None, true).await
+        self.migrate_on(connection, owner, &as_admin, app, None, How::NEW).await
     }
 
     /// Gives the app's tables in a database made from a template to the tenant: the template's schema gets the
@@ -72,7 +73,7 @@ impl ServerAdmin {
             connect = connect(database, owner.name, login),
         );
         let session = self.session(database, "adopt the template's schema").await?;
-        self.migrate_on(session, owner, &as_admin, app, None, true).await
+        self.migrate_on(session, owner, &as_admin, app, None, How::NEW).await
     }
 
     /// Runs SQL in a tenant's schema as the owner role, in one transaction: Tenantry's own tables next to the

@@ -8,8 +8,8 @@ use tenantry_domain::{
 };
 
 use super::{
-    AdminError, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, fence, owner::Owner, prepare::Connect,
-    schema::holds_its_name, users,
+    AdminError, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, fence, migration::How, owner::Owner,
+    prepare::Connect, schema::holds_its_name, users,
 };
 use crate::sql;
 
@@ -113,7 +113,7 @@ impl ServerAdmin {
         let owner = Owner { name: &schema, mark: "", fence: None };
         let create = format!("CREATE SCHEMA IF NOT EXISTS {TEMPLATE_SCHEMA} AUTHORIZATION {OWNER_ROLE};");
         let session = self.session(unfinished, TASK).await?;
-        self.migrate_on(session, owner, &create, app, None, true).await?;
+        self.migrate_on(session, owner, &create, app, None, How::NEW).await?;
         // A schema whose contents hold its name would keep it when it is renamed: each tenant's is made anew.
         let unless_renamable = sql::block(
             "",

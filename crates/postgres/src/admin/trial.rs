@@ -90,7 +90,8 @@ impl Piece<'_> {
 /// The migrations in the order in which a tenant gets them.
 fn ups(app: &App) -> Vec<Piece<'_>> {
     let mut pieces = Vec::with_capacity(app.migrations.len() + 2);
-    for migration in &app.migrations {
+    let replaced = app.version().map(|version| app.replaced_until(version)).unwrap_or_default();
+    for migration in app.migrations.iter().filter(|migration| !replaced.contains(&migration.version)) {
         pieces.push(Piece { part: VersionPart::Up, version: Some(migration.version), sql: &migration.up });
     }
     pieces

@@ -1,0 +1,118 @@
+//! Targets 9 and 10: a version carried to 1,000 tenants, and one that all of 10,000 have.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use tenantry_postgres::embedded::EmbeddedPostgres;
+use tenantry_tests::{TestApp, raw_sign_up as raw, report::Figure};
+
+const APP: &str = "fleet";
+const TABLES: &str =
+    "CREATE TABLE items (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);";
+const CHANGE: &str =
+    "ALTER TABLE items ADD COLUMN price int NOT NULL DEFAULT 0; CREATE INDEX items_price ON items (price);";
+
+/// Connections, and batches at a time.
+const AT_ONCE: usize = 2;
+
+async fn push(app: &TestApp, version: i64, up: &str) {
+    let body = json!({ "version": version, "name": "v", "up": up, "down": null });
+    app.api.post(&format!("/api/v1/apps/{APP}/versions"), body).await.expect(201);
+}
+
+async fn roll_out(app: &TestApp) -> (Duration, Value) {
+    let body = json!({ "app": APP, "waves": [{ "percent": 100 }], "parallelism": AT_ONCE });
+    let started = Instant::now();
+    let begun = app.api.post("/api/v1/rollouts", body).await.expect(202).json();
+    let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    let took = started.elapsed();
+    let path = format!("/api/v1/rollouts/{}", begun["rollout"]["id"].as_str().unwrap());
+    (took, app.api.get(&path).await.expect(200).json())
+}
+
+/// Tenants of tier `schema` of an app with one small table.
+async fn fleet(postgres: &Arc<EmbeddedPostgres>, tenants: usize) -> TestApp {
+    let app = TestApp::build().without_daily_quotas().on_server(Arc::clone(postgres)).start().await;
+    app.api.put(&format!("/api/v1/apps/{APP}"), json!({})).await.expect(200);
+    push(&app, 1, TABLES).await;
+    let sign_up = async |number: usize| {
+        let slug = app.slug(&format!("f{number}"));
+        let body = json!({ "name": slug, "slug": slug, "plan": "basic", "app": APP });
+        app.api.post_and_wait("/api/v1/tenants", body).await.expect(201);
+    };
+    stream::iter(0..tenants).for_each_concurrent(16, sign_up).await;
+    app
+}
+
+/// One column and one index in 1,000 schemas, in turns with the same SQL on bare connections.
+pub(crate) async fn one_column(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Vec<Figure>> {
+    const COUNT: usize = 1_000;
+    let app = fleet(postgres, COUNT).await;
+    raw::prepare(postgres, "raw_fleet").await?;
+    let mut bare = raw::connect(postgres, "raw_fleet").await?;
+    for number in 0..COUNT {
+        let tables = format!("CREATE SCHEMA raw_{number}; SET search_path = raw_{number}; {TABLES}");
+        raw::run(&mut bare, tables).await?;
+    }
+    push(&app, 2, CHANGE).await;
+    let started = Instant::now();
+    let hands = (0..AT_ONCE).map(async |hand| {
+        let mut bare = raw::connect(postgres, "raw_fleet").await?;
+        for number in (hand..COUNT).step_by(AT_ONCE) {
+            raw::run(&mut bare, format!("BEGIN; SET LOCAL search_path = raw_{number}; {CHANGE} COMMIT"))
+                .await?;
+        }
+        anyhow::Ok(())
+    });
+    futures::future::try_join_all(hands).await?;
+    let theirs = started.elapsed();
+    let (ours, rollout) = roll_out(&app).await;
+    assert_eq!(rollout["tenants"]["done"], COUNT, "{rollout}");
+    let (again, _) = roll_out(&app).await;
+    println!("with nothing to do for {COUNT}: {} ms", again.as_millis());
+    Ok(vec![Figure {
+        target: 9,
+        what: format!("rollout of a column and an index to {COUNT} schemas"),
+        ours: ours.as_secs_f64(),
+        raw: Some(theirs.as_secs_f64()),
+        unit: "s",
+        bound: 1.5,
+        at_least: false,
+    }])
+}
+
+/// 10,000 tenants that have the version already. All but the first are only known to the registry: no tenant's connection is
+/// opened.
+pub(crate) async fn nothing_to_do(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<Vec<Figure>> {
+    let app = fleet(postgres, 1).await;
+    for copy in [
+        "INSERT INTO tenants (id, slug, name, status, plan, app, features, limits, settings, data_key, created_at, updated_at)
+         SELECT gen_random_uuid(), 'copy-' || n, name, status, plan, app, features, limits, settings, data_key, created_at,
+             updated_at
+         FROM tenants, generate_series(2, 10000) AS n",
+        "INSERT INTO placements (tenant_id, epoch, state, tier, server_id, database, schema, login, role_password,
+             schema_version, created_at)
+         SELECT tenants.id, epoch, state, tier, server_id, database, 'tenant_' || tenants.slug, login, role_password,
+             schema_version, placements.created_at
+         FROM tenants, placements WHERE slug LIKE 'copy-%'",
+    ] {
+        sqlx::query(copy).execute(app.owner()).await?;
+    }
+    let (took, rollout) = roll_out(&app).await;
+    assert_eq!(rollout["tenants"]["total"], 0);
+    assert_eq!(rollout["versions"][0]["tenants"], 10_000);
+    Ok(vec![Figure {
+        target: 10,
+        what: "rollout with nothing to do, 10,000 tenants".into(),
+        ours: took.as_secs_f64(),
+        raw: None,
+        unit: "s",
+        bound: 2.0,
+        at_least: false,
+    }])
+}
