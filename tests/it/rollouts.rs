@@ -1,6 +1,8 @@
 //! Rollouts: a version of an app, carried to all of its tenants.
 
+mod beside;
 mod failures;
 mod fleet;
 mod rollback;
 mod waves;
+mod workers;

@@ -21,6 +21,7 @@ mod plans;
 mod problem;
 mod profiles;
 mod progress;
+mod rollouts;
 mod server_classes;
 mod servers;
 mod tenants;
@@ -69,6 +70,9 @@ pub enum ClientCommand {
     /// Manage apps: the tables that tenants get.
     #[command(subcommand_required = true, arg_required_else_help = true)]
     Apps(Box<apps::AppsArgs>),
+    /// Carry versions of apps to all tenants, in waves.
+    #[command(subcommand_required = true, arg_required_else_help = true)]
+    Rollouts(Box<rollouts::RolloutsArgs>),
     /// Print an app's tables and functions as TypeScript types, for postgrest-js.
     #[command(arg_required_else_help = true)]
     Types(Box<types::TypesArgs>),
@@ -97,6 +101,7 @@ impl ClientCommand {
             Self::ServerClasses(args) => &args.connection,
             Self::Servers(args) => &args.connection,
             Self::Apps(args) => &args.connection,
+            Self::Rollouts(args) => &args.connection,
             Self::Types(args) => &args.connection,
             Self::Keys(args) => &args.connection,
             Self::Webhooks(args) => &args.connection,
@@ -131,6 +136,7 @@ async fn dispatch(command: ClientCommand) -> anyhow::Result<()> {
         ClientCommand::Apps(args) => apps::run(&args.connection, args.command).await,
         ClientCommand::Types(args) => types::run(&Client::new(&args.connection)?, &args).await,
         ClientCommand::Keys(args) => keys::run(&Client::new(&args.connection)?, args.command).await,
+        ClientCommand::Rollouts(args) => rollouts::run(&Client::new(&args.connection)?, args.command).await,
         ClientCommand::Webhooks(args) => webhooks::run(&Client::new(&args.connection)?, args.command).await,
         ClientCommand::Audit(args) => audit::run(&Client::new(&args.connection)?, args.command).await,
         ClientCommand::Events(args) => events::run(&Client::new(&args.connection)?, args.command).await,

@@ -27,6 +27,13 @@ pub(crate) struct WaitArgs {
     no_wait: bool,
 }
 
+impl WaitArgs {
+    /// Whether not to.
+    pub(crate) const fn no_wait(&self) -> bool {
+        self.no_wait
+    }
+}
+
 /// Tries without any answer in between, before giving up: about a minute.
 const TRIES: u32 = 16;
 /// The wait before the stream is opened again; doubled with each try that fails.

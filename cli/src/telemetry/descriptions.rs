@@ -42,6 +42,8 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (Gauge, "tenantry_undo_windows", "Placements that tenants have left and that are kept up to date"),
     (Gauge, "tenantry_server_reachable", "1 where workers reach a server, 0 where they do not, by its name"),
     (Seconds, "tenantry_inquiry_duration_seconds", "Time to answer a question that needs a tenant server"),
+    (Counter, "tenantry_rollout_tenants_total", "Tenants that a rollout migrated, or could not"),
+    (Seconds, "tenantry_rollout_batch_duration_seconds", "Time that one batch of a rollout's tenants took"),
     (Counter, "tenantry_webhook_attempts_total", "Attempts to tell a webhook of an event, by how they ended"),
     (Seconds, "tenantry_webhook_attempt_duration_seconds", "Time that one attempt took"),
     (Counter, "tenantry_data_requests_total", "Requests for tenants' data, by outcome"),

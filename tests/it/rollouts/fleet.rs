@@ -27,10 +27,15 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
+    /// An app without a version.
+    pub(super) async fn empty(app: TestApp) -> Self {
+        app.api.put(&format!("/api/v1/apps/{APP}"), json!({})).await.expect(200);
+        Self { app, tenants: Vec::new() }
+    }
+
     /// So many tenants of tier `schema`.
     pub(super) async fn of(app: TestApp, count: usize) -> Self {
-        app.api.put(&format!("/api/v1/apps/{APP}"), json!({})).await.expect(200);
-        let mut fleet = Self { app, tenants: Vec::new() };
+        let mut fleet = Self::empty(app).await;
         let up =
             "CREATE TABLE items (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);
                   INSERT INTO items (name) VALUES ('first');";

@@ -71,8 +71,12 @@ const UNLIKE: &str = "TNY03";
 /// What the row is called that says that a tenant's transaction is committed.
 const COMMITTED: &str = "tenantry_committed";
 
-/// Tenants that share a message.
-const IN_A_MESSAGE: usize = 16;
+/// Tenants that share a message, at most.
+const IN_A_MESSAGE: usize = 32;
+
+/// A message that takes longer than this has fewer tenants the next time: no tenant is held for long after its own turn, and who
+/// asked is heard in between.
+const LONG_MESSAGE: Duration = Duration::from_millis(100);
 
 /// Whether a tenant can be migrated in a batch: each version in one transaction, and in one statement's time.
 pub fn fits_in_batch(app: &App, from: AppVersion, to: AppVersion) -> bool {
@@ -127,13 +131,17 @@ impl ServerAdmin {
         let plan = Plan { app, limits, migrator: migrator(first.owner.name, app, false), may_grant };
         let mut ends = Vec::with_capacity(items.len());
         let mut connection = None;
+        let mut size = 1;
         while ends.len() < items.len() && Instant::now() < limits.until {
             let mut held = match connection.take() {
                 Some(held) => held,
                 None => self.connection_for_tables(database, TASK).await?,
             };
-            let some = &items[ends.len()..items.len().min(ends.len() + IN_A_MESSAGE)];
+            let some = &items[ends.len()..items.len().min(ends.len() + size)];
+            let sent = Instant::now();
             let failed = self.message(&mut held, &plan, some, &mut ends).await;
+            size =
+                if sent.elapsed() < LONG_MESSAGE { (size * 2).min(IN_A_MESSAGE) } else { (size / 2).max(1) };
             if failed {
                 // It is in a transaction that failed, or in none: nobody else shall find out.
                 held.close_on_drop();
