@@ -18,7 +18,12 @@ use tenantry_worker::reconcilers::fill_warm_databases;
 pub(crate) const APP: &str = "crm";
 
 pub(crate) async fn sign_up(app: &TestApp, name: &str, plan: &str) -> Duration {
-    let body = json!({ "name": name, "slug": app.slug(name), "plan": plan, "app": APP });
+    sign_up_to(app, name, plan, APP).await
+}
+
+/// The same for another app.
+pub(crate) async fn sign_up_to(app: &TestApp, name: &str, plan: &str, of: &str) -> Duration {
+    let body = json!({ "name": name, "slug": app.slug(name), "plan": plan, "app": of });
     let started = Instant::now();
     app.api.post_and_wait("/api/v1/tenants", body).await.expect(201);
     started.elapsed()
