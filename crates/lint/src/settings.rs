@@ -1,0 +1,109 @@
+//! What changes for whom the file runs: the search path, the role, and functions that run with other rights.
+
+use squawk_syntax::{
+    SyntaxKind, SyntaxNode,
+    ast::{self, AstNode},
+};
+
+use crate::{bodies::Tree, names::COMMON_SCHEMAS, statement::Found};
+
+/// A change of a setting at a node of a tree.
+pub(crate) fn find(node: &SyntaxNode, tree: Tree, found: &mut Vec<Found>) {
+    match node.kind() {
+        SyntaxKind::PLPGSQL_DYN_EXECUTE_STMT if tree == Tree::Do => {
+            let message = "what `EXECUTE` runs is known only when it runs";
+            found.push(Found::at(node, "unread").saying(message));
+        }
+        SyntaxKind::CONFIG_PARAMETER_REF if is_search_path(node) => of_search_path(node, found),
+        SyntaxKind::CONFIG_PARAMETER_REF if is_timeout(node) => {
+            let is_set = |node: SyntaxNode| matches!(node.kind(), SyntaxKind::SET | SyntaxKind::RESET);
+            if node.ancestors().any(is_set) {
+                found.push(Found::at(node, "timeout-setting"));
+            }
+        }
+        // Another word for the search path.
+        SyntaxKind::SET_SCHEMA_VALUE => found.push(Found::at(node, "search-path")),
+        SyntaxKind::CALL_EXPR if sets_search_path(node) => found.push(Found::at(node, "search-path")),
+        SyntaxKind::SET_ROLE
+        | SyntaxKind::RESET_ROLE
+        | SyntaxKind::SET_SESSION_AUTH
+        | SyntaxKind::RESET_SESSION_AUTH
+        | SyntaxKind::DISCARD_ALL => found.push(Found::at(node, "session-role")),
+        SyntaxKind::SECURITY_DEFINER_FUNC_OPTION => {
+            let has_path = node.parent().is_some_and(|options| {
+                options.descendants().any(|option| {
+                    option.kind() == SyntaxKind::CONFIG_PARAMETER_REF && is_search_path(&option)
+                })
+            });
+            if !has_path {
+                found.push(Found::at(node, "security-definer"));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_search_path(setting: &SyntaxNode) -> bool {
+    setting.text().to_string().trim_matches('"').eq_ignore_ascii_case("search_path")
+}
+
+fn is_timeout(setting: &SyntaxNode) -> bool {
+    const TIMEOUTS: [&str; 3] = ["lock_timeout", "statement_timeout", "transaction_timeout"];
+    let name = setting.text().to_string().to_lowercase();
+    TIMEOUTS.contains(&name.trim_matches('"'))
+}
+
+fn of_search_path(setting: &SyntaxNode, found: &mut Vec<Found>) {
+    let Some(around) = setting.parent() else { return };
+    let is_function = setting.ancestors().any(|node| node.kind() == SyntaxKind::SET_FUNC_OPTION);
+    if is_function {
+        if around.descendants().any(|node| node.kind() == SyntaxKind::FROM_CURRENT) {
+            let message = "`search_path FROM CURRENT` keeps the name that the schema has when the file runs";
+            found.push(Found::at(&around, "search-path").saying(message));
+        } else if !values(&around).iter().all(|schema| is_common(schema)) {
+            let message = "the function's search path names a schema, and each tenant has its own";
+            found.push(Found::at(&around, "search-path").saying(message));
+        }
+        return;
+    }
+    let elsewhere = |node: SyntaxNode| {
+        matches!(
+            node.kind(),
+            // squawk has rules for the first four; the last only looks.
+            SyntaxKind::ALTER_ROLE
+                | SyntaxKind::ALTER_USER
+                | SyntaxKind::ALTER_DATABASE
+                | SyntaxKind::ALTER_SYSTEM
+                | SyntaxKind::SHOW
+        )
+    };
+    if !setting.ancestors().any(elsewhere) {
+        found.push(Found::at(&around, "search-path"));
+    }
+}
+
+/// The schemas on a search path, each as it is written.
+fn values(setting: &SyntaxNode) -> Vec<String> {
+    let value =
+        |node: &SyntaxNode| matches!(node.kind(), SyntaxKind::CONFIG_VALUE_NAME | SyntaxKind::LITERAL);
+    setting.descendants().filter(value).map(|node| node.text().to_string()).collect()
+}
+
+fn is_common(schema: &str) -> bool {
+    let schema = schema.trim_matches(['\'', '"']);
+    schema.is_empty() || COMMON_SCHEMAS.contains(&schema.to_lowercase().as_str())
+}
+
+/// `set_config('search_path', ...)`.
+fn sets_search_path(call: &SyntaxNode) -> bool {
+    let Some(call) = ast::CallExpr::cast(call.clone()) else { return false };
+    let name = match call.expr() {
+        Some(ast::Expr::NameRef(name)) => name.text(),
+        Some(ast::Expr::FieldExpr(name)) => name.field().map(|field| field.text()).unwrap_or_default(),
+        _ => return false,
+    };
+    let first = call.arg_list().and_then(|list| list.args().next()).and_then(|arg| arg.expr());
+    let Some(ast::Expr::Literal(setting)) = first else { return false };
+    name == "set_config"
+        && setting.string_value().is_some_and(|text| text.eq_ignore_ascii_case("search_path"))
+}
