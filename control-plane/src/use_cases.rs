@@ -4,6 +4,7 @@ pub(crate) mod ask_worker;
 pub(crate) mod await_operation;
 pub(crate) mod check_server;
 pub(crate) mod create_tenant;
+pub(crate) mod lint_version;
 pub(crate) mod make_way;
 pub(crate) mod move_tenant;
 pub(crate) mod rebalance;

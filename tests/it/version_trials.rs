@@ -119,6 +119,33 @@ async fn a_dry_run_tries_a_version_and_keeps_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_unsafe_for_tenants_with_data_is_named_and_accepted() {
+    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let up = "CREATE TABLE trial_a (id int);\nCREATE INDEX trial_a_id ON trial_a (id);\n
+        CREATE INDEX contacts_company ON contacts (company);\nALTER TABLE contacts DROP COLUMN phone;";
+    let body = version(
+        up,
+        Some("DROP TABLE trial_a; DROP INDEX contacts_company; ALTER TABLE contacts ADD COLUMN phone text"),
+    );
+    let rules = |answer: &Value| {
+        let findings = answer["findings"].as_array().unwrap().iter();
+        let parts = findings.map(|finding| json!([finding["rule"], finding["line"], finding["weight"]]));
+        parts.collect::<Vec<_>>()
+    };
+    // The table that it makes is empty, those of the versions before it are not.
+    let expected =
+        [json!(["require-concurrent-index-creation", 4, "unsafe"]), json!(["ban-drop-column", 5, "unsafe"])];
+    let tried = app.api.post(&format!("{VERSIONS}?dryRun=true"), body.clone()).await.expect(200).json();
+    assert_eq!(rules(&tried), expected);
+    let help = tried["findings"][0]["help"].as_str().unwrap();
+    assert!(help.contains("CREATE INDEX CONCURRENTLY"), "{help}");
+    let pushed = app.api.post(VERSIONS, body.clone()).await.expect(201).json();
+    assert_eq!(rules(&pushed), expected);
+    // What is there already was looked at when it was pushed.
+    assert_eq!(rules(&app.api.post(VERSIONS, body).await.expect(200).json()), Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_version_that_ends_its_transaction_is_refused_and_leaves_nothing() {
     let app = TestApp::build().with_apps(&["crm"]).start().await;
     for up in [
@@ -305,6 +332,10 @@ async fn the_command_line_names_file_and_line_of_a_version_that_is_refused() {
     std::fs::write(&down, "DROP TABLE more;\n").unwrap();
     let tried = cli.run(&["apps", "push", "inventory", "--dry-run"]).await.succeeded();
     assert!(tried.contains("can be pushed"), "{tried}");
+    std::fs::write(&up, "CREATE TABLE more (id int);\nUPDATE items SET name = '';\n").unwrap();
+    let tried = cli.run(&["apps", "push", "inventory", "--dry-run"]).await.succeeded();
+    assert!(tried.contains("20991231000000_more.up.sql:2: unsafe: `items`: "), "{tried}");
+    assert!(tried.contains("[whole-table-update]\n       safer: "), "{tried}");
     cli.run(&["apps", "push", "inventory", "--promote"]).await.succeeded();
 }
 

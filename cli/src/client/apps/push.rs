@@ -62,7 +62,7 @@ async fn push(client: &Client, args: &PushArgs, app: &App) -> anyhow::Result<()>
             new += 1;
             if !client.output.is_json() {
                 note(&format!("new  {} {}", migration.version, migration.name));
-                for warning in warnings(&pushed) {
+                for warning in warnings(&pushed).chain(findings(&pushed, migration)) {
                     note(&format!("     {warning}"));
                 }
             }
@@ -112,17 +112,31 @@ async fn dry_run(client: &Client, args: &PushArgs, app: &App) -> anyhow::Result<
         more => format!("; the {more} after it are tried when they are pushed"),
     };
     let mut sentence = format!("version {} ({}) of {name} can be pushed{more}", first.version, first.name);
-    for warning in warnings(&tried) {
+    for warning in warnings(&tried).chain(findings(&tried, first)) {
         sentence.push_str("\n  ");
         sentence.push_str(&warning);
     }
-    let answer = json!({ "app": name, "tried": first.version, "notTried": later, "trial": tried["trial"] });
+    let answer = json!({
+        "app": name, "tried": first.version, "notTried": later, "trial": tried["trial"], "findings": tried["findings"],
+    });
     client.output.done(&answer, &sentence)
 }
 
 /// What there is to know about a version that was tried.
 fn warnings(pushed: &Value) -> impl Iterator<Item = String> {
     pushed["trial"]["warnings"].as_array().into_iter().flatten().map(text)
+}
+
+/// What in it is unsafe for tenants with data, or may be: a line each as compilers write it, so that editors jump there.
+fn findings(pushed: &Value, migration: &Migration) -> impl Iterator<Item = String> {
+    let file = app_folder::up_file(migration);
+    let findings = pushed["findings"].as_array().into_iter().flatten();
+    findings.map(move |finding| {
+        let part = |name: &str| text(&finding[name]);
+        let help =
+            finding["help"].as_str().map_or_else(String::new, |help| format!("\n       safer: {help}"));
+        format!("{file}:{}: {}: {} [{}]{help}", part("line"), part("weight"), part("message"), part("rule"))
+    })
 }
 
 /// Why a version was refused, with the file and, where PostgreSQL names one, the line.
@@ -236,6 +250,17 @@ mod tests {
             format!("{error:#}"),
             "apps/crm/7_orders.up.sql:12 cannot be pushed: Unprocessable Entity (version_invalid): \
              syntax error at end of input"
+        );
+    }
+
+    #[test]
+    fn a_finding_is_named_by_file_and_line() {
+        let pushed = json!({"trial": {"warnings": []}, "findings": [{
+            "rule": "ban-drop-table", "line": 3, "message": "`orders`: it is gone", "help": "keep it", "weight": "unsafe",
+        }]});
+        assert_eq!(
+            findings(&pushed, &migration()).collect::<Vec<_>>(),
+            ["7_orders.up.sql:3: unsafe: `orders`: it is gone [ban-drop-table]\n       safer: keep it"]
         );
     }
 

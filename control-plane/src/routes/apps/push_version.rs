@@ -10,6 +10,7 @@ use tenantry_domain::{
     inquiry::VersionFault,
 };
 use tenantry_http::Problem;
+use tenantry_lint::Finding;
 use tenantry_registry::{PushVersionError, Registry};
 use utoipa::ToSchema;
 
@@ -21,6 +22,7 @@ use crate::{
     refusal::Refusal,
     use_cases::{
         ask_worker::AskWorker,
+        lint_version::lint_version,
         try_version::{Trial, TrialError, try_version},
     },
 };
@@ -57,6 +59,41 @@ pub(crate) struct PushedVersionView {
     version: VersionView,
     /// How it was tried; null if it was there already.
     trial: Option<TrialView>,
+    /// What in its `up` may stop traffic, break clients or leave a tenant half-way once tenants are brought to it, in the
+    /// order of its lines; empty if it was there already. It is accepted all the same.
+    findings: Vec<MigrationFindingView>,
+}
+
+/// Something in a migration that is unsafe, or may be.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MigrationFindingView {
+    /// What was broken; all rules are in `docs/migrations.md`.
+    #[schema(example = "require-concurrent-index-creation")]
+    rule: &'static str,
+    /// The line, counted from 1.
+    #[schema(example = 3)]
+    line: u32,
+    /// What is wrong.
+    #[schema(example = "`contacts`: building an index blocks writes to its table until it is built")]
+    message: String,
+    /// What to write instead.
+    help: Option<String>,
+    /// `unsafe`: a rollout of it begins only if it is forced; or `warning`.
+    #[schema(example = "unsafe")]
+    weight: &'static str,
+}
+
+impl From<Finding> for MigrationFindingView {
+    fn from(finding: Finding) -> Self {
+        Self {
+            rule: finding.rule.name(),
+            line: finding.line,
+            message: finding.message,
+            help: finding.help,
+            weight: finding.weight.as_str(),
+        }
+    }
 }
 
 /// How a version was tried: it, its down SQL, and it again, after all versions before it; and then the seed, which
@@ -133,6 +170,10 @@ pub(crate) async fn push_version(
     app.manifest = planned.manifest.unwrap_or(app.manifest);
     app.seed = planned.seed.or(app.seed);
     let trial = try_version(&registry, &ask, &app, &migration).await?;
+    let findings = match trial {
+        Trial::Known => Vec::new(),
+        Trial::Untried | Trial::Passed(..) => lint_version(&app, &migration).await,
+    };
     let mut status = StatusCode::OK;
     if !dry_run && !matches!(trial, Trial::Known) {
         if registry.app_version_push(&name, &migration, clock.now()).await? {
@@ -140,7 +181,11 @@ pub(crate) async fn push_version(
         }
         catalogue.forget_app(&name);
     }
-    let view = PushedVersionView { version: VersionView::from(&migration), trial: TrialView::of(trial) };
+    let view = PushedVersionView {
+        version: VersionView::from(&migration),
+        trial: TrialView::of(trial),
+        findings: findings.into_iter().map(MigrationFindingView::from).collect(),
+    };
     Ok((status, Json(view)))
 }
 
