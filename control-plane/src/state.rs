@@ -91,6 +91,7 @@ impl FromRef<ApiState> for StartRollout {
             clock: Arc::clone(&state.clock),
             watch: state.watch.clone(),
             catalogue: state.catalogue.clone(),
+            ask: state.ask.clone(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod beside;
 mod failures;
 mod fleet;
+mod guard_rails;
 mod rollback;
 mod waves;
 mod workers;

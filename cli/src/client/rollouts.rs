@@ -72,7 +72,7 @@ pub(super) struct RolloutListArgs {
     #[arg(long, value_name = "APP")]
     app: Option<String>,
 
-    /// In this state: running, paused, halted, succeeded, rolled_back or aborted.
+    /// In this state: running, paused, halted, succeeded, `rolled_back` or aborted.
     #[arg(long, value_name = "STATE")]
     state: Option<String>,
 

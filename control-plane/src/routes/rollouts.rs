@@ -10,4 +10,5 @@ pub(crate) mod pause;
 pub(crate) mod resume;
 pub(crate) mod rollback;
 pub(crate) mod tenants;
+mod trial;
 mod view;

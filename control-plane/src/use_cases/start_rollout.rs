@@ -6,15 +6,20 @@ use tenantry_domain::{
     Clock,
     app::{App, AppName, AppVersion},
     ids::{OperationId, RolloutId, uuid_v7},
+    inquiry::{Answer, Question, RolloutTrial},
     operation::{OperationInput, Subject},
     rollout::RolloutSettings,
 };
+use tenantry_lint::{Finding, Known, ViewColumn, Weight, lint_versions};
 use tenantry_registry::{
     NewOperation, NewRollout, OperationStartError, Registry, RegistryError, RolloutControl,
     RolloutControlError, RolloutStartError,
 };
 
-use super::Started;
+use super::{
+    Started,
+    ask_worker::{AskWorker, Unanswered},
+};
 use crate::{catalogue::Catalogue, claim::Claim, operation_watch::OperationWatch};
 
 /// A rollout cannot begin.
@@ -34,6 +39,12 @@ pub(crate) enum NotReady {
         /// Tenants that have an older version than the one before it; none if it was only not asked for.
         behind: u64,
     },
+    /// Guard rails found what is unsafe.
+    #[error("{} statements may stop traffic, break clients or leave tenants half-way; ask for it with `force` all the same", .0.len())]
+    Unsafe(Vec<(AppVersion, Finding)>),
+    /// No worker could be asked.
+    #[error("no worker could be asked")]
+    Unanswered(Unanswered),
     /// The registry refused.
     #[error(transparent)]
     Start(#[from] RolloutStartError),
@@ -45,6 +56,25 @@ impl From<RegistryError> for NotReady {
     }
 }
 
+/// What guard rails find in versions that are carried out together.
+async fn findings(
+    app: App,
+    lowest: Option<AppVersion>,
+    target: AppVersion,
+    trial: RolloutTrial,
+) -> Vec<(AppVersion, Finding)> {
+    // Long files take a while, in which other requests go on.
+    let lint = tokio::task::spawn_blocking(move || {
+        let mut known = Known::nothing();
+        known.rows = trial.tables.iter().map(|(table, rows)| (table.as_str(), *rows)).collect();
+        known.views =
+            trial.views.iter().map(|(view, table, column)| ViewColumn { view, table, column }).collect();
+        lint_versions(&app, lowest, target, &known)
+    });
+    // It is cancelled only as the process ends.
+    lint.await.unwrap_or_default()
+}
+
 /// Starts and steers rollouts.
 #[derive(Clone)]
 pub(crate) struct StartRollout {
@@ -52,6 +82,7 @@ pub(crate) struct StartRollout {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) watch: OperationWatch,
     pub(crate) catalogue: Catalogue,
+    pub(crate) ask: AskWorker,
 }
 
 impl StartRollout {
@@ -76,6 +107,12 @@ impl StartRollout {
     ) -> Result<Started, NotReady> {
         let app = self.registry.app_get(&name).await?.ok_or(RolloutStartError::UnknownApp)?;
         let target = self.target(&app, target, settings.contract).await?;
+        if !settings.force {
+            let found = self.look(&app, target).await?;
+            if !found.is_empty() {
+                return Err(NotReady::Unsafe(found));
+            }
+        }
         let now = self.clock.now();
         let id = RolloutId::generate(now, &mut rand::rng());
         let operation = NewOperation {
@@ -89,6 +126,51 @@ impl StartRollout {
         let new = NewRollout { id, app: name, target, settings };
         let (_, operation) = self.registry.rollout_start(&new, operation).await?;
         Ok(Started { tenant: None, operation, subscription })
+    }
+
+    /// What a rollout would do at some tenants: each statement is run there, and rolled back.
+    pub(crate) async fn try_out(
+        &self,
+        name: AppName,
+        target: Option<AppVersion>,
+        settings: &RolloutSettings,
+    ) -> Result<(AppVersion, RolloutTrial, Vec<(AppVersion, Finding)>), NotReady> {
+        let app = self.registry.app_get(&name).await?.ok_or(RolloutStartError::UnknownApp)?;
+        let target = self.target(&app, target, settings.contract).await?;
+        let question =
+            Question::TryRollout { app: name, target, lock_timeout_ms: Some(settings.lock_timeout_ms) };
+        let answer = self.ask.ask(&question).await.map_err(NotReady::Unanswered)?;
+        let Answer::RolloutTried(trial) = answer else {
+            return Err(NotReady::Unanswered(Unanswered::foreign()));
+        };
+        let lowest = self.registry.app_version_counts(&app.name).await?.first().map(|count| count.version);
+        let findings = findings(app, lowest, target, trial.clone()).await;
+        Ok((target, trial, findings))
+    }
+
+    /// What guard rails find unsafe in what tenants do not have yet.
+    async fn look(&self, app: &App, target: AppVersion) -> Result<Vec<(AppVersion, Finding)>, NotReady> {
+        let lowest = self.registry.app_version_counts(&app.name).await?.first().map(|count| count.version);
+        if lowest.is_none_or(|lowest| lowest >= target) {
+            return Ok(Vec::new());
+        }
+        let is_unsafe = |found: Vec<(AppVersion, Finding)>| -> Vec<_> {
+            found.into_iter().filter(|(_, finding)| finding.weight == Weight::Unsafe).collect()
+        };
+        // Most files need no look at tables.
+        let found = is_unsafe(findings(app.clone(), lowest, target, RolloutTrial::default()).await);
+        if found.is_empty() {
+            return Ok(found);
+        }
+        let question = Question::TryRollout { app: app.name.clone(), target, lock_timeout_ms: None };
+        match self.ask.ask(&question).await {
+            Ok(Answer::RolloutTried(trial)) => {
+                Ok(is_unsafe(findings(app.clone(), lowest, target, trial).await))
+            }
+            // Nothing is known of the tables: they may be large.
+            Ok(_) | Err(Unanswered::NoWorker | Unanswered::Failed(_)) => Ok(found),
+            Err(error) => Err(NotReady::Unanswered(error)),
+        }
     }
 
     /// The version to carry: what was asked for, or the newest before the next contract.

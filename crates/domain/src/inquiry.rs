@@ -54,6 +54,15 @@ pub enum Question {
         /// Writes may wait for as long as it takes.
         offline: bool,
     },
+    /// What would a rollout meet?
+    TryRollout {
+        /// The app.
+        app: AppName,
+        /// The version that all tenants are to have.
+        target: AppVersion,
+        /// The SQL is run at some tenants and rolled back, with this limit for locks; none: only look at the largest one.
+        lock_timeout_ms: Option<u32>,
+    },
 }
 
 impl Question {
@@ -65,6 +74,7 @@ impl Question {
             Self::CheckServer(_) => "check_server",
             Self::AuditServer { .. } => "audit_server",
             Self::PreflightMove { .. } => "preflight_move",
+            Self::TryRollout { .. } => "try_rollout",
         }
     }
 }
@@ -125,11 +135,41 @@ pub enum Answer {
     ServerAudited(ServerAudit),
     /// To [`Question::PreflightMove`].
     MovePreflighted(MovePreflight),
+    /// To [`Question::TryRollout`].
+    RolloutTried(RolloutTrial),
     /// It could not be found out; later it may.
     Failed {
         /// Why, for a person.
         message: String,
     },
+}
+
+/// What a rollout would meet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutTrial {
+    /// The tables of the largest tenant that is to be migrated, with their rows, estimated.
+    pub tables: Vec<(String, u64)>,
+    /// Which of its views use which columns: view, table, column.
+    pub views: Vec<(String, String, String)>,
+    /// What was run and rolled back.
+    pub statements: Vec<StatementTrial>,
+}
+
+/// A statement that was run at a tenant and rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatementTrial {
+    /// The tenant's slug.
+    pub tenant: String,
+    /// The version that it is of.
+    pub version: AppVersion,
+    /// Its first line, from 1.
+    pub line: u32,
+    /// How long it took.
+    pub microseconds: u64,
+    /// The locks that it took and that others can meet: `AccessExclusiveLock on items`.
+    pub locks: Vec<String>,
+    /// Why it failed, or was not run.
+    pub error: Option<String>,
 }
 
 /// What became of a version that was tried.

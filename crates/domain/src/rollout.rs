@@ -251,14 +251,14 @@ mod tests {
 
     #[test]
     fn the_last_wave_takes_all() {
-        for (given, complete) in
-            [(&[] as &[u8], &[100] as &[u8]), (&[5, 50], &[5, 50, 100]), (&[100], &[100])]
-        {
+        let cases: [(&[u8], &[u8]); 3] = [(&[], &[100]), (&[5, 50], &[5, 50, 100]), (&[100], &[100])];
+        for (given, complete) in cases {
             let mut settings = waves(given);
             settings.complete_waves().unwrap();
             assert_eq!(settings.waves, waves(complete).waves);
         }
-        for wrong in [&[0_u8] as &[u8], &[50, 50], &[50, 10], &[101], &[100, 100]] {
+        let wrong: [&[u8]; 5] = [&[0], &[50, 50], &[50, 10], &[101], &[100, 100]];
+        for wrong in wrong {
             assert!(waves(wrong).complete_waves().is_err(), "{wrong:?}");
         }
         let mut canaries = waves(&[100]);

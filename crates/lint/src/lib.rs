@@ -12,6 +12,7 @@ mod names;
 mod rule;
 mod schema;
 mod settings;
+mod split;
 mod squawk;
 mod statement;
 mod statements;
@@ -28,6 +29,7 @@ use tenantry_domain::app::{App, AppVersion};
 pub use known::{Known, ViewColumn};
 pub use rule::{Rule, Weight};
 use schema::Schema;
+pub use split::{StatementText, split};
 
 /// Something in a file that is unsafe, or may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

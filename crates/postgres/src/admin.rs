@@ -9,6 +9,7 @@
 //! Roles and databases belong to the whole server; they are made from the shared database, which holds the
 //! fences.
 
+mod attempt;
 mod audit;
 mod batch;
 mod blockers;
@@ -57,12 +58,13 @@ use watch::Look;
 
 use crate::tls::Tls;
 
+pub use attempt::{Attempted, TableRows, ViewUse};
 pub use audit::{FoundRole, ServerContents};
-pub use batch::{BatchEnd, BatchItem, BatchLimits, fits_in_batch};
+pub use batch::{BatchEnd, BatchItem, BatchLimits, carried, fits_in_batch};
 pub use check::{ForbiddenDatabase, check_server};
 pub use error::{AdminError, ObjectKind};
 pub use fence::{Fence, SYSTEM_SCHEMA};
-pub use migration::MigrationReport;
+pub use migration::{MigrationReport, needs_no_transaction};
 pub use moves::{
     KeepPatience, KeptSlot, MoveError, PublicationId, SchemaCatalog, Site, Survey, TableContents, Transfer,
     WayBack,

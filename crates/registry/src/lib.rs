@@ -93,8 +93,8 @@ pub use revoked_sessions::RevokedSession;
 pub use rollout_batches::{ClaimLimits, ClaimedTenant, Migrated, RolloutBatch};
 pub use rollout_turns::RolloutTurn;
 pub use rollouts::{
-    NewRollout, RolloutControl, RolloutControlError, RolloutStartError, RolloutTenant, VersionCount,
-    WaveCount,
+    NewRollout, RolloutControl, RolloutControlError, RolloutStartError, RolloutTenant, SampledTenant,
+    VersionCount, WaveCount,
 };
 pub use routes::{RouteKeyRef, RouteReader};
 pub use schema_version::SchemaVersion;

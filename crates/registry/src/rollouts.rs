@@ -1,11 +1,12 @@
 //! Table `rollouts`, the API's side: starting one, steering it, and looking at it.
 //!
-//! Whoever changes a rollout and its tenants locks the rollout first.
+//! Whoever changes a rollout and its tenants locks the rollout first; and before that its operation, who changes that too.
 
 use chrono::{DateTime, Utc};
 use tenantry_domain::{
     app::{AppName, AppVersion},
-    ids::{OperationId, RolloutId, TenantId},
+    ids::{OperationId, RolloutId, ServerId, TenantId},
+    names::ObjectName,
     operation::{Operation, OperationInput, Subject},
     rollout::{Direction, Rollout, RolloutSettings, RolloutState, TenantProgress, WaveShare},
 };
@@ -119,6 +120,23 @@ pub struct VersionCount {
     pub version: AppVersion,
     /// How many, but for deleted ones.
     pub tenants: u64,
+}
+
+/// A tenant on which a rollout is tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampledTenant {
+    /// Its slug.
+    pub slug: String,
+    /// Where it is.
+    pub server: ServerId,
+    /// The revision of that server.
+    pub server_revision: i64,
+    /// Its database.
+    pub database: ObjectName,
+    /// Its schema.
+    pub schema: ObjectName,
+    /// The version that it has.
+    pub version: AppVersion,
 }
 
 /// A tenant in a rollout.
@@ -284,6 +302,7 @@ impl Registry {
         let found = sqlx::query!(
             r#"WITH app AS (SELECT name, promoted_version FROM apps WHERE name = $1 FOR UPDATE)
                SELECT promoted_version,
+                   (SELECT id FROM rollouts WHERE rollouts.app = app.name AND finished_at IS NULL) AS unfinished,
                    EXISTS (SELECT FROM app_versions WHERE app = app.name AND version = $2) AS "exists!" FROM app"#,
             new.app.as_str(),
             new.target.number(),
@@ -294,6 +313,9 @@ impl Registry {
         .ok_or(RolloutStartError::UnknownApp)?;
         if !found.exists {
             return Err(RolloutStartError::UnknownVersion(new.target));
+        }
+        if let Some(unfinished) = found.unfinished {
+            return Err(RolloutStartError::Busy(RolloutId::from_uuid(unfinished)));
         }
         let inserted = sqlx::query_as!(
             RolloutRow,
@@ -406,6 +428,43 @@ impl Registry {
             .collect()
     }
 
+    /// The largest, the median and the smallest of the tenants that a rollout would migrate to a version, as far as what they
+    /// take is known; each once.
+    pub async fn rollout_samples(
+        &self,
+        app: &AppName,
+        target: AppVersion,
+    ) -> Result<Vec<SampledTenant>, RegistryError> {
+        let rows = sqlx::query!(
+            r#"WITH known AS (
+                   SELECT slug, server_id, revision, database, schema, schema_version,
+                       row_number() OVER (ORDER BY coalesce(bytes, 0) DESC, tenants.id) AS place, count(*) OVER () AS total
+                   FROM tenants JOIN placements ON placements.tenant_id = tenants.id AND placements.state = 'serving'
+                   JOIN servers ON servers.id = server_id AND unreachable_since IS NULL
+                   LEFT JOIN tenant_storage ON tenant_storage.tenant_id = tenants.id
+                   WHERE app = $1 AND status = 'active' AND schema_version < $2
+               )
+               SELECT slug, server_id, revision, database, schema, schema_version AS "version!"
+               FROM known WHERE place IN (1, (total + 1) / 2, total) ORDER BY place"#,
+            app.as_str(),
+            target.number(),
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(SampledTenant {
+                    slug: row.slug,
+                    server: ServerId::from_uuid(row.server_id),
+                    server_revision: row.revision,
+                    database: ObjectName::parse(&row.database).stored("placements.database")?,
+                    schema: ObjectName::parse(&row.schema).stored("placements.schema")?,
+                    version: version(row.version, "placements.schema_version")?,
+                })
+            })
+            .collect()
+    }
+
     /// Tenants that were migrated by a rollout within the last minute.
     pub async fn rollout_rate(&self, id: RolloutId) -> Result<u64, RegistryError> {
         let done = sqlx::query_scalar!(
@@ -466,6 +525,13 @@ impl Registry {
         new: NewOperation,
     ) -> Result<Rollout, RolloutControlError> {
         let mut tx = self.begin().await?;
+        sqlx::query!(
+            "SELECT id FROM operations WHERE subject_kind = 'rollout' AND subject_id = $1
+                 AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck') FOR UPDATE",
+            id.as_uuid()
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
         let rollout = lock(&mut tx, id).await?.ok_or(RolloutControlError::NotFound)?;
         match control {
             RolloutControl::Pause => {

@@ -31,10 +31,10 @@ async fn roll_out(app: &TestApp) -> (Duration, Value) {
     let body = json!({ "app": APP, "waves": [{ "percent": 100 }], "parallelism": AT_ONCE });
     let started = Instant::now();
     let begun = app.api.post("/api/v1/rollouts", body).await.expect(202).json();
-    let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+    let ended = app.operation_ended(begun["operation"]["id"].as_str().expect("an id")).await;
     assert_eq!(ended["state"], "succeeded", "{ended}");
     let took = started.elapsed();
-    let path = format!("/api/v1/rollouts/{}", begun["rollout"]["id"].as_str().unwrap());
+    let path = format!("/api/v1/rollouts/{}", begun["rollout"]["id"].as_str().expect("an id"));
     (took, app.api.get(&path).await.expect(200).json())
 }
 
@@ -97,7 +97,8 @@ pub(crate) async fn one_column(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Resu
 /// Megabytes that this process holds.
 fn resident_mb() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096 >> 20
+    let pages = pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or_default() * 4 / 1024
 }
 
 /// Sign-ups while tenants are migrated, one after another, against sign-ups alone: their lanes are not the same.

@@ -100,7 +100,7 @@ async fn no_request_fails_while_columns_are_added_renamed_and_dropped() {
             let body = json!({ "app": APP, "targetVersion": 5 });
             fleet.app.api.post("/api/v1/rollouts", body).await.expect_problem(409, "contract_too_early");
         }
-        let done = fleet.roll_out(json!({ "contract": number == 5 })).await;
+        let done = fleet.roll_out(json!({ "contract": number == 5, "force": number == 6 })).await;
         assert_eq!(done["tenants"]["done"], fleet.tenants.len(), "{done}");
     }
     let (served, failures) = traffic.end().await;

@@ -7,6 +7,7 @@ mod audit_server;
 pub(crate) mod check_server;
 mod describe_version;
 mod preflight_move;
+mod try_rollout;
 mod try_version;
 
 use std::{sync::Arc, time::Duration};
@@ -127,6 +128,9 @@ async fn find_out_once(resources: &Resources, question: &Question) -> Result<Ans
             let input =
                 Input { tier, server, plan: None, offline, undoes: false, undo_window: Duration::ZERO };
             Answer::MovePreflighted(preflight_move::run(resources, tenant, &input).await?)
+        }
+        Question::TryRollout { app, target, lock_timeout_ms } => {
+            Answer::RolloutTried(try_rollout::run(resources, &app, target, lock_timeout_ms).await?)
         }
     })
 }

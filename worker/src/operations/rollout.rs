@@ -47,17 +47,15 @@ async fn migrate_tenants(work: &Work<Rollout>) -> StepResult {
         Direction::Up => "have",
         Direction::Down => "are back from",
     };
+    let failed = if turn.failed > 0 { format!(", {} failed", turn.failed) } else { String::new() };
     let mut message = format!(
-        "{} of {} tenants {verb} version {}, wave {} of {}",
+        "{} of {} tenants {verb} version {}, wave {} of {}{failed}",
         turn.ended - turn.failed,
         turn.tenants,
         rollout.target,
         rollout.wave + 1,
         rollout.settings.waves.len()
     );
-    if turn.failed > 0 {
-        message.push_str(&format!(", {} failed", turn.failed));
-    }
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     work.progress(turn.ended as f32 / turn.tenants.max(1) as f32, &message);
     let again_after = match rollout.state {

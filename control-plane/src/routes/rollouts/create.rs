@@ -1,6 +1,11 @@
 //! `POST /api/v1/rollouts`
 
-use axum::{extract::State, response::Response};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use serde::Deserialize;
 use tenantry_domain::{
     app::{AppName, AppVersion},
@@ -11,11 +16,14 @@ use tenantry_http::Problem;
 use tenantry_registry::Registry;
 use utoipa::ToSchema;
 
-use super::answer::{RolloutWorkView, answer};
+use super::{
+    answer::{RolloutWorkView, answer},
+    trial::{FindingView, RolloutTrialView},
+};
 use crate::{
     auth::{Authorized, scopes::RolloutsWrite},
     claim::Claim,
-    input::{Fields, JsonBody, Prefer, TenantRef},
+    input::{Fields, JsonBody, Prefer, QueryParams, TenantRef},
     refusal::Refusal,
     use_cases::start_rollout::{NotReady, StartRollout},
 };
@@ -93,28 +101,37 @@ const MOST_CANARIES: usize = 1000;
 #[utoipa::path(
     post, path = "/api/v1/rollouts", tag = "rollouts",
     params(
+        ("dryRun" = Option<bool>, Query, description = "`true`: only try it on the largest, the median and the smallest tenant"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when it is done, at most N seconds later", example = "wait=10"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same key gives the same answer for 24 h"),
     ),
     request_body = RolloutBody,
     responses(
         (status = 202, description = "It has begun", body = RolloutWorkView),
-        (status = 200, description = "It was done within the wait", body = RolloutWorkView),
+        (status = 200, description = "It was done within the wait; or what it would do", body = RolloutTrialView),
         (status = 409, description = "`rollout_in_progress` or `contract_too_early`", body = Problem),
-        (status = 422, description = "`unknown_app`, `unknown_version` or `unknown_tenant`; within the wait, `operation_failed`", body = Problem),
+        (status = 422, description = "`unknown_app`, `unknown_version`, `version_unsafe` with its `findings`; within the wait, `operation_failed`", body = Problem),
+        (status = 503, description = "Of a dry run, `no_worker` or `inquiry_failed`", body = Problem),
     ),
     security(("apiKey" = ["rollouts:write"])),
 )]
 pub(crate) async fn create_rollout(
     _: Authorized<RolloutsWrite>,
+    mut query: QueryParams,
     prefer: Prefer,
     claim: Claim,
     State(registry): State<Registry>,
     State(start): State<StartRollout>,
     JsonBody(body): JsonBody<RolloutBody>,
 ) -> Result<Response, Refusal> {
+    let dry_run = query.take("dryRun").unwrap_or(false);
+    query.finish()?;
     let (app, target) = (body.app.clone(), body.target_version);
     let settings = body.read(&registry).await?;
+    if dry_run {
+        let (target, trial, findings) = start.try_out(app, target, &settings).await?;
+        return Ok(Json(RolloutTrialView::new(target, trial, findings)).into_response());
+    }
     let started = start.start(app, target, settings, claim).await?;
     answer(&registry, started, prefer).await
 }
@@ -215,6 +232,13 @@ impl From<NotReady> for Refusal {
                 "the app has no version; push one first",
             ),
             NotReady::Contract { .. } => Self::conflict("contract_too_early", error.to_string()),
+            NotReady::Unsafe(ref found) => {
+                let found: Vec<FindingView> = found.iter().cloned().map(FindingView::from).collect();
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "version_unsafe", error.to_string())
+                    .with("findings", serde_json::to_value(found).unwrap_or_default())
+                    .into()
+            }
+            NotReady::Unanswered(error) => error.into(),
             NotReady::Start(error) => error.into(),
         }
     }

@@ -82,15 +82,15 @@ const LONG_MESSAGE: Duration = Duration::from_millis(100);
 pub fn fits_in_batch(app: &App, from: AppVersion, to: AppVersion) -> bool {
     // On the way down it depends on the tenant which of them it has.
     let replaced = app.replaced_until(from.max(to));
-    between(app, from, to).all(|migration| {
+    carried(app, from, to).all(|migration| {
         let text = if from <= to { Some(&migration.up) } else { migration.down.as_ref() };
         text.is_some_and(|text| !needs_no_transaction(text) && !is_backfill(text))
             && (from <= to || !replaced.contains(&migration.version))
     })
 }
 
-/// The versions that lie between two, in their order.
-fn between(
+/// The versions that a tenant of one version gets on its way to another, or loses on its way back, in their order.
+pub fn carried(
     app: &App,
     from: AppVersion,
     to: AppVersion,
@@ -105,7 +105,7 @@ fn between(
 /// Whether SQL between two versions may give rights: by name, or by text that is put together. Looking for them takes as long
 /// as a small migration.
 fn may_grant(app: &App, from: AppVersion, to: AppVersion) -> bool {
-    let texts = between(app, from, to)
+    let texts = carried(app, from, to)
         .flat_map(|migration| [Some(migration.up.as_str()), migration.down.as_deref()])
         .flatten();
     texts.map(str::to_ascii_lowercase).any(|text| {
@@ -212,9 +212,9 @@ impl ServerAdmin {
         error: sqlx::Error,
     ) -> AdminError {
         let version = if item.from <= item.to {
-            between(app, item.from, item.to).nth(applied)
+            carried(app, item.from, item.to).nth(applied)
         } else {
-            between(app, item.from, item.to).rev().nth(applied)
+            carried(app, item.from, item.to).rev().nth(applied)
         };
         let (Some((code, message)), Some(version)) = (said(&error), version) else {
             return self.failed(TASK, error);
@@ -272,7 +272,7 @@ impl Plan<'_> {
             owner = become_owner(owner.name, "SET LOCAL"),
         );
         if from <= to {
-            for version in between(self.app, *from, *to).map(|migration| migration.version.number()) {
+            for version in carried(self.app, *from, *to).map(|migration| migration.version.number()) {
                 let up = |migration: &&sqlx::migrate::Migration| {
                     migration.version == version && !migration.migration_type.is_down_migration()
                 };
@@ -280,7 +280,7 @@ impl Plan<'_> {
                 let _ = write!(text, "{}\n;\n{}\n", migration.sql.as_str(), record(&table, migration, "-1"));
             }
         } else {
-            for migration in between(self.app, *from, *to).rev() {
+            for migration in carried(self.app, *from, *to).rev() {
                 let _ = write!(
                     text,
                     "{}\n;\nDELETE FROM {table} WHERE version = {version} RETURNING version AS {applied};\n",
@@ -291,9 +291,9 @@ impl Plan<'_> {
             }
         }
         if self.may_grant {
-            let _ = write!(text, "{};\n", sql::block("", &revoke_system_tables(owner.name)));
+            let _ = writeln!(text, "{};", sql::block("", &revoke_system_tables(owner.name)));
         }
         let mark = sql::literal(&mark(item, number));
-        let _ = write!(text, "COMMIT; SELECT {mark} AS {COMMITTED};\n");
+        let _ = writeln!(text, "COMMIT; SELECT {mark} AS {COMMITTED};");
     }
 }

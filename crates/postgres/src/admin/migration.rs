@@ -169,7 +169,7 @@ const TASK: &str = "migrate the tenant's schema";
 const SEED: &str = "insert the app's default data";
 
 /// Whether a file runs by itself, outside of a transaction.
-pub(super) fn needs_no_transaction(text: &str) -> bool {
+pub fn needs_no_transaction(text: &str) -> bool {
     has_directive(text, Directive::NoTransaction)
 }
 
