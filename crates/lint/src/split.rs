@@ -9,7 +9,7 @@ use crate::{bounds::bounded, deep_stack, statement::range_of};
 pub struct StatementText {
     /// Its first line, counted from 1.
     pub line: u32,
-    /// Its SQL.
+    /// Its SQL, without the semicolon.
     pub sql: String,
 }
 
@@ -28,7 +28,10 @@ fn read(sql: &str) -> Option<Vec<StatementText>> {
     let statements = parse.tree().stmts().map(|statement| {
         let range = range_of(statement.syntax());
         let line = sql[..range.start].matches('\n').count() + 1;
-        StatementText { line: u32::try_from(line).unwrap_or(u32::MAX), sql: sql[range].to_owned() }
+        StatementText {
+            line: u32::try_from(line).unwrap_or(u32::MAX),
+            sql: sql[range].trim_end_matches(';').to_owned(),
+        }
     });
     Some(statements.collect())
 }

@@ -177,7 +177,7 @@ async fn operations_on_a_tenant_and_its_migration_take_turns() {
     // Moves and suspensions of all, some of which are being migrated now, others not yet.
     let act = async |number: usize| {
         let path = format!("/api/v1/tenants/{}", fleet.tenants[number]);
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             fleet.app.api.post_and_wait(&format!("{path}/move"), json!({ "tier": "database" })).await
         } else {
             fleet.app.api.post_and_wait(&format!("{path}/suspend"), json!({})).await
