@@ -6,10 +6,13 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tenantry_postgres::embedded::EmbeddedPostgres;
 use tenantry_tests::{
-    TestApp, raw_sign_up as raw,
+    TestApp,
+    clients::Workshop,
+    raw_sign_up as raw,
     report::{Figure, percentile_ms},
 };
 
@@ -78,9 +81,20 @@ pub(crate) async fn one_column(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Resu
     assert_eq!(rollout["tenants"]["done"], COUNT, "{rollout}");
     let (again, _) = roll_out(&app).await;
     println!("with nothing to do for {COUNT}: {} ms", again.as_millis());
+    let per_tenant = ours.as_secs_f64() * 1000.0 / COUNT as f64;
+    let peer = node_pg_migrate(postgres).await?;
     let beside = sign_ups_beside(&app).await;
     println!("resident memory of the whole Tenantry afterwards: {} MB", resident_mb());
-    Ok(vec![
+    let peer = peer.map(|theirs| Figure {
+        target: 9,
+        what: "a tenant's share of it; raw: node-pg-migrate's loop over 200 schemas".into(),
+        ours: per_tenant,
+        raw: Some(theirs),
+        unit: "ms",
+        bound: 1.0,
+        at_least: false,
+    });
+    let figures = vec![
         Figure {
             target: 9,
             what: format!("rollout of a column and an index to {COUNT} schemas"),
@@ -91,7 +105,26 @@ pub(crate) async fn one_column(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Resu
             at_least: false,
         },
         beside,
-    ])
+    ];
+    Ok(figures.into_iter().chain(peer).collect())
+}
+
+/// Milliseconds for each schema of a loop with node-pg-migrate, if that is installed.
+async fn node_pg_migrate(postgres: &EmbeddedPostgres) -> anyhow::Result<Option<f64>> {
+    const SCHEMAS: usize = 200;
+    let Some(workshop) = Workshop::with_node() else { return Ok(None) };
+    raw::prepare(postgres, "raw_peer").await?;
+    let mut bare = raw::connect(postgres, "raw_peer").await?;
+    for number in 0..SCHEMAS {
+        let tables = format!("CREATE SCHEMA raw_{number}; SET search_path = raw_{number}; {TABLES}");
+        raw::run(&mut bare, tables).await?;
+    }
+    let (user, password) = (postgres.user(), postgres.password().expose_secret());
+    let url = format!("postgres://{user}:{password}@127.0.0.1:{}/raw_peer", postgres.port());
+    let output = workshop.node(&["migrate_fleet.mjs", &url, &SCHEMAS.to_string(), CHANGE]).output().await?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(Some(said.trim().parse::<f64>()? / SCHEMAS as f64))
 }
 
 /// Megabytes that this process holds.
