@@ -1,6 +1,7 @@
 //! Rollouts: a version of an app, carried to all of its tenants.
 
 mod beside;
+mod command_line;
 mod failures;
 mod fleet;
 mod guard_rails;

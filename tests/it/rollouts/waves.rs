@@ -3,7 +3,35 @@
 use serde_json::json;
 use tenantry_tests::TestApp;
 
-use super::fleet::{APP, Fleet, version};
+use super::fleet::{APP, Fleet, size, version};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn databases_of_their_own_are_migrated_within_the_budget_of_admin_connections() {
+    let mut fleet = Fleet::empty(TestApp::start().await).await;
+    fleet.push(version(1, "CREATE TABLE items (id bigint PRIMARY KEY)", None)).await;
+    fleet.sign_up("d", "premium", size(12)).await;
+    fleet.push(version(2, "ALTER TABLE items ADD COLUMN price int; SELECT pg_sleep(0.02)", None)).await;
+    let id = fleet.start(json!({ "waves": [{ "percent": 100 }], "parallelism": 8 })).await;
+    let settings = fleet.app.worker_settings();
+    let budget = i64::try_from(settings.admin.sessions).unwrap();
+    let mut session = tenantry_tests::server::admin(fleet.app.server(), "postgres").await;
+    let mut most = 0;
+    while fleet.rollout(&id).await["state"] == "running" {
+        let sessions: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity WHERE starts_with(application_name, 'tenantry-admin-')
+                 AND query LIKE '%price int%' AND datname <> current_database()",
+        )
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+        most = most.max(sessions);
+    }
+    assert_eq!(fleet.is(&id, "succeeded").await["tenants"]["done"], fleet.tenants.len());
+    assert!((1..=budget).contains(&most), "{most} sessions at a time, of {budget}");
+    for slug in &fleet.tenants {
+        assert_eq!(fleet.history(slug).await, [1, 2]);
+    }
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_version_is_carried_to_all_tenants_of_each_tier_and_promoted() {
