@@ -1,4 +1,4 @@
 DROP FUNCTION in_maintenance_window;
 DROP TABLE rollout_tenants, rollouts;
-DROP FUNCTION notify_rollout;
+DROP FUNCTION notify_rollout, rollout_events;
 DELETE FROM operations WHERE kind = 'rollout';

@@ -48,6 +48,18 @@ BEGIN
 END $$;
 CREATE TRIGGER rollouts_changed AFTER INSERT OR UPDATE ON rollouts FOR EACH ROW EXECUTE FUNCTION notify_rollout();
 
+CREATE FUNCTION rollout_events() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO events (id, type, data)
+    VALUES (uuid_v7(), 'rollout.' || CASE NEW.state WHEN 'running' THEN 'started' ELSE NEW.state END,
+        jsonb_build_object('rollout', jsonb_build_object(
+            'id', NEW.id, 'app', NEW.app, 'targetVersion', NEW.target_version, 'reason', NEW.reason)));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER rollouts_started AFTER INSERT ON rollouts FOR EACH ROW EXECUTE FUNCTION rollout_events();
+CREATE TRIGGER rollouts_turned AFTER UPDATE OF state ON rollouts FOR EACH ROW
+    WHEN (OLD.state <> NEW.state AND NEW.state NOT IN ('running', 'paused')) EXECUTE FUNCTION rollout_events();
+
 -- Whether a tenant's tables may be worked on at a time: by its configuration `maintenance.window`.
 CREATE FUNCTION in_maintenance_window(maintenance jsonb, at timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT maintenance IS NULL

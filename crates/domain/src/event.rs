@@ -71,6 +71,16 @@ pub enum EventType {
     ServerDisconnected,
     /// Workers reach a server again.
     ServerReconnected,
+    /// A version of an app begins to be carried to all tenants.
+    RolloutStarted,
+    /// A rollout stopped by itself: too many tenants failed.
+    RolloutHalted,
+    /// Every tenant has a rollout's version.
+    RolloutSucceeded,
+    /// Every tenant has its former version again.
+    RolloutRolledBack,
+    /// Somebody ended a rollout where it was.
+    RolloutAborted,
     /// Somebody tries a webhook.
     WebhookTest,
 }
@@ -86,7 +96,8 @@ crate::names_of! { EventType {
     UserEmailChanged = "user.email_changed", UserLockedOut = "user.locked_out", KeyRotated = "key.rotated",
     OperationFailed = "operation.failed", OperationStuck = "operation.stuck", ServerAdded = "server.added",
     ServerRemoved = "server.removed", ServerDisconnected = "server.disconnected",
-    ServerReconnected = "server.reconnected", WebhookTest = "webhook.test",
+    ServerReconnected = "server.reconnected", RolloutStarted = "rollout.started", RolloutHalted = "rollout.halted", RolloutSucceeded = "rollout.succeeded",
+    RolloutRolledBack = "rollout.rolled_back", RolloutAborted = "rollout.aborted", WebhookTest = "webhook.test",
 } }
 
 impl EventType {
@@ -127,7 +138,7 @@ impl FromStr for TypePattern {
         if let Some(subject) = text.strip_suffix(".*") {
             let known = EventType::ALL.iter().map(|kind| kind.subject()).find(|known| *known == subject);
             return known.map(Self::Of).ok_or_else(|| {
-                Invalid::because("must be one of tenant.*, user.*, key.*, operation.*, server.*")
+                Invalid::because("must be one of tenant.*, user.*, key.*, operation.*, rollout.*, server.*")
             });
         }
         text.parse().map(Self::One).map_err(|error: Invalid| {

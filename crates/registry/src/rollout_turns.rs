@@ -56,6 +56,32 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// Ends a rollout whose operation is undone; one that has ended stays as it is.
+    pub async fn rollout_end(&self, lease: &Lease, id: RolloutId, reason: &str) -> Result<(), FencedError> {
+        let held = sqlx::query_scalar!(
+            r#"WITH held AS MATERIALIZED (
+                   SELECT id FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing') FOR UPDATE
+               ), rollout AS (
+                   UPDATE rollouts SET state = 'aborted', reason = $4, finished_at = now()
+                   FROM held WHERE rollouts.id = $3 AND finished_at IS NULL RETURNING rollouts.id
+               ), skipped AS (
+                   UPDATE rollout_tenants SET state = 'skipped' FROM rollout
+                   WHERE rollout_id = rollout.id AND state = 'pending'
+               )
+               SELECT count(*) AS "held!" FROM held"#,
+            lease.operation.id.as_uuid(),
+            lease.fence(),
+            id.as_uuid(),
+            reason,
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(RegistryError::from)?;
+        if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
+    }
+}
+
 async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutTurn, RegistryError> {
     if rollout.state == RolloutState::Running {
         let last = u16::try_from(rollout.settings.waves.len().saturating_sub(1)).unwrap_or(u16::MAX);
@@ -68,6 +94,7 @@ async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutT
         if is_new && rollout.wave == 0 && rollout.direction == Direction::Up {
             gather(tx, &rollout, None).await?;
         }
+        skip_hibernated(tx, &rollout).await?;
         while rollout.state == RolloutState::Running && is_through(tx, &rollout).await? {
             if rollout.wave < last {
                 if !next_wave(tx, &rollout).await? {
@@ -105,6 +132,19 @@ async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutT
         tenants: count(counts.tenants),
         again_at: counts.again_at,
     })
+}
+
+/// Passes over tenants whose server was stopped for as long as they are suspended: they are migrated when they are resumed.
+async fn skip_hibernated(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), RegistryError> {
+    sqlx::query!(
+        "UPDATE rollout_tenants SET state = 'skipped', error = 'it is hibernated, and will get its version when it is resumed'
+         FROM servers WHERE servers.id = server_id AND servers.state = 'hibernated'
+             AND rollout_id = $1 AND rollout_tenants.state = 'pending'",
+        rollout.id.as_uuid(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// Whether no tenant of the waves so far is still to be migrated.
@@ -146,9 +186,11 @@ async fn next_wave(tx: &mut TimedConnection, rollout: &Rollout) -> Result<bool, 
                FROM rollouts, LATERAL (
                    SELECT coalesce(sum(requests), 0)::bigint AS requests, coalesce(sum(errors), 0)::bigint AS errors
                    FROM rollout_tenants AS tenant JOIN usage_samples ON usage_samples.tenant_id = tenant.tenant_id
-                   WHERE rollout_id = rollouts.id AND tenant.state = 'done' AND at >= tenant.finished_at) AS told
+                   WHERE rollout_id = rollouts.id AND tenant.state = 'done'
+                       AND at >= greatest(tenant.finished_at, soak_until - make_interval(secs => $2))) AS told
                WHERE id = $1 AND soak_until IS NOT NULL"#,
             rollout.id.as_uuid(),
+            f64::from(soak),
         )
         .fetch_one(&mut *tx)
         .await?;

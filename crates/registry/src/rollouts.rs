@@ -260,6 +260,7 @@ pub(crate) async fn gather(
              SELECT placements.tenant_id, placements.server_id, schema_version,
                  row_number() OVER (ORDER BY md5($1::text || placements.tenant_id::text)) AS place, count(*) OVER () AS total
              FROM tenants JOIN placements ON placements.tenant_id = tenants.id AND placements.state IN ('serving', 'cutover')
+             JOIN servers ON servers.id = placements.server_id AND servers.state <> 'hibernated'
              WHERE app = $2 AND status IN ('active', 'suspended')
                  AND CASE WHEN $8::bigint IS NULL THEN schema_version < $3 ELSE schema_version > $8 END
                  AND NOT EXISTS (SELECT FROM rollout_tenants
@@ -608,7 +609,7 @@ async fn resume(
     // Those that have the former target go on to the next one.
     sqlx::query!(
         "WITH rollout AS (
-             UPDATE rollouts SET state = 'running', reason = NULL, target_version = $2 WHERE id = $1
+             UPDATE rollouts SET state = 'running', reason = NULL, target_version = $2, soak_until = NULL WHERE id = $1
          )
          UPDATE rollout_tenants AS tenant SET state = 'pending', tries = 0, error = NULL, again_at = '-infinity',
              finished_at = NULL

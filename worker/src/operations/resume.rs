@@ -6,7 +6,9 @@ use tenantry_domain::{
     tenant::TenantStatus,
 };
 
-use super::steps::{forbid_login, open_login, open_route, open_writes, restore_status};
+use super::steps::{
+    MIGRATION_LIMIT, forbid_login, migrate_tables, open_login, open_route, open_writes, restore_status,
+};
 use crate::{
     engine::{Definition, Sequence, TenantSubject},
     step, undo,
@@ -24,6 +26,11 @@ impl Definition for Resume {
 pub(super) fn define() -> Sequence<Resume> {
     Sequence::new("the tenant is served again")
         .step(step!(open_writes, "opening the tenant's tables"))
+        // One that was hibernated was passed over by rollouts.
+        .step(
+            step!(migrate_tables, "bringing its tables to the version that new tenants get")
+                .timeout(MIGRATION_LIMIT),
+        )
         .step(step!(open_login, "allowing the tenant's own connections").undo(undo!(forbid_login)))
         .step(step!(open_route, "telling the data planes").undo(undo!(restore_status)))
 }

@@ -13,6 +13,7 @@ use crate::{
     engine::{Definition, Done, Sequence, StepResult, Work},
     step,
     step_error::StepError,
+    undo,
 };
 
 pub(super) struct Rollout;
@@ -35,7 +36,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LOOK_WHILE_NOTHING_MOVES: Duration = Duration::from_secs(1);
 
 pub(super) fn define() -> Sequence<Rollout> {
-    Sequence::new("every tenant has its version").step(step!(migrate_tenants, "migrating its tenants"))
+    Sequence::new("every tenant has its version")
+        .step(step!(migrate_tenants, "migrating its tenants").undo(undo!(end)))
+}
+
+/// Nobody would drive it any more. Tenants that have the version keep it.
+async fn end(work: &Work<Rollout>) -> Result<(), StepError> {
+    let reason = "its operation was cancelled, or failed";
+    Ok(work.resources.registry.rollout_end(&work.lease, work.subject.id, reason).await?)
 }
 
 /// Looks at the rollout; in between other operations of the lane have their turn.

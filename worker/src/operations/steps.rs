@@ -1,6 +1,9 @@
 //! Steps that several operations share.
 
+use std::time::{Duration, Instant};
+
 use tenantry_domain::tenant::{TenantPhase, TenantStatus};
+use tenantry_postgres::admin::BatchLimits;
 use tenantry_registry::StatusChange;
 
 use crate::{
@@ -55,6 +58,36 @@ pub(super) async fn set_login<D: Definition<Subject = TenantSubject>>(
         server.call(server.admin.set_role_login(work.owner(&placement), enabled)).await?;
     }
     Ok(())
+}
+
+/// How long tables are migrated that nobody uses meanwhile.
+pub(super) const MIGRATION_LIMIT: Duration = Duration::from_hours(6);
+
+/// Brings a tenant that is not served to the version that new tenants get: rollouts may have passed it over. Not taken back: served
+/// or not, it may have that version.
+pub(super) async fn migrate_tables<D: Definition<Subject = TenantSubject>>(work: &Work<D>) -> StepResult {
+    let app = work.app().await?;
+    let version = work.placement().and_then(|placement| placement.schema_version);
+    if app.version() <= version {
+        return Ok(Done::Now);
+    }
+    let Some((placement, server)) = work.placed_if_any().await? else { return Ok(Done::Now) };
+    let Some(target) = app.version() else { return Ok(Done::Now) };
+    let limits = BatchLimits {
+        lock_timeout: Duration::from_secs(5),
+        statement_timeout: Duration::ZERO,
+        until: Instant::now() + MIGRATION_LIMIT,
+    };
+    let migrate = server.admin.migrate_to(&placement.database, work.owner(&placement), app, target, limits);
+    match server.call(migrate).await {
+        Ok(report) => work.note_schema_version(&placement, report.to),
+        // It is served as it was, and the next rollout says the same again.
+        Err(StepError::Permanent { message }) => {
+            tracing::warn!(tenant.id = %work.tenant().id, "the tenant keeps its version: {message}");
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(Done::Now)
 }
 
 pub(super) async fn close_login<D: Definition<Subject = TenantSubject>>(work: &Work<D>) -> StepResult {

@@ -1,4 +1,4 @@
-//! Forgets ended operations with their events, and records of purged tenants, after a configured time.
+//! Forgets ended operations with their events, ended rollouts, and records of purged tenants, after a configured time.
 
 use super::Reconciled;
 use crate::Resources;
@@ -10,5 +10,6 @@ const ROUND: i64 = 5_000;
 pub async fn run(resources: &Resources) -> Reconciled {
     let (registry, retention) = (&resources.registry, resources.settings.retention);
     let operations = registry.operation_forget(retention.operations, ROUND).await?;
-    Ok(operations + registry.tenant_forget_purged(retention.purged_tenants, ROUND).await?)
+    let rollouts = registry.rollout_forget(retention.operations).await?;
+    Ok(operations + rollouts + registry.tenant_forget_purged(retention.purged_tenants, ROUND).await?)
 }
