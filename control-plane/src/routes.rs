@@ -109,6 +109,7 @@ fn authenticated() -> OpenApiRouter<ApiState> {
         .routes(routes!(apps::list::list_apps))
         .routes(routes!(apps::get::get_app, apps::put::put_app))
         .routes(routes!(apps::types::app_types))
+        .routes(routes!(apps::verify::verify_app))
         .routes(routes!(apps::push_version::push_version))
         .routes(routes!(apps::delete_version::delete_version))
         .routes(routes!(apps::promote_version::promote_version))

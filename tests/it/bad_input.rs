@@ -148,6 +148,7 @@ const ENDPOINTS: &[&str] = &[
     "GET /api/v1/apps",
     "GET /api/v1/apps/{app}",
     "GET /api/v1/apps/{app}/types",
+    "GET /api/v1/apps/{app}/verify",
     "GET /api/v1/audit",
     "GET /api/v1/audit/export",
     "GET /api/v1/audit/verify",

@@ -21,6 +21,7 @@ mod crashes;
 mod dev;
 mod domains;
 mod drain;
+mod drift;
 mod enqueue;
 mod fleet_reconcilers;
 mod freezing;

@@ -3,6 +3,7 @@
 mod lint;
 mod new;
 mod push;
+mod verify;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -20,6 +21,7 @@ const EXAMPLES: &str = "Examples:
   tenantry apps push inventory --dry-run
   tenantry apps push inventory
   tenantry apps promote inventory 20261120093000
+  tenantry apps verify inventory --sql mend.sql
 
 An app's folder holds manifest.toml, <version>_<name>.up.sql and .down.sql files, and perhaps seed.sql.";
 
@@ -50,6 +52,8 @@ pub(super) enum AppsCommand {
     Promote(VersionArgs),
     /// Delete a version that no tenant has.
     DeleteVersion(VersionArgs),
+    /// Compare all tenants' tables with their versions; the exit code is 0 only if none differs.
+    Verify(verify::VerifyArgs),
 }
 
 /// One app.
@@ -106,6 +110,7 @@ pub(super) async fn run(connection: &ConnectionArgs, command: AppsCommand) -> an
         AppsCommand::Push(args) => push::run(&client()?, args).await,
         AppsCommand::Promote(args) => promote(&client()?, &args).await,
         AppsCommand::DeleteVersion(args) => delete_version(&client()?, &args).await,
+        AppsCommand::Verify(args) => verify::run(&client()?, &args).await,
     }
 }
 
@@ -129,4 +134,8 @@ async fn delete_version(client: &Client, args: &VersionArgs) -> anyhow::Result<(
     let (app, version) = (&args.app.app, args.number.to_string());
     let answer = client.api.delete(&["apps", app, "versions", &version], &[]).await?;
     client.output.done(&answer, &format!("version {version} of {app} is deleted"))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -80,12 +80,17 @@ impl QueryParams {
 
     /// `limit` and `cursor`.
     pub(crate) fn window(&mut self) -> Window {
+        self.window_of(Window::DEFAULT)
+    }
+
+    /// As [`Self::window`], with another size where none is given.
+    pub(crate) fn window_of(&mut self, default: u16) -> Window {
         let limit = match self.values.remove("limit").map(|text| text.parse()) {
-            None => Window::DEFAULT,
+            None => default,
             Some(Ok(limit)) if (1..=Window::MAX).contains(&limit) => limit,
             Some(_) => {
                 self.wrong.wrong("limit", "must be a number from 1 to 200");
-                Window::DEFAULT
+                default
             }
         };
         let after = self.values.remove("cursor").and_then(|text| {

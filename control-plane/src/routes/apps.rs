@@ -9,3 +9,4 @@ pub(crate) mod promote_version;
 pub(crate) mod push_version;
 pub(crate) mod put;
 pub(crate) mod types;
+pub(crate) mod verify;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::{
     app::{AppName, AppVersion, Manifest, Migration},
+    drift::{TenantToVerify, TenantsVerified},
     ids::{ServerId, TenantId},
     names::ObjectName,
     plan::Tier,
@@ -63,6 +64,13 @@ pub enum Question {
         /// The SQL is run at some tenants and rolled back, with this limit for locks; none: only look at the largest one.
         lock_timeout_ms: Option<u32>,
     },
+    /// Are tenants' schemas as their versions say?
+    VerifyTenants {
+        /// Their app.
+        app: AppName,
+        /// They.
+        tenants: Vec<TenantToVerify>,
+    },
 }
 
 impl Question {
@@ -75,6 +83,7 @@ impl Question {
             Self::AuditServer { .. } => "audit_server",
             Self::PreflightMove { .. } => "preflight_move",
             Self::TryRollout { .. } => "try_rollout",
+            Self::VerifyTenants { .. } => "verify_tenants",
         }
     }
 }
@@ -137,6 +146,8 @@ pub enum Answer {
     MovePreflighted(MovePreflight),
     /// To [`Question::TryRollout`].
     RolloutTried(RolloutTrial),
+    /// To [`Question::VerifyTenants`].
+    TenantsVerified(TenantsVerified),
     /// It could not be found out; later it may.
     Failed {
         /// Why, for a person.

@@ -14,6 +14,7 @@ pub mod config;
 pub mod connection;
 pub mod database_share;
 pub mod domain_name;
+pub mod drift;
 pub mod envelope;
 pub mod event;
 pub mod ids;

@@ -100,12 +100,14 @@ impl Registry {
         Ok(known)
     }
 
-    /// Those of some tenants that have an unfinished operation, wherever they are placed.
+    /// Those of some tenants that have an unfinished operation, or that a rollout migrates now, wherever they are placed.
     pub async fn tenants_at_work(&self, tenants: &[TenantId]) -> Result<BTreeSet<TenantId>, RegistryError> {
         let ids: Vec<Uuid> = tenants.iter().map(|tenant| tenant.as_uuid()).collect();
         let rows = sqlx::query_scalar!(
-            "SELECT subject_id FROM operations WHERE subject_kind = 'tenant' AND subject_id = ANY ($1)
-                 AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')",
+            r#"SELECT subject_id AS "id!" FROM operations WHERE subject_kind = 'tenant' AND subject_id = ANY ($1)
+                   AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
+               UNION
+               SELECT tenant_id FROM rollout_tenants WHERE tenant_id = ANY ($1) AND state = 'migrating'"#,
             &ids
         )
         .fetch_all(&self.housekeeping)

@@ -9,6 +9,7 @@ mod describe_version;
 mod preflight_move;
 mod try_rollout;
 mod try_version;
+mod verify_tenants;
 
 use std::{sync::Arc, time::Duration};
 
@@ -131,6 +132,9 @@ async fn find_out_once(resources: &Resources, question: &Question) -> Result<Ans
         }
         Question::TryRollout { app, target, lock_timeout_ms } => {
             Answer::RolloutTried(try_rollout::run(resources, &app, target, lock_timeout_ms).await?)
+        }
+        Question::VerifyTenants { app, tenants } => {
+            Answer::TenantsVerified(verify_tenants::run(resources, &app, tenants).await?)
         }
     })
 }

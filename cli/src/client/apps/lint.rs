@@ -6,6 +6,7 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
+use super::counted;
 use crate::{
     app_folder::lint::{self, Severity},
     client::output::Output,
@@ -43,8 +44,4 @@ pub(super) fn run(output: Output, args: &LintArgs) -> anyhow::Result<()> {
         0 => format!("{folder} is fine"),
         _ => format!("{folder} has {summary}"),
     })
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
