@@ -186,5 +186,5 @@ async fn tenants_that_cannot_be_compared_are_named_with_the_reason() {
     );
     assert!(ran.failed().contains("2 could not be compared"));
     fleet.app.api.get("/api/v1/apps/nothing/verify").await.expect_problem(404, "app_not_found");
-    fleet.app.api.get(&format!("/api/v1/apps/{APP}/verify?limit=201")).await.expect(422);
+    fleet.app.api.get(&format!("/api/v1/apps/{APP}/verify?limit=201")).await.expect(400);
 }
