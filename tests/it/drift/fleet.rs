@@ -76,12 +76,14 @@ impl Fleet {
 
     /// Runs SQL as the owner of a tenant's schema, which is first on the search path.
     pub(super) async fn run(&self, slug: &str, sql: &str) {
+        self.try_run(slug, sql).await.unwrap_or_else(|error| panic!("{error}: {sql}"));
+    }
+
+    /// As [`Self::run`].
+    pub(super) async fn try_run(&self, slug: &str, sql: &str) -> Result<(), sqlx::Error> {
         let (mut session, schema) = self.session(slug).await;
         let sql = format!("SET ROLE tenantry_owner; SET search_path = \"{schema}\", extensions; {sql}");
-        sqlx::raw_sql(AssertSqlSafe(sql.clone()))
-            .execute(&mut session)
-            .await
-            .unwrap_or_else(|error| panic!("{error}: {sql}"));
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut session).await.map(drop)
     }
 
     /// Runs a file that is written for psql.

@@ -71,8 +71,7 @@ WITH namespaces AS MATERIALIZED (
             'collation', CASE WHEN attcollation <> typcollation THEN (
                 SELECT format('%I.%I', nspname, collname) FROM pg_collation JOIN pg_namespace n ON n.oid = collnamespace
                 WHERE pg_collation.oid = attcollation) END,
-            'storage', CASE WHEN attstorage <> typstorage THEN CASE attstorage
-                WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END
+            'storage', CASE attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END
         ), NULL
     FROM relations r JOIN pg_attribute ON attrelid = r.oid AND attnum > 0 AND NOT attisdropped
         JOIN pg_type t ON t.oid = atttypid LEFT JOIN pg_attrdef ON adrelid = r.oid AND adnum = attnum

@@ -234,18 +234,23 @@ impl Mend {
         let (table, column) = (key.parent.as_deref().unwrap_or_default(), &key.name);
         let alter = |what: &str| format!("ALTER TABLE {table} ALTER COLUMN {column} {what}");
         match (fact.name, fact.expected, fact.found) {
-            ("null", Some("allowed"), _) => self.alters.push(alter("DROP NOT NULL")),
-            ("null", ..) => self.last.push(alter("SET NOT NULL")),
+            // An identity needs NOT NULL for as long as it is one.
+            ("null", Some("allowed"), _) => self.last.push(alter("DROP NOT NULL")),
+            ("null", ..) => self.alters.push(alter("SET NOT NULL")),
             ("default", Some(default), _) => self.alters.push(alter(&format!("SET DEFAULT {default}"))),
             ("default", None, _) => self.alters.push(alter("DROP DEFAULT")),
-            ("identity", Some(identity), None) => self.last.push(alter(&format!("ADD {identity}"))),
+            ("identity", Some(identity), None) => {
+                self.last.push(alter(&format!("ADD {identity}")));
+                self.undone(
+                    format!("The identity of {key} begins anew: set it above the values that there are, with setval()."),
+                    "",
+                );
+            }
             ("identity", Some(identity), Some(_)) => {
                 self.alters.push(alter(&format!("SET {}", identity.replace(" AS IDENTITY", ""))));
             }
             ("identity", None, _) => self.alters.push(alter("DROP IDENTITY")),
-            ("storage", storage, _) => {
-                self.alters.push(alter(&format!("SET STORAGE {}", storage.unwrap_or("DEFAULT"))));
-            }
+            ("storage", Some(storage), _) => self.alters.push(alter(&format!("SET STORAGE {storage}"))),
             ("type", Some(kind), _) => self.undone(
                 format!("The {key} has another type. Values may not fit, or change; and the table is written anew:"),
                 alter(&format!("TYPE {kind}")) + ";",
