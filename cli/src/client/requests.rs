@@ -110,7 +110,7 @@ async fn versions_are_tried_promoted_and_deleted() {
     let pages = [json!({"compared": 2, "items": [], "nextCursor": "x"}), json!({"compared": 1, "items": []})];
     let (sent, ran) = requests(&["apps", "verify", "inventory"], &pages).await;
     ran.unwrap();
-    assert_eq!(sent[1], "GET /apps/inventory/verify?limit=100&cursor=x");
+    assert_eq!(sent[1], "GET /apps/inventory/verify?limit=200&cursor=x");
     let (sent, _) = requests(&["apps", "promote", "inventory", "7"], &[json!({})]).await;
     assert_eq!(sent, ["POST /apps/inventory/versions/7/promote"]);
     let (sent, _) = requests(&["apps", "delete-version", "inventory", "7"], &[Value::Null]).await;

@@ -20,8 +20,8 @@ use crate::client::{
     output::{Output, note},
 };
 
-/// Tenants that are asked for at a time.
-const PAGE: usize = 100;
+/// Tenants that are asked for at a time: the most that there can be, since each question makes the versions anew.
+const PAGE: usize = 200;
 
 /// Which app.
 #[derive(Debug, Args)]
