@@ -147,6 +147,9 @@ pub(crate) struct Runner {
     pub(crate) hold: Duration,
 }
 
+/// How often a request is tried on tables that have changed again meanwhile.
+const AGAIN: usize = 2;
+
 /// Bytes of a body that are read in a fraction of a millisecond.
 const LARGE_BODY: usize = 64 << 10;
 
@@ -160,12 +163,21 @@ impl Runner {
         request: &HttpRequest<'_>,
         caller: Caller<'_>,
     ) -> Result<Answer, Failure> {
-        let failed = match self.run(route, request, caller).await {
+        let mut failed = match self.run(route, request, caller).await {
             Ok(answer) => return Ok(answer),
             Err(failed) => failed,
         };
-        let newer = self.newer_placement(route, failed).await?;
-        // Moved twice meanwhile, it is a client's turn to try again.
+        let mut newer = self.newer_placement(route, failed).await?;
+        // While it waited its tables may have got another version.
+        for _ in 0..AGAIN {
+            failed = match self.run(&newer, request, caller).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed @ Failed::StalePlacement(_)) => failed,
+                Err(failed) => return Err(failed.into()),
+            };
+            newer = self.newer_placement(&newer, failed).await?;
+        }
+        // Changed so often meanwhile, it is a client's turn to try again.
         Ok(self.run(&newer, request, caller).await?)
     }
 
@@ -176,6 +188,8 @@ impl Runner {
             Failed::Held => return self.next_placement(route).await,
             // Its reads are closed already, and the next placement not yet open.
             Failed::StalePlacement(_) if is_in_cutover(route) => return self.next_placement(route).await,
+            // Whose turn it is to ask the registry does not matter: all that wait hear of it.
+            Failed::StalePlacement(_) if is_migrating(route) => return self.migrated(route).await,
             Failed::StalePlacement(failure) => failure,
         };
         let Some(newer) = self.routes.recheck(route).await else { return Err(failure) };
@@ -228,10 +242,14 @@ impl Runner {
         let planned = match self.plan(route, placement, &catalog, request).await {
             Ok(planned) => planned,
             Err(failure) => {
-                if let Some(lease) = lease {
-                    lease.release();
-                }
-                return Err(Failed::Finally(failure));
+                return Err(match lease {
+                    // Read a moment ago, perhaps in the middle of a migration.
+                    Some(lease) => {
+                        lease.release();
+                        Failed::StalePlacement(failure)
+                    }
+                    None => Failed::Finally(failure),
+                });
             }
         };
         if let Err(refused) = may_run(route, request, &planned, caller) {
@@ -507,7 +525,7 @@ fn connect_failed(error: PoolError) -> Failed {
     }
 }
 
-/// Undefined column, undefined function, another type. (An undefined table is [`QueryErrorKind::Gone`].)
+/// Undefined column, undefined function, another type. (An undefined table or type is [`QueryErrorKind::Gone`].)
 const OTHER_TABLES: [&str; 3] = ["42703", "42883", "42804"];
 
 fn statement_failed(error: TenantQueryError, access: Access) -> Failed {

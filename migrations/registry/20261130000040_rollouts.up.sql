@@ -38,6 +38,7 @@ CREATE TABLE rollout_tenants (
 CREATE INDEX rollout_tenants_pending ON rollout_tenants (rollout_id, server_id, wave, again_at) WHERE state = 'pending';
 -- A tenant that is being migrated is nobody else's: see `operation_lease`.
 CREATE UNIQUE INDEX rollout_tenants_migrating ON rollout_tenants (tenant_id) WHERE state = 'migrating';
+CREATE INDEX rollout_tenants_claimed ON rollout_tenants (server_id, batch) WHERE state = 'migrating';
 CREATE INDEX rollout_tenants_tenant ON rollout_tenants (tenant_id);
 CREATE INDEX rollout_tenants_state ON rollout_tenants (rollout_id, state, wave);
 

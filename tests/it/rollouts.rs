@@ -6,5 +6,6 @@ mod failures;
 mod fleet;
 mod guard_rails;
 mod rollback;
+mod steering;
 mod waves;
 mod workers;

@@ -12,8 +12,7 @@ use tenantry_domain::{
 };
 use tenantry_lint::{Finding, Known, ViewColumn, Weight, lint_versions};
 use tenantry_registry::{
-    NewOperation, NewRollout, OperationStartError, Registry, RegistryError, RolloutControl,
-    RolloutControlError, RolloutStartError,
+    NewOperation, NewRollout, Registry, RegistryError, RolloutControl, RolloutControlError, RolloutStartError,
 };
 
 use super::{
@@ -53,6 +52,29 @@ pub(crate) enum NotReady {
 impl From<RegistryError> for NotReady {
     fn from(error: RegistryError) -> Self {
         Self::Start(error.into())
+    }
+}
+
+/// A rollout cannot be steered so.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotSteered {
+    /// It cannot go on to that version.
+    #[error(transparent)]
+    NotReady(#[from] NotReady),
+    /// The registry refused.
+    #[error(transparent)]
+    Refused(#[from] RolloutControlError),
+}
+
+impl From<RegistryError> for NotSteered {
+    fn from(error: RegistryError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl From<RolloutStartError> for NotSteered {
+    fn from(error: RolloutStartError) -> Self {
+        Self::NotReady(error.into())
     }
 }
 
@@ -180,6 +202,10 @@ impl StartRollout {
         asked: Option<AppVersion>,
         contract: bool,
     ) -> Result<AppVersion, NotReady> {
+        if let Some(asked) = asked.filter(|asked| !app.migrations.iter().any(|known| known.version == *asked))
+        {
+            return Err(RolloutStartError::UnknownVersion(asked).into());
+        }
         let counts = self.registry.app_version_counts(&app.name).await?;
         let lowest = counts.first().map(|count| count.version);
         let mut before: Option<AppVersion> = None;
@@ -212,9 +238,17 @@ impl StartRollout {
         &self,
         id: RolloutId,
         control: &RolloutControl,
-    ) -> Result<Started, RolloutControlError> {
+    ) -> Result<Started, NotSteered> {
         let now = self.clock.now();
         let known = self.registry.rollout_get(id).await?.ok_or(RolloutControlError::NotFound)?;
+        if let RolloutControl::Resume(Some(target)) = control {
+            let app = self.registry.app_get(&known.app).await?.ok_or(RolloutStartError::UnknownApp)?;
+            self.target(&app, Some(*target), known.settings.contract).await?;
+            let found = if known.settings.force { Vec::new() } else { self.look(&app, *target).await? };
+            if !found.is_empty() {
+                return Err(NotReady::Unsafe(found).into());
+            }
+        }
         let new = NewOperation {
             id: OperationId::from_uuid(uuid_v7(now, &mut rand::rng())),
             subject: Subject::Rollout(id),
@@ -225,7 +259,7 @@ impl StartRollout {
         self.registry.rollout_control(id, control, new).await?;
         self.catalogue.forget_app(&known.app);
         let last = self.registry.operation_last(Subject::Rollout(id)).await?;
-        let operation = last.ok_or(OperationStartError::UnknownSubject("rollout"))?;
+        let operation = last.ok_or(RolloutControlError::NotFound)?;
         let subscription = self.watch.subscribe(operation.id);
         // It may have ended before it was watched.
         let operation = self.registry.operation_get(operation.id).await?.unwrap_or(operation);

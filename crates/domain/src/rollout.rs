@@ -1,7 +1,5 @@
 //! Rollouts: one version of an app, carried to all of its tenants in waves.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -142,7 +140,7 @@ impl std::fmt::Display for FailureBudget {
 pub struct RolloutSettings {
     /// In this order; the last one takes all.
     pub waves: Vec<Wave>,
-    /// Tenants that are migrated at the same time on one server, by all workers together.
+    /// Batches of tenants that are migrated at the same time on one server, by all workers together.
     pub parallelism: u16,
     /// How many may fail.
     pub max_failures: FailureBudget,
@@ -203,11 +201,6 @@ impl RolloutSettings {
             return Err(Invalid::because("there are at most 20 waves"));
         }
         Ok(())
-    }
-
-    /// How long a tenant is left alone that could not be migrated, after so many tries.
-    pub fn pause_after(tries: u16) -> Duration {
-        Duration::from_millis(500 << tries.min(6))
     }
 }
 

@@ -6,6 +6,7 @@ use tenantry_domain::app::{App, AppName, AppVersion, Manifest, Migration};
 use crate::{
     Registry, RegistryError,
     error::{Stored, to_json},
+    rollouts::lock_app,
 };
 
 /// An app in a list.
@@ -187,9 +188,10 @@ impl Registry {
     ) -> Result<bool, PushVersionError> {
         let mut tx = self.pool.begin().await.map_err(RegistryError::from)?;
         let version = migration.version.number();
-        // The lock makes pushes of one app take turns, so that "latest" cannot change underneath.
+        // Pushes of one app take turns, so that "latest" cannot change underneath.
+        lock_app(&mut tx, app).await?;
         let known = sqlx::query!(
-            r#"WITH app AS (SELECT name FROM apps WHERE name = $1 FOR UPDATE)
+            r#"WITH app AS (SELECT name FROM apps WHERE name = $1)
                SELECT (SELECT checksum FROM app_versions WHERE app_versions.app = app.name AND version = $2) AS checksum,
                       (SELECT max(version) FROM app_versions WHERE app_versions.app = app.name) AS latest
                FROM app"#,
@@ -268,8 +270,10 @@ impl Registry {
         version: AppVersion,
     ) -> Result<(), VersionChangeError> {
         let mut tx = self.begin().await?;
+        // What others did while this waited is seen by the next statement.
+        lock_app(&mut tx, app).await?;
         let found = sqlx::query!(
-            r#"WITH app AS (SELECT name, promoted_version, updated_at AS apps_updated_at FROM apps WHERE name = $1 FOR UPDATE)
+            r#"WITH app AS (SELECT name, promoted_version, updated_at AS apps_updated_at FROM apps WHERE name = $1)
                SELECT EXISTS (SELECT FROM app_versions WHERE app_versions.app = $1 AND version = $2) AS "exists!",
                    EXISTS (SELECT FROM app_versions WHERE app_versions.app = $1 AND version > $2) AS "older!",
                    coalesce(promoted_version >= $2, false)
@@ -277,7 +281,8 @@ impl Registry {
                    EXISTS (SELECT FROM placements JOIN tenants ON tenants.id = tenant_id
                        WHERE tenants.app = $1 AND schema_version >= $2) AS "had!",
                    EXISTS (SELECT FROM rollouts WHERE rollouts.app = $1 AND target_version >= $2 AND state = 'running')
-                       AS "rolled_out!",
+                       OR EXISTS (SELECT FROM rollout_tenants JOIN tenants ON tenants.id = tenant_id
+                           WHERE tenants.app = $1 AND rollout_tenants.state = 'migrating') AS "rolled_out!",
                    -- A worker reads the app once for a sign-up; the promotion of another version changed the app.
                    EXISTS (SELECT FROM operations JOIN tenants ON tenants.id = tenant_id
                        WHERE tenants.app = $1 AND kind = 'provision' AND started_at <= apps_updated_at

@@ -90,7 +90,7 @@ pub use page::Page;
 pub use placements::{PlaceError, PlaceRequest, Placed, PlacementWithServer, RoleCredentials, TenantRole};
 pub use plans::PlanDeleteError;
 pub use revoked_sessions::RevokedSession;
-pub use rollout_batches::{ClaimLimits, ClaimedTenant, Migrated, RolloutBatch};
+pub use rollout_batches::{ClaimLimits, ClaimRenewed, ClaimedTenant, Migrated, RolloutBatch};
 pub use rollout_turns::RolloutTurn;
 pub use rollouts::{
     NewRollout, RolloutControl, RolloutControlError, RolloutStartError, RolloutTenant, SampledTenant,

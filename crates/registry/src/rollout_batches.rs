@@ -68,10 +68,26 @@ pub enum Migrated {
         /// Whether it fails when that has happened too often.
         counts: bool,
     },
-    /// It cannot be migrated, and is as it was.
-    Failed(String),
+    /// It cannot be migrated further.
+    Failed {
+        /// Why, for a person.
+        error: String,
+        /// The version that its tables have, where that may be another one than before.
+        at: Option<AppVersion>,
+    },
     /// There was no time for it.
     Untouched,
+}
+
+/// What became of a claim that was to be extended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimRenewed {
+    /// It is the worker's still.
+    GoesOn,
+    /// It is, and the rollout is paused, has ended or turned: what can stop is to.
+    Stop,
+    /// Another worker has it, or nothing is left of it.
+    Lost,
 }
 
 /// The limits of a claim.
@@ -150,22 +166,31 @@ impl Registry {
         }))
     }
 
-    /// Extends a claim; false if another worker has it, or nothing is left of it.
+    /// Extends a claim.
     pub async fn rollout_claim_renew(
         &self,
         batch: &RolloutBatch,
         lease: Duration,
-    ) -> Result<bool, RegistryError> {
+    ) -> Result<ClaimRenewed, RegistryError> {
         let done = sqlx::query!(
-            "UPDATE rollout_tenants SET claimed_until = now() + $3
-             WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating'",
+            r#"WITH renewed AS (
+                   UPDATE rollout_tenants SET claimed_until = now() + $3
+                   WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' RETURNING 1
+               )
+               SELECT state = 'running' AND direction = $4 AS "goes_on!", (SELECT count(*) FROM renewed) AS "renewed!"
+               FROM rollouts WHERE id = $1"#,
             batch.rollout.id.as_uuid(),
             batch.fence,
             interval(lease),
+            batch.rollout.direction.as_str(),
         )
-        .execute(&self.relaxed)
+        .fetch_optional(&self.relaxed)
         .await?;
-        Ok(done.rows_affected() > 0)
+        Ok(match done {
+            Some(done) if done.renewed > 0 && done.goes_on => ClaimRenewed::GoesOn,
+            Some(done) if done.renewed > 0 => ClaimRenewed::Stop,
+            _ => ClaimRenewed::Lost,
+        })
     }
 
     /// Notes what came of a claim's tenants, and gives them back. Of those that another worker has taken over nothing is noted.
@@ -180,7 +205,7 @@ impl Registry {
             .iter()
             .map(|(_, end)| match end {
                 Migrated::To(_) => "done",
-                Migrated::Failed(_) => "failed",
+                Migrated::Failed { .. } => "failed",
                 Migrated::Later { counts: true, .. } => "tried",
                 Migrated::Later { .. } => "later",
                 Migrated::Untouched => "untouched",
@@ -189,23 +214,29 @@ impl Registry {
             .collect();
         let versions: Vec<Option<i64>> = ends
             .iter()
-            .map(|(_, end)| if let Migrated::To(version) = end { Some(version.number()) } else { None })
+            .map(|(_, end)| match end {
+                Migrated::To(version) => Some(version.number()),
+                Migrated::Failed { at, .. } => at.map(AppVersion::number),
+                Migrated::Later { .. } | Migrated::Untouched => None,
+            })
             .collect();
         let errors: Vec<Option<String>> = ends
             .iter()
             .map(|(_, end)| match end {
-                Migrated::Failed(error) | Migrated::Later { error, .. } => Some(error.clone()),
+                Migrated::Failed { error, .. } | Migrated::Later { error, .. } => Some(error.clone()),
                 Migrated::To(_) | Migrated::Untouched => None,
             })
             .collect();
         let mut tx = self.begin().await?;
         let Some(rollout) = lock(&mut tx, batch.rollout.id).await? else { return Ok(()) };
         let up = rollout.direction == Direction::Up;
+        // What failed on its way to another version has its turn anew.
+        let is_same = (rollout.direction, rollout.target) == (batch.rollout.direction, batch.rollout.target);
         let ended = sqlx::query!(
             r#"WITH ended AS (
                    UPDATE rollout_tenants AS tenant SET
                        state = CASE WHEN kind = 'done' AND version = CASE WHEN $6 THEN $7 ELSE from_version END THEN 'done'
-                           WHEN kind = 'failed' OR kind = 'tried' AND tries >= $8 THEN 'failed'
+                           WHEN $10 AND (kind = 'failed' OR kind = 'tried' AND tries >= $8) THEN 'failed'
                            -- The rollout has turned, or has another version by now.
                            ELSE 'pending' END,
                        tries = CASE WHEN kind IN ('later', 'untouched') THEN greatest(tries - 1, 0) ELSE tries END,
@@ -231,6 +262,7 @@ impl Registry {
             rollout.target.number(),
             i16::try_from(rollout.settings.tries).unwrap_or(i16::MAX),
             &errors as &[Option<String>],
+            is_same,
         )
         .fetch_one(&mut *tx)
         .await?;
@@ -296,7 +328,7 @@ async fn claim(
              AND EXISTS (SELECT FROM rollout_tenants WHERE rollout_id = $1 AND server_id = servers.id AND state = 'pending'
                  AND wave <= $2 AND again_at <= now())
              AND (SELECT count(DISTINCT batch) FROM rollout_tenants
-                 WHERE rollout_id = $1 AND server_id = servers.id AND state = 'migrating') < $3
+                 WHERE server_id = servers.id AND state = 'migrating') < $3
          ORDER BY random()",
         id.as_uuid(),
         rollout.wave.cast_signed(),
@@ -365,7 +397,8 @@ async fn sort_out(
                UPDATE rollout_tenants AS tenant SET server_id = coalesce(looked.server_id, tenant.server_id),
                    state = CASE WHEN waits = 'done' THEN 'done' WHEN waits LIKE 'it is %' THEN 'skipped' ELSE 'pending' END,
                    error = nullif(waits, 'done'), finished_at = CASE WHEN waits = 'done' THEN now() END,
-                   again_at = CASE WHEN waits LIKE 'is on another%' THEN '-infinity' ELSE now() + interval '1 second' END
+                   again_at = CASE WHEN waits LIKE 'is on another%' THEN '-infinity' WHEN waits = 'waits for an operation on it' THEN now() + interval '1 second'
+                       ELSE now() + interval '5 seconds' END
                FROM looked WHERE rollout_id = $1 AND tenant.tenant_id = looked.tenant_id AND waits IS NOT NULL
            )
            SELECT tenant_id FROM looked WHERE waits IS NULL"#,

@@ -8,7 +8,7 @@ use tenantry_domain::{
 
 use crate::{
     FencedError, Lease, LeaseLost, Registry, RegistryError, TimedConnection,
-    rollouts::{gather, lock},
+    rollouts::{gather, lock, take_turns},
 };
 
 /// Requests of a wave's tenants below which nothing is said about their errors.
@@ -21,6 +21,8 @@ pub struct RolloutTurn {
     pub rollout: Rollout,
     /// Tenants that are done, or failed, or are left as they are.
     pub ended: u64,
+    /// Those that have the version that they are to have.
+    pub done: u64,
     /// Those that failed.
     pub failed: u64,
     /// All of them, those of later waves included.
@@ -38,15 +40,8 @@ impl Registry {
         id: RolloutId,
     ) -> Result<Option<RolloutTurn>, FencedError> {
         let mut tx = self.begin().await?;
-        let held = sqlx::query!(
-            "SELECT id FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing') FOR UPDATE",
-            lease.operation.id.as_uuid(),
-            lease.fence(),
-        )
-        .fetch_optional(&mut *tx)
-        .await
-        .map_err(RegistryError::from)?;
-        if held.is_none() {
+        take_turns(&mut tx, id).await?;
+        if !is_held(&mut tx, lease).await? {
             return Err(LeaseLost.into());
         }
         let Some(rollout) = lock(&mut tx, id).await? else { return Ok(None) };
@@ -59,27 +54,40 @@ impl Registry {
 impl Registry {
     /// Ends a rollout whose operation is undone; one that has ended stays as it is.
     pub async fn rollout_end(&self, lease: &Lease, id: RolloutId, reason: &str) -> Result<(), FencedError> {
-        let held = sqlx::query_scalar!(
-            r#"WITH held AS MATERIALIZED (
-                   SELECT id FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing') FOR UPDATE
-               ), rollout AS (
-                   UPDATE rollouts SET state = 'aborted', reason = $4, finished_at = now()
-                   FROM held WHERE rollouts.id = $3 AND finished_at IS NULL RETURNING rollouts.id
-               ), skipped AS (
-                   UPDATE rollout_tenants SET state = 'skipped' FROM rollout
-                   WHERE rollout_id = rollout.id AND state = 'pending'
-               )
-               SELECT count(*) AS "held!" FROM held"#,
-            lease.operation.id.as_uuid(),
-            lease.fence(),
-            id.as_uuid(),
-            reason,
-        )
-        .fetch_one(&self.pool)
-        .await
-        .map_err(RegistryError::from)?;
-        if held == 1 { Ok(()) } else { Err(LeaseLost.into()) }
+        let mut tx = self.begin().await?;
+        take_turns(&mut tx, id).await?;
+        if !is_held(&mut tx, lease).await? {
+            return Err(LeaseLost.into());
+        }
+        let Some(rollout) = lock(&mut tx, id).await? else { return Ok(()) };
+        if !rollout.state.is_finished() {
+            sqlx::query!(
+                "WITH rollout AS (
+                     UPDATE rollouts SET state = 'aborted', reason = $2, finished_at = now(), soak_until = NULL WHERE id = $1
+                 )
+                 UPDATE rollout_tenants SET state = 'skipped' WHERE rollout_id = $1 AND state = 'pending'",
+                id.as_uuid(),
+                reason,
+            )
+            .execute(&mut *tx)
+            .await
+            .map_err(RegistryError::from)?;
+        }
+        tx.commit().await.map_err(RegistryError::from)?;
+        Ok(())
     }
+}
+
+/// Whether the operation is this worker's still, until the transaction ends.
+async fn is_held(tx: &mut TimedConnection, lease: &Lease) -> Result<bool, RegistryError> {
+    let held = sqlx::query!(
+        "SELECT id FROM operations WHERE id = $1 AND fence = $2 AND state IN ('running', 'undoing') FOR UPDATE",
+        lease.operation.id.as_uuid(),
+        lease.fence(),
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(held.is_some())
 }
 
 async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutTurn, RegistryError> {
@@ -94,7 +102,7 @@ async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutT
         if is_new && rollout.wave == 0 && rollout.direction == Direction::Up {
             gather(tx, &rollout, None).await?;
         }
-        skip_hibernated(tx, &rollout).await?;
+        follow_placements(tx, &rollout).await?;
         while rollout.state == RolloutState::Running && is_through(tx, &rollout).await? {
             if rollout.wave < last {
                 if !next_wave(tx, &rollout).await? {
@@ -116,6 +124,7 @@ async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutT
     let counts = sqlx::query!(
         r#"SELECT count(*) AS "tenants!", count(*) FILTER (WHERE state IN ('done', 'failed', 'skipped')) AS "ended!",
                count(*) FILTER (WHERE state = 'failed') AS "failed!",
+               count(*) FILTER (WHERE state = 'done') AS "done!",
                CASE WHEN count(*) FILTER (WHERE state = 'migrating' OR state = 'pending' AND again_at <= now() AND wave <= $2) = 0
                    THEN min(again_at) FILTER (WHERE state = 'pending' AND wave <= $2) END AS again_at
            FROM rollout_tenants WHERE rollout_id = $1"#,
@@ -128,18 +137,34 @@ async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutT
     Ok(RolloutTurn {
         rollout,
         ended: count(counts.ended),
+        done: count(counts.done),
         failed: count(counts.failed),
         tenants: count(counts.tenants),
         again_at: counts.again_at,
     })
 }
 
-/// Passes over tenants whose server was stopped for as long as they are suspended: they are migrated when they are resumed.
-async fn skip_hibernated(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), RegistryError> {
+/// Notes where tenants are that were moved meanwhile, and passes over those that are nowhere any more, or whose server was stopped
+/// for as long as they are suspended: they are migrated when they are served again.
+async fn follow_placements(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), RegistryError> {
     sqlx::query!(
-        "UPDATE rollout_tenants SET state = 'skipped', error = 'it is hibernated, and will get its version when it is resumed'
-         FROM servers WHERE servers.id = server_id AND servers.state = 'hibernated'
-             AND rollout_id = $1 AND rollout_tenants.state = 'pending'",
+        "UPDATE rollout_tenants AS tenant SET server_id = placements.server_id
+         FROM placements WHERE placements.tenant_id = tenant.tenant_id AND placements.state IN ('serving', 'cutover')
+             AND rollout_id = $1 AND tenant.state = 'pending' AND tenant.server_id <> placements.server_id",
+        rollout.id.as_uuid(),
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "UPDATE rollout_tenants AS tenant SET state = 'skipped', claimed_until = NULL,
+             error = 'nothing serves it at the moment; it will get its version when it is served again'
+         WHERE rollout_id = $1 AND (
+             tenant.state = 'pending' AND NOT EXISTS (
+                 SELECT FROM placements JOIN servers ON servers.id = placements.server_id
+                 WHERE placements.tenant_id = tenant.tenant_id AND placements.state IN ('serving', 'cutover')
+                     AND servers.state NOT IN ('hibernated', 'lost'))
+             OR tenant.state = 'migrating' AND claimed_until <= now() AND NOT EXISTS (
+                 SELECT FROM servers WHERE servers.id = tenant.server_id AND servers.state <> 'lost'))",
         rollout.id.as_uuid(),
     )
     .execute(tx)
@@ -244,9 +269,11 @@ async fn finish(tx: &mut TimedConnection, rollout: &Rollout) -> Result<bool, Reg
     }
     let signing_up = sqlx::query_scalar!(
         r#"SELECT EXISTS (
-               -- A worker reads the app once for a sign-up.
+               -- A worker reads the app once for each.
                SELECT FROM operations JOIN tenants ON tenants.id = tenant_id JOIN apps ON apps.name = tenants.app
-               WHERE tenants.app = $1 AND kind = 'provision' AND operations.started_at <= apps.updated_at
+               WHERE tenants.app = $1 AND kind IN ('provision', 'restore', 'resume')
+                   -- The promotion may have been committed a little after its time.
+                   AND operations.started_at <= apps.updated_at + interval '2 seconds'
                    AND operations.state IN ('queued', 'running', 'waiting')) AS "any!""#,
         rollout.app.as_str()
     )

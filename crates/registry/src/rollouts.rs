@@ -1,6 +1,6 @@
 //! Table `rollouts`, the API's side: starting one, steering it, and looking at it.
 //!
-//! Whoever changes a rollout and its tenants locks the rollout first; and before that its operation, who changes that too.
+//! Whoever changes a rollout and its tenants locks the rollout first; who changes its operation too takes turns before that.
 
 use chrono::{DateTime, Utc};
 use tenantry_domain::{
@@ -225,6 +225,26 @@ pub(crate) async fn lock(tx: &mut TimedConnection, id: RolloutId) -> Result<Opti
     row.map(Rollout::try_from).transpose()
 }
 
+/// Keeps the versions of an app as they are until the transaction ends. A statement of its own: what others have changed
+/// meanwhile is seen by the next one. None: there is no such app.
+pub(crate) async fn lock_app(tx: &mut TimedConnection, app: &AppName) -> Result<Option<()>, RegistryError> {
+    let found = sqlx::query!("SELECT name FROM apps WHERE name = $1 FOR UPDATE", app.as_str())
+        .fetch_optional(tx)
+        .await?;
+    Ok(found.map(drop))
+}
+
+/// One at a time of those who drive or steer a rollout: they lock its operation and the rollout, in either order.
+pub(crate) async fn take_turns(tx: &mut TimedConnection, id: RolloutId) -> Result<(), RegistryError> {
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtext('tenantry rollout'), hashtext($1::text))",
+        id.to_string()
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Tenants of the app that are not in the rollout and have an older version; after a rollout has turned back, those that have
 /// a newer one. Answers how many were taken in.
 pub(crate) async fn gather(
@@ -252,6 +272,21 @@ pub(crate) async fn gather(
         // Nobody had the app.
         (Direction::Down, None) => return Ok(0),
     };
+    // Those that were deleted or hibernated when it was their turn, and are served again.
+    let again = sqlx::query!(
+        "UPDATE rollout_tenants AS tenant SET state = 'pending', error = NULL, tries = 0, again_at = '-infinity',
+             server_id = placements.server_id
+         FROM tenants, placements JOIN servers ON servers.id = placements.server_id AND servers.state <> 'hibernated'
+         WHERE rollout_id = $1 AND tenant.state = 'skipped' AND tenants.id = tenant.tenant_id
+             AND tenants.status IN ('active', 'suspended') AND placements.tenant_id = tenants.id
+             AND placements.state IN ('serving', 'cutover')
+             AND CASE WHEN $2 THEN schema_version < $3 ELSE schema_version > from_version AND schema_version <= $3 END",
+        rollout.id.as_uuid(),
+        rollout.direction == Direction::Up,
+        rollout.target.number(),
+    )
+    .execute(&mut *tx)
+    .await?;
     let done = sqlx::query!(
         "WITH named AS (
              SELECT tenant_id, min(wave) AS wave FROM unnest($4::uuid[], $5::smallint[]) AS canary (tenant_id, wave)
@@ -262,7 +297,7 @@ pub(crate) async fn gather(
              FROM tenants JOIN placements ON placements.tenant_id = tenants.id AND placements.state IN ('serving', 'cutover')
              JOIN servers ON servers.id = placements.server_id AND servers.state <> 'hibernated'
              WHERE app = $2 AND status IN ('active', 'suspended')
-                 AND CASE WHEN $8::bigint IS NULL THEN schema_version < $3 ELSE schema_version > $8 END
+                 AND CASE WHEN $8::bigint IS NULL THEN schema_version < $3 ELSE schema_version > $8 AND schema_version <= $3 END
                  AND NOT EXISTS (SELECT FROM rollout_tenants
                      WHERE rollout_id = $1 AND rollout_tenants.tenant_id = tenants.id)
          )
@@ -284,11 +319,12 @@ pub(crate) async fn gather(
     )
     .execute(&mut *tx)
     .await?;
-    if done.rows_affected() > 0 {
+    let gathered = again.rows_affected() + done.rows_affected();
+    if gathered > 0 {
         // Workers that had nothing to do.
         sqlx::query!("SELECT pg_notify('tenantry_rollouts', '')").execute(tx).await?;
     }
-    Ok(done.rows_affected())
+    Ok(gathered)
 }
 
 impl Registry {
@@ -299,19 +335,18 @@ impl Registry {
         operation: NewOperation,
     ) -> Result<(Rollout, Operation), RolloutStartError> {
         let mut tx = self.begin().await?;
-        // Versions are pushed, promoted and deleted under the same lock.
+        lock_app(&mut tx, &new.app).await?.ok_or(RolloutStartError::UnknownApp)?;
         let found = sqlx::query!(
-            r#"WITH app AS (SELECT name, promoted_version FROM apps WHERE name = $1 FOR UPDATE)
-               SELECT promoted_version,
-                   (SELECT id FROM rollouts WHERE rollouts.app = app.name AND finished_at IS NULL) AS unfinished,
-                   EXISTS (SELECT FROM app_versions WHERE app = app.name AND version = $2) AS "exists!" FROM app"#,
+            r#"SELECT promoted_version,
+                   (SELECT id FROM rollouts WHERE rollouts.app = apps.name AND finished_at IS NULL) AS unfinished,
+                   EXISTS (SELECT FROM app_versions WHERE app = apps.name AND version = $2) AS "exists!"
+               FROM apps WHERE name = $1"#,
             new.app.as_str(),
             new.target.number(),
         )
-        .fetch_optional(&mut *tx)
+        .fetch_one(&mut *tx)
         .await
-        .map_err(RegistryError::from)?
-        .ok_or(RolloutStartError::UnknownApp)?;
+        .map_err(RegistryError::from)?;
         if !found.exists {
             return Err(RolloutStartError::UnknownVersion(new.target));
         }
@@ -526,13 +561,7 @@ impl Registry {
         new: NewOperation,
     ) -> Result<Rollout, RolloutControlError> {
         let mut tx = self.begin().await?;
-        sqlx::query!(
-            "SELECT id FROM operations WHERE subject_kind = 'rollout' AND subject_id = $1
-                 AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck') FOR UPDATE",
-            id.as_uuid()
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
+        take_turns(&mut tx, id).await?;
         let rollout = lock(&mut tx, id).await?.ok_or(RolloutControlError::NotFound)?;
         match control {
             RolloutControl::Pause => {
@@ -553,7 +582,8 @@ impl Registry {
                 require(&rollout, &open)?;
                 sqlx::query!(
                     "WITH rollout AS (
-                         UPDATE rollouts SET state = 'aborted', reason = 'somebody ended it', finished_at = now() WHERE id = $1
+                         UPDATE rollouts SET state = 'aborted', reason = 'somebody ended it', finished_at = now(), soak_until = NULL
+                         WHERE id = $1
                      )
                      UPDATE rollout_tenants SET state = 'skipped' WHERE rollout_id = $1 AND state = 'pending'",
                     id.as_uuid()
@@ -561,7 +591,18 @@ impl Registry {
                 .execute(&mut *tx)
                 .await?;
             }
-            RolloutControl::Rollback => roll_back(&mut tx, &rollout).await?,
+            RolloutControl::Rollback => match roll_back(&mut tx, &rollout).await {
+                Err(RolloutControlError::Start(OperationStartError::Registry(RegistryError::Database(
+                    error,
+                )))) if broken_constraint(&error) == Some("rollouts_one_unfinished") => {
+                    drop(tx);
+                    let RolloutStartError::Busy(newer) = self.unfinished_of(&rollout.app).await? else {
+                        return Err(RolloutControlError::NotFound);
+                    };
+                    return Err(RolloutControlError::Newer(newer));
+                }
+                rolled_back => rolled_back?,
+            },
         }
         wake(&mut tx, id, new).await?;
         let rollout = lock(&mut tx, id).await?.ok_or(RolloutControlError::NotFound)?;
@@ -592,6 +633,11 @@ async fn resume(
     target: Option<AppVersion>,
 ) -> Result<(), RolloutControlError> {
     let to = target.unwrap_or(rollout.target);
+    lock_app(tx, &rollout.app).await?;
+    if to < rollout.target {
+        let message = format!("it is not after version {}; take tenants back by a rollback", rollout.target);
+        return Err(RolloutControlError::Version(message));
+    }
     if target.is_some() && rollout.direction == Direction::Down {
         return Err(RolloutControlError::Version("it takes tenants back, to no other version".to_owned()));
     }
@@ -632,6 +678,7 @@ async fn roll_back(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), Ro
     {
         return Err(RolloutControlError::State(rollout.state));
     }
+    lock_app(tx, &rollout.app).await?;
     let newer = sqlx::query_scalar!(
         "SELECT id FROM rollouts WHERE app = $1 AND id > $2 ORDER BY id DESC LIMIT 1",
         rollout.app.as_str(),
@@ -658,9 +705,11 @@ async fn roll_back(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), Ro
     }
     // New tenants get the former version from now on.
     sqlx::query!(
-        "UPDATE apps SET promoted_version = coalesce($2, promoted_version), updated_at = clock_timestamp() WHERE name = $1",
+        "UPDATE apps SET promoted_version = $2, updated_at = clock_timestamp()
+         WHERE name = $1 AND promoted_version = $3 AND $2::bigint IS NOT NULL",
         rollout.app.as_str(),
         rollout.former.map(AppVersion::number),
+        rollout.target.number(),
     )
     .execute(&mut *tx)
     .await?;
@@ -671,8 +720,11 @@ async fn roll_back(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), Ro
                  wave = $2
              WHERE id = $1
          )
-         UPDATE rollout_tenants SET state = CASE state WHEN 'done' THEN 'pending' ELSE 'skipped' END, tries = 0, error = NULL,
-             again_at = '-infinity', finished_at = NULL
+         UPDATE rollout_tenants AS tenant SET tries = 0, error = NULL, again_at = '-infinity', finished_at = NULL,
+             -- One that failed may have some of its versions.
+             state = CASE WHEN EXISTS (SELECT FROM placements WHERE placements.tenant_id = tenant.tenant_id
+                     AND placements.state IN ('serving', 'cutover') AND schema_version > from_version)
+                 THEN 'pending' ELSE 'skipped' END
          WHERE rollout_id = $1 AND state IN ('pending', 'done', 'failed')",
         rollout.id.as_uuid(),
         last,

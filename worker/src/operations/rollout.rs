@@ -58,7 +58,7 @@ async fn migrate_tenants(work: &Work<Rollout>) -> StepResult {
     let failed = if turn.failed > 0 { format!(", {} failed", turn.failed) } else { String::new() };
     let mut message = format!(
         "{} of {} tenants {verb} version {}, wave {} of {}{failed}",
-        turn.ended - turn.failed,
+        turn.done,
         turn.tenants,
         rollout.target,
         rollout.wave + 1,

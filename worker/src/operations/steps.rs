@@ -1,6 +1,6 @@
 //! Steps that several operations share.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tenantry_domain::tenant::{TenantPhase, TenantStatus};
 use tenantry_postgres::admin::BatchLimits;
@@ -73,12 +73,9 @@ pub(super) async fn migrate_tables<D: Definition<Subject = TenantSubject>>(work:
     }
     let Some((placement, server)) = work.placed_if_any().await? else { return Ok(Done::Now) };
     let Some(target) = app.version() else { return Ok(Done::Now) };
-    let limits = BatchLimits {
-        lock_timeout: Duration::from_secs(5),
-        statement_timeout: Duration::ZERO,
-        until: Instant::now() + MIGRATION_LIMIT,
-    };
-    let migrate = server.admin.migrate_to(&placement.database, work.owner(&placement), app, target, limits);
+    let limits = BatchLimits { lock_timeout: Duration::from_secs(5), statement_timeout: Duration::ZERO };
+    let owner = work.owner(&placement);
+    let migrate = server.admin.migrate_to(&placement.database, owner, app, target, limits, work.cancelled());
     match server.call(migrate).await {
         Ok(report) => work.note_schema_version(&placement, report.to),
         // It is served as it was, and the next rollout says the same again.

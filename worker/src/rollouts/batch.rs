@@ -1,119 +1,242 @@
 //! Some tenants of one server: migrated, and what came of each noted.
+//!
+//! A claim is short. What was done is noted while the rest goes on, and tenants whose turn has not come are given back as soon as
+//! one of them takes longer, so that nobody waits for another one's tables.
 
 use std::{
-    collections::BTreeMap,
-    sync::Arc,
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use tenantry_domain::{
     app::{App, AppVersion},
+    ids::TenantId,
     names::ObjectName,
-    rollout::Direction,
+    rollout::{Direction, RolloutState},
 };
 use tenantry_postgres::admin::{
     AdminError, BatchEnd, BatchItem, BatchLimits, Fence, MigrationReport, Owner, fits_in_batch,
 };
-use tenantry_registry::{ClaimedTenant, Migrated, RolloutBatch};
+use tenantry_registry::{ClaimRenewed, ClaimedTenant, Migrated, RolloutBatch};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Resources, servers::Server, step_error::StepError};
 
-/// After this long no further tenant is begun: claims are short, so that operations wait for none, and every worker has its share.
+/// After this long no further tenant is begun: every worker has its share.
 const LONG_ENOUGH: Duration = Duration::from_millis(500);
+
+/// How often what was done is noted, and how long others wait for one tenant.
+const PATIENCE: Duration = Duration::from_millis(150);
+
+/// How often it is looked whether the rollout still goes on, at least.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Tries to note what came of a claim; the tenants are taken over otherwise, and found to be done.
 const NOTE_TRIES: u32 = 10;
 const NOTE_PAUSE: Duration = Duration::from_millis(300);
 
-/// Migrates the tenants of a claim. Returns when that is noted, or another worker has them.
+/// Migrates the tenants of a claim. Returns when what came of each is noted, or another worker has them.
 pub(super) async fn run(resources: &Resources, batch: RolloutBatch, stop: &CancellationToken) {
     let started = Instant::now();
     let lease = resources.settings.lease;
+    let stop = stop.child_token();
     let keep = async {
         loop {
-            tokio::time::sleep(lease / 3).await;
-            if matches!(resources.registry.rollout_claim_renew(&batch, lease).await, Ok(false)) {
-                return;
+            tokio::time::sleep((lease / 3).min(LOOK_EVERY)).await;
+            match resources.registry.rollout_claim_renew(&batch, lease).await {
+                Ok(ClaimRenewed::Stop) => stop.cancel(),
+                Ok(ClaimRenewed::Lost) => return,
+                Ok(ClaimRenewed::GoesOn) | Err(_) => {}
             }
         }
     };
-    let ends = tokio::select! {
-        ends = migrate(resources, &batch, stop) => ends,
+    tokio::select! {
+        () = migrate(resources, &batch, &stop) => {}
         () = keep => {
-            tracing::warn!(rollout.id = %batch.rollout.id, "another worker has taken over tenants of rollout {}", batch.rollout.id);
-            return;
+            let id = batch.rollout.id;
+            tracing::warn!(rollout.id = %id, "another worker has taken over tenants of rollout {id}");
         }
-    };
-    let ends: Vec<_> = batch.tenants.iter().map(|tenant| tenant.tenant).zip(ends).collect();
-    for (tenant, end) in &ends {
-        if let Migrated::Failed(error) = end {
-            tracing::warn!(rollout.id = %batch.rollout.id, tenant.id = %tenant, "tenant {tenant} was not migrated: {error}");
-        }
-        let outcome = match end {
-            Migrated::To(_) => "done",
-            Migrated::Later { .. } => "later",
-            Migrated::Failed(_) => "failed",
-            Migrated::Untouched => continue,
-        };
-        metrics::counter!("tenantry_rollout_tenants_total", "outcome" => outcome).increment(1);
     }
     metrics::histogram!("tenantry_rollout_batch_duration_seconds").record(started.elapsed().as_secs_f64());
-    for _ in 0..NOTE_TRIES {
-        match resources.registry.rollout_claim_end(&batch, &ends).await {
-            Ok(()) => return,
+}
+
+async fn migrate(resources: &Resources, batch: &RolloutBatch, stop: &CancellationToken) {
+    let work =
+        Claim { resources, batch, stop, deadline: Instant::now() + LONG_ENOUGH, book: Mutex::default() };
+    let all = async |end: Migrated| {
+        for tenant in &batch.tenants {
+            work.ended(tenant.tenant, end.clone());
+        }
+        work.note_all().await;
+    };
+    let app = match resources.registry.app_get(&batch.rollout.app).await {
+        Ok(Some(app)) => app,
+        Ok(None) => return all(failed("the app is gone".to_owned())).await,
+        Err(error) => return all(Migrated::Later { error: error.to_string(), counts: false }).await,
+    };
+    let target = batch.rollout.target;
+    if !app.migrations.iter().any(|migration| migration.version == target) {
+        let error = format!("the app has no version {target} any more; resume with another targetVersion");
+        return all(failed(error)).await;
+    }
+    match resources.servers.get(batch.server, batch.server_revision).await {
+        Ok(server) => work.at(&app, &server).await,
+        Err(error) => all(of_error(resources, batch, &error).await).await,
+    }
+}
+
+fn failed(error: String) -> Migrated {
+    Migrated::Failed { error, at: None }
+}
+
+/// A claim at work.
+struct Claim<'a> {
+    resources: &'a Resources,
+    batch: &'a RolloutBatch,
+    stop: &'a CancellationToken,
+    /// No tenant is begun after this.
+    deadline: Instant,
+    book: Mutex<Book>,
+}
+
+/// How far a claim is.
+#[derive(Default)]
+struct Book {
+    /// Tenants whose turn has not come, by their place in the claim.
+    waiting: VecDeque<usize>,
+    /// What came of others, and is not noted yet.
+    ended: Vec<(TenantId, Migrated)>,
+    /// When something last came of one.
+    moved: Option<Instant>,
+}
+
+impl Claim<'_> {
+    fn book<T>(&self, look: impl FnOnce(&mut Book) -> T) -> T {
+        look(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn ended(&self, tenant: TenantId, end: Migrated) {
+        match &end {
+            Migrated::To(_) => count("done"),
+            Migrated::Later { .. } => count("later"),
+            Migrated::Failed { error, .. } => {
+                count("failed");
+                let rollout = self.batch.rollout.id;
+                tracing::warn!(rollout.id = %rollout, tenant.id = %tenant, "tenant {tenant} was not migrated: {error}");
+            }
+            Migrated::Untouched => {}
+        }
+        self.book(|book| {
+            book.ended.push((tenant, end));
+            book.moved = Some(Instant::now());
+        });
+    }
+
+    /// No tenant is begun any more.
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline || self.stop.is_cancelled()
+    }
+
+    /// As many of those that wait, to be begun now.
+    fn next(&self, most: usize) -> Vec<usize> {
+        if self.is_over() {
+            return Vec::new();
+        }
+        self.book(|book| {
+            book.moved = Some(Instant::now());
+            let count = most.min(book.waiting.len());
+            book.waiting.drain(..count).collect()
+        })
+    }
+
+    /// Gives those back whose turn has not come.
+    fn give_back(&self) {
+        self.book(|book| {
+            let waiting = std::mem::take(&mut book.waiting);
+            let back =
+                waiting.into_iter().map(|number| (self.batch.tenants[number].tenant, Migrated::Untouched));
+            book.ended.extend(back);
+        });
+    }
+
+    /// Notes what has come of tenants until now.
+    async fn note(&self) -> bool {
+        let ends = self.book(|book| book.ended.clone());
+        if ends.is_empty() {
+            return true;
+        }
+        // Given up half-way it is noted again, which changes nothing.
+        match self.resources.registry.rollout_claim_end(self.batch, &ends).await {
+            Ok(()) => {
+                self.book(|book| drop(book.ended.drain(..ends.len())));
+                true
+            }
             Err(error) => {
-                tracing::debug!(%error, rollout.id = %batch.rollout.id, "what came of tenants cannot be noted");
-                tokio::time::sleep(NOTE_PAUSE).await;
+                let id = self.batch.rollout.id;
+                tracing::debug!(%error, rollout.id = %id, "what came of tenants cannot be noted");
+                false
             }
         }
     }
-}
 
-/// What became of each tenant of a claim, in its order.
-async fn migrate(resources: &Resources, batch: &RolloutBatch, stop: &CancellationToken) -> Vec<Migrated> {
-    let all = |end: Migrated| vec![end; batch.tenants.len()];
-    let app = match resources.registry.app_get(&batch.rollout.app).await {
-        Ok(Some(app)) => app,
-        Ok(None) => return all(Migrated::Failed("the app is gone".to_owned())),
-        Err(error) => return all(Migrated::Later { error: error.to_string(), counts: false }),
-    };
-    let server = match resources.servers.get(batch.server, batch.server_revision).await {
-        Ok(server) => server,
-        Err(error) => return all(of_error(resources, batch, &error).await),
-    };
-    let at = At { resources, batch, app: &app, server: &server, stop };
-    let mut ends: Vec<Option<Migrated>> = vec![None; batch.tenants.len()];
-    let deadline = Instant::now() + LONG_ENOUGH;
-    for (database, numbers) in at.by_database() {
-        if Instant::now() >= deadline || stop.is_cancelled() {
-            break;
-        }
-        at.in_database(database, &numbers, deadline, &mut ends).await;
-        let is_over = |end: &Option<Migrated>| matches!(end, Some(Migrated::Failed(_)));
-        if ends.iter().any(is_over) {
-            break;
+    async fn note_all(&self) {
+        for _ in 0..NOTE_TRIES {
+            if self.note().await {
+                return;
+            }
+            tokio::time::sleep(NOTE_PAUSE).await;
         }
     }
-    ends.into_iter().map(|end| end.unwrap_or(Migrated::Untouched)).collect()
-}
 
-struct At<'a> {
-    resources: &'a Resources,
-    batch: &'a RolloutBatch,
-    app: &'a App,
-    server: &'a Arc<Server>,
-    stop: &'a CancellationToken,
-}
-
-impl At<'_> {
-    /// The tenants' places in the claim, by the database that their tables are in.
-    fn by_database(&self) -> BTreeMap<&ObjectName, Vec<usize>> {
-        let mut databases: BTreeMap<_, Vec<usize>> = BTreeMap::new();
-        for (number, tenant) in self.batch.tenants.iter().enumerate() {
-            databases.entry(&tenant.database).or_default().push(number);
+    /// Waits for work on tenants, noting meanwhile what has come of others.
+    async fn patiently<T>(&self, work: impl Future<Output = T>) -> T {
+        let note = async {
+            loop {
+                tokio::time::sleep(PATIENCE).await;
+                let stands = |book: &mut Book| book.moved.is_none_or(|moved| moved.elapsed() >= PATIENCE);
+                if self.book(stands) {
+                    self.give_back();
+                }
+                self.note().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = note => unreachable!("it has no end"),
         }
-        databases
+    }
+
+    async fn at(&self, app: &App, server: &Arc<Server>) {
+        let mut databases: BTreeMap<&ObjectName, (VecDeque<usize>, Vec<usize>)> = BTreeMap::new();
+        for (number, tenant) in self.batch.tenants.iter().enumerate() {
+            let (together, alone) = databases.entry(&tenant.database).or_default();
+            if !self.batch.taken_over && fits_in_batch(app, tenant.version, self.target(tenant)) {
+                together.push_back(number);
+            } else {
+                alone.push(number);
+            }
+        }
+        let at = At { claim: self, app, server };
+        let mut alone = Vec::new();
+        while let Some((database, (together, of_database))) = databases.pop_first() {
+            alone.extend(of_database);
+            self.book(|book| book.waiting = together);
+            if !self.is_over() {
+                alone.extend(at.together(database).await);
+            }
+            self.give_back();
+        }
+        self.book(|book| book.waiting = alone.into());
+        while let Some(number) = self.next(1).pop() {
+            let end = self.patiently(at.alone(&self.batch.tenants[number])).await;
+            if let Some(end) = end {
+                self.ended(self.batch.tenants[number].tenant, end);
+            }
+        }
+        self.give_back();
+        self.note_all().await;
     }
 
     /// The version that a tenant is to have.
@@ -124,99 +247,121 @@ impl At<'_> {
         }
     }
 
-    fn fence(&self, tenant: &ClaimedTenant) -> Fence {
-        Fence { subject: tenant.tenant.as_uuid().as_u128(), token: self.batch.fence }
-    }
-
-    async fn in_database(
-        &self,
-        database: &ObjectName,
-        numbers: &[usize],
-        deadline: Instant,
-        ends: &mut [Option<Migrated>],
-    ) {
-        let marks: Vec<String> =
-            numbers.iter().map(|number| Resources::owner_mark(self.batch.tenants[*number].tenant)).collect();
-        let owner = |number: usize, mark: &str| -> (usize, String) { (number, mark.to_owned()) };
-        let (together, mut alone): (Vec<_>, Vec<_>) =
-            numbers.iter().zip(&marks).map(|(number, mark)| owner(*number, mark)).partition(|(number, _)| {
-                let tenant = &self.batch.tenants[*number];
-                !self.batch.taken_over && fits_in_batch(self.app, tenant.version, self.target(tenant))
-            });
-        let items: Vec<BatchItem<'_>> = together
-            .iter()
-            .map(|(number, mark)| {
-                let tenant = &self.batch.tenants[*number];
-                BatchItem {
-                    owner: Owner { name: &tenant.schema, mark, fence: Some(self.fence(tenant)) },
-                    from: tenant.version,
-                    to: self.target(tenant),
-                }
-            })
-            .collect();
-        let limits = self.limits(deadline);
-        let migrated =
-            self.server.call(self.server.admin.migrate_batch(database, self.app, &items, limits)).await;
-        match migrated {
-            Ok(found) => {
-                for ((number, mark), end) in together.iter().zip(found) {
-                    ends[*number] = match end {
-                        BatchEnd::Migrated => Some(Migrated::To(self.target(&self.batch.tenants[*number]))),
-                        BatchEnd::Failed(error) => Some(self.of_admin_error(&error).await),
-                        BatchEnd::Unlike => {
-                            alone.push((*number, mark.clone()));
-                            None
-                        }
-                        BatchEnd::Untouched => None,
-                    };
-                }
-            }
-            Err(error) => {
-                let end = of_error(self.resources, self.batch, &error).await;
-                for (number, _) in &together {
-                    ends[*number] = Some(end.clone());
-                }
-                return;
-            }
-        }
-        for (number, mark) in alone {
-            if Instant::now() >= deadline || self.stop.is_cancelled() {
-                return;
-            }
-            ends[number] = Some(self.alone(database, &self.batch.tenants[number], &mark).await);
-        }
-    }
-
-    fn limits(&self, until: Instant) -> BatchLimits {
+    fn limits(&self) -> BatchLimits {
         let settings = &self.batch.rollout.settings;
         BatchLimits {
             lock_timeout: Duration::from_millis(settings.lock_timeout_ms.into()),
             statement_timeout: Duration::from_millis(settings.statement_timeout_ms.into()),
-            until,
         }
     }
+}
 
-    /// A tenant of which it is not known what its schema has, or whose versions need more than a transaction.
-    async fn alone(&self, database: &ObjectName, tenant: &ClaimedTenant, mark: &str) -> Migrated {
-        let owner = Owner { name: &tenant.schema, mark, fence: Some(self.fence(tenant)) };
-        let (admin, target) = (&self.server.admin, self.target(tenant));
-        let limits = self.limits(Instant::now());
+/// A claim's tenants on their server.
+struct At<'a> {
+    claim: &'a Claim<'a>,
+    app: &'a App,
+    server: &'a Arc<Server>,
+}
+
+impl At<'_> {
+    fn owner<'b>(&self, tenant: &'b ClaimedTenant, mark: &'b str) -> Owner<'b> {
+        let fence = Fence { subject: tenant.tenant.as_uuid().as_u128(), token: self.claim.batch.fence };
+        Owner { name: &tenant.schema, mark, fence: Some(fence) }
+    }
+
+    /// Migrates those that wait, in few messages; answers which of them are to be looked at one by one.
+    async fn together(&self, database: &ObjectName) -> Vec<usize> {
+        let tenants = &self.claim.batch.tenants;
+        let marks: Vec<String> = tenants.iter().map(|tenant| Resources::owner_mark(tenant.tenant)).collect();
+        let mut others = Vec::new();
+        let mut errors = Vec::new();
+        let next = |most: usize| -> Vec<BatchItem<'_>> {
+            let item = |number: usize| {
+                let tenant = &tenants[number];
+                let owner = self.owner(tenant, &marks[number]);
+                BatchItem { number, owner, from: tenant.version, to: self.claim.target(tenant) }
+            };
+            self.claim.next(most).into_iter().map(item).collect()
+        };
+        let ended = |number: usize, end: BatchEnd| match end {
+            BatchEnd::Migrated => {
+                let tenant = &tenants[number];
+                self.claim.ended(tenant.tenant, Migrated::To(self.claim.target(tenant)));
+            }
+            BatchEnd::Untouched => self.claim.ended(tenants[number].tenant, Migrated::Untouched),
+            BatchEnd::Unlike => others.push(number),
+            BatchEnd::Failed(error) => errors.push((Some(number), error)),
+            // They stay claimed, until somebody takes them over and looks.
+            BatchEnd::Unknown(error) => errors.push((None, error)),
+        };
+        let (admin, limits) = (&self.server.admin, self.claim.limits());
+        let call = self.server.call(admin.migrate_batch(database, self.app, limits, next, ended));
+        let called = self.claim.patiently(call).await;
+        for (number, error) in errors {
+            let end = self.of_admin_error(&error).await;
+            if let Some(number) = number {
+                self.claim.ended(tenants[number].tenant, end);
+            }
+        }
+        if let Err(error) = called {
+            let end = of_error(self.claim.resources, self.claim.batch, &error).await;
+            let waiting = self.claim.book(|book| std::mem::take(&mut book.waiting));
+            for number in waiting {
+                self.claim.ended(tenants[number].tenant, end.clone());
+            }
+        }
+        others
+    }
+
+    /// A tenant of which it is not known what its schema has, or whose versions need more than a transaction. None: what became of
+    /// it is not known.
+    async fn alone(&self, tenant: &ClaimedTenant) -> Option<Migrated> {
+        let (claim, mark) = (self.claim, Resources::owner_mark(tenant.tenant));
+        let (owner, target, database) = (self.owner(tenant, &mark), claim.target(tenant), &tenant.database);
+        let admin = &self.server.admin;
+        let goes_on = claim.batch.rollout.state == RolloutState::Running && !claim.stop.is_cancelled();
         let work = async {
-            match self.batch.rollout.direction {
-                Direction::Up => admin.migrate_to(database, owner, self.app, target, limits).await,
-                Direction::Down => admin.roll_back_to(database, owner, self.app, target, limits).await,
+            match claim.batch.rollout.direction {
+                // It is only looked how far whoever had it before has come.
+                _ if claim.batch.taken_over && !goes_on => {
+                    let to = admin.fenced_version(database, owner).await?;
+                    Ok(MigrationReport { from: to, to, applied: Vec::new() })
+                }
+                Direction::Up => {
+                    admin.migrate_to(database, owner, self.app, target, claim.limits(), claim.stop).await
+                }
+                Direction::Down => {
+                    admin.roll_back_to(database, owner, self.app, target, claim.limits()).await
+                }
             }
         };
-        match self.server.call(work).await {
-            Ok(MigrationReport { to: Some(version), .. }) => Migrated::To(version),
-            Ok(_) => Migrated::Failed("the tenant's schema has no version".to_owned()),
-            Err(error) => of_error(self.resources, self.batch, &error).await,
+        let error = match self.server.call(work).await {
+            Ok(MigrationReport { to: Some(version), .. }) => return Some(Migrated::To(version)),
+            Ok(_) => return Some(failed("the tenant's schema has no version".to_owned())),
+            Err(error) => error,
+        };
+        let end = of_error(claim.resources, claim.batch, &error).await;
+        if claim.stop.is_cancelled() && !matches!(end, Migrated::Failed { .. }) {
+            return Some(Migrated::Later { error: "it was told to stop".to_owned(), counts: false });
+        }
+        // Some of its versions may be done.
+        let at = self.server.call(admin.fenced_version(database, owner)).await;
+        match (end, at) {
+            (Migrated::Failed { error, .. }, Ok(at)) => Some(Migrated::Failed { error, at }),
+            (end @ Migrated::Later { .. }, Ok(at)) if at == Some(tenant.version) => Some(end),
+            // Taken over, it is read again how far it came.
+            _ => None,
         }
     }
 
     async fn of_admin_error(&self, error: &AdminError) -> Migrated {
-        of_error(self.resources, self.batch, &StepError::on_server(self.server.id, error)).await
+        let error = StepError::on_server(self.server.id, error);
+        of_error(self.claim.resources, self.claim.batch, &error).await
     }
+}
+
+fn count(outcome: &'static str) {
+    metrics::counter!("tenantry_rollout_tenants_total", "outcome" => outcome).increment(1);
 }
 
 /// What is noted of a tenant whose migration met an error.
@@ -244,6 +389,6 @@ async fn of_error(resources: &Resources, batch: &RolloutBatch, error: &StepError
         StepError::Transient { .. } | StepError::DiskFull { .. } => {
             Migrated::Later { error: message, counts: true }
         }
-        StepError::Permanent { .. } => Migrated::Failed(message),
+        StepError::Permanent { .. } => failed(message),
     }
 }

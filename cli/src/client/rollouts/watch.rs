@@ -158,10 +158,10 @@ fn name(number: usize, wave: &Value) -> String {
 
 /// What a rollout does now, in words.
 fn words(rollout: &Value) -> String {
-    if let Some(until) = rollout["soakUntil"].as_str() {
-        return format!("watched until {until}");
-    }
     match (rollout["state"].as_str(), rollout["reason"].as_str()) {
+        (Some("running"), _) if rollout["soakUntil"].is_string() => {
+            format!("watched until {}", text(&rollout["soakUntil"]))
+        }
         (Some("running"), _) => {
             let left = rollout["secondsLeft"].as_u64().map(|left| format!(", {left} s left"));
             format!("{} per minute{}", text(&rollout["tenantsPerMinute"]), left.unwrap_or_default())

@@ -25,7 +25,7 @@ use crate::{
     claim::Claim,
     input::{Fields, JsonBody, Prefer, QueryParams, TenantRef},
     refusal::Refusal,
-    use_cases::start_rollout::{NotReady, StartRollout},
+    use_cases::start_rollout::{NotReady, NotSteered, StartRollout},
 };
 
 /// Tenants that are migrated before the next ones are: named ones, or a share of all.
@@ -44,7 +44,7 @@ pub(crate) struct WaveBody {
 
 /// A number of tenants, or percent of them.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a number of tenants, or percent such as 5%")]
 pub(crate) enum MaxFailuresBody {
     /// So many.
     Count(u32),
@@ -181,7 +181,7 @@ impl RolloutBody {
                 );
                 let share = match (wave.tenants, wave.percent) {
                     (Some(tenants), None) if !tenants.is_empty() && tenants.len() <= MOST_CANARIES => {
-                        canaries(registry, &tenants, &field, &mut fields).await?
+                        canaries(registry, &self.app, &tenants, &field, &mut fields).await?
                     }
                     (None, Some(percent)) if (1..=100).contains(&percent) => {
                         WaveShare::Percent(u8::try_from(percent).unwrap_or(100))
@@ -205,6 +205,7 @@ impl RolloutBody {
 
 async fn canaries(
     registry: &Registry,
+    app: &AppName,
     names: &[String],
     field: &str,
     fields: &mut Fields,
@@ -216,11 +217,21 @@ async fn canaries(
             None => None,
         };
         match found {
-            Some(found) => tenants.push(found.tenant.id),
+            Some(found) if found.tenant.app == *app => tenants.push(found.tenant.id),
+            Some(_) => fields.wrong(&format!("{field}.tenants[{number}]"), "is a tenant of another app"),
             None => fields.wrong(&format!("{field}.tenants[{number}]"), "there is no such tenant"),
         }
     }
     Ok(WaveShare::Tenants(tenants))
+}
+
+impl From<NotSteered> for Refusal {
+    fn from(error: NotSteered) -> Self {
+        match error {
+            NotSteered::NotReady(error) => error.into(),
+            NotSteered::Refused(error) => error.into(),
+        }
+    }
 }
 
 impl From<NotReady> for Refusal {

@@ -36,8 +36,8 @@ pub(crate) struct ResumeRolloutBody {
     request_body = ResumeRolloutBody,
     responses(
         (status = 200, description = "The rollout as it is now", body = RolloutView),
-        (status = 409, description = "`rollout_refused`, with its `rolloutState`", body = Problem),
-        (status = 422, description = "`unknown_version`", body = Problem),
+        (status = 409, description = "`rollout_refused`, with its `rolloutState`; `contract_too_early`", body = Problem),
+        (status = 422, description = "`unknown_version`, or `version_unsafe` with its `findings`", body = Problem),
     ),
     security(("apiKey" = ["rollouts:write"])),
 )]

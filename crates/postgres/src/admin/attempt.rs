@@ -10,6 +10,9 @@ use crate::sql;
 
 const TASK: &str = "try the statements";
 
+/// How long the locks of all statements together are held, but for the last one's time.
+const IN_ALL: Duration = Duration::from_secs(5);
+
 /// A table or materialized view and its rows, estimated.
 pub type TableRows = (String, u64);
 
@@ -55,7 +58,11 @@ impl ServerAdmin {
         );
         let mut attempted = Vec::with_capacity(statements.len());
         let mut known: Vec<String> = Vec::new();
+        let until = Instant::now() + IN_ALL;
         for statement in statements {
+            if Instant::now() >= until {
+                break;
+            }
             let started = Instant::now();
             // As PostgreSQL runs a version that is tried: nothing in it ends the transaction.
             let text = sql::block("", &format!("EXECUTE {};", sql::literal(statement)));

@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures::TryStreamExt;
+use rand::Rng;
 use sqlx::{AssertSqlSafe, Row, migrate::Migrator};
 use tenantry_domain::{
     app::{App, AppVersion},
@@ -31,6 +32,8 @@ use crate::sql;
 /// A tenant whose schema goes from one version to another.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchItem<'a> {
+    /// By what whoever asked knows it.
+    pub number: usize,
     /// Whose schema.
     pub owner: Owner<'a>,
     /// The version that it is to have before; with any other nothing is done.
@@ -46,8 +49,6 @@ pub struct BatchLimits {
     pub lock_timeout: Duration,
     /// How long a statement may take; zero: for ever.
     pub statement_timeout: Duration,
-    /// No tenant is begun after this.
-    pub until: Instant,
 }
 
 /// What became of a tenant of a batch.
@@ -59,7 +60,9 @@ pub enum BatchEnd {
     Unlike,
     /// It could not be migrated, and is as it was.
     Failed(AdminError),
-    /// There was no time for it.
+    /// The connection was lost, and whether it was migrated is not known.
+    Unknown(AdminError),
+    /// Its turn did not come.
     Untouched,
 }
 
@@ -114,54 +117,58 @@ fn may_grant(app: &App, from: AppVersion, to: AppVersion) -> bool {
 }
 
 impl ServerAdmin {
-    /// Migrates tenants whose schemas are in one database, up or down, each in a transaction of its own; what became of each.
-    /// Ends at the first that fails for good, so that whoever asked may look at it before more do.
+    /// Migrates tenants whose schemas are in one database, up or down, each in a transaction of its own. `next` gives as many as it is
+    /// asked for, or fewer, which are sent at once; none: that is all. `ended` is told what became of each. Ends at the first that
+    /// fails for good, so that whoever asked may look at it before more do.
     ///
     /// # Errors
-    /// Nothing is known of any of them: there is no connection.
-    pub async fn migrate_batch(
+    /// There is no connection; those that were asked for before have been told of.
+    pub async fn migrate_batch<'a>(
         &self,
         database: &ObjectName,
         app: &App,
-        items: &[BatchItem<'_>],
         limits: BatchLimits,
-    ) -> Result<Vec<BatchEnd>, AdminError> {
-        let Some(first) = items.first() else { return Ok(Vec::new()) };
-        let may_grant = items.iter().any(|item| may_grant(app, item.from, item.to));
-        let plan = Plan { app, limits, migrator: migrator(first.owner.name, app, false), may_grant };
-        let mut ends = Vec::with_capacity(items.len());
+        mut next: impl FnMut(usize) -> Vec<BatchItem<'a>> + Send,
+        mut ended: impl FnMut(usize, BatchEnd) + Send,
+    ) -> Result<(), AdminError> {
         let mut connection = None;
         let mut size = 1;
-        while ends.len() < items.len() && Instant::now() < limits.until {
+        loop {
             let mut held = match connection.take() {
                 Some(held) => held,
                 None => self.connection_for_tables(database, TASK).await?,
             };
-            let some = &items[ends.len()..items.len().min(ends.len() + size)];
+            // Whatever a migration has left in it: nobody else shall find out.
+            held.close_on_drop();
+            let items = next(size);
+            let Some(first) = items.first() else { return Ok(()) };
+            let may_grant = items.iter().any(|item| may_grant(app, item.from, item.to));
+            let plan = Plan { app, limits, migrator: migrator(first.owner.name, app, false), may_grant };
             let sent = Instant::now();
-            let failed = self.message(&mut held, &plan, some, &mut ends).await;
+            let mut ends = Vec::with_capacity(items.len());
+            let failed = self.message(&mut held, &plan, &items, &mut ends).await;
             size =
                 if sent.elapsed() < LONG_MESSAGE { (size * 2).min(IN_A_MESSAGE) } else { (size / 2).max(1) };
-            if failed {
-                // It is in a transaction that failed, or in none: nobody else shall find out.
-                held.close_on_drop();
-            } else {
+            if !failed {
                 connection = Some(held);
             }
-            if ends.last().is_some_and(|end| matches!(end, BatchEnd::Failed(error) if !error.is_transient()))
-            {
-                break;
+            let stops = ends.last().is_some_and(|end| match end {
+                BatchEnd::Failed(error) => !error.is_transient(),
+                BatchEnd::Unknown(_) => true,
+                BatchEnd::Migrated | BatchEnd::Unlike | BatchEnd::Untouched => false,
+            });
+            ends.resize_with(items.len(), || BatchEnd::Untouched);
+            for (item, end) in items.iter().zip(ends) {
+                ended(item.number, end);
+            }
+            if stops {
+                return Ok(());
             }
         }
-        if let Some(mut held) = connection {
-            // Settings and temporary tables of a migration are the next one's no more, but the connection has seen many tables.
-            held.close_on_drop();
-        }
-        ends.resize_with(items.len(), || BatchEnd::Untouched);
-        Ok(ends)
     }
 
-    /// Sends some tenants' transactions; true if one of them failed, which is the last that `ends` tells of.
+    /// Sends some tenants' transactions; true if one of them failed, which is the last that `ends` tells of. Where the connection is
+    /// lost, it is one of those that `ends` tells of from then on: they may have been migrated all the same.
     async fn message(
         &self,
         connection: &mut AdminConnection,
@@ -169,8 +176,10 @@ impl ServerAdmin {
         items: &[BatchItem<'_>],
         ends: &mut Vec<BatchEnd>,
     ) -> bool {
+        // No SQL of a tenant's can know what its row has to say.
+        let nonce = format!("{:016x}{:016x}", rand::rng().next_u64(), rand::rng().next_u64());
         let text = items.iter().enumerate().fold(String::new(), |mut text, (number, item)| {
-            plan.push(&mut text, item, number);
+            plan.push(&mut text, item, &mark(&nonce, number));
             text
         });
         let mut committed = 0;
@@ -180,7 +189,7 @@ impl ServerAdmin {
             loop {
                 match rows.try_next().await {
                     Ok(Some(row)) => {
-                        let is_next = |text: String| text == mark(&items[committed], committed);
+                        let is_next = |text: String| text == mark(&nonce, committed);
                         if row.try_get(super::ledger::APPLIED).is_ok_and(|_: i64| true) {
                             applied += 1;
                         } else if committed < items.len() && row.try_get(COMMITTED).is_ok_and(is_next) {
@@ -195,12 +204,26 @@ impl ServerAdmin {
                 }
             }
         };
-        let item = &items[committed.min(items.len() - 1)];
-        ends.push(match said(&error) {
-            Some((code, _)) if code == UNLIKE => BatchEnd::Unlike,
-            _ => BatchEnd::Failed(self.batch_failure(plan.app, item, applied, error)),
-        });
+        let Some(item) = items.get(committed) else { return true };
+        let left_open = matches!(&error, sqlx::Error::Protocol(_));
+        match said(&error) {
+            Some((code, _)) if code == UNLIKE => ends.push(BatchEnd::Unlike),
+            // The server says that it goes down, or nothing: the last commit may have come through.
+            Some((code, _)) if code.starts_with("57P") || code.starts_with("08") => {
+                self.lost(&items[committed..], &error, ends);
+            }
+            None if !left_open => self.lost(&items[committed..], &error, ends),
+            _ => ends.push(BatchEnd::Failed(self.batch_failure(plan.app, item, applied, error))),
+        }
         true
+    }
+
+    /// Of these it is not known how far they came.
+    fn lost(&self, items: &[BatchItem<'_>], error: &sqlx::Error, ends: &mut Vec<BatchEnd>) {
+        for _ in items {
+            let error = sqlx::Error::Io(std::io::Error::other(error.to_string()));
+            ends.push(BatchEnd::Unknown(self.failed(TASK, error)));
+        }
     }
 
     /// An error of a tenant's transaction, in which so many versions were applied before.
@@ -236,8 +259,8 @@ impl ServerAdmin {
 }
 
 /// What the row says that follows a tenant's commit.
-fn mark(item: &BatchItem<'_>, number: usize) -> String {
-    format!("{} {number}", item.owner.name)
+fn mark(nonce: &str, number: usize) -> String {
+    format!("{nonce} {number}")
 }
 
 /// What tenants of a batch have in common.
@@ -251,8 +274,8 @@ struct Plan<'a> {
 
 impl Plan<'_> {
     /// Adds a tenant's transaction.
-    fn push(&self, text: &mut String, item: &BatchItem<'_>, number: usize) {
-        let BatchItem { owner, from, to } = item;
+    fn push(&self, text: &mut String, item: &BatchItem<'_>, mark: &str) {
+        let BatchItem { owner, from, to, .. } = item;
         let table = migrations_table(owner.name);
         let look = format!(
             "{check_schema}
@@ -261,10 +284,10 @@ impl Plan<'_> {
             END IF;",
             check_schema = owner.check_schema(),
         );
-        // What a migration sets for its session is not to meet the next tenant's.
+        // What a migration leaves in its session is not to meet the next tenant's.
         let _ = write!(
             text,
-            "BEGIN; RESET ROLE; RESET ALL; DISCARD TEMP;\n{block};\nSET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = \
+            "BEGIN; RESET ROLE; RESET ALL; DISCARD TEMP; DEALLOCATE ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all();\n{block};\nSET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = \
              {statement}; {owner};\n",
             block = fence::block(owner.fence, "found_mark text;", &look),
             lock = self.limits.lock_timeout.as_millis(),
@@ -277,7 +300,13 @@ impl Plan<'_> {
                     migration.version == version && !migration.migration_type.is_down_migration()
                 };
                 let Some(migration) = self.migrator.iter().find(up) else { continue };
-                let _ = write!(text, "{}\n;\n{}\n", migration.sql.as_str(), record(&table, migration, "-1"));
+                let _ = write!(
+                    text,
+                    "{}\n;\n{own}; {}\n",
+                    migration.sql.as_str(),
+                    record(&table, migration, "-1"),
+                    own = become_owner(owner.name, "SET LOCAL"),
+                );
             }
         } else {
             for migration in carried(self.app, *from, *to).rev() {
@@ -293,7 +322,7 @@ impl Plan<'_> {
         if self.may_grant {
             let _ = writeln!(text, "{};", sql::block("", &revoke_system_tables(owner.name)));
         }
-        let mark = sql::literal(&mark(item, number));
+        let mark = sql::literal(mark);
         let _ = writeln!(text, "COMMIT; SELECT {mark} AS {COMMITTED};");
     }
 }

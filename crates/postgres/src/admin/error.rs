@@ -101,7 +101,7 @@ pub enum AdminError {
     /// A migration's SQL failed; the schema is as it was before the call, or before the file if
     /// that runs outside of a transaction.
     #[error(
-        "migration {version} of {app} failed in schema {schema} on {server}: {message} (SQLSTATE {code}); see to what the message says, then retry the operation"
+        "migration {version} of {app} failed in schema {schema} on {server}: {message} (SQLSTATE {code}); see to what the message says, then try again"
     )]
     Migration {
         /// `host:port`.

@@ -14,6 +14,7 @@ use sqlx::{
     migrate::{AppliedMigration, Migrate, MigrateError, Migration},
     postgres::{PgDatabaseError, PgErrorPosition},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::migration::is_backfill;
 use crate::sql;
@@ -28,6 +29,8 @@ pub(super) struct Ledger<'c> {
     /// Migrations that count as applied where they are not.
     without: Vec<AppliedMigration>,
     dirty: Option<i64>,
+    /// Backfills go on until then.
+    stop: CancellationToken,
     batch: Batch,
     /// The versions that it found.
     pub(super) before: BTreeSet<i64>,
@@ -63,6 +66,7 @@ impl<'c> Ledger<'c> {
             connection,
             applied: Vec::new(),
             without: Vec::new(),
+            stop: CancellationToken::new(),
             dirty: None,
             batch: Batch::default(),
             before: BTreeSet::new(),
@@ -80,6 +84,12 @@ impl<'c> Ledger<'c> {
         self
     }
 
+    /// Ends a backfill after the run at hand.
+    pub(super) fn until(mut self, stop: &CancellationToken) -> Self {
+        self.stop = stop.clone();
+        self
+    }
+
     /// Runs a file until it changes no row. In between it rests for as long as it took: where others are at work, it takes longer.
     async fn backfill(&mut self, text: &str) -> Result<(), sqlx::Error> {
         loop {
@@ -88,7 +98,12 @@ impl<'c> Ledger<'c> {
             if done.rows_affected() == 0 {
                 return Ok(());
             }
-            tokio::time::sleep(started.elapsed().min(LONGEST_REST)).await;
+            tokio::select! {
+                () = tokio::time::sleep(started.elapsed().min(LONGEST_REST)) => {}
+                () = self.stop.cancelled() => {
+                    return Err(sqlx::Error::Protocol("the backfill was told to stop".into()));
+                }
+            }
         }
     }
 

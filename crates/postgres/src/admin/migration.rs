@@ -14,6 +14,7 @@ use tenantry_domain::{
     app::{App, AppVersion, Directive, has_directive},
     names::ObjectName,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     AdminError, BatchLimits, ServerAdmin,
@@ -50,7 +51,7 @@ impl ServerAdmin {
         target: Option<AppVersion>,
     ) -> Result<MigrationReport, AdminError> {
         let connection = self.connection_for_tables(database, TASK).await?;
-        self.migrate_on(connection, owner, "", app, target, How { seed: false, backfills: false }).await
+        self.migrate_on(connection, owner, "", app, target, How { seed: false, backfills: None }).await
     }
 
     /// As [`ServerAdmin::migrate`] to a version, within limits; on a connection that is closed afterwards.
@@ -61,9 +62,10 @@ impl ServerAdmin {
         app: &App,
         target: AppVersion,
         limits: BatchLimits,
+        stop: &CancellationToken,
     ) -> Result<MigrationReport, AdminError> {
         let connection = self.limited(database, limits).await?;
-        let how = How { seed: false, backfills: true };
+        let how = How { seed: false, backfills: Some(stop) };
         self.migrate_on(connection, owner, "", app, Some(target), how).await
     }
 
@@ -78,6 +80,27 @@ impl ServerAdmin {
     ) -> Result<MigrationReport, AdminError> {
         let mut connection = self.limited(database, limits).await?;
         self.rollback_on(&mut connection, owner, app, Some(target)).await
+    }
+
+    /// The version that a tenant's schema has, under the fence: whoever was at it before does nothing more.
+    pub async fn fenced_version(
+        &self,
+        database: &ObjectName,
+        owner: Owner<'_>,
+    ) -> Result<Option<AppVersion>, AdminError> {
+        let mut connection = self.connection_to(database, TASK).await?;
+        let block = fence::block(owner.fence, "found_mark text;", &format!("{} NULL;", owner.check_schema()));
+        sqlx::raw_sql(AssertSqlSafe(block))
+            .execute(&mut *connection)
+            .await
+            .map_err(|e| self.failed(TASK, e))?;
+        let newest = format!("SELECT max(version) FROM {}", table(owner.name));
+        let newest: Option<i64> = sqlx::query_scalar(AssertSqlSafe(newest))
+            .persistent(false)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|e| self.failed(TASK, e))?;
+        Ok(newest.and_then(|number| AppVersion::try_from(number).ok()))
     }
 
     /// A connection whose statements have limits.
@@ -109,12 +132,13 @@ impl ServerAdmin {
         as_admin: &str,
         app: &App,
         target: Option<AppVersion>,
-        how: How,
+        how: How<'_>,
     ) -> Result<MigrationReport, AdminError> {
         let seed = app.seed.as_deref().filter(|_| how.seed);
-        let migrator = migrator(owner.name, app, how.backfills);
+        let migrator = migrator(owner.name, app, how.backfills.is_some());
         let replaced = target.or(app.version()).map(|target| app.replaced_until(target)).unwrap_or_default();
-        let run = Run { admin: self, owner, as_admin, app, seed, migrator, replaced };
+        let stop = how.backfills.cloned().unwrap_or_default();
+        let run = Run { admin: self, owner, as_admin, app, seed, migrator, replaced, stop };
         let target = target.map(AppVersion::number);
         let wanted = |migration: &&Migration| target.is_none_or(|target| migration.version <= target);
         if run.migrator.iter().filter(wanted).any(|migration| migration.no_tx) {
@@ -144,8 +168,8 @@ impl ServerAdmin {
         target: Option<AppVersion>,
     ) -> Result<MigrationReport, AdminError> {
         let migrator = migrator(owner.name, app, false);
-        let run =
-            Run { admin: self, owner, as_admin: "", app, seed: None, migrator, replaced: BTreeSet::new() };
+        let (replaced, stop) = (BTreeSet::new(), CancellationToken::new());
+        let run = Run { admin: self, owner, as_admin: "", app, seed: None, migrator, replaced, stop };
         let target = target.map_or(0, AppVersion::number);
         run.in_transaction(connection, Direction::Down(target)).await
     }
@@ -153,16 +177,16 @@ impl ServerAdmin {
 
 /// What a migration does besides.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct How {
+pub(super) struct How<'a> {
     /// Inserts the app's default data where anything was applied.
     pub(super) seed: bool,
-    /// Runs backfills until they change no row: the tenant has some.
-    pub(super) backfills: bool,
+    /// Runs backfills until they change no row, or this says so: the tenant has some.
+    pub(super) backfills: Option<&'a CancellationToken>,
 }
 
-impl How {
+impl How<'_> {
     /// A new tenant's.
-    pub(super) const NEW: Self = Self { seed: true, backfills: false };
+    pub(super) const NEW: Self = Self { seed: true, backfills: None };
 }
 
 const TASK: &str = "migrate the tenant's schema";
@@ -244,6 +268,8 @@ struct Run<'a> {
     migrator: Migrator,
     /// Versions that a tenant without them does not get.
     replaced: BTreeSet<AppVersion>,
+    /// Backfills go on until then.
+    stop: CancellationToken,
 }
 
 impl Run<'_> {
@@ -252,7 +278,7 @@ impl Run<'_> {
             !migration.migration_type.is_down_migration()
                 && self.replaced.iter().any(|version| version.number() == migration.version)
         };
-        Ledger::new(connection).without(self.migrator.iter().filter(replaced))
+        Ledger::new(connection).without(self.migrator.iter().filter(replaced)).until(&self.stop)
     }
 
     /// Statements that come last: the tables of users, which no migration has seen then, and that Tenantry's own tables are not

@@ -160,6 +160,8 @@ impl ServerAdmin {
         );
         self.say(&mut session, begin).await?;
         for piece in pieces {
+            // A file may have set another search path.
+            self.say(&mut session, schema::become_owner(&schema, "SET LOCAL")).await?;
             if let Err(error) = say(&mut session, execute(piece.sql)).await {
                 let fault = piece.fault(&error, limit);
                 return self.refused(error, fault).map(Tried::Refused);
