@@ -3,7 +3,7 @@
 mod beside;
 mod command_line;
 mod failures;
-mod fleet;
+pub(crate) mod fleet;
 mod guard_rails;
 mod rollback;
 mod steering;

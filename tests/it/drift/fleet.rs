@@ -5,6 +5,8 @@ use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection};
 use tenantry_tests::{TestApp, server};
 
+pub(super) use crate::rollouts::fleet::size;
+
 /// The app.
 pub(super) const APP: &str = "drifting";
 
@@ -22,11 +24,6 @@ const UP: &str = "CREATE TABLE items (id bigint GENERATED ALWAYS AS IDENTITY PRI
     CREATE TRIGGER items_touched BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION touched();
     CREATE STATISTICS items_statistics ON name, price FROM items;
     INSERT INTO items (name) VALUES ('first');";
-
-/// How many tenants a test has: `few`, or as many as `TENANTRY_TEST_FLEET` says.
-pub(super) fn size(few: usize) -> usize {
-    std::env::var("TENANTRY_TEST_FLEET").ok().and_then(|text| text.parse().ok()).unwrap_or(few)
-}
 
 pub(super) struct Fleet {
     pub(super) app: TestApp,

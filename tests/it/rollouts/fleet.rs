@@ -17,7 +17,7 @@ pub(super) fn version(number: i64, up: &str, down: Option<&str>) -> Value {
 
 /// How many tenants a test has: `few`, or as many as `TENANTRY_TEST_FLEET` says.
 #[expect(clippy::disallowed_methods, reason = "a test's own size")]
-pub(super) fn size(few: usize) -> usize {
+pub(crate) fn size(few: usize) -> usize {
     std::env::var("TENANTRY_TEST_FLEET").ok().and_then(|text| text.parse().ok()).unwrap_or(few)
 }
 

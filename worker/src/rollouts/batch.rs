@@ -182,7 +182,7 @@ impl Claim<'_> {
 
     async fn note_all(&self) {
         for _ in 0..NOTE_TRIES {
-            if self.note().await {
+            if Box::pin(self.note()).await {
                 return;
             }
             tokio::time::sleep(NOTE_PAUSE).await;
@@ -191,7 +191,8 @@ impl Claim<'_> {
 
     /// Waits for work on tenants, noting meanwhile what has come of others.
     async fn patiently<T>(&self, work: impl Future<Output = T>) -> T {
-        let note = async {
+        // On the heap: it holds all that a note holds, in all that waits.
+        let note = Box::pin(async {
             loop {
                 tokio::time::sleep(PATIENCE).await;
                 let stands = |book: &mut Book| book.moved.is_none_or(|moved| moved.elapsed() >= PATIENCE);
@@ -200,7 +201,7 @@ impl Claim<'_> {
                 }
                 self.note().await;
             }
-        };
+        });
         tokio::select! {
             biased;
             done = work => done,
