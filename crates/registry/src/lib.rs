@@ -39,6 +39,7 @@ mod reconcilers;
 mod revoked_sessions;
 mod rewrap;
 mod rollout_batches;
+mod rollout_control;
 mod rollout_turns;
 mod rollouts;
 mod routes;
@@ -91,11 +92,9 @@ pub use placements::{PlaceError, PlaceRequest, Placed, PlacementWithServer, Role
 pub use plans::PlanDeleteError;
 pub use revoked_sessions::RevokedSession;
 pub use rollout_batches::{ClaimLimits, ClaimRenewed, ClaimedTenant, Migrated, RolloutBatch};
+pub use rollout_control::{RolloutControl, RolloutControlError};
 pub use rollout_turns::RolloutTurn;
-pub use rollouts::{
-    NewRollout, RolloutControl, RolloutControlError, RolloutStartError, RolloutTenant, SampledTenant,
-    VersionCount, WaveCount,
-};
+pub use rollouts::{NewRollout, RolloutStartError, RolloutTenant, SampledTenant, VersionCount, WaveCount};
 pub use routes::{RouteKeyRef, RouteReader};
 pub use schema_version::SchemaVersion;
 pub use server_classes::ServerClassDeleteError;

@@ -374,30 +374,31 @@ async fn sort_out(
 ) -> Result<Vec<Uuid>, RegistryError> {
     let rows = sqlx::query!(
         r#"WITH looked AS (
-               SELECT rollout_tenants.tenant_id, placement.server_id, CASE
-                   WHEN status NOT IN ('active', 'suspended') OR placement.state IS NULL
-                       THEN 'it is ' || status || ', and will get its version when it is served again'
+               SELECT rollout_tenants.tenant_id, status, placement.server_id, CASE
+                   WHEN status NOT IN ('active', 'suspended') OR placement.state IS NULL THEN 'unserved'
                    WHEN CASE WHEN $3 THEN schema_version >= $4 ELSE schema_version <= from_version END THEN 'done'
                    WHEN EXISTS (SELECT FROM operations WHERE operations.tenant_id = tenants.id
-                       AND operations.state IN ('queued', 'running', 'waiting', 'undoing', 'stuck'))
-                       THEN 'waits for an operation on it'
-                   WHEN EXISTS (SELECT FROM undo_windows WHERE undo_windows.tenant_id = tenants.id)
-                       THEN 'waits until its last move can no longer be undone'
-                   WHEN placement.server_id <> $2 THEN 'is on another server now'
+                       AND operations.state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')) THEN 'operation'
+                   WHEN EXISTS (SELECT FROM undo_windows WHERE undo_windows.tenant_id = tenants.id) THEN 'undo window'
+                   WHEN placement.server_id <> $2 THEN 'elsewhere'
                    WHEN NOT in_maintenance_window(coalesce(
                            (SELECT value FROM tenant_config
                             WHERE tenant_config.tenant_id = tenants.id AND key = 'maintenance.window'),
-                           plans.default_config -> 'maintenance.window'), now())
-                       THEN 'waits for its maintenance window' END AS waits
+                           plans.default_config -> 'maintenance.window'), now()) THEN 'maintenance window' END AS waits
                FROM rollout_tenants JOIN tenants ON tenants.id = rollout_tenants.tenant_id
                JOIN plans ON plans.name = plan
                LEFT JOIN placements AS placement ON placement.tenant_id = tenants.id AND placement.state IN ('serving', 'cutover')
                WHERE rollout_id = $1 AND rollout_tenants.tenant_id = ANY ($5)
            ), put_off AS (
                UPDATE rollout_tenants AS tenant SET server_id = coalesce(looked.server_id, tenant.server_id),
-                   state = CASE WHEN waits = 'done' THEN 'done' WHEN waits LIKE 'it is %' THEN 'skipped' ELSE 'pending' END,
-                   error = nullif(waits, 'done'), finished_at = CASE WHEN waits = 'done' THEN now() END,
-                   again_at = CASE WHEN waits LIKE 'is on another%' THEN '-infinity' WHEN waits = 'waits for an operation on it' THEN now() + interval '1 second'
+                   state = CASE waits WHEN 'done' THEN 'done' WHEN 'unserved' THEN 'skipped' ELSE 'pending' END,
+                   error = CASE waits
+                       WHEN 'unserved' THEN format('it is %s, and will get its version when it is served again', status)
+                       WHEN 'operation' THEN 'waits for an operation on it'
+                       WHEN 'undo window' THEN 'waits until its last move can no longer be undone'
+                       WHEN 'maintenance window' THEN 'waits for its maintenance window' END,
+                   finished_at = CASE waits WHEN 'done' THEN now() END,
+                   again_at = CASE waits WHEN 'elsewhere' THEN '-infinity' WHEN 'operation' THEN now() + interval '1 second'
                        ELSE now() + interval '5 seconds' END
                FROM looked WHERE rollout_id = $1 AND tenant.tenant_id = looked.tenant_id AND waits IS NOT NULL
            )

@@ -49,9 +49,7 @@ impl Registry {
         tx.commit().await.map_err(RegistryError::from)?;
         Ok(Some(turn))
     }
-}
 
-impl Registry {
     /// Ends a rollout whose operation is undone; one that has ended stays as it is.
     pub async fn rollout_end(&self, lease: &Lease, id: RolloutId, reason: &str) -> Result<(), FencedError> {
         let mut tx = self.begin().await?;

@@ -1,13 +1,14 @@
-//! Table `rollouts`, the API's side: starting one, steering it, and looking at it.
+//! Table `rollouts`, the API's side: starting one, and looking at it. What people do with one that is there is in
+//! [`crate::rollout_control`], what workers do in [`crate::rollout_turns`] and [`crate::rollout_batches`].
 //!
 //! Whoever changes a rollout and its tenants locks the rollout first; who changes its operation too takes turns before that.
 
 use chrono::{DateTime, Utc};
 use tenantry_domain::{
     app::{AppName, AppVersion},
-    ids::{OperationId, RolloutId, ServerId, TenantId},
+    ids::{RolloutId, ServerId, TenantId},
     names::ObjectName,
-    operation::{Operation, OperationInput, Subject},
+    operation::Operation,
     rollout::{Direction, Rollout, RolloutSettings, RolloutState, TenantProgress, WaveShare},
 };
 use uuid::Uuid;
@@ -15,7 +16,6 @@ use uuid::Uuid;
 use crate::{
     NewOperation, OperationStartError, Page, Registry, RegistryError, TimedConnection,
     error::{Stored, broken_constraint, to_json},
-    jobs,
 };
 
 /// A rollout to start.
@@ -51,54 +51,6 @@ pub enum RolloutStartError {
 impl From<RegistryError> for RolloutStartError {
     fn from(error: RegistryError) -> Self {
         Self::Start(error.into())
-    }
-}
-
-/// What somebody asks of a rollout that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RolloutControl {
-    /// Stop for a while. What is being migrated comes to its end.
-    Pause,
-    /// Go on, and try again what failed; with another version, all tenants are to have that one.
-    Resume(Option<AppVersion>),
-    /// End it where it is.
-    Abort,
-    /// Take every tenant back to the version that it had.
-    Rollback,
-}
-
-/// A rollout cannot do what was asked of it.
-#[derive(Debug, thiserror::Error)]
-pub enum RolloutControlError {
-    /// There is none with that id.
-    #[error("there is no such rollout")]
-    NotFound,
-    /// Not as it is.
-    #[error("the rollout is {0}")]
-    State(RolloutState),
-    /// The app has no such version, or it is not after the rollout's.
-    #[error("{0}")]
-    Version(String),
-    /// A version has no down SQL.
-    #[error("version {0} has no down SQL; push a version that takes it back instead")]
-    NotReversible(AppVersion),
-    /// Another one of the app is not finished, or has come after it.
-    #[error("rollout {0} of the app came after it")]
-    Newer(RolloutId),
-    /// As starting an operation.
-    #[error(transparent)]
-    Start(#[from] OperationStartError),
-}
-
-impl From<RegistryError> for RolloutControlError {
-    fn from(error: RegistryError) -> Self {
-        Self::Start(error.into())
-    }
-}
-
-impl From<sqlx::Error> for RolloutControlError {
-    fn from(error: sqlx::Error) -> Self {
-        RegistryError::from(error).into()
     }
 }
 
@@ -181,7 +133,7 @@ pub(crate) fn version(number: i64, what: &'static str) -> Result<AppVersion, Reg
     AppVersion::try_from(number).stored(what)
 }
 
-pub(crate) fn wave(number: i16) -> u16 {
+fn unsigned(number: i16) -> u16 {
     u16::try_from(number).unwrap_or_default()
 }
 
@@ -203,7 +155,7 @@ impl TryFrom<RolloutRow> for Rollout {
             direction: row.direction.parse().stored("rollouts.direction")?,
             reason: row.reason,
             settings: serde_json::from_value(row.settings).stored("rollouts.settings")?,
-            wave: wave(row.wave),
+            wave: unsigned(row.wave),
             soak_until: row.soak_until,
             created_at: row.created_at,
             finished_at: row.finished_at,
@@ -380,7 +332,7 @@ impl Registry {
         Ok((row.try_into()?, operation))
     }
 
-    async fn unfinished_of(&self, app: &AppName) -> Result<RolloutStartError, RegistryError> {
+    pub(crate) async fn unfinished_of(&self, app: &AppName) -> Result<RolloutStartError, RegistryError> {
         let id = sqlx::query_scalar!(
             "SELECT id FROM rollouts WHERE app = $1 ORDER BY finished_at IS NULL DESC, id DESC LIMIT 1",
             app.as_str()
@@ -440,7 +392,7 @@ impl Registry {
         rows.into_iter()
             .map(|row| {
                 let state = row.state.parse().stored("rollout_tenants.state")?;
-                Ok(WaveCount { wave: wave(row.wave), state, tenants: count(row.tenants) })
+                Ok(WaveCount { wave: unsigned(row.wave), state, tenants: count(row.tenants) })
             })
             .collect()
     }
@@ -540,74 +492,16 @@ impl Registry {
                 Ok(RolloutTenant {
                     tenant: TenantId::from_uuid(row.tenant_id),
                     slug: row.slug,
-                    wave: wave(row.wave),
+                    wave: unsigned(row.wave),
                     state: row.state.parse().stored("rollout_tenants.state")?,
                     from: version(row.from_version, "rollout_tenants.from_version")?,
                     version: now.transpose()?,
-                    tries: wave(row.tries),
+                    tries: unsigned(row.tries),
                     error: row.error,
                     finished_at: row.finished_at,
                 })
             })
             .collect()
-    }
-
-    /// Pauses, resumes, ends or turns a rollout, and wakes the operation that drives it; where that has ended, `new` is one
-    /// that goes on.
-    pub async fn rollout_control(
-        &self,
-        id: RolloutId,
-        control: &RolloutControl,
-        new: NewOperation,
-    ) -> Result<Rollout, RolloutControlError> {
-        let mut tx = self.begin().await?;
-        take_turns(&mut tx, id).await?;
-        let rollout = lock(&mut tx, id).await?.ok_or(RolloutControlError::NotFound)?;
-        match control {
-            RolloutControl::Pause => {
-                require(&rollout, &[RolloutState::Running])?;
-                sqlx::query!(
-                    "UPDATE rollouts SET state = 'paused', reason = 'somebody paused it' WHERE id = $1",
-                    id.as_uuid()
-                )
-                .execute(&mut *tx)
-                .await?;
-            }
-            RolloutControl::Resume(target) => {
-                require(&rollout, &[RolloutState::Paused, RolloutState::Halted])?;
-                resume(&mut tx, &rollout, *target).await?;
-            }
-            RolloutControl::Abort => {
-                let open = [RolloutState::Running, RolloutState::Paused, RolloutState::Halted];
-                require(&rollout, &open)?;
-                sqlx::query!(
-                    "WITH rollout AS (
-                         UPDATE rollouts SET state = 'aborted', reason = 'somebody ended it', finished_at = now(), soak_until = NULL
-                         WHERE id = $1
-                     )
-                     UPDATE rollout_tenants SET state = 'skipped' WHERE rollout_id = $1 AND state = 'pending'",
-                    id.as_uuid()
-                )
-                .execute(&mut *tx)
-                .await?;
-            }
-            RolloutControl::Rollback => match roll_back(&mut tx, &rollout).await {
-                Err(RolloutControlError::Start(OperationStartError::Registry(RegistryError::Database(
-                    error,
-                )))) if broken_constraint(&error) == Some("rollouts_one_unfinished") => {
-                    drop(tx);
-                    let RolloutStartError::Busy(newer) = self.unfinished_of(&rollout.app).await? else {
-                        return Err(RolloutControlError::NotFound);
-                    };
-                    return Err(RolloutControlError::Newer(newer));
-                }
-                rolled_back => rolled_back?,
-            },
-        }
-        wake(&mut tx, id, new).await?;
-        let rollout = lock(&mut tx, id).await?.ok_or(RolloutControlError::NotFound)?;
-        tx.commit().await?;
-        Ok(rollout)
     }
 
     /// Forgets rollouts that ended some days ago; answers how many.
@@ -621,137 +515,4 @@ impl Registry {
         .await?;
         Ok(done.rows_affected())
     }
-}
-
-fn require(rollout: &Rollout, states: &[RolloutState]) -> Result<(), RolloutControlError> {
-    if states.contains(&rollout.state) { Ok(()) } else { Err(RolloutControlError::State(rollout.state)) }
-}
-
-async fn resume(
-    tx: &mut TimedConnection,
-    rollout: &Rollout,
-    target: Option<AppVersion>,
-) -> Result<(), RolloutControlError> {
-    let to = target.unwrap_or(rollout.target);
-    lock_app(tx, &rollout.app).await?;
-    if to < rollout.target {
-        let message = format!("it is not after version {}; take tenants back by a rollback", rollout.target);
-        return Err(RolloutControlError::Version(message));
-    }
-    if target.is_some() && rollout.direction == Direction::Down {
-        return Err(RolloutControlError::Version("it takes tenants back, to no other version".to_owned()));
-    }
-    let known = sqlx::query_scalar!(
-        r#"SELECT EXISTS (SELECT FROM app_versions WHERE app = $1 AND version = $2) AS "known!""#,
-        rollout.app.as_str(),
-        to.number()
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    if !known {
-        let message = format!("the app has no version {to}; resume with another targetVersion");
-        return Err(RolloutControlError::Version(message));
-    }
-    // Those that have the former target go on to the next one.
-    sqlx::query!(
-        "WITH rollout AS (
-             UPDATE rollouts SET state = 'running', reason = NULL, target_version = $2, soak_until = NULL WHERE id = $1
-         )
-         UPDATE rollout_tenants AS tenant SET state = 'pending', tries = 0, error = NULL, again_at = '-infinity',
-             finished_at = NULL
-         WHERE rollout_id = $1 AND (state = 'failed' OR state = 'done' AND $3 AND EXISTS (
-             SELECT FROM placements WHERE placements.tenant_id = tenant.tenant_id
-                 AND placements.state IN ('serving', 'cutover') AND schema_version < $2))",
-        rollout.id.as_uuid(),
-        to.number(),
-        rollout.direction == Direction::Up,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Turns a rollout back: every tenant that has a newer version than the one before it.
-async fn roll_back(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), RolloutControlError> {
-    if rollout.direction == Direction::Down
-        || matches!(rollout.state, RolloutState::RolledBack | RolloutState::Aborted)
-    {
-        return Err(RolloutControlError::State(rollout.state));
-    }
-    lock_app(tx, &rollout.app).await?;
-    let newer = sqlx::query_scalar!(
-        "SELECT id FROM rollouts WHERE app = $1 AND id > $2 ORDER BY id DESC LIMIT 1",
-        rollout.app.as_str(),
-        rollout.id.as_uuid()
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    if let Some(newer) = newer {
-        return Err(RolloutControlError::Newer(RolloutId::from_uuid(newer)));
-    }
-    let stuck = sqlx::query_scalar!(
-        "SELECT max(version) FROM app_versions
-         WHERE app = $1 AND version <= $2 AND down IS NULL
-             AND version > coalesce((SELECT min(from_version) FROM rollout_tenants WHERE rollout_id = $3), $4, 0)",
-        rollout.app.as_str(),
-        rollout.target.number(),
-        rollout.id.as_uuid(),
-        rollout.former.map(AppVersion::number),
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    if let Some(stuck) = stuck {
-        return Err(RolloutControlError::NotReversible(version(stuck, "app_versions.version")?));
-    }
-    // New tenants get the former version from now on.
-    sqlx::query!(
-        "UPDATE apps SET promoted_version = $2, updated_at = clock_timestamp()
-         WHERE name = $1 AND promoted_version = $3 AND $2::bigint IS NOT NULL",
-        rollout.app.as_str(),
-        rollout.former.map(AppVersion::number),
-        rollout.target.number(),
-    )
-    .execute(&mut *tx)
-    .await?;
-    let last = i16::try_from(rollout.settings.waves.len().saturating_sub(1)).unwrap_or(i16::MAX);
-    sqlx::query!(
-        "WITH rollout AS (
-             UPDATE rollouts SET state = 'running', direction = 'down', reason = NULL, finished_at = NULL, soak_until = NULL,
-                 wave = $2
-             WHERE id = $1
-         )
-         UPDATE rollout_tenants AS tenant SET tries = 0, error = NULL, again_at = '-infinity', finished_at = NULL,
-             -- One that failed may have some of its versions.
-             state = CASE WHEN EXISTS (SELECT FROM placements WHERE placements.tenant_id = tenant.tenant_id
-                     AND placements.state IN ('serving', 'cutover') AND schema_version > from_version)
-                 THEN 'pending' ELSE 'skipped' END
-         WHERE rollout_id = $1 AND state IN ('pending', 'done', 'failed')",
-        rollout.id.as_uuid(),
-        last,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Has the operation of a rollout look at it now; starts `new` where there is none.
-async fn wake(tx: &mut TimedConnection, id: RolloutId, new: NewOperation) -> Result<(), RolloutControlError> {
-    let woken = sqlx::query!(
-        "UPDATE operations SET enqueued_at = now(), run_after = now(),
-             state = CASE state WHEN 'stuck' THEN 'queued' ELSE state END
-         WHERE subject_kind = 'rollout' AND subject_id = $1
-             AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')
-         RETURNING id, lane",
-        id.as_uuid()
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
-    if let Some(operation) = woken {
-        let lane = operation.lane.parse().stored("operations.lane")?;
-        jobs::enqueue_in_tx(tx, lane, &[OperationId::from_uuid(operation.id)]).await?;
-        return Ok(());
-    }
-    debug_assert_eq!((new.subject, &new.input), (Subject::Rollout(id), &OperationInput::Rollout));
-    Registry::operation_start_in_tx(tx, new).await?;
-    Ok(())
 }
