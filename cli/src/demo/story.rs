@@ -222,6 +222,8 @@ async fn upgrade(client: &Client, player: &Player, rows: usize) -> anyhow::Resul
             let request = client.data(Method::POST, By::Subdomain, label, &player.key, role.table);
             client.send(request.json(&row)).await?.expect(201)?;
             written += 1;
+            // The plan that it comes from has 1,000 requests a day, and a slow machine takes a while.
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         anyhow::Ok(written)
     };
