@@ -147,6 +147,9 @@ pub(crate) struct Runner {
     pub(crate) hold: Duration,
 }
 
+/// How long the registry is asked whether a catalog is that of its version.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// How often a request is tried on tables that have changed again meanwhile.
 const AGAIN: usize = 2;
 
@@ -172,7 +175,7 @@ impl Runner {
         for _ in 0..AGAIN {
             failed = match self.run(&newer, request, caller).await {
                 Ok(answer) => return Ok(answer),
-                Err(failed @ Failed::StalePlacement(_)) => failed,
+                Err(failed @ (Failed::StalePlacement(_) | Failed::Held)) => failed,
                 Err(failed) => return Err(failed.into()),
             };
             newer = self.newer_placement(&newer, failed).await?;
@@ -315,10 +318,11 @@ impl Runner {
         lease: &mut Lease,
     ) -> Result<Arc<Catalog>, CatalogsError> {
         // It becomes that of all tenants of the version: a rollout must not have been at this one before it was read.
-        let is_of_version = async || match self.routes.recheck(route).await {
-            Some(newer) if is_other(&newer, route) => Err(CatalogsError::Empty),
-            Some(newer) => Ok(!is_migrating(&newer)),
-            None => Ok(false),
+        // Not a recheck: those are counted, for requests that find their tables elsewhere.
+        let is_of_version = async || match timeout(LOOK_AGAIN, self.routes.until(route, |_| true)).await {
+            Ok(Some(newer)) if is_other(&newer, route) => Err(CatalogsError::Empty),
+            Ok(Some(newer)) => Ok(!is_migrating(&newer)),
+            Ok(None) | Err(_) => Ok(false),
         };
         self.catalogs.read(route, placement.schema_version, lease.connection(), is_of_version).await
     }
