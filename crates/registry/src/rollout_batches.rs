@@ -128,16 +128,16 @@ impl Registry {
 
     /// Takes over a claim that has expired, of any rollout: it comes to its end, also where the rollout goes on no more.
     async fn take_over(&self, limits: ClaimLimits) -> Result<Option<RolloutBatch>, RegistryError> {
-        let mut tx = self.relaxed.begin().await?;
         let expired = sqlx::query!(
             "SELECT rollout_id, rollout_tenants.server_id, batch, revision
              FROM rollout_tenants JOIN servers ON servers.id = rollout_tenants.server_id
              WHERE rollout_tenants.state = 'migrating' AND claimed_until <= now() AND unreachable_since IS NULL
              LIMIT 1"
         )
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&self.relaxed)
         .await?;
         let Some(expired) = expired else { return Ok(None) };
+        let mut tx = self.relaxed.begin().await?;
         let id = RolloutId::from_uuid(expired.rollout_id);
         let Some(rollout) = lock(&mut tx, id).await? else { return Ok(None) };
         let ids = sqlx::query_scalar!(

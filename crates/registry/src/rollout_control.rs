@@ -91,16 +91,7 @@ impl Registry {
             RolloutControl::Abort => {
                 let open = [RolloutState::Running, RolloutState::Paused, RolloutState::Halted];
                 require(&rollout, &open)?;
-                sqlx::query!(
-                    "WITH rollout AS (
-                         UPDATE rollouts SET state = 'aborted', reason = 'somebody ended it', finished_at = now(), soak_until = NULL
-                         WHERE id = $1
-                     )
-                     UPDATE rollout_tenants SET state = 'skipped' WHERE rollout_id = $1 AND state = 'pending'",
-                    id.as_uuid()
-                )
-                .execute(&mut *tx)
-                .await?;
+                abort(&mut tx, id, "somebody ended it").await?;
             }
             RolloutControl::Rollback => match roll_back(&mut tx, &rollout).await {
                 Err(RolloutControlError::Start(OperationStartError::Registry(RegistryError::Database(
@@ -120,6 +111,25 @@ impl Registry {
         tx.commit().await?;
         Ok(rollout)
     }
+}
+
+/// Ends a rollout that is locked where it is: tenants whose turn has not come keep their version.
+pub(crate) async fn abort(
+    tx: &mut TimedConnection,
+    id: RolloutId,
+    reason: &str,
+) -> Result<(), RegistryError> {
+    sqlx::query!(
+        "WITH rollout AS (
+             UPDATE rollouts SET state = 'aborted', reason = $2, finished_at = now(), soak_until = NULL WHERE id = $1
+         )
+         UPDATE rollout_tenants SET state = 'skipped' WHERE rollout_id = $1 AND state = 'pending'",
+        id.as_uuid(),
+        reason,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 fn require(rollout: &Rollout, states: &[RolloutState]) -> Result<(), RolloutControlError> {

@@ -8,6 +8,7 @@ use tenantry_domain::{
 
 use crate::{
     FencedError, Lease, LeaseLost, Registry, RegistryError, TimedConnection,
+    rollout_control::abort,
     rollouts::{gather, lock, take_turns},
 };
 
@@ -59,17 +60,7 @@ impl Registry {
         }
         let Some(rollout) = lock(&mut tx, id).await? else { return Ok(()) };
         if !rollout.state.is_finished() {
-            sqlx::query!(
-                "WITH rollout AS (
-                     UPDATE rollouts SET state = 'aborted', reason = $2, finished_at = now(), soak_until = NULL WHERE id = $1
-                 )
-                 UPDATE rollout_tenants SET state = 'skipped' WHERE rollout_id = $1 AND state = 'pending'",
-                id.as_uuid(),
-                reason,
-            )
-            .execute(&mut *tx)
-            .await
-            .map_err(RegistryError::from)?;
+            abort(&mut tx, id, reason).await?;
         }
         tx.commit().await.map_err(RegistryError::from)?;
         Ok(())
@@ -102,21 +93,18 @@ async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutT
         }
         follow_placements(tx, &rollout).await?;
         while rollout.state == RolloutState::Running && is_through(tx, &rollout).await? {
-            if rollout.wave < last {
-                if !next_wave(tx, &rollout).await? {
-                    break;
-                }
-            // Tenants that signed up meanwhile.
-            } else if gather(tx, &rollout, Some(last)).await? > 0 || !finish(tx, &rollout).await? {
+            let changed = if rollout.wave < last {
+                next_wave(tx, &rollout).await?
+            } else {
+                // Tenants that signed up meanwhile come first.
+                gather(tx, &rollout, Some(last)).await? == 0 && finish(tx, &rollout).await?
+            };
+            if let Some(now) = lock(tx, rollout.id).await? {
+                rollout = now;
+            }
+            if !changed {
                 break;
             }
-            match lock(tx, rollout.id).await? {
-                Some(now) => rollout = now,
-                None => break,
-            }
-        }
-        if let Some(now) = lock(tx, rollout.id).await? {
-            rollout = now;
         }
     }
     let counts = sqlx::query!(
