@@ -211,9 +211,12 @@ impl Claim<'_> {
 
     async fn at(&self, app: &App, server: &Arc<Server>) {
         let mut databases: BTreeMap<&ObjectName, (VecDeque<usize>, Vec<usize>)> = BTreeMap::new();
+        let mut fit = BTreeMap::new();
         for (number, tenant) in self.batch.tenants.iter().enumerate() {
             let (together, alone) = databases.entry(&tenant.database).or_default();
-            if !self.batch.taken_over && fits_in_batch(app, tenant.version, self.target(tenant)) {
+            let (from, to) = (tenant.version, self.target(tenant));
+            let mut fits = || *fit.entry((from, to)).or_insert_with(|| fits_in_batch(app, from, to));
+            if !self.batch.taken_over && fits() {
                 together.push_back(number);
             } else {
                 alone.push(number);
@@ -265,9 +268,8 @@ struct At<'a> {
 }
 
 impl At<'_> {
-    fn owner<'b>(&self, tenant: &'b ClaimedTenant, mark: &'b str) -> Owner<'b> {
-        let fence = Fence { subject: tenant.tenant.as_uuid().as_u128(), token: self.claim.batch.fence };
-        Owner { name: &tenant.schema, mark, fence: Some(fence) }
+    fn fence(&self, tenant: &ClaimedTenant) -> Fence {
+        Fence { subject: tenant.tenant.as_uuid().as_u128(), token: self.claim.batch.fence }
     }
 
     /// Migrates those that wait, in few messages; answers which of them are to be looked at one by one.
@@ -278,9 +280,9 @@ impl At<'_> {
         let mut errors = Vec::new();
         let next = |most: usize| -> Vec<BatchItem<'_>> {
             let item = |number: usize| {
-                let tenant = &tenants[number];
-                let owner = self.owner(tenant, &marks[number]);
-                BatchItem { number, owner, from: tenant.version, to: self.claim.target(tenant) }
+                let (tenant, mark) = (&tenants[number], &marks[number]);
+                let (schema, fence, to) = (&tenant.schema, self.fence(tenant), self.claim.target(tenant));
+                BatchItem { number, schema, mark, fence, from: tenant.version, to }
             };
             self.claim.next(most).into_iter().map(item).collect()
         };
@@ -318,7 +320,11 @@ impl At<'_> {
     /// it is not known.
     async fn alone(&self, tenant: &ClaimedTenant) -> Option<Migrated> {
         let (claim, mark) = (self.claim, Resources::owner_mark(tenant.tenant));
-        let (owner, target, database) = (self.owner(tenant, &mark), claim.target(tenant), &tenant.database);
+        let (owner, target, database) = (
+            Owner { name: &tenant.schema, mark: &mark, fence: Some(self.fence(tenant)) },
+            claim.target(tenant),
+            &tenant.database,
+        );
         let admin = &self.server.admin;
         let goes_on = claim.batch.rollout.state == RolloutState::Running && !claim.stop.is_cancelled();
         let work = async {

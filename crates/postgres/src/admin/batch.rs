@@ -4,16 +4,16 @@
 //! transactions go to the server as one message, which stops at the first that fails.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     time::{Duration, Instant},
 };
 
 use futures::TryStreamExt;
 use rand::Rng;
-use sqlx::{AssertSqlSafe, Row, migrate::Migrator};
+use sqlx::{AssertSqlSafe, Row, migrate::MigrationType};
 use tenantry_domain::{
-    app::{App, AppVersion},
+    app::{App, AppVersion, Migration},
     names::{ObjectName, SYSTEM_TABLE_PREFIX},
 };
 
@@ -21,10 +21,9 @@ use super::{
     AdminError, ServerAdmin,
     connections::AdminConnection,
     error::{passes, said},
-    fence,
-    ledger::record,
-    migration::{is_backfill, migrator, needs_no_transaction},
-    owner::Owner,
+    fence::{self, Fence, UNLIKE},
+    ledger::{self, APPLIED, record},
+    migration::{is_backfill, needs_no_transaction, of_sqlx},
     schema::{become_owner, migrations_table, revoke_system_tables},
 };
 use crate::sql;
@@ -34,8 +33,12 @@ use crate::sql;
 pub struct BatchItem<'a> {
     /// By what whoever asked knows it.
     pub number: usize,
-    /// Whose schema.
-    pub owner: Owner<'a>,
+    /// The schema.
+    pub schema: &'a ObjectName,
+    /// The mark on it: see [`Owner`](super::Owner).
+    pub mark: &'a str,
+    /// The proof that it may be migrated.
+    pub fence: Fence,
     /// The version that it is to have before; with any other nothing is done.
     pub from: AppVersion,
     /// The version that it is to have.
@@ -68,9 +71,6 @@ pub enum BatchEnd {
 
 const TASK: &str = "migrate the tenant's schema";
 
-/// The code with which a transaction ends whose schema has another version.
-const UNLIKE: &str = "TNY03";
-
 /// What the row is called that says that a tenant's transaction is committed.
 const COMMITTED: &str = "tenantry_committed";
 
@@ -93,11 +93,7 @@ pub fn fits_in_batch(app: &App, from: AppVersion, to: AppVersion) -> bool {
 }
 
 /// The versions that a tenant of one version gets on its way to another, or loses on its way back, in their order.
-pub fn carried(
-    app: &App,
-    from: AppVersion,
-    to: AppVersion,
-) -> impl DoubleEndedIterator<Item = &tenantry_domain::app::Migration> {
+pub fn carried(app: &App, from: AppVersion, to: AppVersion) -> impl DoubleEndedIterator<Item = &Migration> {
     let (after, last) = (from.min(to), from.max(to));
     let replaced = if from <= to { app.replaced_until(to) } else { BTreeSet::new() };
     app.migrations.iter().filter(move |migration| {
@@ -105,15 +101,10 @@ pub fn carried(
     })
 }
 
-/// Whether SQL between two versions may give rights: by name, or by text that is put together. Looking for them takes as long
-/// as a small migration.
-fn may_grant(app: &App, from: AppVersion, to: AppVersion) -> bool {
-    let texts = carried(app, from, to)
-        .flat_map(|migration| [Some(migration.up.as_str()), migration.down.as_deref()])
-        .flatten();
-    texts.map(str::to_ascii_lowercase).any(|text| {
-        ["grant", "execute", "privileges", SYSTEM_TABLE_PREFIX].iter().any(|word| text.contains(word))
-    })
+/// Whether SQL may give rights: by name, or by text that is put together. Taking them back takes as long as a small migration.
+fn may_grant(sql: &str) -> bool {
+    let sql = sql.to_ascii_lowercase();
+    ["grant", "execute", "privileges", SYSTEM_TABLE_PREFIX].iter().any(|word| sql.contains(word))
 }
 
 impl ServerAdmin {
@@ -131,22 +122,23 @@ impl ServerAdmin {
         mut next: impl FnMut(usize) -> Vec<BatchItem<'a>> + Send,
         mut ended: impl FnMut(usize, BatchEnd) + Send,
     ) -> Result<(), AdminError> {
+        let mut plan = Plan { app, limits, ways: BTreeMap::new() };
         let mut connection = None;
         let mut size = 1;
         loop {
             let mut held = match connection.take() {
                 Some(held) => held,
-                None => self.connection_for_tables(database, TASK).await?,
+                None => self.session_for_batch(database).await?,
             };
             // Whatever a migration has left in it: nobody else shall find out.
             held.close_on_drop();
             let items = next(size);
-            let Some(first) = items.first() else { return Ok(()) };
-            let may_grant = items.iter().any(|item| may_grant(app, item.from, item.to));
-            let plan = Plan { app, limits, migrator: migrator(first.owner.name, app, false), may_grant };
+            if items.is_empty() {
+                return Ok(());
+            }
             let sent = Instant::now();
             let mut ends = Vec::with_capacity(items.len());
-            let failed = self.message(&mut held, &plan, &items, &mut ends).await;
+            let failed = self.message(&mut held, &mut plan, &items, &mut ends).await;
             size =
                 if sent.elapsed() < LONG_MESSAGE { (size * 2).min(IN_A_MESSAGE) } else { (size / 2).max(1) };
             if !failed {
@@ -167,12 +159,22 @@ impl ServerAdmin {
         }
     }
 
+    /// A connection to a database whose functions are of this release.
+    async fn session_for_batch(&self, database: &ObjectName) -> Result<AdminConnection, AdminError> {
+        let mut connection = self.connection_for_tables(database, TASK).await?;
+        sqlx::raw_sql(AssertSqlSafe(sql::block("", &fence::renew())))
+            .execute(&mut *connection)
+            .await
+            .map_err(|error| self.failed(TASK, error))?;
+        Ok(connection)
+    }
+
     /// Sends some tenants' transactions; true if one of them failed, which is the last that `ends` tells of. Where the connection is
     /// lost, it is one of those that `ends` tells of from then on: they may have been migrated all the same.
     async fn message(
         &self,
         connection: &mut AdminConnection,
-        plan: &Plan<'_>,
+        plan: &mut Plan<'_>,
         items: &[BatchItem<'_>],
         ends: &mut Vec<BatchEnd>,
     ) -> bool {
@@ -190,7 +192,7 @@ impl ServerAdmin {
                 match rows.try_next().await {
                     Ok(Some(row)) => {
                         let is_next = |text: String| text == mark(&nonce, committed);
-                        if row.try_get(super::ledger::APPLIED).is_ok_and(|_: i64| true) {
+                        if row.try_get(APPLIED).is_ok_and(|_: i64| true) {
                             applied += 1;
                         } else if committed < items.len() && row.try_get(COMMITTED).is_ok_and(is_next) {
                             committed += 1;
@@ -199,7 +201,7 @@ impl ServerAdmin {
                         }
                     }
                     Ok(None) if committed == items.len() => return false,
-                    Ok(None) => break super::ledger::left_open(),
+                    Ok(None) => break ledger::left_open(),
                     Err(error) => break error,
                 }
             }
@@ -249,7 +251,7 @@ impl ServerAdmin {
         AdminError::Migration {
             server: self.server.clone(),
             app: app.name.as_str().into(),
-            schema: item.owner.name.as_str().into(),
+            schema: item.schema.as_str().into(),
             version: version.version.number(),
             code,
             message,
@@ -267,60 +269,78 @@ fn mark(nonce: &str, number: usize) -> String {
 struct Plan<'a> {
     app: &'a App,
     limits: BatchLimits,
-    migrator: Migrator,
+    ways: BTreeMap<(AppVersion, AppVersion), Way>,
+}
+
+/// From one version to another.
+struct Way {
+    steps: Vec<Step>,
     /// The SQL may give rights on Tenantry's own tables.
     may_grant: bool,
 }
 
+/// A version on the way.
+enum Step {
+    Up(sqlx::migrate::Migration),
+    Down { version: AppVersion, sql: String },
+}
+
+impl Way {
+    fn new(app: &App, from: AppVersion, to: AppVersion) -> Self {
+        let down = |migration: &Migration| Step::Down {
+            version: migration.version,
+            sql: migration.down.clone().unwrap_or_default(),
+        };
+        let steps: Vec<_> = if from <= to {
+            carried(app, from, to)
+                .map(|migration| {
+                    Step::Up(of_sqlx(migration, MigrationType::ReversibleUp, &migration.up, false))
+                })
+                .collect()
+        } else {
+            carried(app, from, to).rev().map(down).collect()
+        };
+        let may_grant = steps.iter().any(|step| match step {
+            Step::Up(migration) => may_grant(migration.sql.as_str()),
+            Step::Down { sql, .. } => may_grant(sql),
+        });
+        Self { steps, may_grant }
+    }
+}
+
 impl Plan<'_> {
     /// Adds a tenant's transaction.
-    fn push(&self, text: &mut String, item: &BatchItem<'_>, mark: &str) {
-        let BatchItem { owner, from, to, .. } = item;
-        let table = migrations_table(owner.name);
-        let look = format!(
-            "{check_schema}
-            IF found_mark IS NULL OR (SELECT max(version) FROM {table}) IS DISTINCT FROM {from} THEN
-                RAISE EXCEPTION USING ERRCODE = '{UNLIKE}', MESSAGE = 'the schema has another version';
-            END IF;",
-            check_schema = owner.check_schema(),
-        );
+    fn push(&mut self, text: &mut String, item: &BatchItem<'_>, mark: &str) {
+        let way =
+            self.ways.entry((item.from, item.to)).or_insert_with(|| Way::new(self.app, item.from, item.to));
+        let table = migrations_table(item.schema);
+        let own = become_owner(item.schema, "SET LOCAL");
         // What a migration leaves in its session is not to meet the next tenant's.
         let _ = write!(
             text,
-            "BEGIN; RESET ROLE; RESET ALL; DISCARD TEMP; DEALLOCATE ALL; CLOSE ALL; UNLISTEN *; SELECT pg_advisory_unlock_all();\n{block};\nSET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = \
-             {statement}; {owner};\n",
-            block = fence::block(owner.fence, "found_mark text;", &look),
+            "BEGIN; RESET ROLE; RESET ALL; DISCARD TEMP; DEALLOCATE ALL; CLOSE ALL; UNLISTEN *; \
+             SELECT pg_advisory_unlock_all();\n{begin};\nSET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = \
+             {statement}; {own};\n",
+            begin = item.fence.begin_migration(item.schema, item.mark, item.from),
             lock = self.limits.lock_timeout.as_millis(),
             statement = self.limits.statement_timeout.as_millis(),
-            owner = become_owner(owner.name, "SET LOCAL"),
         );
-        if from <= to {
-            for version in carried(self.app, *from, *to).map(|migration| migration.version.number()) {
-                let up = |migration: &&sqlx::migrate::Migration| {
-                    migration.version == version && !migration.migration_type.is_down_migration()
-                };
-                let Some(migration) = self.migrator.iter().find(up) else { continue };
-                let _ = write!(
+        for step in &way.steps {
+            let _ = match step {
+                Step::Up(migration) => writeln!(
                     text,
-                    "{}\n;\n{own}; {}\n",
+                    "{}\n;\n{own}; {}",
                     migration.sql.as_str(),
                     record(&table, migration, "-1"),
-                    own = become_owner(owner.name, "SET LOCAL"),
-                );
-            }
-        } else {
-            for migration in carried(self.app, *from, *to).rev() {
-                let _ = write!(
+                ),
+                Step::Down { version, sql } => writeln!(
                     text,
-                    "{}\n;\nDELETE FROM {table} WHERE version = {version} RETURNING version AS {applied};\n",
-                    migration.down.as_deref().unwrap_or_default(),
-                    version = migration.version,
-                    applied = super::ledger::APPLIED,
-                );
-            }
+                    "{sql}\n;\n{own}; DELETE FROM {table} WHERE version = {version} RETURNING version AS {APPLIED};",
+                ),
+            };
         }
-        if self.may_grant {
-            let _ = writeln!(text, "{};", sql::block("", &revoke_system_tables(owner.name)));
+        if way.may_grant {
+            let _ = writeln!(text, "{};", sql::block("", &revoke_system_tables(item.schema)));
         }
         let mark = sql::literal(mark);
         let _ = writeln!(text, "COMMIT; SELECT {mark} AS {COMMITTED};");

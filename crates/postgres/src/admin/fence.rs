@@ -15,13 +15,19 @@
 //! Each database has its own table, since a transaction sees one database only. An attempt that has an
 //! effect in a database has taken the fence there; one that has none there leaves nothing to undo.
 
-use tenantry_domain::names::ObjectName;
+use tenantry_domain::{app::AppVersion, names::ObjectName};
 
-use super::{OWNER_ROLE, ServerAdmin, TOMBSTONE_PREFIX};
+use super::{MIGRATIONS_TABLE, OWNER_ROLE, ServerAdmin, TOMBSTONE_PREFIX, error::TAKEN};
 use crate::sql;
 
 /// The code with which [`install`]'s function refuses a lower token.
 pub(super) const FENCED: &str = "TNY02";
+
+/// The code with which [`Fence::begin_migration`] refuses a schema of another version.
+pub(super) const UNLIKE: &str = "TNY03";
+
+/// [`Fence::begin_migration`]'s function, the newest that [`install`] makes.
+const BEGIN_MIGRATION: &str = "tenantry.begin_migration(uuid, bigint, text, text, bigint)";
 
 /// The schema of Tenantry's own objects in each database that holds tenants. Nobody else may use it.
 pub const SYSTEM_SCHEMA: &str = "tenantry";
@@ -58,6 +64,17 @@ impl Fence {
         )
     }
 
+    /// A query that takes the fence for a migration of a schema: it must have the mark and the version.
+    pub(super) fn begin_migration(self, schema: &ObjectName, mark: &str, version: AppVersion) -> String {
+        format!(
+            "SELECT {SYSTEM_SCHEMA}.begin_migration({}, {}, {}, {}, {version})",
+            self.subject(),
+            self.token,
+            sql::literal(schema.as_str()),
+            sql::literal(mark),
+        )
+    }
+
     /// The prefix of names that databases of this subject get before they are dropped.
     pub(super) fn gone_prefix(self) -> String {
         format!("{TOMBSTONE_PREFIX}{:032x}_", self.subject)
@@ -87,7 +104,8 @@ pub(super) fn lock(name: &str) -> String {
 /// Makes tables and functions in a database, as a block's statements. Run again it changes nothing.
 pub(super) fn install() -> String {
     // Sessions that run a statement outside of any transaction, of earlier attempts or of an earlier try of this
-    // one, are ended, and waited for, before the row is raised.
+    // one, are ended, and waited for, before the row is raised. Mostly there are none, and the first statement raises it;
+    // one may be noted while that waits for the row.
     let fence = format!(
         "CREATE OR REPLACE FUNCTION {SYSTEM_SCHEMA}.fence(subject uuid, token bigint) RETURNS void
         LANGUAGE plpgsql AS $fence$
@@ -95,6 +113,13 @@ pub(super) fn install() -> String {
             held bigint;
             session record;
         BEGIN
+            UPDATE {SYSTEM_SCHEMA}.fences AS known SET token = fence.token, raised_at = now()
+                WHERE known.subject = fence.subject AND known.token < fence.token
+                    AND NOT EXISTS (SELECT FROM {SYSTEM_SCHEMA}.sessions AS noted WHERE noted.subject = fence.subject);
+            IF FOUND AND NOT EXISTS
+                    (SELECT FROM {SYSTEM_SCHEMA}.sessions AS noted WHERE noted.subject = fence.subject) THEN
+                RETURN;
+            END IF;
             LOOP
                 INSERT INTO {SYSTEM_SCHEMA}.fences AS known (subject, token) VALUES (fence.subject, fence.token)
                     ON CONFLICT DO NOTHING;
@@ -141,6 +166,30 @@ pub(super) fn install() -> String {
             PERFORM FROM {SYSTEM_SCHEMA}.locks AS known WHERE known.name = lock.name FOR UPDATE;
         END $lock$;"
     );
+    // What a block would do, which is compiled each time.
+    let begin_migration = format!(
+        "CREATE OR REPLACE FUNCTION {SYSTEM_SCHEMA}.begin_migration(
+            subject uuid, token bigint, schema text, mark text, version bigint) RETURNS void
+        LANGUAGE plpgsql AS $begin$
+        DECLARE
+            found_mark text;
+            found_version bigint;
+        BEGIN
+            PERFORM {SYSTEM_SCHEMA}.fence(subject, token);
+            SELECT coalesce(description, '') INTO found_mark FROM pg_catalog.pg_namespace
+                LEFT JOIN pg_catalog.pg_description ON objoid = pg_namespace.oid AND objsubid = 0
+                    AND classoid = 'pg_catalog.pg_namespace'::regclass
+                WHERE nspname = schema;
+            IF found_mark <> mark THEN
+                RAISE EXCEPTION USING ERRCODE = '{TAKEN}', MESSAGE = format('schema %s belongs to another', schema);
+            ELSIF found_mark IS NOT NULL THEN
+                EXECUTE format('SELECT max(version) FROM %I.%I', schema, '{MIGRATIONS_TABLE}') INTO found_version;
+            END IF;
+            IF found_version IS DISTINCT FROM version THEN
+                RAISE EXCEPTION USING ERRCODE = '{UNLIKE}', MESSAGE = 'the schema has another version';
+            END IF;
+        END $begin$;"
+    );
     format!(
         "CREATE SCHEMA IF NOT EXISTS {SYSTEM_SCHEMA} AUTHORIZATION {OWNER_ROLE};
         CREATE TABLE IF NOT EXISTS {SYSTEM_SCHEMA}.fences (
@@ -154,7 +203,8 @@ pub(super) fn install() -> String {
         CREATE TABLE IF NOT EXISTS {SYSTEM_SCHEMA}.locks (name text PRIMARY KEY);
         {fence}
         {lock}
-        REVOKE ALL ON FUNCTION {SYSTEM_SCHEMA}.fence, {SYSTEM_SCHEMA}.lock FROM PUBLIC;",
+        {begin_migration}
+        REVOKE ALL ON FUNCTION {SYSTEM_SCHEMA}.fence, {SYSTEM_SCHEMA}.lock, {BEGIN_MIGRATION} FROM PUBLIC;",
         has_token = has_token()
     )
 }
@@ -168,9 +218,13 @@ fn has_token() -> String {
     )
 }
 
-/// The same, as a statement of PL/pgSQL, for a database that has them of an earlier release.
+/// What [`install`] makes, as a statement of PL/pgSQL, for a database that has it of an earlier release.
 pub(super) fn renew() -> String {
-    format!("IF NOT {} THEN {} END IF;", has_token(), install())
+    format!(
+        "IF to_regprocedure('{BEGIN_MIGRATION}') IS NULL THEN PERFORM {lock}; {install} END IF;",
+        lock = lock("prepare"),
+        install = install()
+    )
 }
 
 impl ServerAdmin {

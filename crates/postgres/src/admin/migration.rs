@@ -233,15 +233,9 @@ pub(super) fn ensure_table(schema: &ObjectName) -> String {
 pub(super) fn migrator(schema: &ObjectName, app: &App, backfills: bool) -> Migrator {
     let mut migrations = Vec::with_capacity(app.migrations.len() * 2);
     for migration in &app.migrations {
-        let mut add = |kind: MigrationType, text: &str| {
-            let no_tx = needs_no_transaction(text) || (backfills && is_backfill(text));
-            let sql = AssertSqlSafe(text.to_owned()).into_sql_str();
-            let version = migration.version.number();
-            migrations.push(Migration::new(version, migration.name.clone().into(), kind, sql, no_tx));
-        };
-        add(MigrationType::ReversibleUp, &migration.up);
+        migrations.push(of_sqlx(migration, MigrationType::ReversibleUp, &migration.up, backfills));
         if let Some(down) = &migration.down {
-            add(MigrationType::ReversibleDown, down);
+            migrations.push(of_sqlx(migration, MigrationType::ReversibleDown, down, backfills));
         }
     }
     let mut migrator = Migrator::with_migrations(migrations);
@@ -249,6 +243,18 @@ pub(super) fn migrator(schema: &ObjectName, app: &App, backfills: bool) -> Migra
     migrator.set_locking(false);
     migrator.dangerous_set_table_name(table(schema));
     migrator
+}
+
+/// How a version's SQL is recorded.
+pub(super) fn of_sqlx(
+    migration: &tenantry_domain::app::Migration,
+    kind: MigrationType,
+    text: &str,
+    backfills: bool,
+) -> Migration {
+    let no_tx = needs_no_transaction(text) || (backfills && is_backfill(text));
+    let sql = AssertSqlSafe(text.to_owned()).into_sql_str();
+    Migration::new(migration.version.number(), migration.name.clone().into(), kind, sql, no_tx)
 }
 
 #[derive(Clone, Copy)]
