@@ -1,6 +1,7 @@
 //! Who did what: what is noted, and how it is found that the notes were altered.
 
 mod altering;
+mod data;
 
 use reqwest::Method;
 use secrecy::ExposeSecret;

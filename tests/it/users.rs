@@ -18,7 +18,7 @@ use tenantry_tests::{Api, Signup, TestApp};
 const PASSWORD: &str = "Correct horse battery 1";
 
 /// A tenant whose users register themselves.
-async fn tenant(app: &TestApp, name: &str, plan: &str) -> Signup {
+pub(crate) async fn tenant(app: &TestApp, name: &str, plan: &str) -> Signup {
     app.sign_up(name, plan, "salesflow").await
 }
 
@@ -32,7 +32,7 @@ fn contact(email: &str) -> Value {
 }
 
 /// Registers a user as a member.
-async fn register(data: &Api, name: &str) -> Value {
+pub(crate) async fn register(data: &Api, name: &str) -> Value {
     data.without_key().post("/api/auth/register", of(name)).await.expect(201).json()
 }
 
@@ -44,12 +44,12 @@ async fn register_as(data: &Api, name: &str, roles: &[&str]) -> Value {
 }
 
 /// What somebody gets who logs in.
-async fn log_in(data: &Api, name: &str) -> Value {
+pub(crate) async fn log_in(data: &Api, name: &str) -> Value {
     let body = json!({ "username": name, "password": PASSWORD });
     data.without_key().post("/api/auth/login", body).await.expect(200).json()
 }
 
 /// The tenant's data, with the token of what somebody got.
-fn with_token(data: &Api, tokens: &Value) -> Api {
+pub(crate) fn with_token(data: &Api, tokens: &Value) -> Api {
     data.with_key(tokens["accessToken"].as_str().unwrap().to_owned())
 }

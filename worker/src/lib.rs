@@ -11,6 +11,7 @@
 //! Several workers may run at once; any of them may die at any instant.
 
 mod apps;
+mod data_audit;
 pub mod engine;
 mod inquiries;
 mod lane_metrics;

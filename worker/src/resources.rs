@@ -22,7 +22,7 @@ use crate::{
     dns::TxtResolver,
     password::password,
     recent_failures::RecentFailures,
-    reconcilers::{fill_warm_databases::Filled, limit_roles::Shares},
+    reconcilers::{audit_data::Audited, fill_warm_databases::Filled, limit_roles::Shares},
     seen::Seen,
     servers::{Server, Servers},
     slots::Slots,
@@ -54,6 +54,8 @@ pub struct Resources {
     pub filled: Seen<Filled>,
     /// What plans said when servers' roles were held to it last.
     pub limited: Seen<Shares>,
+    /// What was to be audited when servers were last brought to it.
+    pub audited: Seen<Audited>,
     /// Apps, kept while they do not change.
     pub apps: Apps,
 }
@@ -73,6 +75,7 @@ impl Resources {
             failed_pools: RecentFailures::default(),
             filled: Seen::default(),
             limited: Seen::default(),
+            audited: Seen::default(),
             resolver,
             registry,
             kek,

@@ -32,11 +32,13 @@ pub enum ActorKind {
     User,
     /// Somebody who is not known.
     Visitor,
+    /// Who is logged in to PostgreSQL as that role.
+    Role,
     /// Tenantry itself.
     System,
 }
 
-crate::names_of! { ActorKind { Key = "key", User = "user", Visitor = "visitor", System = "system" } }
+crate::names_of! { ActorKind { Key = "key", User = "user", Visitor = "visitor", Role = "role", System = "system" } }
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -28,6 +28,9 @@ pub const ROLES: &str = "auth.roles";
 /// Whose tokens count for the tenant besides its own: a list of [`TrustedIssuer`].
 pub const ISSUERS: &str = "auth.issuers";
 
+/// Whether changes of the tenant's data are in its audit log.
+pub const AUDIT_DATA: &str = "audit.data";
+
 /// What a data plane reads.
 pub const OF_ROUTES: &[&str] = &[PASSWORD_POLICY, SESSION_TIMEOUT, RATE_LIMIT, ROLES, ISSUERS];
 
@@ -98,6 +101,7 @@ impl ConfigKey {
             ROLES => Some(|value| Permissions::from_config(value).map(drop)),
             ISSUERS => Some(|value| TrustedIssuer::list_from_config(value).map(drop)),
             "maintenance.window" => Some(|value| MaintenanceWindow::from_config(value).map(drop)),
+            AUDIT_DATA => Some(boolean),
             key if key.starts_with(FEATURES) => Some(boolean),
             _ => None,
         }

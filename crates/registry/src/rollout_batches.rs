@@ -54,6 +54,8 @@ pub struct ClaimedTenant {
     pub version: AppVersion,
     /// The version that it had before the rollout.
     pub from: AppVersion,
+    /// Whether changes of its data are audited.
+    pub is_audited: bool,
 }
 
 /// What came of a tenant.
@@ -431,7 +433,7 @@ async fn mark(
                    error = NULL, finished_at = NULL
                FROM token WHERE rollout_id = $1 AND tenant_id = ANY ($2) RETURNING tenant_id, fence, from_version
            )
-           SELECT claimed.tenant_id, fence AS "fence!", from_version, tier, database, schema, schema_version
+           SELECT claimed.tenant_id, fence AS "fence!", from_version, tier, database, schema, schema_version, data_audit
            FROM claimed JOIN placements ON placements.tenant_id = claimed.tenant_id
                AND placements.state IN ('serving', 'cutover')"#,
         rollout.as_uuid(),
@@ -453,6 +455,7 @@ async fn mark(
                 schema: ObjectName::parse(&row.schema).stored("placements.schema")?,
                 version: now.transpose()?.unwrap_or(from),
                 from,
+                is_audited: row.data_audit.is_some(),
             })
         })
         .collect::<Result<_, RegistryError>>()?;

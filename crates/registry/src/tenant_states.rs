@@ -18,7 +18,7 @@ impl Registry {
         Ok(due)
     }
 
-    /// Forgets what a purged tenant had (placements, keys, domains, labels); its record stays, its slug is free.
+    /// Forgets what a purged tenant had (placements, keys, domains, labels, its audit log); its record stays, its slug is free.
     /// Durable: who takes the slug next must not find the placement again.
     pub async fn tenant_forget(&self, lease: &Lease) -> Result<(), FencedError> {
         let mut tx = self.begin().await?;
@@ -86,8 +86,9 @@ impl Registry {
              DELETE FROM tenant_labels WHERE tenant_id = $1",
             tenant.as_uuid(),
         )
-        .execute(tx)
+        .execute(&mut *tx)
         .await?;
+        sqlx::query!("SELECT purge_audit($1)", tenant.as_uuid()).execute(tx).await?;
         Ok(())
     }
 }

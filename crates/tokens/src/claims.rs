@@ -11,7 +11,7 @@ use tenantry_domain::{
 pub const AUDIENCE: &str = "tenantry";
 
 /// What the subject of support begins with: no user's id does.
-pub(crate) const SUPPORT: &str = "support:";
+pub const SUPPORT: &str = "support:";
 
 /// All claims of a token. Times in seconds since 1970.
 #[derive(Debug, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ mod issue;
 mod one_time;
 
 use chrono::TimeDelta;
-pub use claims::{AUDIENCE, Actor, Claims, claimed_tenant, is_token, issuer, payload};
+pub use claims::{AUDIENCE, Actor, Claims, SUPPORT, claimed_tenant, is_token, issuer, payload};
 pub use issue::{Holder, IssueError, Issuer, Subject, lifetime};
 pub use one_time::{OneTimeToken, OneTimeUse};
 

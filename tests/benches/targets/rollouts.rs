@@ -14,6 +14,7 @@ use tenantry_tests::{
     clients::Workshop,
     raw_sign_up as raw,
     report::{Figure, percentile_ms},
+    within::within,
 };
 
 const APP: &str = "fleet";
@@ -66,6 +67,12 @@ pub(crate) async fn one_column(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Resu
         raw::run(&mut bare, tables).await?;
     }
     push(&app, 2, CHANGE).await;
+    // What the sign-ups have left to be done is not the rollout's.
+    within(Duration::from_mins(2), "the audit log is sealed", async || {
+        let unsealed = "SELECT count(*) FROM audit_log WHERE block IS NULL";
+        sqlx::query_scalar::<_, i64>(unsealed).fetch_one(app.owner()).await.is_ok_and(|rows| rows == 0)
+    })
+    .await;
     let started = Instant::now();
     let hands = (0..AT_ONCE).map(async |hand| {
         let mut bare = raw::connect(postgres, "raw_fleet").await?;

@@ -29,7 +29,7 @@ use tenantry_domain::{
     plan::{Plan, PlanName, Tier},
 };
 use tenantry_postgres::admin::{PublicationId, RoleLimits, RoleSpec, Survey, TableContents};
-use tenantry_registry::{PlaceError, PlaceRequest, Placed, PlacementChange};
+use tenantry_registry::{DataAudit, PlaceError, PlaceRequest, Placed, PlacementChange};
 
 use self::{
     cutover::{cutover, reopen},
@@ -49,6 +49,9 @@ use crate::{
     step_error::StepError,
     undo,
 };
+
+/// How long a table is waited for that nobody uses yet.
+const NEW_TABLES: Duration = Duration::from_secs(10);
 
 pub(super) struct Move;
 
@@ -312,7 +315,22 @@ async fn make_tables(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) -> Resul
     if has_users {
         to.server.call(admin.add_users(database, owner)).await?;
     }
+    audit_there(work, to).await?;
     to.server.call(admin.await_contents(database, owner)).await?;
+    Ok(())
+}
+
+/// What changes the tenant's data there is noted from the first request on, where it is to be. Rows that come from here are not.
+async fn audit_there(work: &Work<Move>, to: &PlacedAt) -> Result<(), StepError> {
+    let (registry, tenant) = (&work.resources.registry, work.tenant().id);
+    let Placement { epoch, database, .. } = &to.placement;
+    if registry.data_audit_is_wanted(tenant).await? {
+        registry.data_audit_set(tenant, *epoch, Some(DataAudit::Beginning)).await?;
+        let audit =
+            to.server.admin.audit_data(database, work.owner(&to.placement), tenant.as_uuid(), NEW_TABLES);
+        to.server.call(audit).await?;
+        registry.data_audit_set(tenant, *epoch, Some(DataAudit::On)).await?;
+    }
     Ok(())
 }
 
@@ -322,7 +340,7 @@ async fn drop_target(work: &Work<Move>) -> Result<(), StepError> {
     }
     if let Some(to) = target_if_any(work).await? {
         let from = source(work).await?;
-        drop_placement(&to, Some(&from), work.owner(&to.placement)).await?;
+        drop_placement(&work.resources, &to, Some(&from), work.owner(&to.placement)).await?;
     }
     Ok(())
 }
@@ -408,7 +426,7 @@ async fn clean_up(work: &Work<Move>) -> StepResult {
             if state.live {
                 forget_changes_at(work, &from).await?;
             }
-            drop_placement(&from, Some(&to), work.owner(&from.placement)).await?;
+            drop_placement(&work.resources, &from, Some(&to), work.owner(&from.placement)).await?;
         }
         registry.placement_left(&work.lease, left).await?;
     }

@@ -8,7 +8,7 @@ use tenantry_postgres::admin::{MoveError, Owner, Site};
 use tenantry_registry::{Lease, PlaceError, PlaceRequest, Placed};
 
 use super::steps::ignore_foreign;
-use crate::{engine::PlacedAt, resources::Resources, step_error::StepError};
+use crate::{data_audit::bring_away, engine::PlacedAt, resources::Resources, step_error::StepError};
 
 /// Logins that are added for one placement, at most. Another placement may take the one that was added here.
 const LOGINS_ADDED: u32 = 5;
@@ -71,10 +71,13 @@ pub(super) async fn away(placed: &PlacedAt) -> StepError {
 
 /// Drops what a tenant has at a placement. Its role stays where the other one is on the same server.
 pub(super) async fn drop_placement(
+    resources: &Resources,
     gone: &PlacedAt,
     stays: Option<&PlacedAt>,
     owner: Owner<'_>,
 ) -> Result<(), StepError> {
+    // What is noted there of the tenant's data goes with it.
+    bring_away(&resources.registry, &gone.server, &gone.placement.database).await?;
     let admin = &gone.server.admin;
     let stays = stays.filter(|stays| on_one_server(gone, stays));
     let drop = async {

@@ -125,7 +125,7 @@ pub(crate) async fn close(
         let owner = Owner { name: kept.placement.role(), mark: &mark, fence };
         end_follower(&kept, window.operation).await?;
         kept.server.call(kept.server.admin.forget_changes(&kept.placement.database, owner, of)).await?;
-        drop_placement(&kept, serving.as_ref(), owner).await?;
+        drop_placement(resources, &kept, serving.as_ref(), owner).await?;
     }
     Ok(())
 }

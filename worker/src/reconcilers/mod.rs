@@ -4,6 +4,7 @@
 //! Each runs in one worker of the fleet at a time, on the registry's clock (table `reconcilers`). Should two run
 //! it all the same, because one lost its lease, no harm is done.
 
+pub mod audit_data;
 pub mod check_servers;
 pub mod compact_usage;
 pub mod drop_trials;
@@ -72,6 +73,7 @@ const ALL: &[Reconciler] = reconcilers![
     order_servers every 1 s,
     fill_warm_tenants every 1 s,
     seal_audit every 2 s,
+    audit_data every 2 s,
     fill_warm_databases every 5 s,
     follow_undo_windows every 5 s,
     verify_domains every 5 s,

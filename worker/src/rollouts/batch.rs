@@ -21,6 +21,7 @@ use tenantry_postgres::admin::{
 use tenantry_registry::{ClaimRenewed, ClaimedTenant, Migrated, RolloutBatch};
 use tokio_util::sync::CancellationToken;
 
+use super::Begun;
 use crate::{Resources, servers::Server, step_error::StepError};
 
 /// After this long no further tenant is begun: every worker has its share.
@@ -37,7 +38,7 @@ const NOTE_TRIES: u32 = 10;
 const NOTE_PAUSE: Duration = Duration::from_millis(300);
 
 /// Migrates the tenants of a claim. Returns when what came of each is noted, or another worker has them.
-pub(super) async fn run(resources: &Resources, batch: RolloutBatch, stop: &CancellationToken) {
+pub(super) async fn run(resources: &Resources, batch: RolloutBatch, stop: &CancellationToken) -> Begun {
     let started = Instant::now();
     let lease = resources.settings.lease;
     let stop = stop.child_token();
@@ -51,39 +52,17 @@ pub(super) async fn run(resources: &Resources, batch: RolloutBatch, stop: &Cance
             }
         }
     };
+    let deadline = Instant::now() + LONG_ENOUGH;
+    let claim = Claim { resources, batch: &batch, stop: &stop, deadline, book: Mutex::default() };
     tokio::select! {
-        () = migrate(resources, &batch, &stop) => {}
+        () = claim.migrate() => {}
         () = keep => {
             let id = batch.rollout.id;
             tracing::warn!(rollout.id = %id, "another worker has taken over tenants of rollout {id}");
         }
     }
     metrics::histogram!("tenantry_rollout_batch_duration_seconds").record(started.elapsed().as_secs_f64());
-}
-
-async fn migrate(resources: &Resources, batch: &RolloutBatch, stop: &CancellationToken) {
-    let work =
-        Claim { resources, batch, stop, deadline: Instant::now() + LONG_ENOUGH, book: Mutex::default() };
-    let all = async |end: Migrated| {
-        for tenant in &batch.tenants {
-            work.ended(tenant.tenant, end.clone());
-        }
-        work.note_all().await;
-    };
-    let app = match resources.registry.app_get(&batch.rollout.app).await {
-        Ok(Some(app)) => app,
-        Ok(None) => return all(failed("the app is gone".to_owned())).await,
-        Err(error) => return all(Migrated::Later { error: error.to_string(), counts: false }).await,
-    };
-    let target = batch.rollout.target;
-    if !app.migrations.iter().any(|migration| migration.version == target) {
-        let error = format!("the app has no version {target} any more; resume with another targetVersion");
-        return all(failed(error)).await;
-    }
-    match resources.servers.get(batch.server, batch.server_revision).await {
-        Ok(server) => work.at(&app, &server).await,
-        Err(error) => all(of_error(resources, batch, &error).await).await,
-    }
+    Begun { tenants: claim.book(|book| book.begun), of: batch.tenants.len() }
 }
 
 fn failed(error: String) -> Migrated {
@@ -109,9 +88,36 @@ struct Book {
     ended: Vec<(TenantId, Migrated)>,
     /// When something last came of one.
     moved: Option<Instant>,
+    /// Tenants that were begun.
+    begun: usize,
 }
 
 impl Claim<'_> {
+    async fn migrate(&self) {
+        let (resources, batch) = (self.resources, self.batch);
+        let all = async |end: Migrated| {
+            for tenant in &batch.tenants {
+                self.ended(tenant.tenant, end.clone());
+            }
+            self.note_all().await;
+        };
+        let app = match resources.registry.app_get(&batch.rollout.app).await {
+            Ok(Some(app)) => app,
+            Ok(None) => return all(failed("the app is gone".to_owned())).await,
+            Err(error) => return all(Migrated::Later { error: error.to_string(), counts: false }).await,
+        };
+        let target = batch.rollout.target;
+        if !app.migrations.iter().any(|migration| migration.version == target) {
+            let error =
+                format!("the app has no version {target} any more; resume with another targetVersion");
+            return all(failed(error)).await;
+        }
+        match resources.servers.get(batch.server, batch.server_revision).await {
+            Ok(server) => self.at(&app, &server).await,
+            Err(error) => all(of_error(resources, batch, &error).await).await,
+        }
+    }
+
     fn book<T>(&self, look: impl FnOnce(&mut Book) -> T) -> T {
         look(&mut self.book.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -146,6 +152,7 @@ impl Claim<'_> {
         self.book(|book| {
             book.moved = Some(Instant::now());
             let count = most.min(book.waiting.len());
+            book.begun += count;
             book.waiting.drain(..count).collect()
         })
     }
@@ -282,7 +289,8 @@ impl At<'_> {
             let item = |number: usize| {
                 let (tenant, mark) = (&tenants[number], &marks[number]);
                 let (schema, fence, to) = (&tenant.schema, self.fence(tenant), self.claim.target(tenant));
-                BatchItem { number, schema, mark, fence, from: tenant.version, to }
+                let (from, is_audited) = (tenant.version, tenant.is_audited);
+                BatchItem { number, schema, mark, fence, is_audited, from, to }
             };
             self.claim.next(most).into_iter().map(item).collect()
         };

@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Resources;
 
-/// Tenants that are claimed at once; those for which there is no time are given back.
+/// Tenants that are claimed at once: at first, and as many as the last claims had time for. Others are given back.
 const TENANTS: u16 = 128;
+const FEWEST: u16 = 16;
+const MOST: u16 = 512;
 
 /// How soon tenants are looked for again that were put off, while a rollout is under way here.
 const SOON: Duration = Duration::from_millis(250);
@@ -24,7 +26,8 @@ const SOON: Duration = Duration::from_millis(250);
 /// Migrates tenants until `stop`.
 pub(crate) async fn run(resources: Arc<Resources>, stop: CancellationToken) {
     let mut news = resources.registry.rollout_feed();
-    let mut at_hand: JoinSet<()> = JoinSet::new();
+    let mut at_hand: JoinSet<Begun> = JoinSet::new();
+    let mut tenants = TENANTS;
     let most = resources.settings.concurrency.of(Lane::Fleet).max(1);
     let mut worked = false;
     loop {
@@ -33,15 +36,18 @@ pub(crate) async fn run(resources: Arc<Resources>, stop: CancellationToken) {
             () = stop.cancelled() => break,
             _ = news.next() => {}
             Some(ended) = at_hand.join_next() => {
-                if let Err(panicked) = ended {
-                    tracing::error!(error = %panicked, "migrating tenants panicked; they are tried again: {panicked}");
+                match ended {
+                    Ok(begun) => tenants = begun.next_claim(tenants),
+                    Err(panicked) => {
+                        tracing::error!(error = %panicked, "migrating tenants panicked; they are tried again: {panicked}");
+                    }
                 }
             }
             () = tokio::time::sleep(pause) => {}
         }
         worked = !at_hand.is_empty();
         while at_hand.len() < most {
-            match claim(&resources).await {
+            match claim(&resources, tenants).await {
                 Ok(Some(batch)) => {
                     worked = true;
                     let (resources, stop) = (Arc::clone(&resources), stop.clone());
@@ -60,7 +66,24 @@ pub(crate) async fn run(resources: Arc<Resources>, stop: CancellationToken) {
     let _ = tokio::time::timeout(resources.settings.stop_grace, all).await;
 }
 
-async fn claim(resources: &Resources) -> Result<Option<RolloutBatch>, RegistryError> {
-    let limits = ClaimLimits { tenants: TENANTS, lease: resources.settings.lease };
+/// What became of a claim.
+#[derive(Debug, Clone, Copy)]
+struct Begun {
+    /// Tenants that there was time for.
+    tenants: usize,
+    /// All that were claimed.
+    of: usize,
+}
+
+impl Begun {
+    /// How many the next claim is to have, where it would have been so many.
+    fn next_claim(self, most: u16) -> u16 {
+        let tenants = if self.tenants == self.of { (self.of * 2).max(most.into()) } else { self.tenants };
+        u16::try_from(tenants).unwrap_or(MOST).clamp(FEWEST, MOST)
+    }
+}
+
+async fn claim(resources: &Resources, tenants: u16) -> Result<Option<RolloutBatch>, RegistryError> {
+    let limits = ClaimLimits { tenants, lease: resources.settings.lease };
     resources.registry.rollout_claim(limits).await
 }

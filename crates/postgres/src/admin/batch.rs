@@ -20,6 +20,7 @@ use tenantry_domain::{
 use super::{
     AdminError, ServerAdmin,
     connections::AdminConnection,
+    data_audit::audit_tables,
     error::{passes, said},
     fence::{self, Fence, UNLIKE},
     ledger::{self, APPLIED, record},
@@ -39,6 +40,8 @@ pub struct BatchItem<'a> {
     pub mark: &'a str,
     /// The proof that it may be migrated.
     pub fence: Fence,
+    /// Whether new tables are to be audited.
+    pub is_audited: bool,
     /// The version that it is to have before; with any other nothing is done.
     pub from: AppVersion,
     /// The version that it is to have.
@@ -140,7 +143,7 @@ impl ServerAdmin {
             let mut ends = Vec::with_capacity(items.len());
             let failed = self.message(&mut held, &mut plan, &items, &mut ends).await;
             size =
-                if sent.elapsed() < LONG_MESSAGE { (size * 2).min(IN_A_MESSAGE) } else { (size / 2).max(1) };
+                if sent.elapsed() < LONG_MESSAGE { (size * 4).min(IN_A_MESSAGE) } else { (size / 2).max(1) };
             if !failed {
                 connection = Some(held);
             }
@@ -341,6 +344,9 @@ impl Plan<'_> {
         }
         if way.may_grant {
             let _ = writeln!(text, "{};", sql::block("", &revoke_system_tables(item.schema)));
+        }
+        if item.is_audited {
+            let _ = writeln!(text, "{};", sql::block("", &audit_tables(item.schema)));
         }
         let mark = sql::literal(mark);
         let _ = writeln!(text, "COMMIT; SELECT {mark} AS {COMMITTED};");

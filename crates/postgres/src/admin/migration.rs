@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     AdminError, BatchLimits, ServerAdmin,
     connections::AdminConnection,
+    data_audit::audit_tables,
     error::said,
     fence,
     ledger::Ledger,
@@ -287,11 +288,11 @@ impl Run<'_> {
         Ledger::new(connection).without(self.migrator.iter().filter(replaced)).until(&self.stop)
     }
 
-    /// Statements that come last: the tables of users, which no migration has seen then, and that Tenantry's own tables are not
-    /// the tenant's.
+    /// Statements that come last: the tables of users, which no migration has seen then, that Tenantry's own tables are not
+    /// the tenant's, and that new ones are audited as the others are.
     fn own_tables(&self) -> String {
         let schema = self.owner.name;
-        let revoke = sql::block("", &revoke_system_tables(schema));
+        let revoke = sql::block("", &format!("{} {}", revoke_system_tables(schema), audit_tables(schema)));
         match self.app.manifest.registration {
             Some(_) => format!("{}; {revoke}", users::ensure_tables(schema)),
             None => revoke,

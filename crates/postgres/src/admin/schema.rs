@@ -6,7 +6,8 @@ use tenantry_domain::{
 };
 
 use super::{
-    AdminError, MIGRATIONS_TABLE, MigrationReport, OWNER_ROLE, RoleSpec, ServerAdmin, TEMPLATE_SCHEMA, fence,
+    AdminError, MIGRATIONS_TABLE, MigrationReport, OWNER_ROLE, RoleSpec, ServerAdmin, TEMPLATE_SCHEMA,
+    data_audit, fence,
     migration::How,
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
@@ -110,10 +111,12 @@ impl ServerAdmin {
                 IF found_mark IS NULL THEN RETURN; END IF;
             END LOOP;
             {unlink}
+            {unaudit}
             DROP SCHEMA {quoted} CASCADE;",
             look = owner.check_schema(),
             relations = relations(owner.name),
             unlink = role::unlink_objects(owner.name, &again),
+            unaudit = data_audit::forget_schema(owner.name),
         );
         let declarations = "found_mark text; tables text; objects oid[]; lent boolean;";
         let block = fence::block(owner.fence, declarations, &body);

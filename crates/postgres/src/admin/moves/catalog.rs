@@ -5,10 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{PgConnection, Row};
 use tenantry_domain::names::ObjectName;
 
-use super::{
-    super::{AdminError, ServerAdmin},
-    write_fence::TRIGGER,
-};
+use super::super::{AdminError, ServerAdmin};
 
 pub(super) const TASK: &str = "read the tenant's catalog";
 
@@ -65,7 +62,7 @@ impl ServerAdmin {
         shape(&mut connection, schema).await.map_err(|e| self.failed(TASK, e))
     }
 
-    /// Describes all that is in a tenant's schema, but for what a move itself adds.
+    /// Describes all that is in a tenant's schema, but for Tenantry's own triggers.
     pub async fn schema_catalog(
         &self,
         database: &ObjectName,
@@ -75,7 +72,6 @@ impl ServerAdmin {
         let rows = sqlx::query(include_str!("catalog.sql"))
             .persistent(false)
             .bind(schema.as_str())
-            .bind(TRIGGER)
             .fetch_all(&mut *connection)
             .await
             .map_err(|e| self.failed(TASK, e))?;

@@ -1,4 +1,4 @@
--- $1: the schema, $2: the trigger to leave out. Answers what each object is called, how it is defined, and the server's
+-- $1: the schema. Answers what each object is called, how it is defined, and the server's
 -- major version. Whatever has no definition of its own below is at least known by name (the last part).
 WITH namespace AS (
     SELECT oid, nspacl, nspowner FROM pg_namespace WHERE nspname = $1
@@ -55,7 +55,7 @@ WITH namespace AS (
     UNION ALL
     SELECT format('trigger %I on %I', tgname, relname),
         concat_ws(' | ', pg_get_triggerdef(t.oid), tgenabled::text, obj_description(t.oid, 'pg_trigger'))
-    FROM pg_trigger t JOIN relations c ON c.oid = tgrelid WHERE NOT tgisinternal AND tgname <> $2
+    FROM pg_trigger t JOIN relations c ON c.oid = tgrelid WHERE NOT tgisinternal AND NOT starts_with(tgname, 'tenantry_')
     UNION ALL
     SELECT format('rule %I on %I', rulename, relname),
         concat_ws(' | ', pg_get_ruledef(r.oid), ev_enabled::text, obj_description(r.oid, 'pg_rewrite'))

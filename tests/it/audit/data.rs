@@ -1,0 +1,161 @@
+//! Changes of a tenant's data, where its configuration asks for them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tenantry_tests::{Signup, TestApp};
+use tenantry_worker::reconcilers::audit_data;
+
+use super::rows;
+use crate::users::{log_in, register, tenant, with_token};
+
+async fn configure(app: &TestApp, tenant: &str, audited: bool) {
+    let path = format!("/api/v1/tenants/{tenant}/config/audit.data");
+    let status = app.api.put(&path, json!({ "configValue": audited })).await.status.as_u16();
+    assert!([200, 201].contains(&status), "{status}");
+    bring_away(app).await;
+}
+
+/// What the worker does every two seconds.
+async fn bring_away(app: &TestApp) {
+    let worker = app.idle_worker(tenantry_domain::SystemClock::shared());
+    audit_data::run(worker.resources()).await.unwrap();
+}
+
+/// Who did what to which rows.
+fn said(row: &Value) -> String {
+    let after = &row["after"];
+    let columns = after["columns"].as_array().map_or(String::new(), |columns| {
+        columns.iter().map(|column| format!(" {}", column.as_str().unwrap())).collect()
+    });
+    format!(
+        "{} {} {} {} of {}{columns}",
+        row["actor"]["kind"].as_str().unwrap(),
+        row["action"].as_str().unwrap(),
+        row["target"]["resource"].as_str().unwrap(),
+        row["target"]["id"].as_str().unwrap_or("some"),
+        after["rows"],
+    )
+}
+
+async fn changes(app: &TestApp, tenant: &Signup) -> Vec<String> {
+    bring_away(app).await;
+    rows(app, &format!("tenant={}&action=data.*", tenant.id)).await.iter().map(said).collect()
+}
+
+async fn psql(app: &TestApp, tenant: &Signup) -> PgConnection {
+    PgConnection::connect(&app.own_url(&tenant.slug).await).await.unwrap()
+}
+
+async fn run(session: &mut PgConnection, sql: &str) {
+    sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(session).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_changes_data_is_noted_with_table_keys_and_columns() {
+    let app = TestApp::start().await;
+    let acme = tenant(&app, "acme", "basic").await;
+    register(&acme.data, "ada").await;
+    let ada = with_token(&acme.data, &log_in(&acme.data, "ada").await);
+    let [zero, one, two] = [0, 1, 2].map(|nth| format!("00000000-0000-0000-0000-{nth:012}"));
+    let contact = |id: &str| json!({ "id": id, "firstName": "Alice" });
+    // Nobody has asked for it yet.
+    acme.data.post("/api/contacts", contact(&zero)).await.expect(201);
+    configure(&app, &acme.id, true).await;
+    acme.data.post("/api/contacts", json!([contact(&one), contact(&two)])).await.expect(201);
+    let path = format!("/api/contacts?id=eq.{one}");
+    ada.patch(&path, json!({ "lastName": "Johnson", "email": "a@example.com" })).await.expect(204);
+    let mut session = psql(&app, &acme).await;
+    run(&mut session, &format!("UPDATE contacts SET phone = '1' WHERE id = '{two}'")).await;
+    run(&mut session, &format!("DELETE FROM contacts WHERE id = '{zero}'")).await;
+    // What is undone is not noted.
+    run(&mut session, "BEGIN; DELETE FROM contacts; ROLLBACK").await;
+    assert_eq!(
+        changes(&app, &acme).await,
+        [
+            "key data.insert contacts some of 2".to_owned(),
+            format!("user data.update contacts {one} of 1 last_name email updated_at"),
+            format!("role data.update contacts {two} of 1 phone updated_at"),
+            format!("role data.delete contacts {zero} of 1"),
+        ]
+    );
+    let row = &rows(&app, &format!("tenant={}&action=data.update", acme.id)).await[0];
+    assert_eq!(row["actor"]["name"], "ada");
+    let insert = &rows(&app, &format!("tenant={}&action=data.insert", acme.id)).await[0];
+    assert_eq!(insert["after"]["keys"], json!([{ "id": one }, { "id": two }]));
+    // A reader of the tenant's own finds nothing of it.
+    for forbidden in ["SELECT FROM tenantry.data_changes", "DELETE FROM tenantry.audited"] {
+        let refused = sqlx::raw_sql(AssertSqlSafe(forbidden)).execute(&mut session).await.unwrap_err();
+        assert!(refused.to_string().contains("permission denied"), "{refused}");
+    }
+
+    configure(&app, &acme.id, false).await;
+    acme.data.post("/api/contacts", json!({ "firstName": "Bob" })).await.expect(201);
+    assert_eq!(changes(&app, &acme).await.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_of_a_new_version_are_audited_from_their_first_row_on() {
+    let app = TestApp::start().await;
+    let acme = app.sign_up("acme", "basic", "crm").await;
+    configure(&app, &acme.id, true).await;
+    let version = json!({
+        "version": 20_300_101_000_000_i64, "name": "visits",
+        "up": "CREATE TABLE visits (id int PRIMARY KEY); INSERT INTO visits VALUES (1);",
+        "down": "DROP TABLE visits;",
+    });
+    app.api.post("/api/v1/apps/crm/versions", version).await.expect(201);
+    let begun = app.api.post("/api/v1/rollouts", json!({ "app": "crm" })).await.expect(202).json();
+    let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    acme.data.post("/api/visits", json!({ "id": 2 })).await.expect(201);
+    assert_eq!(changes(&app, &acme).await, ["key data.insert visits 2 of 1"]);
+    // Triggers of Tenantry's are no drift.
+    let verified = app.api.get("/api/v1/apps/crm/verify").await.expect(200).json();
+    assert_eq!((&verified["compared"], &verified["items"]), (&json!(1), &json!([])), "{verified}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_takes_the_audit_along_and_notes_no_row_twice() {
+    // Live, and to be undone.
+    let build = TestApp::build()
+        .without_daily_quotas()
+        .worker(|worker| worker.move_at_once = 0)
+        .control_plane(|settings| settings.undo_moves_for = Duration::from_hours(24));
+    let app = build.start().await;
+    let acme = app.sign_up("acme", "basic", "crm").await;
+    configure(&app, &acme.id, true).await;
+    let insert =
+        async |name: &str| acme.data.post("/api/contacts", json!({ "email": name })).await.expect(201);
+    insert("here").await;
+    let path = format!("/api/v1/tenants/{}/migrate", acme.id);
+    app.api.post_and_wait(&path, json!({ "targetPlan": "premium" })).await.expect(200);
+    insert("there").await;
+    let undo = format!("/api/v1/tenants/{}/move/undo", acme.id);
+    app.api.post_and_wait(&undo, json!({})).await.expect(200);
+    insert("back").await;
+    let noted = changes(&app, &acme).await;
+    assert_eq!(noted.len(), 3, "{noted:?}");
+    assert!(noted.iter().all(|noted| noted.starts_with("key data.insert contacts")), "{noted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_purge_the_audit_is_gone_but_for_who_asked_for_it() {
+    let app = TestApp::start().await;
+    let acme = app.sign_up("acme", "basic", "crm").await;
+    configure(&app, &acme.id, true).await;
+    acme.data.post("/api/contacts", json!({ "email": "one" })).await.expect(201);
+    assert_eq!(changes(&app, &acme).await.len(), 1);
+    acme.data.post("/api/contacts", json!({ "email": "two" })).await.expect(201);
+    let begun = app.api.delete(&format!("/api/v1/tenants/{}?purge=now", acme.id)).await.expect(202).json();
+    let ended = app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    bring_away(&app).await;
+    assert_eq!(rows(&app, &format!("tenant={}", acme.id)).await, Vec::<Value>::new());
+    let purged = rows(&app, "action=tenants.purged").await;
+    let purged =
+        purged.iter().find(|row| row["target"]["id"] == acme.id.as_str()).expect("the purge is noted");
+    assert_eq!(purged["actor"]["kind"], "key", "{purged}");
+    assert!(purged["after"]["rows"].as_i64().unwrap() >= 3, "{purged}");
+}
