@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Resources;
 
 /// Tenants that are claimed at once: at first, and as many as the last claims had time for. Others are given back.
-const TENANTS: u16 = 128;
+const TENANTS: u16 = 256;
 const FEWEST: u16 = 16;
 const MOST: u16 = 512;
 
