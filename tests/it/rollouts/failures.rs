@@ -1,8 +1,10 @@
 //! Migrations that fail on some tenants: what halts a rollout, and how it goes on.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
-use tenantry_tests::TestApp;
+use tenantry_tests::{TestApp, within::within};
 
 use super::fleet::{APP, Fleet, size, version};
 
@@ -176,4 +178,33 @@ async fn an_index_that_could_not_be_made_concurrently_leaves_none_that_is_invali
             "SELECT count(*) FROM pg_index WHERE indisvalid AND indrelid = '{schema}.items'::regclass";
         assert_eq!(fleet.ask(slug, valid).await, 2, "{slug}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watched_wave_whose_requests_fail_halts_the_rollout() {
+    let quick =
+        |settings: &mut tenantry_data_plane::Settings| settings.usage_interval = Duration::from_millis(200);
+    let fleet = Fleet::of(TestApp::build().data_plane(quick).start().await, 3).await;
+    let broken = "CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'it does not work' USING ERRCODE = 'XX000'; END $$;
+        CREATE TRIGGER broken BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION broken();";
+    fleet.push(version(2, broken, Some("DROP TRIGGER broken ON items; DROP FUNCTION broken"))).await;
+    let [canary, others @ ..] = fleet.tenants.as_slice() else { panic!("there are some") };
+    let waves = json!([{ "tenants": [canary], "soakSeconds": 600 }, { "percent": 100 }]);
+    let id = fleet.start(json!({ "waves": waves })).await;
+    let watched = async || fleet.rollout(&id).await["soakUntil"].is_string();
+    within(Duration::from_secs(30), "the canary is watched", watched).await;
+    let key = fleet.app.data_key(canary).await;
+    let data = fleet.app.data.with_host(format!("{canary}.localhost")).with_key(key);
+    for _ in 0..30 {
+        data.post("/api/items", json!({ "name": "x" })).await.expect(500);
+    }
+    let halted = fleet.is(&id, "halted").await;
+    let reason = halted["reason"].as_str().unwrap();
+    assert!(reason.contains("requests to tenants that have the version failed"), "{halted}");
+    for other in others {
+        assert_eq!(fleet.history(other).await, [1]);
+    }
+    fleet.app.api.post_and_wait(&format!("/api/v1/rollouts/{id}/rollback"), json!({})).await.expect(200);
+    data.post("/api/items", json!({ "name": "x" })).await.expect(201);
 }
