@@ -37,9 +37,22 @@ use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    asks::Asks, branding::Brandings, catalogs::Catalogs, events::Events, feature_plans::FeaturePlans,
-    limits::TenantLimits, outbox::Outbox, outcomes::Outcomes, pool::Pools, resolve::Rules, serve::Runner,
-    state::Plane, tokens::RevokedSessions, turns::Turns, usage::Usage, users::Users,
+    asks::Asks,
+    branding::Brandings,
+    catalogs::Catalogs,
+    events::Events,
+    feature_plans::FeaturePlans,
+    limits::TenantLimits,
+    outbox::Outbox,
+    outcomes::Outcomes,
+    pool::Pools,
+    resolve::Rules,
+    serve::Runner,
+    state::Plane,
+    tokens::{KeyAsks, RevokedSessions},
+    turns::Turns,
+    usage::Usage,
+    users::Users,
 };
 pub use crate::{
     http::openapi,
@@ -97,6 +110,7 @@ impl DataPlane {
             audit: Outbox::new(),
             users: Users::new(kek),
             revoked: Arc::new(RevokedSessions::default()),
+            key_asks: KeyAsks::new(),
             limits,
             feature_plans: FeaturePlans::default(),
             branding: Brandings::new(routes.clone()),
@@ -143,6 +157,7 @@ impl DataPlane {
             tokio::spawn(self.clone().close_idle(background.clone())),
             tokio::spawn(self.0.events.outbox.clone().report(self.0.registry.clone(), background.clone())),
             tokio::spawn(self.0.audit.clone().report(self.0.registry.clone(), background.clone())),
+            tokio::spawn(self.0.key_asks.outbox.clone().report(self.0.registry.clone(), background.clone())),
         ];
         let served =
             tenantry_http::serve(listener, self.router(), PLANE, self.0.connections.clone(), stop).await;

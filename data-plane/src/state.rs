@@ -7,9 +7,19 @@ use tenantry_http::{AccessLog, ConnectionLimits};
 use tenantry_registry::Registry;
 
 use crate::{
-    asks::Asks, branding::Brandings, events::Events, feature_plans::FeaturePlans, limits::TenantLimits,
-    outbox::Outbox, outcomes::Outcomes, resolve::Rules, routes::RouteCache, serve::Runner,
-    tokens::RevokedSessions, usage::Usage, users::Users,
+    asks::Asks,
+    branding::Brandings,
+    events::Events,
+    feature_plans::FeaturePlans,
+    limits::TenantLimits,
+    outbox::Outbox,
+    outcomes::Outcomes,
+    resolve::Rules,
+    routes::RouteCache,
+    serve::Runner,
+    tokens::{KeyAsks, RevokedSessions},
+    usage::Usage,
+    users::Users,
 };
 
 /// One for all requests.
@@ -21,6 +31,7 @@ pub(crate) struct Plane {
     pub(crate) feature_plans: FeaturePlans,
     pub(crate) users: Users,
     pub(crate) revoked: Arc<RevokedSessions>,
+    pub(crate) key_asks: KeyAsks,
     pub(crate) branding: Brandings,
     pub(crate) usage: Usage,
     pub(crate) events: Events,

@@ -28,6 +28,7 @@ mod freezing;
 mod hanging_registry_worker;
 mod hibernation;
 mod idempotency;
+mod identity_provider;
 mod instance;
 mod isolation;
 mod keys;

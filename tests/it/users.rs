@@ -2,6 +2,7 @@
 
 mod audited;
 mod crossing;
+mod issuer_keys;
 mod logging_in;
 mod looking_after;
 mod moving;

@@ -13,6 +13,7 @@ use tenantry_domain::{
     names::ObjectName,
     purpose::Purpose,
 };
+use tenantry_outbound::Outbound;
 use tenantry_postgres::admin::LOGIN_PREFIX;
 use tenantry_registry::{LoginKind, Registry, ServerLogin};
 
@@ -48,6 +49,8 @@ pub struct Resources {
     pub(crate) slots: Slots,
     /// Looks up the records that prove domains.
     pub resolver: Arc<dyn TxtResolver>,
+    /// Sends requests to where others have said.
+    pub(crate) outbound: Arc<Outbound>,
     /// What could not be kept warm lately: templates and tenants of an app on a server.
     pub failed_pools: RecentFailures<FailedPool>,
     /// What servers' warm databases were filled with last.
@@ -70,6 +73,10 @@ impl Resources {
     ) -> Self {
         Self {
             servers: Servers::new(registry.clone(), kek.clone(), settings.admin),
+            outbound: Arc::new(Outbound::new(
+                settings.webhooks.allow_networks.clone(),
+                Arc::clone(&settings.webhooks.hosts),
+            )),
             slots: Slots::new(settings.concurrency),
             apps: Apps::new(registry.clone()),
             failed_pools: RecentFailures::default(),

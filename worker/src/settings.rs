@@ -60,6 +60,8 @@ pub struct Settings {
     pub providers: Providers,
     /// How events are sent to webhooks.
     pub webhooks: WebhookSettings,
+    /// How long an issuer of tokens may take when it is asked for its keys.
+    pub issuer_timeout: Duration,
     /// How old rows of the audit log are when they are sealed.
     pub seal_after: SealAfter,
     /// How long ended operations, usage and records of purged tenants are kept.
@@ -98,6 +100,7 @@ impl Default for Settings {
             move_wal_keep_size: 16 << 30,
             providers: Providers::default(),
             webhooks: WebhookSettings::default(),
+            issuer_timeout: Duration::from_secs(10),
             // A request may wait for a minute before it says what came of it.
             seal_after: SealAfter { done: Duration::from_secs(5), pending: Duration::from_mins(2) },
             retention: Retention::default(),

@@ -103,7 +103,8 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_KEEP_EVENTS", default_value_t = 30, value_name = "DAYS")]
     keep_events: u16,
 
-    /// Networks that requests to webhooks may go to though they are not public, over http too: addresses or CIDRs.
+    /// Networks that requests to webhooks, and for keys of issuers, may go to though they are not public, over http too: addresses or
+    /// CIDRs.
     #[arg(long, env = "TENANTRY_WEBHOOKS_ALLOW_NETWORKS", value_name = "NETWORKS", value_delimiter = ',', value_parser = network)]
     webhooks_allow_networks: Vec<IpNet>,
 

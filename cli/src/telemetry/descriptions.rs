@@ -44,6 +44,11 @@ const METRICS: &[(Kind, &str, &str)] = &[
     (Seconds, "tenantry_inquiry_duration_seconds", "Time to answer a question that needs a tenant server"),
     (Counter, "tenantry_rollout_tenants_total", "Tenants that a rollout migrated, or could not"),
     (Seconds, "tenantry_rollout_batch_duration_seconds", "Time that one batch of a rollout's tenants took"),
+    (
+        Counter,
+        "tenantry_issuer_key_fetches_total",
+        "Fetches of the keys of issuers that tenants trust, by how they ended",
+    ),
     (Counter, "tenantry_webhook_attempts_total", "Attempts to tell a webhook of an event, by how they ended"),
     (Seconds, "tenantry_webhook_attempt_duration_seconds", "Time that one attempt took"),
     (Counter, "tenantry_data_requests_total", "Requests for tenants' data, by outcome"),

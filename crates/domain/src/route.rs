@@ -13,6 +13,7 @@ use crate::{
     app::{AppName, AppVersion, Manifest},
     domain_name::DomainName,
     ids::{ServerId, TenantId},
+    jwk::{Jwk, Jwks},
     names::ObjectName,
     permission::Permissions,
     placement::Epoch,
@@ -20,7 +21,7 @@ use crate::{
     server_tls::ServerTls,
     signing_key::KeyId,
     tenant::TenantPhase,
-    trusted_issuer::TrustedIssuer,
+    trusted_issuer::{IssuerKeys, KeySource, TrustedIssuer},
     user::PasswordPolicy,
 };
 
@@ -71,7 +72,7 @@ pub struct RouteUsers {
     /// What their roles may do.
     pub permissions: Arc<Permissions>,
     /// Whose tokens count besides the tenant's own.
-    pub issuers: Arc<[TrustedIssuer]>,
+    pub issuers: Box<[RouteIssuer]>,
 }
 
 impl Default for RouteUsers {
@@ -81,7 +82,45 @@ impl Default for RouteUsers {
             password_policy: PasswordPolicy::default(),
             session_timeout: 14 * 24 * 3600,
             permissions: Arc::default(),
-            issuers: [].into(),
+            issuers: Box::default(),
+        }
+    }
+}
+
+/// An issuer that a tenant trusts, with its keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteIssuer {
+    /// What is configured of it.
+    pub trusted: TrustedIssuer,
+    /// The keys that were fetched, if they are and none are written.
+    pub fetched: Option<Arc<FetchedKeys>>,
+}
+
+/// Public keys that a worker fetched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FetchedKeys {
+    /// They.
+    pub keys: Jwks,
+    /// Until when they count, should no later fetch succeed.
+    pub good_until: DateTime<Utc>,
+}
+
+impl RouteIssuer {
+    /// Its key of this name that counts now.
+    pub fn key(&self, kid: &str, now: DateTime<Utc>) -> Option<&Jwk> {
+        match &self.trusted.keys {
+            IssuerKeys::Written(keys) => keys.find(kid),
+            IssuerKeys::Fetched(_) => {
+                self.fetched.as_ref().filter(|fetched| now < fetched.good_until)?.keys.find(kid)
+            }
+        }
+    }
+
+    /// Where its keys are fetched from, if they are.
+    pub fn source(&self) -> Option<&KeySource> {
+        match &self.trusted.keys {
+            IssuerKeys::Written(_) => None,
+            IssuerKeys::Fetched(source) => Some(source),
         }
     }
 }

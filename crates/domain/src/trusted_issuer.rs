@@ -5,34 +5,142 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Invalid, user::Role};
+use crate::{
+    Invalid,
+    http_url::HttpUrl,
+    jwk::{Jwks, is_secret},
+    user::Role,
+};
 
 /// Issuers that a tenant may trust.
 const MAX_ISSUERS: usize = 10;
-/// Keys that one may have.
-const MAX_KEYS: usize = 20;
 /// Whose tokens are the tenant's own.
 const OWN: &str = "urn:tenantry:";
 
 /// An issuer of tokens, as `OpenID` Connect has them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(try_from = "Configured")]
 pub struct TrustedIssuer {
     /// The `iss` of its tokens.
     pub issuer: Box<str>,
     /// The `aud` that its tokens for this tenant have.
     pub audience: Box<str>,
-    /// Its public keys.
-    pub jwks: Jwks,
+    /// Where its public keys come from.
+    pub keys: IssuerKeys,
     /// Where its tokens say what Tenantry wants to know.
-    #[serde(default)]
     pub claims: ClaimNames,
     /// What its words for roles are here. Others count for nothing.
-    #[serde(default)]
     pub roles: BTreeMap<Box<str>, Role>,
     /// The roles of everybody who has a token of it.
-    #[serde(default)]
     pub default_roles: Vec<Role>,
+}
+
+/// Where an issuer's public keys come from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum IssuerKeys {
+    /// They are written in the configuration.
+    Written(Jwks),
+    /// Workers fetch them.
+    Fetched(KeySource),
+}
+
+/// A document of an issuer that leads to its public keys.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeySource {
+    kind: KeySourceKind,
+    /// As it was configured. It is read by [`HttpUrl`] without fault.
+    url: Box<str>,
+}
+
+/// What kind of document it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeySourceKind {
+    /// The key set itself.
+    JwksUri,
+    /// The issuer's name, below which its `OpenID` configuration is.
+    Discovery,
+}
+
+crate::names_of! { KeySourceKind { JwksUri = "jwks_uri", Discovery = "discovery" } }
+
+impl KeySource {
+    /// A document at a URL.
+    ///
+    /// # Errors
+    /// Requests cannot go there.
+    pub fn parse(kind: KeySourceKind, url: &str) -> Result<Self, Invalid> {
+        let read = HttpUrl::parse(url)?;
+        if kind == KeySourceKind::Discovery && read.as_url().query().is_some() {
+            return Err(Invalid::because("must have no query"));
+        }
+        Ok(Self { kind, url: url.into() })
+    }
+
+    /// Of which kind it is.
+    pub fn kind(&self) -> KeySourceKind {
+        self.kind
+    }
+
+    /// The key set's URL, or the issuer, as it was configured.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where the first request goes: to the key set, or to the `OpenID` configuration.
+    ///
+    /// # Panics
+    /// Never: the URL was read before.
+    pub fn document(&self) -> HttpUrl {
+        let text = match self.kind {
+            KeySourceKind::JwksUri => self.url.to_string(),
+            KeySourceKind::Discovery => {
+                format!("{}/.well-known/openid-configuration", self.url.trim_end_matches('/'))
+            }
+        };
+        HttpUrl::parse(&text).expect("it was read when it was made")
+    }
+}
+
+/// An issuer as it is written in a configuration.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Configured {
+    issuer: Box<str>,
+    audience: Box<str>,
+    jwks: Option<Jwks>,
+    jwks_uri: Option<Box<str>>,
+    #[serde(default)]
+    claims: ClaimNames,
+    #[serde(default)]
+    roles: BTreeMap<Box<str>, Role>,
+    #[serde(default)]
+    default_roles: Vec<Role>,
+}
+
+impl TryFrom<Configured> for TrustedIssuer {
+    type Error = Invalid;
+
+    fn try_from(configured: Configured) -> Result<Self, Invalid> {
+        let Configured { issuer, audience, jwks, jwks_uri, claims, roles, default_roles } = configured;
+        // A bar stands between issuer and subject where SQL sees them.
+        if issuer.is_empty() || issuer.contains('|') || issuer.starts_with(OWN) || audience.is_empty() {
+            return Err(Invalid::because("must have an issuer, not one of Tenantry's, and an audience"));
+        }
+        let at = |kind, url: &str, field: &str| {
+            let source = KeySource::parse(kind, url);
+            source.map(IssuerKeys::Fetched).map_err(|error| Invalid::because(format!("{field} {error}")))
+        };
+        let keys = match (jwks, jwks_uri) {
+            (Some(_), Some(_)) => return Err(Invalid::because("must have jwks or jwksUri, not both")),
+            (Some(jwks), None) => {
+                jwks.check()?;
+                IssuerKeys::Written(jwks)
+            }
+            (None, Some(url)) => at(KeySourceKind::JwksUri, &url, "jwksUri")?,
+            (None, None) => at(KeySourceKind::Discovery, &issuer, "issuer (without jwks and jwksUri)")?,
+        };
+        Ok(Self { issuer, audience, keys, claims, roles, default_roles })
+    }
 }
 
 /// Claims by name.
@@ -51,133 +159,24 @@ impl Default for ClaimNames {
     }
 }
 
-/// A JSON Web Key Set of public keys.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Jwks {
-    /// The keys.
-    pub keys: Vec<Jwk>,
-}
-
-/// A public key. Members that mean nothing here are let pass, as RFC 7517 wants it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "kty")]
-pub enum Jwk {
-    /// Signs with `RS256`.
-    #[serde(rename = "RSA")]
-    Rsa {
-        /// By which tokens name it.
-        kid: Box<str>,
-        /// The modulus, in base64url.
-        n: Box<str>,
-        /// The exponent, in base64url.
-        e: Box<str>,
-        /// `RS256`.
-        #[serde(default, skip_serializing)]
-        alg: Option<Box<str>>,
-        /// `sig`.
-        #[serde(default, rename = "use", skip_serializing)]
-        usage: Option<Box<str>>,
-    },
-    /// P-256: signs with `ES256`.
-    #[serde(rename = "EC")]
-    Ec {
-        /// By which tokens name it.
-        kid: Box<str>,
-        /// `P-256`.
-        crv: Box<str>,
-        /// A coordinate, in base64url.
-        x: Box<str>,
-        /// The other.
-        y: Box<str>,
-        /// `ES256`.
-        #[serde(default, skip_serializing)]
-        alg: Option<Box<str>>,
-        /// `sig`.
-        #[serde(default, rename = "use", skip_serializing)]
-        usage: Option<Box<str>>,
-    },
-    /// Ed25519: signs with `EdDSA`.
-    #[serde(rename = "OKP")]
-    Okp {
-        /// By which tokens name it.
-        kid: Box<str>,
-        /// `Ed25519`.
-        crv: Box<str>,
-        /// The key, in base64url.
-        x: Box<str>,
-        /// `EdDSA`.
-        #[serde(default, skip_serializing)]
-        alg: Option<Box<str>>,
-        /// `sig`.
-        #[serde(default, rename = "use", skip_serializing)]
-        usage: Option<Box<str>>,
-    },
-}
-
-impl Jwk {
-    /// By which tokens name it.
-    pub fn kid(&self) -> &str {
-        match self {
-            Self::Rsa { kid, .. } | Self::Ec { kid, .. } | Self::Okp { kid, .. } => kid,
-        }
-    }
-
-    fn is_usable(&self) -> bool {
-        let (Self::Rsa { kid, alg, usage, .. }
-        | Self::Ec { kid, alg, usage, .. }
-        | Self::Okp { kid, alg, usage, .. }) = self;
-        let (algorithm, curve_fits) = match self {
-            Self::Rsa { n, e, .. } => ("RS256", (342..=683).contains(&n.len()) && !e.is_empty()),
-            Self::Ec { crv, x, y, .. } => ("ES256", &**crv == "P-256" && x.len() == 43 && y.len() == 43),
-            Self::Okp { crv, x, .. } => ("EdDSA", &**crv == "Ed25519" && x.len() == 43),
-        };
-        curve_fits
-            && !kid.is_empty()
-            && kid.len() <= 200
-            && alg.as_deref().is_none_or(|alg| alg == algorithm)
-            && usage.as_deref().is_none_or(|usage| usage == "sig")
-    }
-}
-
 impl TrustedIssuer {
     /// Reads the issuers as they are configured.
     ///
     /// # Errors
     /// It is no list of them, two have one name, or a key is of another kind.
     pub fn list_from_config(value: &Value) -> Result<Vec<Self>, Invalid> {
-        let issuers = Vec::<Self>::deserialize(value).map_err(|error| Invalid::because(error.to_string()))?;
         let keys =
             value.as_array().into_iter().flatten().filter_map(|issuer| issuer["jwks"]["keys"].as_array());
-        if keys.flatten().any(|key| {
-            ["d", "k", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|private| key.get(private).is_some())
-        }) {
+        if keys.flatten().any(is_secret) {
             return Err(Invalid::because("must have no private keys"));
         }
+        let issuers = Vec::<Self>::deserialize(value).map_err(|error| Invalid::because(error.to_string()))?;
         if issuers.len() > MAX_ISSUERS {
             return Err(Invalid::because("must name at most 10 issuers"));
         }
-        for (nth, issuer) in issuers.iter().enumerate() {
-            let name = &issuer.issuer;
-            // A bar stands between issuer and subject where SQL sees them.
-            if name.is_empty() || name.contains('|') || name.starts_with(OWN) || issuer.audience.is_empty() {
-                return Err(Invalid::because("must have an issuer, not one of Tenantry's, and an audience"));
-            }
-            if issuers[..nth].iter().any(|other| other.issuer == *name) {
-                return Err(Invalid::because(format!("names the issuer {name} twice")));
-            }
-            let keys = &issuer.jwks.keys;
-            if keys
-                .iter()
-                .enumerate()
-                .any(|(nth, key)| keys[..nth].iter().any(|other| other.kid() == key.kid()))
-            {
-                return Err(Invalid::because("must have a kid of its own for each key"));
-            }
-            if issuer.jwks.keys.len() > MAX_KEYS || !issuer.jwks.keys.iter().all(Jwk::is_usable) {
-                return Err(Invalid::because(
-                    "must have at most 20 keys with a kid each, for signatures: RSA of 2048 to 4096 bits, P-256 or Ed25519",
-                ));
+        for (nth, Self { issuer, .. }) in issuers.iter().enumerate() {
+            if issuers[..nth].iter().any(|other| other.issuer == *issuer) {
+                return Err(Invalid::because(format!("names the issuer {issuer} twice")));
             }
         }
         Ok(issuers)
@@ -212,6 +211,33 @@ mod tests {
             json!({ "kty": "RSA", "kid": "1", "n": "AQAB", "e": "AQAB" }),
         ] {
             assert!(!fits(json!([issuer(json!([bad]))])), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_are_written_or_come_from_a_url_or_are_found_by_the_issuer_s_name() {
+        let read = |members: Value| {
+            let mut issuer = json!({ "issuer": "https://id.acme.example/", "audience": "crm" });
+            issuer.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+            let read = TrustedIssuer::list_from_config(&json!([issuer]));
+            read.map(|issuers| match &issuers[0].keys {
+                IssuerKeys::Written(_) => "written".to_owned(),
+                IssuerKeys::Fetched(source) => source.document().to_string(),
+            })
+        };
+        assert_eq!(read(json!({ "jwks": { "keys": [] } })).unwrap(), "written");
+        let uri = "https://keys.acme.example/jwks?v=2";
+        assert_eq!(read(json!({ "jwksUri": uri })).unwrap(), uri);
+        assert_eq!(read(json!({})).unwrap(), "https://id.acme.example/.well-known/openid-configuration");
+        for wrong in [
+            json!({ "jwks": { "keys": [] }, "jwksUri": uri }),
+            json!({ "jwksUri": "file:///etc/passwd" }),
+            json!({ "jwksUri": "https://user:password@acme.example" }),
+            json!({ "jwksUri": "" }),
+            json!({ "issuer": "acme" }),
+            json!({ "issuer": "https://id.acme.example/?x=1" }),
+        ] {
+            assert!(read(wrong.clone()).is_err(), "{wrong}");
         }
     }
 }

@@ -15,6 +15,7 @@ use tenantry_domain::{
     operation::OperationEventKind,
     plan::PlanName,
     slug::Slug,
+    trusted_issuer::KeySource,
 };
 
 use tokio::time::timeout;
@@ -40,6 +41,8 @@ pub enum Change {
     App(AppName),
     /// A server's address: the routes of all its tenants.
     Server(ServerId),
+    /// Keys of an issuer: the routes of all tenants that trust it.
+    IssuerKeys(KeySource),
     /// A log-in was revoked: its access tokens are refused until they end by themselves.
     Revoked(RevokedSession),
     /// The connection was lost and is back: anything may have changed meanwhile.
@@ -56,6 +59,10 @@ impl Change {
             "plan" => value.parse().ok().map(Self::Plan),
             "app" => value.parse().ok().map(Self::App),
             "server" => value.parse().ok().map(Self::Server),
+            "issuer-keys" => {
+                let (kind, url) = value.split_once(' ')?;
+                crate::issuer_keys::source(kind, url).ok().map(Self::IssuerKeys)
+            }
             "session" => revoked(value).map(Self::Revoked),
             _ => None,
         }
@@ -232,6 +239,10 @@ mod tests {
         ));
         assert_eq!(Change::parse("tenant:nonsense"), None);
         assert_eq!(Change::parse("else"), None);
+        let url = "https://id.acme.example/jwks";
+        let source = KeySource::parse(tenantry_domain::trusted_issuer::KeySourceKind::JwksUri, url).unwrap();
+        assert_eq!(Change::parse(&format!("issuer-keys:jwks_uri {url}")), Some(Change::IssuerKeys(source)));
+        assert_eq!(Change::parse("issuer-keys:jwks_uri"), None);
         let id = "019a0000-0000-7000-8000-000000000000";
         let revoked = RevokedSession {
             id: id.parse().unwrap(),

@@ -20,13 +20,17 @@ use tenantry_domain::{
     database_share::DatabaseShare,
     domain_name::DomainName,
     ids::{ServerId, TenantId},
+    jwk::Jwks,
     names::ObjectName,
     permission::Permissions,
     placement::Epoch,
     plan::{Features, LimitOverrides, Limits, PlanName},
-    route::{Route, RouteApp, RouteKey, RoutePlacement, RouteServer, RouteSigningKey, RouteUsers},
+    route::{
+        FetchedKeys, Route, RouteApp, RouteIssuer, RouteKey, RoutePlacement, RouteServer, RouteSigningKey,
+        RouteUsers,
+    },
     signing_key::KeyId,
-    trusted_issuer::TrustedIssuer,
+    trusted_issuer::{IssuerKeys, TrustedIssuer},
     user::PasswordPolicy,
 };
 use uuid::Uuid;
@@ -54,6 +58,7 @@ pub struct RouteReader {
     names: Shared<ObjectName>,
     features: Shared<Features>,
     permissions: Shared<Permissions>,
+    issuer_keys: Shared<FetchedKeys>,
 }
 
 /// A set of values that routes share.
@@ -118,6 +123,16 @@ struct RouteRow {
     signing_keys: Vec<String>,
     public_keys: Vec<Vec<u8>>,
     private_keys: Vec<Vec<u8>>,
+    issuer_keys: Option<Value>,
+}
+
+/// Keys that were fetched for an issuer, as the query puts them together.
+#[derive(Deserialize)]
+struct FetchedRow {
+    kind: String,
+    url: String,
+    keys: Jwks,
+    good_until: DateTime<Utc>,
 }
 
 /// The features that a plan's default configuration switches, over its list of features.
@@ -153,6 +168,7 @@ impl RouteReader {
             names: Shared::new(),
             features: Shared::new(),
             permissions: Shared::new(),
+            issuer_keys: Shared::new(),
         }
     }
 
@@ -208,7 +224,14 @@ impl RouteReader {
                     WHERE server_logins.server_id = servers.id AND for_users) AS users_login,
                    (SELECT bytes FROM tenant_storage WHERE tenant_storage.tenant_id = tenants.id) AS storage_bytes,
                    coalesce(signing.ids, '{}') AS "signing_keys!", coalesce(signing.publics, '{}') AS "public_keys!",
-                   coalesce(signing.privates, '{}') AS "private_keys!"
+                   coalesce(signing.privates, '{}') AS "private_keys!",
+                   (SELECT jsonb_agg(jsonb_build_object('kind', issuer_keys.kind, 'url', issuer_keys.url, 'keys', keys,
+                        'good_until', good_until))
+                    FROM issuer_key_sources(coalesce(
+                        (SELECT value FROM tenant_config WHERE tenant_config.tenant_id = tenants.id AND key = 'auth.issuers'),
+                        default_config -> 'auth.issuers')) AS sources
+                    JOIN issuer_keys ON issuer_keys.kind = sources.kind AND issuer_keys.url = sources.url
+                        AND keys IS NOT NULL) AS issuer_keys
                FROM tenants
                JOIN plans ON plans.name = plan
                JOIN apps ON apps.name = app
@@ -267,6 +290,19 @@ impl RouteReader {
         Ok(branding.flatten())
     }
 
+    /// The issuers that a tenant trusts. Keys that cannot be read are none.
+    fn issuers(&self, row: &RouteRow, trusted: Vec<TrustedIssuer>) -> Box<[RouteIssuer]> {
+        let fetched = row.issuer_keys.as_ref().map(Vec::<FetchedRow>::deserialize);
+        let fetched = fetched.and_then(Result::ok).unwrap_or_default();
+        let keys_of = |issuer: &TrustedIssuer| {
+            let IssuerKeys::Fetched(source) = &issuer.keys else { return None };
+            let is_its = |row: &&FetchedRow| row.kind == source.kind().as_str() && row.url == source.url();
+            let FetchedRow { keys, good_until, .. } = fetched.iter().find(is_its)?;
+            Some(self.issuer_keys.get(FetchedKeys { keys: keys.clone(), good_until: *good_until }))
+        };
+        trusted.into_iter().map(|trusted| RouteIssuer { fetched: keys_of(&trusted), trusted }).collect()
+    }
+
     fn users(&self, row: &RouteRow) -> RouteUsers {
         let defaults = RouteUsers::default();
         RouteUsers {
@@ -277,7 +313,7 @@ impl RouteReader {
             permissions: configured(row, ROLES, Permissions::from_config)
                 .map_or(defaults.permissions, |permissions| self.permissions.get(permissions)),
             issuers: configured(row, ISSUERS, TrustedIssuer::list_from_config)
-                .map_or(defaults.issuers, Into::into),
+                .map_or(defaults.issuers, |issuers| self.issuers(row, issuers)),
         }
     }
 

@@ -35,6 +35,8 @@ pub struct TenantHealth {
     pub version: bool,
     /// It is served, and few requests of the last hour failed.
     pub api: bool,
+    /// The keys of all issuers that it trusts could be fetched.
+    pub issuers: bool,
     /// Milliseconds that a request of the last hour took on average; none if there was none.
     pub response_ms: Option<f64>,
     /// Of the last hour's requests, those that failed.
@@ -48,7 +50,8 @@ impl Registry {
     pub async fn tenant_health(&self, tenant: TenantId) -> Result<Option<TenantHealth>, RegistryError> {
         let row = sqlx::query!(
             r#"SELECT health AS "health!", database AS "database!", storage AS "storage!", users AS "users!",
-                   limits AS "limits!", version AS "version!", api AS "api!", response_ms, error_rate, uptime
+                   limits AS "limits!", version AS "version!", api AS "api!", response_ms, error_rate, uptime,
+                   issuers AS "issuers!"
                FROM tenant_health($1)"#,
             tenant.as_uuid()
         )
@@ -63,6 +66,7 @@ impl Registry {
                 limits: row.limits,
                 version: row.version,
                 api: row.api,
+                issuers: row.issuers,
                 response_ms: row.response_ms,
                 error_rate: row.error_rate,
                 uptime: row.uptime,

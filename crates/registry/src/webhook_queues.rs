@@ -12,8 +12,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tenantry_domain::{
     event::{Event, SealedMembers},
+    http_url::HttpUrl,
     ids::{EventId, WebhookId},
-    webhook::WebhookUrl,
 };
 use uuid::Uuid;
 
@@ -45,7 +45,7 @@ pub struct Attempt {
     /// The queue that it is the first of.
     pub taken: TakenQueue,
     /// Where to send it.
-    pub url: WebhookUrl,
+    pub url: HttpUrl,
     /// What to sign it with, sealed; after a rotation both.
     pub secrets: Vec<Vec<u8>>,
     /// What happened.
@@ -99,7 +99,7 @@ impl AttemptRow {
         let secret = self.secret.zip(self.secret_expires_at);
         Ok(Attempt {
             taken,
-            url: WebhookUrl::parse(&self.url).stored("webhooks.url")?,
+            url: HttpUrl::parse(&self.url).stored("webhooks.url")?,
             secrets: [Some(self.webhook_secret), self.former_secret].into_iter().flatten().collect(),
             event: EventRow { id, kind, tenant_id, at, data }.try_into()?,
             secret: secret.map(|(sealed, expires_at)| SealedMembers { sealed, expires_at }),

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use tenantry_domain::{
     event::TypePattern,
+    http_url::HttpUrl,
     ids::{EventId, TenantId, WebhookId},
-    webhook::{Webhook, WebhookUrl},
+    webhook::Webhook,
 };
 use uuid::Uuid;
 
@@ -23,7 +24,7 @@ pub struct NewWebhook {
 #[derive(Debug, Clone, Default)]
 pub struct WebhookChange {
     /// Where it is.
-    pub url: Option<WebhookUrl>,
+    pub url: Option<HttpUrl>,
     /// What it is told of.
     pub types: Option<Vec<TypePattern>>,
     /// What it is for.
@@ -52,7 +53,7 @@ impl TryFrom<WebhookRow> for Webhook {
         let types = row.types.iter().map(|text| text.parse()).collect::<Result<_, _>>();
         Ok(Self {
             id: WebhookId::from_uuid(row.id),
-            url: WebhookUrl::parse(&row.url).stored("webhooks.url")?,
+            url: HttpUrl::parse(&row.url).stored("webhooks.url")?,
             types: types.stored("webhooks.types")?,
             tenant_id: row.tenant_id.map(TenantId::from_uuid),
             description: row.description,
@@ -141,7 +142,7 @@ impl Registry {
                SELECT id, url, types, tenant_id, description, enabled, disabled_reason, former_until, created_at, updated_at
                FROM changed LEFT JOIN told ON true"#,
             id.as_uuid(),
-            change.url.as_ref().map(WebhookUrl::as_str),
+            change.url.as_ref().map(HttpUrl::as_str),
             types.as_deref(),
             change.description,
             change.enabled,

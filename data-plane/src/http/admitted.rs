@@ -21,7 +21,7 @@ use crate::{
     resolve::{self, Asked, Name},
     routes::{CachedRoute, RouteName},
     state::Plane,
-    tokens::TokenRefused,
+    tokens::{TokenRefused, source_of_unknown_key},
 };
 
 /// A request that may go on.
@@ -191,6 +191,11 @@ pub(super) async fn admit_now(
         }
         Err(refusal) => refusal,
     };
+    if let (Refusal::Token(TokenRefused::UnknownKey), Some(token)) = (&refusal, credential.presented)
+        && let Some(source) = source_of_unknown_key(&route, token, plane.clock.now())
+    {
+        plane.key_asks.ask(source, plane.clock.now());
+    }
     let newer = match &refusal {
         // Just started: it takes a moment.
         Refusal::Token(TokenRefused::Unknown) => {

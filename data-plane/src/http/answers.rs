@@ -147,7 +147,7 @@ pub(super) fn tell_allowance(headers: &mut HeaderMap, allowance: Allowance) {
 
 pub(super) fn token_refused(refused: TokenRefused) -> Problem {
     let (status, code, detail) = match refused {
-        TokenRefused::Invalid => {
+        TokenRefused::Invalid | TokenRefused::UnknownKey => {
             (StatusCode::UNAUTHORIZED, "token_invalid", "the token is not one of this tenant's; log in")
         }
         TokenRefused::Expired => (

@@ -55,6 +55,8 @@ fn apply(change: &Change, plane: &Plane) {
         Change::Server(server) => routes.shared_changed(|route| {
             route.placement.as_ref().is_some_and(|placement| placement.server.id == *server)
         }),
+        Change::IssuerKeys(source) => routes
+            .shared_changed(|route| route.users.issuers.iter().any(|issuer| issuer.source() == Some(source))),
         Change::Revoked(session) => plane.revoked.add(*session),
         Change::Reconnected => {
             catalogs.forget_all();

@@ -1,59 +1,33 @@
 //! Tokens of somebody else whom a tenant trusts: its own identity provider.
 
-use std::sync::LazyLock;
-
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
+use jsonwebtoken::Header;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tenantry_domain::{
-    route::Route,
-    trusted_issuer::{Jwk, TrustedIssuer},
+    route::{Route, RouteIssuer},
+    trusted_issuer::{KeySource, TrustedIssuer},
     user::Role,
 };
-use tenantry_tokens::SKEW;
+use tenantry_tokens::{ClaimsOfOthers, Expected, RefusedOfOthers, named_key, payload, verify_of_others};
 
 use super::verify::{Bearer, TokenRefused, Verified};
 
-/// Names and subjects are no longer.
+/// Names are no longer.
 const MAX_NAME: usize = 255;
 
-/// What holds for tokens of all of them. Audience and times are checked below.
-fn validation(algorithm: Algorithm) -> Validation {
-    let mut validation = Validation::new(algorithm);
-    validation.set_required_spec_claims(&["aud", "exp", "iss", "sub"]);
-    validation.validate_exp = false;
-    validation.validate_nbf = false;
-    validation.validate_aud = false;
-    validation
-}
-
-static EDDSA: LazyLock<Validation> = LazyLock::new(|| validation(Algorithm::EdDSA));
-static ES256: LazyLock<Validation> = LazyLock::new(|| validation(Algorithm::ES256));
-static RS256: LazyLock<Validation> = LazyLock::new(|| validation(Algorithm::RS256));
-
-/// The claims that every token has, and when it counts.
-#[derive(Deserialize)]
-struct Claims {
-    iss: String,
-    aud: Audience,
-    sub: String,
-    exp: f64,
-    nbf: Option<f64>,
-    #[serde(flatten)]
-    more: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience {
-    One(String),
-    Several(Vec<String>),
+impl From<RefusedOfOthers> for TokenRefused {
+    fn from(refused: RefusedOfOthers) -> Self {
+        match refused {
+            RefusedOfOthers::Invalid => Self::Invalid,
+            RefusedOfOthers::Expired => Self::Expired,
+            RefusedOfOthers::NotYetValid => Self::NotYetValid,
+        }
+    }
 }
 
 /// The issuer that a token names, if the tenant trusts it. A claim, not a proof.
-pub(super) fn named<'r>(route: &'r Route, payload: &str) -> Option<&'r TrustedIssuer> {
+pub(super) fn named<'r>(route: &'r Route, payload: &str) -> Option<&'r RouteIssuer> {
     #[derive(Deserialize)]
     struct Claim {
         iss: String,
@@ -62,58 +36,47 @@ pub(super) fn named<'r>(route: &'r Route, payload: &str) -> Option<&'r TrustedIs
         return None;
     }
     let Claim { iss } = serde_json::from_str(payload).ok()?;
-    route.users.issuers.iter().find(|issuer| *issuer.issuer == *iss)
+    route.users.issuers.iter().find(|issuer| *issuer.trusted.issuer == *iss)
 }
 
-/// Checks a token by an issuer's keys. Only the algorithm that belongs to the key's kind is accepted, whatever the token says.
+/// Where the keys of the issuer are fetched from that a token names, if the token's key is not among them. None while there are
+/// none: workers are at it.
+pub(crate) fn source_of_unknown_key<'r>(
+    route: &'r Route,
+    token: &str,
+    now: DateTime<Utc>,
+) -> Option<&'r KeySource> {
+    let issuer = named(route, &payload(token)?)?;
+    let keys = issuer.fetched.as_ref().filter(|fetched| now < fetched.good_until)?;
+    if keys.keys.find(&named_key(token)?).is_some() { None } else { issuer.source() }
+}
+
+/// Checks a token by an issuer's keys.
 pub(super) fn verify(
     route: &Route,
-    issuer: &TrustedIssuer,
+    issuer: &RouteIssuer,
     header: &Header,
     token: &str,
     now: DateTime<Utc>,
 ) -> Result<Verified, TokenRefused> {
-    let invalid = |_| TokenRefused::Invalid;
     let kid = header.kid.as_deref().ok_or(TokenRefused::Invalid)?;
-    let key = issuer.jwks.keys.iter().find(|key| key.kid() == kid).ok_or(TokenRefused::Invalid)?;
-    let (key, validation) = match key {
-        Jwk::Rsa { n, e, .. } => (DecodingKey::from_rsa_components(n, e).map_err(invalid)?, &*RS256),
-        Jwk::Ec { x, y, .. } => (DecodingKey::from_ec_components(x, y).map_err(invalid)?, &*ES256),
-        Jwk::Okp { x, .. } => {
-            let public = URL_SAFE_NO_PAD.decode(x.as_bytes()).map_err(|_| TokenRefused::Invalid)?;
-            (DecodingKey::from_ed_der(&public), &*EDDSA)
-        }
-    };
-    let claims = jsonwebtoken::decode::<Claims>(token, &key, validation).map_err(invalid)?.claims;
-    let is_for_it = match &claims.aud {
-        Audience::One(audience) => **audience == *issuer.audience,
-        Audience::Several(audiences) => audiences.iter().any(|audience| **audience == *issuer.audience),
-    };
-    if *claims.iss != *issuer.issuer || !is_for_it || !is_short(&claims.sub) {
-        return Err(TokenRefused::Invalid);
-    }
-    let expires_at = time(claims.exp)?;
-    if expires_at <= now {
-        return Err(TokenRefused::Expired);
-    }
-    if claims.nbf.map(time).transpose()?.is_some_and(|from| from > now + SKEW) {
-        return Err(TokenRefused::NotYetValid);
-    }
+    // Workers fetch such keys: no newer route has them by now.
+    let unknown = if issuer.source().is_some() { TokenRefused::UnknownKey } else { TokenRefused::Invalid };
+    let key = issuer.key(kid, now).ok_or(unknown)?;
+    let issuer = &issuer.trusted;
+    let expected = Expected { issuer: &issuer.issuer, audience: &issuer.audience };
+    let claims = verify_of_others(token, key, expected, now)?;
     let name =
         claims.more.get(&*issuer.claims.username).and_then(Value::as_str).filter(|name| is_short(name));
-    let username = name.unwrap_or(&claims.sub).to_owned();
+    let username = name.unwrap_or(&claims.subject).to_owned();
     let roles = roles(issuer, claims.more.get(&*issuer.claims.roles));
+    let expires_at = claims.expires_at;
     let claims = for_sql(route, issuer, claims, &username, &roles).to_string();
     Ok(Verified { bearer: Bearer::Trusted, username, roles, expires_at, claims: claims.into() })
 }
 
 fn is_short(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len())
-}
-
-fn time(seconds: f64) -> Result<DateTime<Utc>, TokenRefused> {
-    #[expect(clippy::cast_possible_truncation, reason = "what is no time is refused")]
-    DateTime::from_timestamp(seconds as i64, 0).ok_or(TokenRefused::Invalid)
 }
 
 /// What the issuer's words for roles are here, and what everybody with a token of it is.
@@ -131,11 +94,17 @@ fn roles(issuer: &TrustedIssuer, claim: Option<&Value>) -> Vec<Role> {
 }
 
 /// What SQL may know: the token's claims, but under names and with a subject that are no user's of the tenant itself.
-fn for_sql(route: &Route, issuer: &TrustedIssuer, claims: Claims, username: &str, roles: &[Role]) -> Value {
+fn for_sql(
+    route: &Route,
+    issuer: &TrustedIssuer,
+    claims: ClaimsOfOthers,
+    username: &str,
+    roles: &[Role],
+) -> Value {
     let mut all = claims.more;
     let own = json!({
-        "iss": claims.iss, "aud": *issuer.audience, "exp": claims.exp,
-        "sub": format!("{}|{}", issuer.issuer, claims.sub),
+        "iss": *issuer.issuer, "aud": *issuer.audience, "exp": claims.exp,
+        "sub": format!("{}|{}", issuer.issuer, claims.subject),
         "tenantId": route.tenant_id, "tenantSlug": route.slug.as_str(), "username": username, "roles": roles,
     });
     if let Value::Object(own) = own {
@@ -147,10 +116,14 @@ fn for_sql(route: &Route, issuer: &TrustedIssuer, claims: Claims, username: &str
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
     use chrono::TimeDelta;
-    use jsonwebtoken::EncodingKey;
+    use jsonwebtoken::{Algorithm, EncodingKey};
     use secrecy::ExposeSecret;
-    use tenantry_domain::signing_key::NewSigningKey;
+    use tenantry_domain::{route::FetchedKeys, signing_key::NewSigningKey, trusted_issuer::IssuerKeys};
+    use tenantry_tokens::SKEW;
 
     use super::*;
     use crate::{routes::tests::route, tokens::RevokedSessions};
@@ -167,7 +140,24 @@ mod tests {
             "roles": { "sales": "editor", "boss": "admin" }, "defaultRoles": ["member"],
         }]);
         let mut route = route(1, "acme");
-        route.users.issuers = TrustedIssuer::list_from_config(&config).unwrap().into();
+        route.users.issuers = TrustedIssuer::list_from_config(&config)
+            .unwrap()
+            .into_iter()
+            .map(|trusted| RouteIssuer { trusted, fetched: None })
+            .collect();
+        route
+    }
+
+    /// The same, but the keys were fetched, and count for another minute.
+    fn fetched(keys: &[(&str, &NewSigningKey)]) -> Route {
+        let mut route = trusting(keys);
+        let config = json!([{ "issuer": ISSUER, "audience": "crm" }]);
+        let issuer = &mut route.users.issuers[0];
+        let unfetched = TrustedIssuer::list_from_config(&config).unwrap().remove(0);
+        let IssuerKeys::Written(keys) = std::mem::replace(&mut issuer.trusted, unfetched).keys else {
+            unreachable!("they are")
+        };
+        issuer.fetched = Some(Arc::new(FetchedKeys { keys, good_until: now() + TimeDelta::minutes(1) }));
         route
     }
 
@@ -203,6 +193,31 @@ mod tests {
         assert_eq!(told["sub"], "https://id.acme.example|7");
         assert_eq!((&told["tenantId"], &told["act"]), (&json!(acme.tenant_id), &Value::Null));
         assert_eq!(check(&route(1, "acme"), &signed("1", &claims(), &key)), Err(TokenRefused::Invalid));
+    }
+
+    #[test]
+    fn keys_that_were_fetched_count_for_their_time_and_one_that_is_not_among_them_is_asked_for() {
+        let (key, other) =
+            (NewSigningKey::generate(&mut rand::rng()), NewSigningKey::generate(&mut rand::rng()));
+        let mut acme = fetched(&[("1", &key)]);
+        let token = signed("1", &claims(), &key);
+        let asked_for = |route: &Route, token: &str, now| {
+            source_of_unknown_key(route, token, now).map(|source| source.url().to_owned())
+        };
+        assert_eq!(check(&acme, &token).map(|verified| verified.bearer), Ok(Bearer::Trusted));
+        assert_eq!(asked_for(&acme, &token, now()), None);
+        assert_eq!(check(&acme, &signed("1", &claims(), &other)), Err(TokenRefused::Invalid));
+
+        let newer = signed("2", &claims(), &other);
+        assert_eq!(check(&acme, &newer), Err(TokenRefused::UnknownKey));
+        assert_eq!(asked_for(&acme, &newer, now()).as_deref(), Some(ISSUER));
+        // Nobody is asked for a token of an issuer that is not trusted, or whose keys are written.
+        assert_eq!(asked_for(&route(1, "acme"), &newer, now()), None);
+        assert_eq!(asked_for(&trusting(&[("1", &key)]), &newer, now()), None);
+
+        assert_eq!(asked_for(&acme, &newer, now() + TimeDelta::minutes(1)), None);
+        acme.users.issuers[0].fetched = None;
+        assert_eq!(check(&acme, &token), Err(TokenRefused::UnknownKey));
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub(crate) enum TokenRefused {
     /// It is not one of the tenant's keys' that signed it, or it is none of these tokens.
     #[error("the token is not valid")]
     Invalid,
+    /// It names a key that its issuer's are not known to have, which are fetched.
+    #[error("the token's key is not known")]
+    UnknownKey,
     #[error("the token is another tenant's")]
     OtherTenant,
     #[error("the token has expired")]

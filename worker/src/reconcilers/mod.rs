@@ -8,6 +8,7 @@ pub mod audit_data;
 pub mod check_servers;
 pub mod compact_usage;
 pub mod drop_trials;
+pub mod fetch_issuer_keys;
 pub mod fill_warm_databases;
 pub mod fill_warm_tenants;
 pub mod follow_undo_windows;
@@ -74,6 +75,7 @@ const ALL: &[Reconciler] = reconcilers![
     fill_warm_tenants every 1 s,
     seal_audit every 2 s,
     audit_data every 2 s,
+    fetch_issuer_keys every 2 s,
     fill_warm_databases every 5 s,
     follow_undo_windows every 5 s,
     verify_domains every 5 s,

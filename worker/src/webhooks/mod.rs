@@ -3,8 +3,6 @@
 //! The registry's triggers decide who is told of what; here it is sent. One queue of a webhook is one worker's at a time; what a
 //! worker has sent and could not note is sent again by another.
 
-mod addresses;
-mod hosts;
 mod sender;
 mod settings;
 
@@ -16,15 +14,13 @@ use std::{
 
 use futures::StreamExt;
 use tenantry_domain::{ids::WebhookId, webhook::pause_after};
+pub use tenantry_outbound::{HostResolver, SystemHosts};
 use tenantry_registry::{Attempt, AttemptEnd, RegistryError, TakeLimits};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::sender::{Refused, Sender};
-pub use self::{
-    hosts::{HostResolver, SystemHosts},
-    settings::WebhookSettings,
-};
+pub use self::settings::WebhookSettings;
 use crate::Resources;
 
 /// Tries to note what came of an attempt: an event that was delivered is sent again otherwise.
@@ -69,7 +65,7 @@ impl InHand {
 
 /// Sends what is due until `stop`.
 pub(crate) async fn run(resources: Arc<Resources>, stop: CancellationToken) {
-    let sender = Arc::new(Sender::new(resources.settings.webhooks.clone()));
+    let sender = Arc::new(Sender::new(resources.settings.webhooks.clone(), Arc::clone(&resources.outbound)));
     let mut news = resources.registry.webhook_feed();
     let mut in_hand = InHand::default();
     loop {

@@ -1,31 +1,17 @@
 //! One attempt: signs an event and sends it to where a webhook says, if requests may go there.
-//!
-//! A host's addresses are looked up once, all of them are checked, and the connection goes to one of those: what DNS says a moment later
-//! does not matter. An address in the URL is checked as it is. No redirect is followed, no proxy is asked.
 
-use std::{
-    error::Error,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, OnceLock},
-};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use reqwest::{
-    Client, Response, StatusCode,
-    dns::{Addrs, Name, Resolve, Resolving},
-    header, redirect,
-};
+use reqwest::{Response, StatusCode, header};
 use secrecy::ExposeSecret;
 use serde_json::Map;
 use standardwebhooks::{HEADER_WEBHOOK_ID, HEADER_WEBHOOK_SIGNATURE, HEADER_WEBHOOK_TIMESTAMP};
-use tenantry_domain::{envelope::Key, purpose::Purpose, webhook::WebhookUrl};
+use tenantry_domain::{envelope::Key, purpose::Purpose};
+use tenantry_outbound::{Outbound, root_cause};
 use tenantry_registry::Attempt;
-use url::Host;
 
-use super::{
-    WebhookSettings,
-    addresses::{is_admitted, is_allowed},
-};
+use super::WebhookSettings;
 
 /// Bytes of an answer that are read: nobody wants to know more than how it begins.
 const READ_OF_ANSWER: usize = 16 << 10;
@@ -52,15 +38,12 @@ impl Refused {
 /// Sends events.
 pub(super) struct Sender {
     settings: WebhookSettings,
-    /// For https, to all addresses that are admitted.
-    encrypted: OnceLock<Client>,
-    /// For http, to networks that are allowed.
-    plain: OnceLock<Client>,
+    outbound: Arc<Outbound>,
 }
 
 impl Sender {
-    pub(super) fn new(settings: WebhookSettings) -> Self {
-        Self { settings, encrypted: OnceLock::new(), plain: OnceLock::new() }
+    pub(super) fn new(settings: WebhookSettings, outbound: Arc<Outbound>) -> Self {
+        Self { settings, outbound }
     }
 
     /// Sends an event; the status of the answer that took it.
@@ -70,11 +53,10 @@ impl Sender {
         kek: &Key,
         now: DateTime<Utc>,
     ) -> Result<u16, Refused> {
-        let target = Target::of(&attempt.url, &self.settings);
-        target.check_literal(&attempt.url)?;
+        let client =
+            self.outbound.client(&attempt.url).map_err(|error| Refused::because(error.to_string()))?;
         let body = body(attempt, kek)?;
-        let request = self
-            .client(target)?
+        let request = client
             .post(attempt.url.as_str())
             .timeout(self.settings.timeout)
             .header(header::CONTENT_TYPE, "application/json")
@@ -92,23 +74,6 @@ impl Sender {
             message: said(response).await,
             for_good: status == StatusCode::GONE,
         })
-    }
-
-    fn client(&self, target: Target) -> Result<&Client, Refused> {
-        let made = if target.encrypted { &self.encrypted } else { &self.plain };
-        if let Some(client) = made.get() {
-            return Ok(client);
-        }
-        let client = Client::builder()
-            .user_agent(concat!("tenantry/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .dns_resolver(Arc::new(target))
-            .build()
-            .map_err(|error| {
-                Refused::because(format!("no HTTP client can be made: {}", root_cause(&error)))
-            })?;
-        Ok(made.get_or_init(|| client))
     }
 
     fn unreachable(&self, error: reqwest::Error) -> Refused {
@@ -165,73 +130,4 @@ async fn said(mut response: Response) -> String {
     let line: String =
         text.trim().chars().take(SHOWN_OF_ANSWER).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if line.is_empty() { format!("answered {status}") } else { format!("answered {status}: {line}") }
-}
-
-/// The last of what an error came of: "error sending request" tells nobody anything.
-fn root_cause(error: &dyn Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
-/// Where a request goes, and which addresses it may go to.
-#[derive(Debug, Clone)]
-struct Target {
-    encrypted: bool,
-    settings: WebhookSettings,
-}
-
-impl Target {
-    fn of(url: &WebhookUrl, settings: &WebhookSettings) -> Self {
-        Self { encrypted: url.is_encrypted(), settings: settings.clone() }
-    }
-
-    /// Nobody resolves an address.
-    fn check_literal(&self, url: &WebhookUrl) -> Result<(), Refused> {
-        let address = match url.host() {
-            Host::Domain(_) => return Ok(()),
-            Host::Ipv4(address) => IpAddr::V4(address),
-            Host::Ipv6(address) => IpAddr::V6(address),
-        };
-        self.check(address).map_err(Refused::because)
-    }
-
-    fn check(&self, address: IpAddr) -> Result<(), String> {
-        let allowed = &self.settings.allow_networks;
-        if !is_admitted(address, allowed) {
-            return Err(format!(
-                "the address {address} is not public, and in no network that TENANTRY_WEBHOOKS_ALLOW_NETWORKS names"
-            ));
-        }
-        if !self.encrypted && !is_allowed(address, allowed) {
-            return Err(format!(
-                "http is for networks that TENANTRY_WEBHOOKS_ALLOW_NETWORKS names, and {address} is in none; use https"
-            ));
-        }
-        Ok(())
-    }
-
-    /// All addresses of a host, if requests may go to all of them.
-    async fn addresses(self, host: &str) -> Result<Vec<IpAddr>, String> {
-        let found = self.settings.hosts.addresses(host).await;
-        let found = found.map_err(|error| format!("the host {host} cannot be found: {error}"))?;
-        if found.is_empty() {
-            return Err(format!("the host {host} has no address"));
-        }
-        found.iter().try_for_each(|address| self.check(*address))?;
-        Ok(found)
-    }
-}
-
-impl Resolve for Target {
-    fn resolve(&self, name: Name) -> Resolving {
-        let target = self.clone();
-        Box::pin(async move {
-            let found = target.addresses(name.as_str()).await?;
-            // The port is the URL's.
-            Ok(Box::new(found.into_iter().map(|address| SocketAddr::new(address, 0))) as Addrs)
-        })
-    }
 }

@@ -23,6 +23,7 @@ const LINES: &[Column] = &[
     ("users are left", Shown::Text("/checks/users")),
     ("requests are left today", Shown::Text("/checks/limits")),
     ("has the promoted version", Shown::Text("/checks/version")),
+    ("has issuers' keys", Shown::Text("/checks/issuers")),
     ("response time (ms)", Shown::Text("/metrics/responseTime")),
     ("errors in the last hour", Shown::Percent("/metrics/errorRate")),
     ("uptime in 30 days (%)", Shown::Text("/metrics/uptime")),

@@ -45,6 +45,8 @@ struct ChecksView {
     limits: bool,
     /// It has the app's promoted version.
     version: bool,
+    /// The keys of all issuers that it trusts could be fetched; `GET .../config/auth.issuers` says which could not, and why.
+    issuers: bool,
 }
 
 /// How its requests went; null where there was none.
@@ -70,6 +72,7 @@ impl HealthView {
                 users: health.users,
                 limits: health.limits,
                 version: health.version,
+                issuers: health.issuers,
             },
             metrics: MetricsView {
                 response_time: health.response_ms,

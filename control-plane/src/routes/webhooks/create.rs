@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use serde::Deserialize;
-use tenantry_domain::{
-    Clock,
-    ids::WebhookId,
-    webhook::{Webhook, WebhookUrl},
-};
+use tenantry_domain::{Clock, http_url::HttpUrl, ids::WebhookId, webhook::Webhook};
 use tenantry_registry::{NewWebhook, Registry};
 use utoipa::ToSchema;
 
@@ -67,7 +63,7 @@ pub(crate) async fn create_webhook(
     JsonBody(body): JsonBody<CreateWebhookBody>,
 ) -> Result<Response, Refusal> {
     let mut fields = Fields::default();
-    let url = fields.take("url", WebhookUrl::parse(&body.url));
+    let url = fields.take("url", HttpUrl::parse(&body.url));
     let types = read_types(&mut fields, &body.types);
     let description = read_description(&mut fields, &body.description);
     let tenant = fields.take_some("tenant", body.tenant.as_deref().map(read_tenant)).map(Box::new);

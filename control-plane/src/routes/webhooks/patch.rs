@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
-use tenantry_domain::{Clock, ids::WebhookId, webhook::WebhookUrl};
+use tenantry_domain::{Clock, http_url::HttpUrl, ids::WebhookId};
 use tenantry_registry::{Registry, WebhookChange};
 use utoipa::ToSchema;
 
@@ -47,7 +47,7 @@ pub(crate) async fn patch_webhook(
 ) -> Result<Json<WebhookView>, Refusal> {
     let mut fields = Fields::default();
     let change = WebhookChange {
-        url: fields.take_some("url", body.url.as_deref().map(WebhookUrl::parse)),
+        url: fields.take_some("url", body.url.as_deref().map(HttpUrl::parse)),
         types: body.types.as_deref().map(|types| read_types(&mut fields, types)),
         description: body.description.as_deref().map(|text| read_description(&mut fields, text)),
         enabled: body.enabled,

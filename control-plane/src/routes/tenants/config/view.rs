@@ -7,12 +7,12 @@ use secrecy::ExposeSecret;
 use serde::Serialize;
 use serde_json::Value;
 use tenantry_domain::{
-    config::{ConfigKey, FEATURES, RATE_LIMIT},
+    config::{ConfigKey, FEATURES, ISSUERS, RATE_LIMIT},
     ids::TenantId,
     plan::PlanName,
     tenant::Tenant,
 };
-use tenantry_registry::{ConfigEntry, ConfigValue, Registry};
+use tenantry_registry::{ConfigEntry, ConfigValue, IssuerKeysState, Registry};
 use utoipa::ToSchema;
 
 use crate::{refusal::Refusal, vault::Vault};
@@ -34,6 +34,38 @@ pub(crate) struct ConfigView {
     source: &'static str,
     /// When the tenant has set it; null for a default.
     updated_at: Option<DateTime<Utc>>,
+    /// How fetching the keys of `auth.issuers` goes, of those whose keys are not written there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    issuer_keys: Vec<IssuerKeysView>,
+}
+
+/// How fetching an issuer's keys goes.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct IssuerKeysView {
+    /// Where they come from: the `jwksUri`, or the issuer, whose `OpenID` configuration says where they are.
+    #[schema(example = "https://id.example.com")]
+    source: String,
+    /// The names (`kid`) of the keys that were found last.
+    kids: Vec<String>,
+    /// When they were last fetched; null before the first time.
+    fetched_at: Option<DateTime<Utc>>,
+    /// Until when they count, should no later fetch succeed.
+    good_until: Option<DateTime<Utc>>,
+    /// Why the last fetch failed; null if it did not.
+    error: Option<String>,
+}
+
+impl From<IssuerKeysState> for IssuerKeysView {
+    fn from(state: IssuerKeysState) -> Self {
+        Self {
+            source: state.source.url().to_owned(),
+            kids: state.kids,
+            fetched_at: state.fetched_at,
+            good_until: state.good_until,
+            error: state.error,
+        }
+    }
 }
 
 impl ConfigView {
@@ -49,11 +81,28 @@ impl ConfigView {
             is_encrypted,
             source: "tenant",
             updated_at: Some(entry.updated_at),
+            issuer_keys: Vec::new(),
         }
     }
 
     fn of_plan(key: String, value: Value) -> Self {
-        Self { config_key: key, config_value: value, is_encrypted: false, source: "plan", updated_at: None }
+        Self {
+            config_key: key,
+            config_value: value,
+            is_encrypted: false,
+            source: "plan",
+            updated_at: None,
+            issuer_keys: Vec::new(),
+        }
+    }
+
+    /// The same, with how fetching keys goes, if it is what says whose.
+    async fn with_issuer_keys(mut self, registry: &Registry) -> Result<Self, Refusal> {
+        if self.config_key == ISSUERS {
+            let states = registry.issuer_keys_of(&self.config_value).await?;
+            self.issuer_keys = states.into_iter().map(Into::into).collect();
+        }
+        Ok(self)
     }
 }
 
@@ -93,10 +142,14 @@ pub(super) async fn one(
             Some(vault) => opened(registry, vault, tenant.id, &entry).await?,
             None => None,
         };
-        return Ok(Some(ConfigView::of_tenant(&entry, opened)));
+        return Ok(Some(ConfigView::of_tenant(&entry, opened).with_issuer_keys(registry).await?));
     }
-    let default = defaults(registry, &tenant.plan).await?.remove(key.as_str());
-    Ok(default.map(|value| ConfigView::of_plan(key.to_string(), value)))
+    match defaults(registry, &tenant.plan).await?.remove(key.as_str()) {
+        Some(value) => {
+            Ok(Some(ConfigView::of_plan(key.to_string(), value).with_issuer_keys(registry).await?))
+        }
+        None => Ok(None),
+    }
 }
 
 /// The plan's defaults, its features and its requests per day among them.

@@ -1,4 +1,4 @@
-//! Which addresses requests to webhooks may go to. Whoever makes a webhook must not reach what only the worker reaches: its own
+//! Which addresses requests may go to. Whoever chooses a URL must not reach what only the worker reaches: its own
 //! machine, its network, the metadata of its cloud.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -47,12 +47,12 @@ const NAT64: Ipv6Net = v6(0x64, 0xff9b, 0, 96);
 const SIX_TO_FOUR: Ipv6Net = v6(0x2002, 0, 0, 16);
 
 /// Whether requests may go to an address: it is public, or in a network that is allowed.
-pub(super) fn is_admitted(address: IpAddr, allowed: &[IpNet]) -> bool {
+pub(crate) fn is_admitted(address: IpAddr, allowed: &[IpNet]) -> bool {
     is_allowed(address, allowed) || is_public(address)
 }
 
 /// Whether an address is in a network that is allowed.
-pub(super) fn is_allowed(address: IpAddr, allowed: &[IpNet]) -> bool {
+pub(crate) fn is_allowed(address: IpAddr, allowed: &[IpNet]) -> bool {
     let address = address.to_canonical();
     allowed.iter().any(|network| network.contains(&address))
 }
