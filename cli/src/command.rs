@@ -37,6 +37,8 @@ pub enum Command {
     DataPlane(Box<roles::data_plane::DataPlaneArgs>),
     /// Bring the registry's database to this version.
     Migrate(Box<roles::migrate::MigrateArgs>),
+    /// Have AWS KMS make a key-encryption key, and print it encrypted.
+    NewKek(Box<roles::new_kek::NewKekArgs>),
     /// Seal the registry's secrets anew, with a new key-encryption key.
     Rewrap(Box<roles::rewrap::RewrapArgs>),
 
@@ -79,6 +81,10 @@ impl Cli {
             Command::Migrate(args) => {
                 telemetry::log(&self.log, ROLE_LOG)?;
                 roles::migrate::run(*args).await
+            }
+            Command::NewKek(args) => {
+                telemetry::log(&self.log, "warn")?;
+                roles::new_kek::run(*args).await
             }
             Command::Rewrap(args) => {
                 telemetry::log(&self.log, ROLE_LOG)?;

@@ -69,7 +69,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
     let data_dir = args.data_dir.clone().unwrap_or_else(default_data_dir);
     let secrets = KeptSecrets::in_folder(&data_dir)?;
-    let kek = args.kek.given()?.map_or_else(|| secrets.kek(), Ok)?;
+    let kek = args.kek.given().await?.map_or_else(|| secrets.kek(), Ok)?;
     let api_key = args.bootstrap_key.clone().map_or_else(|| secrets.api_key(), Ok)?;
     let apps_dir =
         args.apps_dir.clone().or_else(|| Some(PathBuf::from(SAMPLE_APPS)).filter(|dir| dir.is_dir()));

@@ -11,6 +11,7 @@ pub mod compose;
 mod demo;
 mod dev;
 pub mod embedded;
+mod kek;
 pub mod platform;
 mod roles;
 mod settings;

@@ -31,6 +31,7 @@ mod idempotency;
 mod identity_provider;
 mod instance;
 mod isolation;
+mod kek_in_kms;
 mod keys;
 mod kubernetes;
 mod lanes;

@@ -146,6 +146,10 @@ securityContext:
 {{ include "tenantry.env.registry" . }}
 - name: TENANTRY_KEK_FILE
   value: /etc/tenantry/kek/kek
+{{- with .Values.kek.awsKmsKey }}
+- name: TENANTRY_KEK_KMS_KEY
+  value: {{ . | quote }}
+{{- end }}
 - name: TENANTRY_ADMIN_ADDR
   value: "{{ .Values.listenAddress }}:9180"
 {{ include "tenantry.env.log" . }}

@@ -98,7 +98,7 @@ pub(crate) async fn run(args: ControlPlaneArgs) -> anyhow::Result<()> {
     let told = shutdown::on_signal()?;
     let config = ControlPlaneConfig {
         registry: args.registry.config()?,
-        kek: args.kek.required()?,
+        kek: args.kek.required().await?,
         addr: args.control_plane_addr,
         api_key: args.bootstrap_key,
         apps: app_folder::read_all_of(args.apps_dir.as_deref())?,

@@ -64,7 +64,7 @@ pub(crate) async fn run(args: DataPlaneArgs) -> anyhow::Result<()> {
     let told = shutdown::on_signal()?;
     let config = DataPlaneConfig {
         registry: args.registry.config()?,
-        kek: args.kek.required()?,
+        kek: args.kek.required().await?,
         addr: args.data_plane_addr,
         settings: args.serving.settings(&args.domain.base_domain, &args.edge.listener),
     };

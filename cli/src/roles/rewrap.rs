@@ -22,7 +22,7 @@ pub struct RewrapArgs {
 }
 
 pub(crate) async fn run(args: RewrapArgs) -> anyhow::Result<()> {
-    let kek = args.kek.required()?;
+    let kek = args.kek.required().await?;
     let registry = Registry::connect_lazy(args.registry.database_url.expose_secret(), Part::Owner, 2)?;
     registry.reach().await?;
     if let Some(check) = registry.key_check_get().await? {

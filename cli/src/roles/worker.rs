@@ -124,7 +124,7 @@ const MEGABYTE: NonZeroU64 = NonZeroU64::new(1 << 20).expect("not zero");
 
 pub(crate) async fn run(args: WorkerArgs, probe: Arc<dyn Probe>) -> anyhow::Result<()> {
     let told = shutdown::on_signal()?;
-    let (clock, kek) = (SystemClock::shared(), args.kek.required()?);
+    let (clock, kek) = (SystemClock::shared(), args.kek.required().await?);
     let settings = Settings {
         name: args.worker_name.unwrap_or_else(unique_name),
         concurrency: Concurrency {

@@ -13,7 +13,10 @@ use tenantry_domain::envelope::Key;
 use tenantry_http::{AccessLog, ConnectionLimits};
 use tenantry_registry::ConnectSettings;
 
-use crate::compose::{RegistryConfig, descriptors};
+use crate::{
+    compose::{RegistryConfig, descriptors},
+    kek::{Given, KekSource, KmsKey},
+};
 
 pub(crate) use file::parse;
 pub(crate) use providers::ProviderArgs;
@@ -170,6 +173,10 @@ pub(crate) struct KekArgs {
     #[arg(long, env = "TENANTRY_KEK_FILE", value_name = "FILE", conflicts_with = "kek")]
     pub(crate) kek_file: Option<PathBuf>,
 
+    /// The key of AWS KMS (its ARN) that has encrypted it: what is given is what `tenantry new-kek` prints.
+    #[arg(long, env = "TENANTRY_KEK_KMS_KEY", value_name = "ARN")]
+    kek_kms_key: Option<KmsKey>,
+
     /// A second key-encryption key, which opens too and seals nothing: while one takes the other's place.
     #[arg(long, env = "TENANTRY_KEK_ALSO", hide_env_values = true, value_name = "BASE64")]
     kek_also: Option<SecretString>,
@@ -177,35 +184,54 @@ pub(crate) struct KekArgs {
     /// A file that holds it.
     #[arg(long, env = "TENANTRY_KEK_ALSO_FILE", value_name = "FILE", conflicts_with = "kek_also")]
     kek_also_file: Option<PathBuf>,
+
+    /// The key of AWS KMS that has encrypted it.
+    #[arg(long, env = "TENANTRY_KEK_ALSO_KMS_KEY", value_name = "ARN")]
+    kek_also_kms_key: Option<KmsKey>,
 }
 
-/// A key, given as text or in a file.
-fn key(text: Option<&SecretString>, file: Option<&PathBuf>) -> anyhow::Result<Option<Key>> {
-    use secrecy::ExposeSecret;
-    let text: SecretString = match (text, file) {
-        (Some(text), _) => text.clone(),
-        (None, Some(file)) => std::fs::read_to_string(file)
-            .with_context(|| format!("the key-encryption key in {} cannot be read", file.display()))?
-            .into(),
-        (None, None) => return Ok(None),
-    };
-    Key::from_base64(text.expose_secret()).context("the key-encryption key is not valid").map(Some)
+/// Where a key comes from, if one is given. `name` is how its settings begin.
+fn source(
+    name: &str,
+    text: Option<&SecretString>,
+    file: Option<&PathBuf>,
+    kms_key: Option<&KmsKey>,
+) -> anyhow::Result<Option<KekSource>> {
+    match (Given::one_of(text.cloned(), file.cloned()), kms_key.cloned()) {
+        (None, None) => Ok(None),
+        (Some(given), None) => Ok(Some(KekSource::Plain(given))),
+        (Some(encrypted), Some(key)) => Ok(Some(KekSource::AwsKms { key, encrypted })),
+        (None, Some(_)) => {
+            anyhow::bail!(
+                "{name}_KMS_KEY has encrypted a key that is missing: set {name}_FILE (`tenantry new-kek` makes one)"
+            )
+        }
+    }
 }
 
 impl KekArgs {
     /// The key, if one is given.
-    pub(crate) fn given(&self) -> anyhow::Result<Option<Key>> {
-        let Some(own) = key(self.kek.as_ref(), self.kek_file.as_ref())? else { return Ok(None) };
-        let also = key(self.kek_also.as_ref(), self.kek_also_file.as_ref())?;
+    pub(crate) async fn given(&self) -> anyhow::Result<Option<Key>> {
+        let own =
+            source("TENANTRY_KEK", self.kek.as_ref(), self.kek_file.as_ref(), self.kek_kms_key.as_ref())?;
+        let also = source(
+            "TENANTRY_KEK_ALSO",
+            self.kek_also.as_ref(),
+            self.kek_also_file.as_ref(),
+            self.kek_also_kms_key.as_ref(),
+        )?;
+        let Some(own) = own else { return Ok(None) };
+        let own = own.load().await?;
         Ok(Some(match also {
-            Some(also) => own.opening_also(also),
+            Some(also) => own.opening_also(also.load().await?),
             None => own,
         }))
     }
 
     /// The key; an error that says how to give one.
-    pub(crate) fn required(&self) -> anyhow::Result<Key> {
-        self.given()?
+    pub(crate) async fn required(&self) -> anyhow::Result<Key> {
+        self.given()
+            .await?
             .context("set TENANTRY_KEK or TENANTRY_KEK_FILE to the key-encryption key (32 bytes in base64)")
     }
 }

@@ -72,6 +72,14 @@ impl Key {
         key
     }
 
+    /// A key of these bytes.
+    ///
+    /// # Errors
+    /// They are not 32.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, Invalid> {
+        <&[u8; 32]>::try_from(bytes).map(Self::from_bytes).map_err(|_| Invalid::because("must have 32 bytes"))
+    }
+
     /// Reads a key-encryption key as configured: 32 bytes in base64.
     ///
     /// # Errors
