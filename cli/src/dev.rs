@@ -95,7 +95,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
             admin_addr: args.admin.admin_addr,
             apps: app_folder::read_all_of(apps_dir.as_deref())?,
             tenant_server: embedded.as_ref().map(Embedded::tenant_server),
-            control_plane: args.api.settings(&args.domain.base_domain, &args.listener),
+            control_plane: args.api.settings(&args.domain.base_domain, &args.listener)?,
             data_plane: args.serving.settings(&args.domain.base_domain, &args.listener),
             worker: tenantry_worker::Settings {
                 name: unique_name(),

@@ -149,8 +149,8 @@ fn reveals(request: &Request) -> bool {
 
 /// Whether the endpoint will refuse the caller for want of a scope.
 fn is_refused(request: &Request, endpoint: &Endpoint) -> bool {
-    let Some(Caller(key)) = request.extensions().get() else { return false };
-    let has = |scope: Scope| key.scopes.contains(&scope);
+    let Some(caller) = request.extensions().get::<Caller>() else { return false };
+    let has = |scope: Scope| caller.scopes().contains(&scope);
     !endpoint.scope.is_none_or(has) || (endpoint.reveals && !has(Scope::TenantsSecrets))
 }
 
@@ -158,9 +158,7 @@ impl Audit {
     async fn entry(&self, endpoint: &Endpoint, request: &mut Request) -> AuditEntry {
         let now = self.clock.now();
         let actor = match request.extensions().get() {
-            Some(Caller(key)) => {
-                Actor { kind: ActorKind::Key, id: Some(key.id.to_string()), name: Some(key.name.clone()) }
-            }
+            Some(caller) => Caller::actor(caller),
             None => Actor { kind: ActorKind::Visitor, id: None, name: None },
         };
         // Fails only where a segment is not UTF-8.
@@ -188,7 +186,7 @@ impl Audit {
     /// What a GET says of a path; none where there is no such thing, or no such endpoint.
     async fn view(&self, path: &str) -> Result<Option<String>, Problem> {
         let Ok(mut request) = Request::get(path).body(Body::empty()) else { return Ok(None) };
-        request.extensions_mut().insert(Caller(Arc::new(reader())));
+        request.extensions_mut().insert(Caller::Key(Arc::new(reader())));
         let Ok(response) = self.views.clone().oneshot(request).await;
         if response.status() == StatusCode::SERVICE_UNAVAILABLE
             && let Some(problem) = response.extensions().get::<Problem>()

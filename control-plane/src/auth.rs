@@ -2,10 +2,10 @@
 //! handler names the scope it needs in its signature ([`Authorized`]).
 
 mod bearer;
+mod caller;
 mod key_ring;
+mod operator_issuer;
 mod scope;
-
-use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
@@ -13,21 +13,22 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tenantry_domain::api_key::ApiKey;
 use tenantry_http::Problem;
+use tenantry_tokens::{RefusedOfOthers, is_token};
 
+pub(crate) use caller::Caller;
 pub(crate) use key_ring::KeyRing;
+pub(crate) use operator_issuer::OperatorIssuer;
+pub use operator_issuer::{OperatorIssuerUrl, OperatorRole, OperatorSettings};
 pub(crate) use scope::{Authorized, require, scopes};
 
-use crate::{auth::bearer::BearerError, refusal::Refusal};
+use self::{bearer::BearerError, operator_issuer::OperatorRefused};
+use crate::refusal::Refusal;
 
-/// The operator's key with which a request came; an extension of every authenticated request.
-#[derive(Debug, Clone)]
-pub(crate) struct Caller(pub(crate) Arc<ApiKey>);
-
-/// Lets a request through if it comes with a live key of the control plane.
+/// Lets a request through if it comes with a live key of the control plane, or with a token of the operators' identity provider.
 pub(crate) async fn authenticate(
     State(keys): State<KeyRing>,
+    State(operators): State<Option<OperatorIssuer>>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
@@ -41,12 +42,15 @@ pub(crate) async fn authenticate(
             "Bearer realm=\"tenantry\", error=\"invalid_request\"",
         ),
     })?;
-    let key = keys.find(token).await?.ok_or_else(|| {
-        unauthenticated(
-            "the key is unknown, revoked or expired",
-            "Bearer realm=\"tenantry\", error=\"invalid_token\"",
-        )
-    })?;
+    if let Some(operators) = operators.filter(|_| is_token(token)) {
+        let operator = operators.verify(token).await.map_err(token_refused)?;
+        request.extensions_mut().insert(Caller::Operator(operator.into()));
+        return Ok(next.run(request).await);
+    }
+    let key = keys
+        .find(token)
+        .await?
+        .ok_or_else(|| unauthenticated("the key is unknown, revoked or expired", INVALID_TOKEN))?;
     if key.tenant_id.is_some() {
         return Err(Problem::new(
             StatusCode::FORBIDDEN,
@@ -55,8 +59,30 @@ pub(crate) async fn authenticate(
         )
         .into());
     }
-    request.extensions_mut().insert(Caller(key));
+    request.extensions_mut().insert(Caller::Key(key));
     Ok(next.run(request).await)
+}
+
+const INVALID_TOKEN: &str = "Bearer realm=\"tenantry\", error=\"invalid_token\"";
+
+fn token_refused(refused: OperatorRefused) -> Refusal {
+    let detail = match refused {
+        OperatorRefused::Token(RefusedOfOthers::Invalid) => {
+            "the token is not the identity provider's, or not for Tenantry; sign in again"
+        }
+        OperatorRefused::Token(RefusedOfOthers::Expired) => "the token has expired; sign in again",
+        OperatorRefused::Token(RefusedOfOthers::NotYetValid) => "the token is not valid yet",
+        OperatorRefused::Unavailable => {
+            return Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "identity_provider_unavailable",
+                "the identity provider does not answer, so that the token cannot be checked; try again, or send an API key",
+            )
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("10"))
+            .into();
+        }
+    };
+    unauthenticated(detail, INVALID_TOKEN)
 }
 
 fn unauthenticated(detail: &'static str, challenge: &'static str) -> Refusal {

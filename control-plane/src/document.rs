@@ -45,7 +45,7 @@ pub(crate) fn base() -> utoipa::openapi::OpenApi {
     let mut document = Base::openapi();
     let scheme = Http::builder()
         .scheme(HttpAuthScheme::Bearer)
-        .description(Some("An operator's API key. The scopes that a call needs stand with it."))
+        .description(Some("An operator's API key, or a token of the operators' identity provider where one is configured. The scopes that a call needs stand with it."))
         .build();
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("apiKey", SecurityScheme::Http(scheme));

@@ -115,10 +115,10 @@ fn read_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// Whose key space it is: the API key's, or without one the visitor's.
+/// Whose key space it is: the caller's, or without one the visitor's.
 fn caller_of(request: &Request) -> String {
     match request.extensions().get::<Caller>() {
-        Some(Caller(key)) => format!("key:{}", key.id),
+        Some(caller) => caller.to_string(),
         None => match request.extensions().get() {
             Some(Visitor(address)) => format!("address:{address}"),
             None => "address:unknown".to_owned(),

@@ -32,6 +32,7 @@ use tenantry_registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use auth::{OperatorIssuerUrl, OperatorRole, OperatorSettings};
 pub use document::openapi;
 pub use install::BootstrapKeyError;
 pub use install::{LoadAppError, RegisterServerError, TenantServer};

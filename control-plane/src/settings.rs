@@ -5,13 +5,15 @@ use std::{num::NonZeroU32, time::Duration};
 use tenantry_domain::{app::AppName, plan::PlanName};
 use tenantry_http::{AccessLog, ConnectionLimits};
 
-use crate::trusted_proxy::TrustedProxy;
+use crate::{auth::OperatorSettings, trusted_proxy::TrustedProxy};
 
 /// How the control plane behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Public sign-up; off without it.
     pub signup: Option<SignupSettings>,
+    /// Whose tokens count beside API keys; none without it.
+    pub operators: Option<OperatorSettings>,
     /// Proxies whose `Forwarded` and `X-Forwarded-For` are believed; without any, nobody's are.
     pub trusted_proxies: Vec<TrustedProxy>,
     /// Tenants are `<slug>.<base domain>`; custom domains within it are refused.
@@ -37,6 +39,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             signup: None,
+            operators: None,
             trusted_proxies: Vec::new(),
             base_domain: "localhost".to_owned(),
             default_app: None,

@@ -9,7 +9,7 @@ use tenantry_registry::Registry;
 
 use crate::{
     Settings,
-    auth::KeyRing,
+    auth::{KeyRing, OperatorIssuer},
     catalogue::Catalogue,
     operation_watch::OperationWatch,
     signup_gate::SignupGate,
@@ -29,6 +29,7 @@ pub(crate) struct ApiState {
     pub(crate) watch: OperationWatch,
     pub(crate) catalogue: Catalogue,
     pub(crate) keys: KeyRing,
+    pub(crate) operators: Option<OperatorIssuer>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) signup: Option<Arc<SignupGate>>,
     pub(crate) resolver: Arc<dyn TxtResolver>,
@@ -48,6 +49,10 @@ impl ApiState {
             ask: AskWorker::new(registry.clone(), Arc::clone(&clock)),
             catalogue: Catalogue::new(registry.clone()),
             keys: KeyRing::new(registry.clone(), Arc::clone(&clock)),
+            operators: settings
+                .operators
+                .clone()
+                .map(|operators| OperatorIssuer::new(operators, Arc::clone(&clock))),
             signup: settings.signup.clone().map(|settings| Arc::new(SignupGate::new(settings))),
             settings: Arc::new(settings),
             resolver: Arc::new(SystemResolver::default()),

@@ -13,6 +13,7 @@ use tenantry_domain::{
     ids::{AuditId, TenantId},
 };
 use tenantry_http::{PeerAddr, RequestId};
+use tenantry_tokens::is_support_by_operator;
 
 use crate::{
     admit::Grant,
@@ -51,8 +52,12 @@ pub(crate) fn note_actor(grant: &Grant) {
             Some(user) => {
                 let (kind, id) = match user.bearer {
                     Bearer::User { id, .. } => (ActorKind::User, Some(id.to_string())),
-                    // `support:` and the key by which it asked.
-                    Bearer::Support { .. } => (ActorKind::Key, subject(user)),
+                    // `support:` and who asked.
+                    Bearer::Support { .. } => {
+                        let subject = subject(user);
+                        let by_operator = subject.as_deref().is_some_and(is_support_by_operator);
+                        (if by_operator { ActorKind::Operator } else { ActorKind::Key }, subject)
+                    }
                     // Another issuer's user, who may be called as one of the tenant's is.
                     Bearer::Trusted => (ActorKind::User, subject(user)),
                 };

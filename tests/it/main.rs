@@ -40,6 +40,7 @@ mod lost_server;
 mod moves;
 mod observability;
 mod operations;
+mod operator_sign_in;
 mod placements;
 mod plan_changes;
 mod plans_servers_apps;

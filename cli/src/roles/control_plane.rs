@@ -4,7 +4,9 @@ use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::Args;
 use secrecy::SecretString;
-use tenantry_control_plane::{Settings, SignupSettings, TrustedProxy};
+use tenantry_control_plane::{
+    OperatorIssuerUrl, OperatorRole, OperatorSettings, Settings, SignupSettings, TrustedProxy,
+};
 use tenantry_domain::{SystemClock, app::AppName, plan::PlanName};
 use tokio_util::sync::CancellationToken;
 
@@ -72,17 +74,53 @@ pub(crate) struct ApiArgs {
     /// it is who connects.
     #[arg(long, env = "TENANTRY_TRUSTED_PROXIES", value_delimiter = ',', value_name = "ADDRESS|CIDR,...")]
     trusted_proxies: Vec<TrustedProxy>,
+
+    /// The identity provider (OIDC) whose tokens open the API as API keys do: its `iss`, a URL.
+    #[arg(long, env = "TENANTRY_OPERATOR_ISSUER", value_name = "URL")]
+    operator_issuer: Option<OperatorIssuerUrl>,
+
+    /// The `aud` that its tokens for Tenantry have.
+    #[arg(long, env = "TENANTRY_OPERATOR_AUDIENCE", value_name = "AUDIENCE")]
+    operator_audience: Option<String>,
+
+    /// The claim with an operator's roles: its name, or a path such as `/realm_access/roles`.
+    #[arg(long, env = "TENANTRY_OPERATOR_ROLES_CLAIM", default_value = "roles", value_name = "CLAIM")]
+    operator_roles_claim: String,
+
+    /// What roles may do: the scopes of each, or * for all, e.g. `admin=*;support=tenants:read,tenants:impersonate`.
+    #[arg(long, env = "TENANTRY_OPERATOR_ROLES", value_delimiter = ';', value_name = "ROLE=SCOPES;...")]
+    operator_roles: Vec<OperatorRole>,
 }
 
 impl ApiArgs {
-    pub(crate) fn settings(&self, base_domain: &str, listener: &ListenerArgs) -> Settings {
+    /// Whose tokens count beside API keys, if anybody's do.
+    fn operators(&self) -> anyhow::Result<Option<OperatorSettings>> {
+        let Self { operator_issuer, operator_audience, operator_roles_claim, operator_roles, .. } = self;
+        match (operator_issuer, operator_audience) {
+            (None, None) if operator_roles.is_empty() => Ok(None),
+            (Some(issuer), Some(audience)) if !audience.is_empty() && !operator_roles.is_empty() => {
+                Ok(Some(OperatorSettings {
+                    issuer: issuer.clone(),
+                    audience: audience.clone(),
+                    roles_claim: operator_roles_claim.clone(),
+                    roles: operator_roles.clone(),
+                }))
+            }
+            _ => anyhow::bail!(
+                "operators sign in with all of TENANTRY_OPERATOR_ISSUER, TENANTRY_OPERATOR_AUDIENCE and TENANTRY_OPERATOR_ROLES, or none"
+            ),
+        }
+    }
+
+    pub(crate) fn settings(&self, base_domain: &str, listener: &ListenerArgs) -> anyhow::Result<Settings> {
         let signup = self.signup_plan.clone().map(|plan| SignupSettings {
             per_minute: self.signup_rate,
             plan,
             app: self.signup_app.clone(),
         });
-        Settings {
+        Ok(Settings {
             signup,
+            operators: self.operators()?,
             trusted_proxies: self.trusted_proxies.clone(),
             base_domain: base_domain.to_owned(),
             default_app: self.default_app.clone(),
@@ -90,7 +128,7 @@ impl ApiArgs {
             connections: listener.connections(),
             undo_moves_for: Duration::from_hours(self.undo_moves_for.into()),
             ..Settings::default()
-        }
+        })
     }
 }
 
@@ -103,7 +141,7 @@ pub(crate) async fn run(args: ControlPlaneArgs) -> anyhow::Result<()> {
         api_key: args.bootstrap_key,
         apps: app_folder::read_all_of(args.apps_dir.as_deref())?,
         tenant_server: None,
-        settings: args.api.settings(&args.domain.base_domain, &args.edge.listener),
+        settings: args.api.settings(&args.domain.base_domain, &args.edge.listener)?,
         resolver: None,
     };
     let process = Process::new(SystemClock::shared(), Patience::UntilReady)?;

@@ -2,6 +2,9 @@
 
 use axum::http::{HeaderMap, header};
 
+/// Tokens of identity providers hold what they know of somebody.
+const LONGEST: usize = 8 << 10;
+
 /// There is no usable key in the headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BearerError {
@@ -21,7 +24,7 @@ pub(super) fn token(headers: &HeaderMap) -> Result<&str, BearerError> {
     let text = value.to_str().map_err(|_| BearerError::Garbled)?.trim();
     let (scheme, token) = text.split_once(' ').ok_or(BearerError::Garbled)?;
     let token = token.trim_start();
-    let well_formed = (1..=512).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+    let well_formed = (1..=LONGEST).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
     if scheme.eq_ignore_ascii_case("bearer") && well_formed { Ok(token) } else { Err(BearerError::Garbled) }
 }
 

@@ -1,12 +1,12 @@
 //! Scopes as types, so that a handler without an authorization check stands out in its signature.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::marker::PhantomData;
 
 use axum::{
     extract::FromRequestParts,
     http::{StatusCode, request::Parts},
 };
-use tenantry_domain::api_key::{ApiKey, Scope};
+use tenantry_domain::api_key::Scope;
 use tenantry_http::Problem;
 
 use super::Caller;
@@ -43,38 +43,40 @@ pub(crate) mod scopes {
 /// The caller, who has the scope `S`. Take it first: what else is wrong with a request is nobody's
 /// business before this is clear.
 pub(crate) struct Authorized<S> {
-    key: Arc<ApiKey>,
+    caller: Caller,
     scope: PhantomData<S>,
 }
 
 impl<S> Authorized<S> {
-    /// The caller's key.
-    pub(crate) fn key(&self) -> &ApiKey {
-        &self.key
+    /// Who it is.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
     }
 }
 
 /// Refuses a caller who lacks a scope.
-pub(crate) fn require(key: &ApiKey, scope: Scope) -> Result<(), Refusal> {
-    if key.scopes.contains(&scope) {
+pub(crate) fn require(caller: &Caller, scope: Scope) -> Result<(), Refusal> {
+    if caller.scopes().contains(&scope) {
         return Ok(());
     }
-    Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", format!("the key lacks the scope `{scope}`"))
-        .with("scope", scope.as_str())
-        .into())
+    let detail = match caller {
+        Caller::Key(_) => format!("the key lacks the scope `{scope}`"),
+        Caller::Operator(_) => format!("your roles lack the scope `{scope}`"),
+    };
+    Err(Problem::new(StatusCode::FORBIDDEN, "scope_missing", detail).with("scope", scope.as_str()).into())
 }
 
 impl<S: Needs, State: Sync> FromRequestParts<State> for Authorized<S> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Refusal> {
-        let Some(Caller(key)) = parts.extensions.get::<Caller>() else {
+        let Some(caller) = parts.extensions.get::<Caller>() else {
             // The route is missing from the authenticated ones; a test walks them all.
             return Err(
                 Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", "no key was checked").into()
             );
         };
-        require(key, S::SCOPE)?;
-        Ok(Self { key: Arc::clone(key), scope: PhantomData })
+        require(caller, S::SCOPE)?;
+        Ok(Self { caller: caller.clone(), scope: PhantomData })
     }
 }

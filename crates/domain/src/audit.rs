@@ -28,6 +28,8 @@ pub struct Actor {
 pub enum ActorKind {
     /// An API key: an operator's or a tenant's.
     Key,
+    /// An operator whom the operators' identity provider knows.
+    Operator,
     /// A user of a tenant.
     User,
     /// Somebody who is not known.
@@ -38,7 +40,9 @@ pub enum ActorKind {
     System,
 }
 
-crate::names_of! { ActorKind { Key = "key", User = "user", Visitor = "visitor", Role = "role", System = "system" } }
+crate::names_of! { ActorKind {
+    Key = "key", Operator = "operator", User = "user", Visitor = "visitor", Role = "role", System = "system",
+} }
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -105,12 +105,12 @@ impl Target {
         let allowed = &self.guard.allow_networks;
         if !is_admitted(address, allowed) {
             return Err(format!(
-                "the address {address} is not public, and in no network that TENANTRY_WEBHOOKS_ALLOW_NETWORKS names"
+                "the address {address} is not public, and in no network that is allowed (of workers: TENANTRY_WEBHOOKS_ALLOW_NETWORKS)"
             ));
         }
         if !self.encrypted && !is_allowed(address, allowed) {
             return Err(format!(
-                "http is for networks that TENANTRY_WEBHOOKS_ALLOW_NETWORKS names, and {address} is in none; use https"
+                "http is for networks that are allowed (of workers: TENANTRY_WEBHOOKS_ALLOW_NETWORKS), and {address} is in none; use https"
             ));
         }
         Ok(())

@@ -13,6 +13,14 @@ pub const AUDIENCE: &str = "tenantry";
 /// What the subject of support begins with: no user's id does.
 pub const SUPPORT: &str = "support:";
 
+/// What the name of an operator whom the operators' identity provider knows begins with, where a key's begins with `key:`.
+pub(crate) const OPERATOR: &str = "operator:";
+
+/// Whether a subject is that of support by such an operator.
+pub fn is_support_by_operator(subject: &str) -> bool {
+    subject.strip_prefix(SUPPORT).is_some_and(|actor| actor.starts_with(OPERATOR))
+}
+
 /// All claims of a token. Times in seconds since 1970.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,7 +57,7 @@ pub struct Claims {
 /// Who acts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// `key:` and the id of the API key.
+    /// `key:` and the id of the API key, or `operator:` and the operator's subject.
     pub sub: String,
 }
 

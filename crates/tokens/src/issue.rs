@@ -13,7 +13,7 @@ use tenantry_domain::{
 
 use super::{
     LIFETIME,
-    claims::{AUDIENCE, Actor, Claims, SUPPORT, issuer},
+    claims::{AUDIENCE, Actor, Claims, OPERATOR, SUPPORT, issuer},
 };
 
 /// Whose token it is to be.
@@ -30,12 +30,21 @@ pub struct Subject {
 }
 
 /// Who acts with a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Holder {
     /// One of the tenant's users.
     User(i64),
-    /// Whoever supports the tenant, by this API key.
-    Support(ApiKeyId),
+    /// Whoever supports the tenant.
+    Support(Supporter),
+}
+
+/// By what somebody may support tenants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Supporter {
+    /// An API key.
+    Key(ApiKeyId),
+    /// The operators' identity provider knows him by this subject.
+    Operator(String),
 }
 
 /// Why no token could be signed.
@@ -80,7 +89,13 @@ impl Issuer {
         let private = EncodingKey::from_ed_der(private.expose_secret());
         let (sub, act) = match subject.holder {
             Holder::User(id) => (id.to_string(), None),
-            Holder::Support(key) => (format!("{SUPPORT}{key}"), Some(Actor { sub: format!("key:{key}") })),
+            Holder::Support(Supporter::Key(key)) => {
+                (format!("{SUPPORT}{key}"), Some(Actor { sub: format!("key:{key}") }))
+            }
+            Holder::Support(Supporter::Operator(subject)) => {
+                let actor = format!("{OPERATOR}{subject}");
+                (format!("{SUPPORT}{actor}"), Some(Actor { sub: actor }))
+            }
         };
         let claims = Claims {
             iss: issuer(route.tenant_id),

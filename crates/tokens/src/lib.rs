@@ -8,9 +8,11 @@ mod of_others;
 mod one_time;
 
 use chrono::TimeDelta;
-pub use claims::{AUDIENCE, Actor, Claims, SUPPORT, claimed_tenant, is_token, issuer, payload};
-pub use issue::{Holder, IssueError, Issuer, Subject, lifetime};
-pub use of_others::{ClaimsOfOthers, Expected, RefusedOfOthers, named_key, verify_of_others};
+pub use claims::{
+    AUDIENCE, Actor, Claims, SUPPORT, claimed_tenant, is_support_by_operator, is_token, issuer, payload,
+};
+pub use issue::{Holder, IssueError, Issuer, Subject, Supporter, lifetime};
+pub use of_others::{ClaimsOfOthers, Expected, RefusedOfOthers, is_name, named_key, verify_of_others};
 pub use one_time::{OneTimeToken, OneTimeUse};
 
 /// For how long one is good at most.

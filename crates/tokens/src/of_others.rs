@@ -11,8 +11,8 @@ use tenantry_domain::jwk::Jwk;
 
 use crate::SKEW;
 
-/// Subjects are no longer.
-const MAX_SUBJECT: usize = 255;
+/// Names are no longer.
+const MAX_NAME: usize = 255;
 
 /// What holds for tokens of all of them. Audience and times are checked below.
 fn validation(algorithm: Algorithm) -> Validation {
@@ -111,7 +111,7 @@ pub fn verify_of_others(
         Audience::One(audience) => audience == expected.audience,
         Audience::Several(audiences) => audiences.iter().any(|audience| audience == expected.audience),
     };
-    if claims.iss != expected.issuer || !is_for_it || !(1..=MAX_SUBJECT).contains(&claims.sub.len()) {
+    if claims.iss != expected.issuer || !is_for_it || !is_name(&claims.sub) {
         return Err(RefusedOfOthers::Invalid);
     }
     let expires_at = time(claims.exp)?;
@@ -122,6 +122,11 @@ pub fn verify_of_others(
         return Err(RefusedOfOthers::NotYetValid);
     }
     Ok(ClaimsOfOthers { subject: claims.sub, exp: claims.exp, expires_at, more: claims.more })
+}
+
+/// Whether a text is short enough for a subject or a name, and can be kept: PostgreSQL keeps no NUL.
+pub fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 fn time(seconds: f64) -> Result<DateTime<Utc>, RefusedOfOthers> {

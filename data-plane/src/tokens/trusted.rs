@@ -9,12 +9,11 @@ use tenantry_domain::{
     trusted_issuer::{KeySource, TrustedIssuer},
     user::Role,
 };
-use tenantry_tokens::{ClaimsOfOthers, Expected, RefusedOfOthers, named_key, payload, verify_of_others};
+use tenantry_tokens::{
+    ClaimsOfOthers, Expected, RefusedOfOthers, is_name, named_key, payload, verify_of_others,
+};
 
 use super::verify::{Bearer, TokenRefused, Verified};
-
-/// Names are no longer.
-const MAX_NAME: usize = 255;
 
 impl From<RefusedOfOthers> for TokenRefused {
     fn from(refused: RefusedOfOthers) -> Self {
@@ -66,17 +65,12 @@ pub(super) fn verify(
     let issuer = &issuer.trusted;
     let expected = Expected { issuer: &issuer.issuer, audience: &issuer.audience };
     let claims = verify_of_others(token, key, expected, now)?;
-    let name =
-        claims.more.get(&*issuer.claims.username).and_then(Value::as_str).filter(|name| is_short(name));
+    let name = claims.more.get(&*issuer.claims.username).and_then(Value::as_str).filter(|name| is_name(name));
     let username = name.unwrap_or(&claims.subject).to_owned();
     let roles = roles(issuer, claims.more.get(&*issuer.claims.roles));
     let expires_at = claims.expires_at;
     let claims = for_sql(route, issuer, claims, &username, &roles).to_string();
     Ok(Verified { bearer: Bearer::Trusted, username, roles, expires_at, claims: claims.into() })
-}
-
-fn is_short(text: &str) -> bool {
-    (1..=MAX_NAME).contains(&text.len())
 }
 
 /// What the issuer's words for roles are here, and what everybody with a token of it is.
@@ -236,6 +230,7 @@ mod tests {
             ("aud", json!([])),
             ("iss", json!("https://else")),
             ("sub", json!("")),
+            ("sub", json!("a\u{0}")),
             ("sub", json!(7)),
             ("exp", json!("soon")),
         ] {

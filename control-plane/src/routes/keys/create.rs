@@ -65,7 +65,7 @@ pub(crate) async fn create_key(
     fields.check("scopes", of_operators, "data:read and data:write are for tenants' keys");
     expiry(&mut fields, body.expires_at, now);
     fields.finish()?;
-    body.scopes.iter().try_for_each(|scope| require(caller.key(), *scope))?;
+    body.scopes.iter().try_for_each(|scope| require(caller.caller(), *scope))?;
 
     let new = NewKey::operator(&mut rand::rng());
     let key = ApiKey {

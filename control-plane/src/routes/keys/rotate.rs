@@ -65,7 +65,7 @@ pub(crate) async fn rotate_key(
 ) -> Result<impl IntoResponse, Refusal> {
     let keys = registry.api_key_list(None).await?;
     let old = keys.into_iter().find(|key| key.id == id).ok_or_else(|| Refusal::not_found("key"))?;
-    old.scopes.iter().try_for_each(|scope| require(caller.key(), *scope))?;
+    old.scopes.iter().try_for_each(|scope| require(caller.caller(), *scope))?;
     let succeeded = succeed(&registry, claim, None, id, body, clock.now()).await?;
     // What is remembered of it ends later.
     ring.forget(id);

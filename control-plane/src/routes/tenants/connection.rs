@@ -64,7 +64,7 @@ pub(crate) async fn tenant_connection(
     let reveal = query.take("reveal").unwrap_or(false);
     query.finish()?;
     if reveal {
-        require(caller.key(), Scope::TenantsSecrets)?;
+        require(caller.caller(), Scope::TenantsSecrets)?;
     }
     let details = tenant.find(&registry).await?;
     let id = details.tenant.id;
@@ -76,7 +76,7 @@ pub(crate) async fn tenant_connection(
         let credentials = registry.placement_credentials(id, placement.epoch).await?.ok_or_else(nowhere)?;
         let password = vault.role_password(id, &credentials).map_err(|error| Refusal::internal(&error))?;
         tracing::info!(
-            tenant.id = %id, key.id = %caller.key().id, "the database password of tenant {id} was revealed"
+            tenant.id = %id, caller = %caller.caller(), "the database password of tenant {id} was revealed"
         );
         Some(password.expose_secret().to_owned())
     } else {

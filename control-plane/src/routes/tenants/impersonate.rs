@@ -92,14 +92,19 @@ pub(crate) async fn impersonate_tenant(
         fields.wrong("roles", must);
     }
     fields.finish()?;
-    let (now, key) = (clock.now(), caller.key());
+    let (now, caller) = (clock.now(), caller.caller());
     let session = SessionId::generate(now, &mut rand::rng());
-    let subject = Subject { holder: Holder::Support(key.id), username: USERNAME.to_owned(), roles, session };
+    let subject = Subject {
+        holder: Holder::Support(caller.supporter()),
+        username: USERNAME.to_owned(),
+        roles,
+        session,
+    };
     let token = vault.access_token(&route, subject, now).map_err(|error| match error {
         IssueError::NoKey => Refusal::conflict("no_users", "the tenant's app has no users to act as one of"),
         error => Refusal::internal(&error),
     })?;
-    tracing::info!(tenant.id = %tenant, key.id = %key.id, %session, reason, "key {} acts for support of tenant {tenant}", key.id);
+    tracing::info!(tenant.id = %tenant, %caller, %session, reason, "{caller} acts for support of tenant {tenant}");
     let view = ImpersonationView {
         access_token: token.expose_secret().to_owned(),
         expires_at: now + lifetime(&route),

@@ -35,12 +35,12 @@ pub(crate) async fn get_config(
     let reveal = query.take("reveal").unwrap_or(false);
     query.finish()?;
     if reveal {
-        require(caller.key(), Scope::TenantsSecrets)?;
+        require(caller.caller(), Scope::TenantsSecrets)?;
     }
     let tenant = tenant.find(&registry).await?.tenant;
     if reveal {
         tracing::info!(
-            tenant.id = %tenant.id, key.id = %caller.key().id, config.key = %key,
+            tenant.id = %tenant.id, caller = %caller.caller(), config.key = %key,
             "configuration {key} of tenant {} was revealed", tenant.id
         );
     }

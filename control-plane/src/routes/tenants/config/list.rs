@@ -37,12 +37,12 @@ pub(crate) async fn list_config(
     let reveal = query.take("reveal").unwrap_or(false);
     query.finish()?;
     if reveal {
-        require(caller.key(), Scope::TenantsSecrets)?;
+        require(caller.caller(), Scope::TenantsSecrets)?;
     }
     let tenant = tenant.find(&registry).await?.tenant;
     if reveal {
         tracing::info!(
-            tenant.id = %tenant.id, key.id = %caller.key().id,
+            tenant.id = %tenant.id, caller = %caller.caller(),
             "the encrypted configuration of tenant {} was revealed", tenant.id
         );
     }
