@@ -182,8 +182,16 @@ async fn a_control_plane_is_told_its_provider_by_settings_which_belong_together(
         RoleProcess::start(BINARY, "control-plane", url, kek, &[&settings[..], &roles].concat()).await;
     let mut admin = claims(&provider, &json!([]));
     admin["roles"] = json!("admin");
-    let api = Api::new(process.serving().await).with_key(key.sign(&admin));
-    api.get("/api/v1/plans").await.expect(200);
+    let (address, token) = (process.serving().await, key.sign(&admin));
+    Api::new(address).with_key(token.clone()).get("/api/v1/plans").await.expect(200);
+    // The command line takes one, too.
+    let plans = Command::new(BINARY)
+        .args(["plans", "list", "--url", &format!("http://{address}")])
+        .env("TENANTRY_API_KEY", token)
+        .output()
+        .await
+        .unwrap();
+    assert!(plans.status.success() && String::from_utf8_lossy(&plans.stdout).contains("basic"), "{plans:?}");
 
     for (args, says) in [
         (&settings[..], "all of TENANTRY_OPERATOR_ISSUER"),

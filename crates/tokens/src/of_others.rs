@@ -133,3 +133,83 @@ fn time(seconds: f64) -> Result<DateTime<Utc>, RefusedOfOthers> {
     #[expect(clippy::cast_possible_truncation, reason = "what is no time is refused")]
     DateTime::from_timestamp(seconds as i64, 0).ok_or(RefusedOfOthers::Invalid)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Of an RSA and a P-256 key that were made for this test and thrown away, and what they have signed: the same claims each time.
+    const N: &str = "vKyjZwuvf7lqptl0aiZSxWsu4FJieX-SorYU3X6SiIRfJPp8LkaNwrKEkL-3OZlkqqLJjIbErPlgz-6ls4it6odQwZg26KWYOPk7zAE0u5rNcL86wqNANr8984Ekl_dNvrnl9rRirfL0MY9zuwNe_3ytLufi7I9dNg07u_rpjAiycm51DpxVOfYe-Whtif7yc-tAj8zqQc6E204nESgO02inaHiy4rT-DcKJxvjRP-dyDXvEh_5BXv49rGYqAndMm3IYHFiXCJvD24-H_EGDF0cgMmTGwinOTWNXECgh8pvW_xRPzvphRChX7MUUGInRBmkW0WPxCWTym3P0791W1w";
+    const E: &str = "AQAB";
+    const X: &str = "wOVZwBRCP8h3MLFDzOPTEsLeYivkzPGoIvFlf43ASWw";
+    const Y: &str = "M65hZmrXx1tCVeNqFiOS6gB2rVVZIBYDFKIgz-y9_lg";
+    const RS256: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2lkLmFjbWUuZXhhbXBsZSIsImF1ZCI6ImNybSIsInN1YiI6IjciLCJleHAiOjE5MDAwMDAwMDAsIm5iZiI6MTcwMDAwMDAwMH0.RMXTkQDrRd4nCPNO3JWx65leGkNIBlvFA-h7e1VetlIWhdnsm4ozkaVln26Z9zQdUyYa1-TAe_XtZYrkGqXR3lXfF3WxyUTsIbGWIrQrSRmZYP6Nx-O_ApCJkkZWxXRaHMAuVfOxBmGqrNlFYvklVmcpdTGURheYMHpGN6hgRy4Z-c_uoJZ0yXa2HTA1AcCf0AbBKQIHo41NGDVLc8tydS58H5Xqjg-eCu8QU_58pWzCp_Li6hBzW335l3kUNA8qXkZ1kllXTOGXvrgFDZIBtEgcbgjbHybS7TEMwf87-G6JgTCDHxOOc0dZHlrqiq0uREy4NR_hpflaUfyYdShr-Q";
+    const RS512: &str = "eyJhbGciOiJSUzUxMiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2lkLmFjbWUuZXhhbXBsZSIsImF1ZCI6ImNybSIsInN1YiI6IjciLCJleHAiOjE5MDAwMDAwMDAsIm5iZiI6MTcwMDAwMDAwMH0.E_u71IhNB-n_6FAT8edbr4fDigyJZfVpvOXH0CqrIuRcCz5EWeMvLYLHyglvuvkXRuSIxDkxqdXKulZdPx2eWUB_jHF7vSdyZksp2J2P-xPRYEQWZiqcL6_3xCANH5xaYnnR5eCFVWqJJsk0vosb4vqzZp_wCR2Jl9l9pdBMUyfKcPVZJa21ehRvB5iJQziiGRueH5OUuDQ4CLCJvPLvzxnX2pKQ8ECbWMAwLkdqJOWfQZIBppA0abyGYcapSyRC_8AGEN1WPg0OwllD5cnmYtNmcE8zY9ikr7hid2ARQEwc2Ni8KnUU1rAaMP2YRweT8NQqcnnrR9p1-Ea2efGlmw";
+    const PS256: &str = "eyJhbGciOiJQUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2lkLmFjbWUuZXhhbXBsZSIsImF1ZCI6ImNybSIsInN1YiI6IjciLCJleHAiOjE5MDAwMDAwMDAsIm5iZiI6MTcwMDAwMDAwMH0.B63Bm8b8v4qdP0imph0Ikb_kiEy3uXII88mXVmA3NW2v4YuKFAqN6I5AOSPy7KqZTeOGe_8ySLTxcTgxpfzHiUYZr5xN4OVAh-LKpfCusmp0Gb9Fslk4rZdnoLrFf3Uohq7CGvi5GeRLv2_NeAnn7NJ2IJIV4EQIPRndwn7lBXvooagLVN5sJO3qt5oFHHIAPF6qHQoWWhX85z-oYW5epJFDp8JUbJURSKVkC8TXoVi7o9WnIqVuYVe7SQtmEW3stRfMvbfO6lg8qrZJ7WpfytRqtMp8-xTPQVBHhzm18EZWaMlizm0zfjKqnM0MPDV-p8aEfAxrQ4QAPR_mMiAedA";
+    const RS256_AS_ES256: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2lkLmFjbWUuZXhhbXBsZSIsImF1ZCI6ImNybSIsInN1YiI6IjciLCJleHAiOjE5MDAwMDAwMDAsIm5iZiI6MTcwMDAwMDAwMH0.L0AQfxUSo6OrHPAXIXguCmmbxtM_oAkmyLjc80cbGRCpWoPJw1noerkd0FIAyIBftxIoZYTLbIw9hNAEwNS9P-zMnqYpd6lAdKGVqDfy41qew7H42AhpNjMUG04Ml5in9SAYyymwLt1tYYWD2GX95CkJ6Ki06cQHwYlfiZlFmOYeqftHRtz55I49cFDh_-Msy-39-sRFqaV5dOM6E9-brpR8hYwN1p2qKjPux7rPPpmVkcrv9mFRQu40Dl2tK7AQ9niGLOQuBES8x-UE6Ot4MllmhzrC3BHs3fXg84dH9r6gvCHKYxLUICD4B4Ayp18cWRmsMAp3MlBvbFXhR07O9A";
+    const HS256_BY_MODULUS: &str = "eyJhbGciOiJIUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2lkLmFjbWUuZXhhbXBsZSIsImF1ZCI6ImNybSIsInN1YiI6IjciLCJleHAiOjE5MDAwMDAwMDAsIm5iZiI6MTcwMDAwMDAwMH0.A7Q57OBvFOcq0oudM6HtnyOdyy55l1K69AIZ5PwfNCQ";
+    const ES256: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2lkLmFjbWUuZXhhbXBsZSIsImF1ZCI6ImNybSIsInN1YiI6IjciLCJleHAiOjE5MDAwMDAwMDAsIm5iZiI6MTcwMDAwMDAwMH0.pbtLkaJZaR5_TltiqyffKf7HhoSWL4e06enA0Qom2vDn1BktA1PiBI_x7mU5Q6acsZFknCSCQ4TK2Q1daFWg9A";
+    const ES256_AS_RS256: &str = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2lkLmFjbWUuZXhhbXBsZSIsImF1ZCI6ImNybSIsInN1YiI6IjciLCJleHAiOjE5MDAwMDAwMDAsIm5iZiI6MTcwMDAwMDAwMH0.2Fhbl0rLHItHFW2UO5br6R3Rt95qVJAHma56ELwLHXlADRPx0UZxLI7mmBWbbItSMQBciZrSmrNLlJpYivtP6g";
+
+    fn rsa() -> Jwk {
+        let [kid, n, e] = ["1", N, E].map(Into::into);
+        Jwk::Rsa { kid, n, e, alg: None, usage: None }
+    }
+
+    fn p256() -> Jwk {
+        let [kid, crv, x, y] = ["1", "P-256", X, Y].map(Into::into);
+        Jwk::Ec { kid, crv, x, y, alg: None, usage: None }
+    }
+
+    fn verify(token: &str, key: &Jwk, at: i64) -> Result<String, RefusedOfOthers> {
+        let expected = Expected { issuer: "https://id.acme.example", audience: "crm" };
+        let now = DateTime::from_timestamp(at, 0).unwrap();
+        verify_of_others(token, key, expected, now).map(|claims| claims.subject)
+    }
+
+    #[test]
+    fn the_key_says_the_algorithm_and_the_token_does_not() {
+        let now = 1_800_000_000;
+        assert_eq!(verify(RS256, &rsa(), now).as_deref(), Ok("7"));
+        assert_eq!(verify(ES256, &p256(), now).as_deref(), Ok("7"));
+        for (token, key) in [
+            // Good signatures of the same key, but by another algorithm than the one of its kind.
+            (RS512, rsa()),
+            (PS256, rsa()),
+            (RS256_AS_ES256, rsa()),
+            (ES256_AS_RS256, p256()),
+            // By the other key, and by what everybody knows of the key.
+            (RS256, p256()),
+            (ES256, rsa()),
+            (HS256_BY_MODULUS, rsa()),
+            (HS256_BY_MODULUS, p256()),
+        ] {
+            assert_eq!(verify(token, &key, now), Err(RefusedOfOthers::Invalid), "{token} {}", key.kid());
+        }
+    }
+
+    #[test]
+    fn a_token_counts_from_its_beginning_to_its_end_for_whom_it_is() {
+        let at = |at: i64| verify(ES256, &p256(), at).map(drop);
+        assert_eq!(at(1_900_000_000 - 1), Ok(()));
+        assert_eq!(at(1_900_000_000), Err(RefusedOfOthers::Expired));
+        assert_eq!(at(1_700_000_000 - SKEW.num_seconds()), Ok(()));
+        assert_eq!(at(1_700_000_000 - SKEW.num_seconds() - 1), Err(RefusedOfOthers::NotYetValid));
+        let now = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        for (issuer, audience) in [
+            ("https://id.acme.example/", "crm"),
+            ("https://id.acme.example", "CRM"),
+            ("", ""),
+            ("crm", "crm"),
+        ] {
+            let refused = verify_of_others(ES256, &p256(), Expected { issuer, audience }, now);
+            assert_eq!(refused, Err(RefusedOfOthers::Invalid), "{issuer} {audience}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_short_and_can_be_kept() {
+        assert!(is_name("auth0|ada@example.com") && is_name(&"a".repeat(255)));
+        assert!(!is_name("") && !is_name(&"a".repeat(256)) && !is_name("a\u{0}") && !is_name("a\n"));
+    }
+}
