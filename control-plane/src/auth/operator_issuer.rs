@@ -21,7 +21,7 @@ use tenantry_domain::{
 };
 use tenantry_outbound::{Outbound, SystemHosts, issuer_keys::fetch};
 use tenantry_tokens::{Expected, RefusedOfOthers, is_name, named_key, verify_of_others};
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, task::JoinHandle};
 
 use super::caller::Operator;
 
@@ -177,12 +177,11 @@ impl OperatorIssuer {
         if let Some((key, is_fresh)) = self.known_key(kid) {
             if !is_fresh {
                 // Nobody waits for it.
-                let later = self.clone();
-                tokio::spawn(async move { later.refresh().await });
+                self.refresh();
             }
             return Ok(Some(key));
         }
-        self.refresh().await;
+        let _ = self.refresh().await;
         if let Some((key, _)) = self.known_key(kid) {
             return Ok(Some(key));
         }
@@ -201,8 +200,15 @@ impl OperatorIssuer {
         Some((known.keys.find(kid)?.clone(), now < known.fresh_until))
     }
 
+    /// Has its keys asked for. In a task of its own: a client that hangs up must not have the next one begin anew, or who sends many
+    /// made-up tokens would have the provider asked as often.
+    fn refresh(&self) -> JoinHandle<()> {
+        let issuer = self.clone();
+        tokio::spawn(async move { issuer.ask().await })
+    }
+
     /// Asks for its keys, unless that was done lately, or somebody else has just done it.
-    async fn refresh(&self) {
+    async fn ask(&self) {
         let mut not_before = self.0.not_before.lock().await;
         if self.0.clock.now() < *not_before {
             return;

@@ -1,5 +1,7 @@
 //! Public keys that sign tokens, as JSON Web Keys (RFC 7517).
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -87,14 +89,18 @@ impl Jwk {
         let (Self::Rsa { kid, alg, usage, .. }
         | Self::Ec { kid, alg, usage, .. }
         | Self::Okp { kid, alg, usage, .. }) = self;
-        let (algorithm, curve_fits) = match self {
-            Self::Rsa { n, e, .. } => ("RS256", (342..=683).contains(&n.len()) && !e.is_empty()),
-            Self::Ec { crv, x, y, .. } => ("ES256", &**crv == "P-256" && x.len() == 43 && y.len() == 43),
-            Self::Okp { crv, x, .. } => ("EdDSA", &**crv == "Ed25519" && x.len() == 43),
+        let (algorithm, fits) = match self {
+            Self::Rsa { n, e, .. } => ("RS256", is_number(n, 342..=683) && is_number(e, 1..=16)),
+            Self::Ec { crv, x, y, .. } => {
+                ("ES256", &**crv == "P-256" && is_number(x, 43..=43) && is_number(y, 43..=43))
+            }
+            Self::Okp { crv, x, .. } => ("EdDSA", &**crv == "Ed25519" && is_number(x, 43..=43)),
         };
-        curve_fits
+        fits
             && !kid.is_empty()
             && kid.len() <= 200
+            // PostgreSQL keeps no NUL.
+            && !kid.chars().any(char::is_control)
             && alg.as_deref().is_none_or(|alg| alg == algorithm)
             && usage.as_deref().is_none_or(|usage| usage == "sig")
     }
@@ -155,6 +161,11 @@ impl Jwks {
     }
 }
 
+/// Whether a text is base64url of as many characters.
+fn is_number(text: &str, lengths: RangeInclusive<usize>) -> bool {
+    lengths.contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
 /// Whether a key is one that nobody else may know.
 pub(crate) fn is_secret(key: &Value) -> bool {
     PRIVATE.iter().any(|member| key.get(member).is_some()) || key.get("kty").is_some_and(|kty| kty == "oct")
@@ -185,6 +196,8 @@ mod tests {
             rsa("d", "sig", "PS256"),
             { "kty": "EC", "crv": "P-384", "kid": "e", "x": "A", "y": "A" },
             { "kty": "OKP", "crv": "Ed25519", "x": "A".repeat(43) },
+            ed25519("a\u{0}"),
+            { "kty": "OKP", "crv": "Ed25519", "kid": "g", "x": "\u{0}".repeat(43) },
             { "kty": "AKP", "kid": "f", "pub": "A" },
             7,
         ]);

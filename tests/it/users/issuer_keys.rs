@@ -164,7 +164,10 @@ async fn what_a_hostile_issuer_answers_is_refused() {
         })
         .collect();
     let inside = format!("http://127.0.0.1:{}/inside", provider.port());
+    let mut nul = key.jwk();
+    nul["kid"] = json!("a\u{0}");
     for (nth, (said, expected)) in [
+        (Said::Json(json!({ "keys": [nul] })), "no key"),
         (
             Said::Json(json!({ "keys": [key.jwk(), { "kty": "oct", "kid": "2", "k": "c2VjcmV0" }] })),
             "symmetric key",
