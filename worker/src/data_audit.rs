@@ -10,7 +10,7 @@ use tenantry_domain::{
 };
 use tenantry_postgres::admin::{DataChange, LOGIN_PREFIX};
 use tenantry_registry::Registry;
-use tenantry_tokens::SUPPORT;
+use tenantry_tokens::{SUPPORT, is_support_by_operator};
 
 use crate::{servers::Server, step_error::StepError};
 
@@ -50,11 +50,15 @@ fn entry(change: DataChange) -> AuditEntry {
     let at: DateTime<Utc> = at;
     let claims = claims.and_then(|claims| serde_json::from_str::<Claims>(&claims).ok());
     let actor = match claims {
-        // Support, by the key that it asked with.
-        Some(claims) if claims.sub.starts_with(SUPPORT) => {
-            Actor { kind: ActorKind::Key, id: Some(claims.sub), name: claims.username }
+        Some(claims) => {
+            let kind = match claims.sub.as_str() {
+                // Support names who asked for it.
+                sub if is_support_by_operator(sub) => ActorKind::Operator,
+                sub if sub.starts_with(SUPPORT) => ActorKind::Key,
+                _ => ActorKind::User,
+            };
+            Actor { kind, id: Some(claims.sub), name: claims.username }
         }
-        Some(claims) => Actor { kind: ActorKind::User, id: Some(claims.sub), name: claims.username },
         None if login.starts_with(LOGIN_PREFIX) => Actor { kind: ActorKind::Key, id: None, name: None },
         None => Actor { kind: ActorKind::Role, id: None, name: Some(login.clone()) },
     };

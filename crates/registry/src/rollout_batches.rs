@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tenantry_domain::{
     app::AppVersion,
-    ids::{RolloutId, ServerId, TenantId},
+    ids::{OperationId, RolloutId, ServerId, TenantId},
     names::ObjectName,
     plan::Tier,
     rollout::{Direction, Rollout, RolloutState},
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::{
     Registry, RegistryError, TimedConnection,
     error::Stored,
+    jobs,
     operation_leases::interval,
     rollouts::{lock, version},
 };
@@ -95,8 +96,10 @@ pub enum ClaimRenewed {
 /// The limits of a claim.
 #[derive(Debug, Clone, Copy)]
 pub struct ClaimLimits {
-    /// Tenants at most.
+    /// Tenants at most. Whoever else may claim some is left a share of them.
     pub tenants: u16,
+    /// So few are not shared.
+    pub at_least: u16,
     /// How long they are claimed without a sign of life.
     pub lease: Duration,
 }
@@ -280,6 +283,38 @@ impl Registry {
         if ended.failed > 0 && rollout.state == RolloutState::Running {
             halt(&mut tx, &rollout).await?;
         }
+        let is_over = sqlx::query_scalar!(
+            r#"SELECT NOT EXISTS (SELECT FROM rollout_tenants
+                   WHERE rollout_id = $1 AND state IN ('pending', 'migrating') AND wave <= $2) AS "is_over!""#,
+            rollout.id.as_uuid(),
+            rollout.wave.cast_signed(),
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        if is_over {
+            self.rollout_look_now(rollout.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Has the operation that drives a rollout look at it now, unless it does so in any case. In a transaction of its own: the
+    /// operation holds its row before that of the rollout.
+    async fn rollout_look_now(&self, id: RolloutId) -> Result<(), RegistryError> {
+        let mut tx = self.relaxed.begin().await?;
+        let operation = sqlx::query!(
+            "UPDATE operations SET enqueued_at = now(), run_after = now()
+             WHERE id = (SELECT id FROM operations WHERE subject_kind = 'rollout' AND subject_id = $1 AND state = 'waiting'
+                 FOR UPDATE SKIP LOCKED)
+             RETURNING id, lane",
+            id.as_uuid()
+        )
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(operation) = operation {
+            let lane = operation.lane.parse().stored("operations.lane")?;
+            jobs::enqueue_in_tx(&mut tx, lane, &[OperationId::from_uuid(operation.id)]).await?;
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -343,11 +378,15 @@ async fn claim(
         let ids = sqlx::query_scalar!(
             "SELECT tenant_id FROM rollout_tenants JOIN tenants ON tenants.id = tenant_id
              WHERE rollout_id = $1 AND server_id = $2 AND rollout_tenants.state = 'pending' AND wave <= $3 AND again_at <= now()
-             ORDER BY wave, again_at LIMIT $4 FOR NO KEY UPDATE OF tenants, rollout_tenants SKIP LOCKED",
+             ORDER BY wave, again_at LIMIT greatest($5, least($4, (SELECT count(*) FROM rollout_tenants
+                 WHERE rollout_id = $1 AND server_id = $2 AND state = 'pending' AND wave <= $3) / $6))
+             FOR NO KEY UPDATE OF tenants, rollout_tenants SKIP LOCKED",
             id.as_uuid(),
             server.id,
             rollout.wave.cast_signed(),
             i64::from(limits.tenants),
+            i64::from(limits.at_least),
+            i64::from(rollout.settings.parallelism),
         )
         .fetch_all(&mut *tx)
         .await?;

@@ -31,8 +31,8 @@ impl Definition for Rollout {
     type State = NoState;
 }
 
-/// How often a rollout is looked at: while tenants are migrated, and while none can be.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often a rollout is looked at: while tenants are migrated, whose last one has it looked at, and while none can be.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_WHILE_NOTHING_MOVES: Duration = Duration::from_secs(1);
 
 pub(super) fn define() -> Sequence<Rollout> {

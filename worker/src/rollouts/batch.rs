@@ -25,7 +25,7 @@ use super::Begun;
 use crate::{Resources, servers::Server, step_error::StepError};
 
 /// After this long no further tenant is begun: every worker has its share.
-const LONG_ENOUGH: Duration = Duration::from_millis(500);
+const LONG_ENOUGH: Duration = Duration::from_secs(1);
 
 /// How often what was done is noted, and how long others wait for one tenant.
 const PATIENCE: Duration = Duration::from_millis(150);

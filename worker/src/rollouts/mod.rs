@@ -84,6 +84,6 @@ impl Begun {
 }
 
 async fn claim(resources: &Resources, tenants: u16) -> Result<Option<RolloutBatch>, RegistryError> {
-    let limits = ClaimLimits { tenants, lease: resources.settings.lease };
+    let limits = ClaimLimits { tenants, at_least: FEWEST, lease: resources.settings.lease };
     resources.registry.rollout_claim(limits).await
 }
