@@ -1,12 +1,16 @@
 DROP FUNCTION purge_audit;
-DROP TRIGGER audit_log_sealed ON audit_log;
-CREATE TRIGGER audit_log_sealed BEFORE UPDATE OR DELETE ON audit_log FOR EACH ROW
-    WHEN (OLD.block IS NOT NULL) EXECUTE FUNCTION refuse_sealed();
-DROP TRIGGER audit_blocks_sealed ON audit_blocks;
-CREATE TRIGGER audit_blocks_sealed BEFORE UPDATE OR DELETE ON audit_blocks FOR EACH ROW EXECUTE FUNCTION refuse_block_change();
--- Rows whose actor is a role stay.
-ALTER TABLE audit_log DROP CONSTRAINT audit_log_actor_kind_check;
-ALTER TABLE audit_log ADD CONSTRAINT audit_log_actor_kind_check
-    CHECK (actor_kind IN ('key', 'user', 'visitor', 'system')) NOT VALID;
+CREATE OR REPLACE FUNCTION refuse_sealed() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'audit row % is sealed', OLD.id USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE OR REPLACE FUNCTION refuse_block_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'audit block % is sealed', OLD.number USING ERRCODE = 'restrict_violation';
+END $$;
+DROP FUNCTION purges_audit;
+-- Sealed rows whose actor is a role stay as they are; others are still to be sealed, which the constraint looks at.
+UPDATE audit_log SET actor_kind = 'visitor' WHERE actor_kind = 'role' AND block IS NULL;
+ALTER TABLE audit_log DROP CONSTRAINT audit_log_actor_kind_check,
+    ADD CONSTRAINT audit_log_actor_kind_check CHECK (actor_kind IN ('key', 'user', 'visitor', 'system')) NOT VALID;
 DROP INDEX tenant_config_data_audit;
 ALTER TABLE placements DROP COLUMN data_audit;

@@ -1,6 +1,5 @@
 //! What is noted of changes of tenants' data, brought from their databases to the audit log.
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tenantry_domain::{
@@ -10,31 +9,53 @@ use tenantry_domain::{
 };
 use tenantry_postgres::admin::{DataChange, LOGIN_PREFIX};
 use tenantry_registry::Registry;
-use tenantry_tokens::{SUPPORT, is_support_by_operator};
+use tenantry_tokens::is_name;
 
 use crate::{servers::Server, step_error::StepError};
 
 /// Changes per round trip.
-const PAGE: u32 = 500;
+const PAGE: u32 = 200;
+/// Characters of a key that a target has.
+const MAX_TARGET: usize = 300;
 
-/// Brings away what is noted in a database. Those that were brought already, and not forgotten, are in the audit log once all the same.
+/// Brings away what is noted in a database, of a tenant or of all. What was brought already, and not forgotten, is in the audit log
+/// once all the same; what the audit log does not take does not keep the rest.
 pub(crate) async fn bring_away(
     registry: &Registry,
     server: &Server,
     database: &ObjectName,
+    tenant: Option<TenantId>,
 ) -> Result<u64, StepError> {
     let mut brought = 0;
     loop {
-        let changes = server.call(server.admin.data_changes(database, PAGE)).await?;
+        let page = server.admin.data_changes(database, tenant.map(TenantId::as_uuid), PAGE);
+        let changes = server.call(page).await?;
         if changes.is_empty() {
             return Ok(brought);
         }
         let ids: Vec<_> = changes.iter().map(|change| change.id).collect();
         let entries: Vec<_> = changes.into_iter().map(entry).collect();
-        registry.audit_append(&entries).await?;
+        if registry.audit_append_data(&entries).await.is_err() {
+            for entry in entries {
+                append_alone(registry, entry).await?;
+            }
+        }
         server.call(server.admin.forget_data_changes(database, &ids)).await?;
         brought += ids.len() as u64;
+        if ids.len() < PAGE as usize {
+            return Ok(brought);
+        }
     }
+}
+
+/// Appends an entry, or as much of it as the audit log takes.
+async fn append_alone(registry: &Registry, entry: AuditEntry) -> Result<(), StepError> {
+    let Err(error) = registry.audit_append_data(std::slice::from_ref(&entry)).await else { return Ok(()) };
+    tracing::warn!(audit.id = %entry.id, %error, "a change of data is noted without who made it and which rows: {error}");
+    let actor = Actor { kind: ActorKind::Role, id: None, name: None };
+    let target = entry.target.map(|target| Target { id: None, ..target });
+    let less = AuditEntry { actor, target, after: None, ..entry };
+    Ok(registry.audit_append_data(&[less]).await?)
 }
 
 /// What the claims of a token say of its user.
@@ -47,24 +68,25 @@ struct Claims {
 fn entry(change: DataChange) -> AuditEntry {
     let DataChange { id, tenant_id, at, login, application, claims, table, verb, rows, columns, keys } =
         change;
-    let at: DateTime<Utc> = at;
     let claims = claims.and_then(|claims| serde_json::from_str::<Claims>(&claims).ok());
-    let actor = match claims {
-        Some(claims) => {
-            let kind = match claims.sub.as_str() {
-                // Support names who asked for it.
-                sub if is_support_by_operator(sub) => ActorKind::Operator,
-                sub if sub.starts_with(SUPPORT) => ActorKind::Key,
-                _ => ActorKind::User,
-            };
-            Actor { kind, id: Some(claims.sub), name: claims.username }
+    let claims =
+        claims.filter(|claims| is_name(&claims.sub) && claims.username.as_deref().is_none_or(is_name));
+    // Any session can set what the data plane sets; only of its own login nothing else is known.
+    let is_data_plane = login.starts_with(LOGIN_PREFIX);
+    let (actor, claimed) = match claims {
+        Some(Claims { sub, username }) if is_data_plane => {
+            (Actor { kind: ActorKind::User, id: Some(sub), name: username }, None)
         }
-        None if login.starts_with(LOGIN_PREFIX) => Actor { kind: ActorKind::Key, id: None, name: None },
-        None => Actor { kind: ActorKind::Role, id: None, name: Some(login.clone()) },
+        None if is_data_plane => (Actor { kind: ActorKind::Key, id: None, name: None }, None),
+        claims => {
+            let actor = Actor { kind: ActorKind::Role, id: None, name: Some(login.clone()) };
+            (actor, claims.map(|claims| json!({ "sub": claims.sub, "username": claims.username })))
+        }
     };
+    let keys = keys.and_then(|keys| serde_json::from_str::<Value>(&keys).ok());
     let target = Target { kind: table, id: keys.as_ref().and_then(only_key) };
     let after = json!({
-        "rows": rows, "columns": columns, "keys": keys, "login": login, "application": application,
+        "rows": rows, "columns": columns, "keys": keys, "login": login, "claimed": claimed, "application": application,
     });
     AuditEntry {
         id: AuditId::from_uuid(id),
@@ -89,7 +111,8 @@ fn only_key(keys: &Value) -> Option<String> {
     let [key] = keys.as_array()?.as_slice() else { return None };
     let columns = key.as_object()?;
     let value = if columns.len() == 1 { columns.values().next()? } else { key };
-    Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    Some(text.chars().take(MAX_TARGET).collect())
 }
 
 fn without_nulls(mut value: Value) -> Value {
@@ -107,7 +130,7 @@ mod tests {
         entry(DataChange {
             id: Default::default(),
             tenant_id: Default::default(),
-            at: DateTime::UNIX_EPOCH,
+            at: chrono::DateTime::UNIX_EPOCH,
             login: login.to_owned(),
             application: None,
             claims: claims.map(str::to_owned),
@@ -115,7 +138,7 @@ mod tests {
             verb: "update".to_owned(),
             rows: Some(1),
             columns: Some(vec!["amount".to_owned()]),
-            keys: Some(keys),
+            keys: Some(keys.to_string()),
         })
     }
 
@@ -129,7 +152,8 @@ mod tests {
         );
         let key = change("tenantry_data_1", Some("no JSON"), json!([]));
         assert_eq!(key.actor, Actor { kind: ActorKind::Key, id: None, name: None });
-        let role = change("tenant_acme", None, json!([]));
+        // Whoever is logged in can claim to be anybody.
+        let role = change("tenant_acme", Some(r#"{"sub":"support:operator:root"}"#), json!([]));
         assert_eq!(role.actor, Actor { kind: ActorKind::Role, id: None, name: Some("tenant_acme".into()) });
     }
 

@@ -34,9 +34,10 @@ const AGAIN_AFTER_FAILURE: TimeDelta = TimeDelta::seconds(10);
 /// How long its keys count without a fetch that succeeds.
 const GOOD_FOR: TimeDelta = TimeDelta::days(1);
 
-/// Where http will do, and an identity provider may be that is not public: beside the control plane. Not where clouds have metadata.
-const NETWORKS: [&str; 7] =
-    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "::1/128", "fc00::/7"];
+/// Where http will do, and an identity provider may be that is not public: beside the control plane. Not where clouds have metadata:
+/// of what carriers share only the half without it, and no unique local addresses.
+const NETWORKS: [&str; 6] =
+    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/11", "127.0.0.0/8", "::1/128"];
 
 /// Which tokens of operators count, and as what.
 #[derive(Debug, Clone)]

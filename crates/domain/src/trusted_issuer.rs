@@ -16,6 +16,8 @@ use crate::{
 const MAX_ISSUERS: usize = 10;
 /// Whose tokens are the tenant's own.
 const OWN: &str = "urn:tenantry:";
+/// What the subjects of tokens of support begin with, which SQL sees.
+const SUPPORT: &str = "support:";
 
 /// An issuer of tokens, as `OpenID` Connect has them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
@@ -48,8 +50,10 @@ pub enum IssuerKeys {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeySource {
     kind: KeySourceKind,
-    /// As it was configured. It is read by [`HttpUrl`] without fault.
+    /// As it was configured.
     url: Box<str>,
+    /// Where the first request goes.
+    document: HttpUrl,
 }
 
 /// What kind of document it is.
@@ -70,10 +74,16 @@ impl KeySource {
     /// Requests cannot go there.
     pub fn parse(kind: KeySourceKind, url: &str) -> Result<Self, Invalid> {
         let read = HttpUrl::parse(url)?;
-        if kind == KeySourceKind::Discovery && read.as_url().query().is_some() {
-            return Err(Invalid::because("must have no query"));
-        }
-        Ok(Self { kind, url: url.into() })
+        let document = match kind {
+            KeySourceKind::JwksUri => read,
+            KeySourceKind::Discovery if read.as_url().query().is_some() => {
+                return Err(Invalid::because("must have no query"));
+            }
+            KeySourceKind::Discovery => {
+                HttpUrl::parse(&format!("{}/.well-known/openid-configuration", url.trim_end_matches('/')))?
+            }
+        };
+        Ok(Self { kind, url: url.into(), document })
     }
 
     /// Of which kind it is.
@@ -87,17 +97,8 @@ impl KeySource {
     }
 
     /// Where the first request goes: to the key set, or to the `OpenID` configuration.
-    ///
-    /// # Panics
-    /// Never: the URL was read before.
-    pub fn document(&self) -> HttpUrl {
-        let text = match self.kind {
-            KeySourceKind::JwksUri => self.url.to_string(),
-            KeySourceKind::Discovery => {
-                format!("{}/.well-known/openid-configuration", self.url.trim_end_matches('/'))
-            }
-        };
-        HttpUrl::parse(&text).expect("it was read when it was made")
+    pub fn document(&self) -> &HttpUrl {
+        &self.document
     }
 }
 
@@ -123,7 +124,12 @@ impl TryFrom<Configured> for TrustedIssuer {
     fn try_from(configured: Configured) -> Result<Self, Invalid> {
         let Configured { issuer, audience, jwks, jwks_uri, claims, roles, default_roles } = configured;
         // A bar stands between issuer and subject where SQL sees them.
-        if issuer.is_empty() || issuer.contains('|') || issuer.starts_with(OWN) || audience.is_empty() {
+        if issuer.is_empty()
+            || issuer.contains('|')
+            || issuer.starts_with(OWN)
+            || issuer.starts_with(SUPPORT)
+            || audience.is_empty()
+        {
             return Err(Invalid::because("must have an issuer, not one of Tenantry's, and an audience"));
         }
         let at = |kind, url: &str, field: &str| {

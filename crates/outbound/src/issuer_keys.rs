@@ -78,7 +78,7 @@ pub async fn fetch(
 ) -> Result<Published, FetchError> {
     let fetched = async {
         match source.kind() {
-            KeySourceKind::JwksUri => key_set(outbound, source.document()).await,
+            KeySourceKind::JwksUri => key_set(outbound, source.document().clone()).await,
             KeySourceKind::Discovery => key_set(outbound, discover(outbound, source).await?).await,
         }
     };
@@ -87,7 +87,7 @@ pub async fn fetch(
 
 /// Where the issuer's configuration says that its keys are.
 async fn discover(outbound: &Outbound, source: &KeySource) -> Result<HttpUrl, FetchError> {
-    let url = source.document();
+    let url = source.document().clone();
     let document = Document::get(outbound, url.clone()).await?;
     let Discovered { issuer, jwks_uri } = serde_json::from_slice(&document.body).map_err(|_| {
         document.failed("is no OpenID configuration: an object with the texts `issuer` and `jwks_uri`")

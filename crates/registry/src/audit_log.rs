@@ -1,6 +1,7 @@
 //! Table `audit_log`: who did what. Written by whoever does it, and sealed by the worker ([`crate::audit_blocks`]).
 
 use chrono::{DateTime, Utc};
+use sqlx::PgExecutor;
 use tenantry_domain::{
     audit::{Actor, AuditEntry, AuditOutcome, SealedEntry, Target},
     ids::{AuditId, TenantId},
@@ -137,7 +138,30 @@ impl Registry {
     /// # Errors
     /// The registry failed.
     pub async fn audit_append(&self, entries: &[AuditEntry]) -> Result<(), RegistryError> {
-        self.audit_insert(&self.pool, entries).await
+        insert(&self.pool, entries).await
+    }
+
+    /// Appends changes of tenants' data, as [`Registry::audit_append`] does, but for those of tenants that are purged.
+    ///
+    /// # Errors
+    /// The registry failed.
+    pub async fn audit_append_data(&self, entries: &[AuditEntry]) -> Result<(), RegistryError> {
+        let tenants: Vec<Uuid> =
+            entries.iter().filter_map(|entry| entry.tenant_id.map(TenantId::as_uuid)).collect();
+        let mut tx = self.begin().await?;
+        // A purge waits until they are there, or has begun.
+        let there = sqlx::query_scalar!(
+            "SELECT id FROM tenants WHERE id = ANY ($1) AND status NOT IN ('purging', 'purged') ORDER BY id FOR SHARE",
+            &tenants,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let is_there =
+            |entry: &&AuditEntry| entry.tenant_id.is_some_and(|tenant| there.contains(&tenant.as_uuid()));
+        let entries: Vec<AuditEntry> = entries.iter().filter(is_there).cloned().collect();
+        insert(&mut *tx, &entries).await?;
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Appends the row of an action that begins. Where that changes something in the registry, its commit comes later, and reaches the
@@ -147,61 +171,7 @@ impl Registry {
     /// The registry failed.
     pub async fn audit_begin(&self, entry: &AuditEntry, durable: bool) -> Result<(), RegistryError> {
         let pool = if durable { &self.pool } else { &self.relaxed };
-        self.audit_insert(pool, std::slice::from_ref(entry)).await
-    }
-
-    async fn audit_insert(
-        &self,
-        pool: &crate::timed::Timed,
-        entries: &[AuditEntry],
-    ) -> Result<(), RegistryError> {
-        let Columns { ids, tenants, times, texts, statuses } = Columns::of(entries);
-        let [
-            kinds,
-            actors,
-            names,
-            actions,
-            target_kinds,
-            targets,
-            requests,
-            request_ids,
-            addresses,
-            outcomes,
-            inputs,
-            before,
-            after,
-        ] = &texts;
-        sqlx::query!(
-            "INSERT INTO audit_log (id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id,
-                 request, request_id, address, outcome, input, before, after, status)
-             SELECT id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id,
-                 request, request_id, address, outcome, input::json, before::json, after::json, status
-             FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-                 $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::integer[])
-                 AS entry (id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id,
-                     request, request_id, address, outcome, input, before, after, status)
-             ON CONFLICT DO NOTHING",
-            &ids,
-            &tenants as &[Option<Uuid>],
-            &times,
-            kinds as &[Option<String>],
-            actors as &[Option<String>],
-            names as &[Option<String>],
-            actions as &[Option<String>],
-            target_kinds as &[Option<String>],
-            targets as &[Option<String>],
-            requests as &[Option<String>],
-            request_ids as &[Option<String>],
-            addresses as &[Option<String>],
-            outcomes as &[Option<String>],
-            inputs as &[Option<String>],
-            before as &[Option<String>],
-            after as &[Option<String>],
-            &statuses as &[Option<i32>],
-        )
-        .execute(pool)
-        .await?;
-        Ok(())
+        insert(pool, std::slice::from_ref(entry)).await
     }
 
     /// Notes what came of an action; nothing, if it took so long that it is sealed.
@@ -296,4 +266,54 @@ fn action_or_kind(filter: &AuditFilter) -> (Option<&str>, Option<&str>) {
             None => (Some(action), None),
         },
     }
+}
+
+async fn insert(executor: impl PgExecutor<'_>, entries: &[AuditEntry]) -> Result<(), RegistryError> {
+    let Columns { ids, tenants, times, texts, statuses } = Columns::of(entries);
+    let [
+        kinds,
+        actors,
+        names,
+        actions,
+        target_kinds,
+        targets,
+        requests,
+        request_ids,
+        addresses,
+        outcomes,
+        inputs,
+        before,
+        after,
+    ] = &texts;
+    sqlx::query!(
+            "INSERT INTO audit_log (id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id,
+                 request, request_id, address, outcome, input, before, after, status)
+             SELECT id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id,
+                 request, request_id, address, outcome, input::json, before::json, after::json, status
+             FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+                 $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::integer[])
+                 AS entry (id, tenant_id, at, actor_kind, actor_id, actor_name, action, target_kind, target_id,
+                     request, request_id, address, outcome, input, before, after, status)
+             ON CONFLICT DO NOTHING",
+            &ids,
+            &tenants as &[Option<Uuid>],
+            &times,
+            kinds as &[Option<String>],
+            actors as &[Option<String>],
+            names as &[Option<String>],
+            actions as &[Option<String>],
+            target_kinds as &[Option<String>],
+            targets as &[Option<String>],
+            requests as &[Option<String>],
+            request_ids as &[Option<String>],
+            addresses as &[Option<String>],
+            outcomes as &[Option<String>],
+            inputs as &[Option<String>],
+            before as &[Option<String>],
+            after as &[Option<String>],
+            &statuses as &[Option<i32>],
+        )
+        .execute(executor)
+        .await?;
+    Ok(())
 }

@@ -105,13 +105,25 @@ impl Registry {
         &self,
         tenant: TenantId,
         epoch: Epoch,
-        state: Option<DataAudit>,
+        state: DataAudit,
     ) -> Result<(), RegistryError> {
         sqlx::query!(
-            "UPDATE placements SET data_audit = $3 WHERE tenant_id = $1 AND epoch = $2",
+            "UPDATE placements SET data_audit = $3 WHERE tenant_id = $1 AND epoch = $2 AND data_audit IS DISTINCT FROM $3",
             tenant.as_uuid(),
             epoch.number(),
-            state.map(DataAudit::as_str),
+            state.as_str(),
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Nothing is noted any more at a placement that was [`DataAudit::Ending`], and nothing is left there.
+    pub async fn data_audit_ended(&self, tenant: TenantId, epoch: Epoch) -> Result<(), RegistryError> {
+        sqlx::query!(
+            "UPDATE placements SET data_audit = NULL WHERE tenant_id = $1 AND epoch = $2 AND data_audit = 'ending'",
+            tenant.as_uuid(),
+            epoch.number(),
         )
         .execute(&self.pool)
         .await?;

@@ -5,6 +5,9 @@ use tenantry_domain::{ids::TenantId, tenant::TenantStatus};
 
 use crate::{FencedError, Lease, LeaseLost, Registry, RegistryError, TimedConnection};
 
+/// Rows of the audit log that are removed at once.
+const AUDIT_ROWS: i64 = 50_000;
+
 impl Registry {
     /// Whether a tenant that was deleted is to be purged now, by the registry's clock.
     pub async fn tenant_purge_is_due(&self, tenant: TenantId) -> Result<bool, RegistryError> {
@@ -38,6 +41,16 @@ impl Registry {
         Self::tenant_forget_in_tx(&mut tx, tenant).await?;
         tx.commit().await.map_err(RegistryError::from)?;
         Ok(())
+    }
+
+    /// Removes some rows of the audit log of a tenant that is being purged; whether none is left. [`Registry::tenant_forget`] does
+    /// the rest, in one transaction.
+    pub async fn tenant_purge_audit(&self, tenant: TenantId) -> Result<bool, RegistryError> {
+        let is_over =
+            sqlx::query_scalar!(r#"SELECT purge_audit($1, $2) AS "is_over!""#, tenant.as_uuid(), AUDIT_ROWS)
+                .fetch_one(&self.housekeeping)
+                .await?;
+        Ok(is_over)
     }
 
     /// Locks a tenant's row, which comes before that of its operation.
@@ -88,7 +101,7 @@ impl Registry {
         )
         .execute(&mut *tx)
         .await?;
-        sqlx::query!("SELECT purge_audit($1)", tenant.as_uuid()).execute(tx).await?;
+        sqlx::query!("SELECT purge_audit($1, $2)", tenant.as_uuid(), i64::MAX).fetch_one(tx).await?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use tenantry_domain::{
 pub const AUDIENCE: &str = "tenantry";
 
 /// What the subject of support begins with: no user's id does.
-pub const SUPPORT: &str = "support:";
+pub(crate) const SUPPORT: &str = "support:";
 
 /// What the name of an operator whom the operators' identity provider knows begins with, where a key's begins with `key:`.
 pub(crate) const OPERATOR: &str = "operator:";

@@ -9,7 +9,7 @@ mod one_time;
 
 use chrono::TimeDelta;
 pub use claims::{
-    AUDIENCE, Actor, Claims, SUPPORT, claimed_tenant, is_support_by_operator, is_token, issuer, payload,
+    AUDIENCE, Actor, Claims, claimed_tenant, is_support_by_operator, is_token, issuer, payload,
 };
 pub use issue::{Holder, IssueError, Issuer, Subject, Supporter, lifetime};
 pub use of_others::{ClaimsOfOthers, Expected, RefusedOfOthers, is_name, named_key, verify_of_others};

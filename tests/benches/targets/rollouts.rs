@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use futures::{StreamExt, stream};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ use tenantry_tests::{
     report::{Figure, percentile_ms},
     within::within,
 };
+use tokio::process::Command;
 
 const APP: &str = "fleet";
 const TABLES: &str =
@@ -100,18 +102,9 @@ pub(crate) async fn one_column(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Resu
     let (again, _) = roll_out(&app).await;
     println!("with nothing to do for {count}: {} ms", again.as_millis());
     let per_tenant = ours * 1000.0 / count as f64;
-    let peer = node_pg_migrate(postgres).await?;
+    let peers = peers(postgres, per_tenant).await?;
     let beside = sign_ups_beside(&app).await;
     println!("resident memory of the whole Tenantry afterwards: {} MB", resident_mb());
-    let peer = peer.map(|theirs| Figure {
-        target: 9,
-        what: "a tenant's share of it; raw: node-pg-migrate's loop over 200 schemas".into(),
-        ours: per_tenant,
-        raw: Some(theirs),
-        unit: "ms",
-        bound: 1.0,
-        at_least: false,
-    });
     let figures = vec![
         Figure {
             target: 9,
@@ -124,7 +117,7 @@ pub(crate) async fn one_column(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Resu
         },
         beside,
     ];
-    Ok(figures.into_iter().chain(peer).collect())
+    Ok(figures.into_iter().chain(peers).collect())
 }
 
 /// How many: 1,000, or as many as `TENANTRY_BENCH_SCHEMAS` says.
@@ -148,23 +141,44 @@ async fn bare_rollout(postgres: &EmbeddedPostgres, count: usize, change: &str) -
     Ok(started.elapsed())
 }
 
-/// Milliseconds for each schema of a loop with node-pg-migrate, if that is installed.
-async fn node_pg_migrate(postgres: &EmbeddedPostgres) -> anyhow::Result<Option<f64>> {
-    const SCHEMAS: usize = 200;
-    let Some(workshop) = Workshop::with_node() else { return Ok(None) };
-    raw::prepare(postgres, "raw_peer").await?;
-    let mut bare = raw::connect(postgres, "raw_peer").await?;
-    for number in 0..SCHEMAS {
+/// What others' loops take for each schema, of those that are installed.
+async fn peers(postgres: &EmbeddedPostgres, ours: f64) -> anyhow::Result<Vec<Figure>> {
+    let node = Workshop::with_node()
+        .map(|workshop| ("node-pg-migrate", workshop.node(&["migrate_fleet.mjs"]), workshop));
+    let python = Workshop::with_python()
+        .map(|workshop| ("django-tenants", workshop.python("python", &["migrate_fleet.py"]), workshop));
+    let mut figures = Vec::new();
+    for (name, program, _workshop) in node.into_iter().chain(python) {
+        let theirs = peer(postgres, &name.replace('-', "_"), program).await.with_context(|| name)?;
+        figures.push(Figure {
+            target: 9,
+            what: format!("a tenant's share of it; raw: {name}'s loop over {PEER_SCHEMAS} schemas"),
+            ours,
+            raw: Some(theirs),
+            unit: "ms",
+            bound: 1.0,
+            at_least: false,
+        });
+    }
+    Ok(figures)
+}
+
+const PEER_SCHEMAS: usize = 200;
+
+/// Milliseconds for each schema.
+async fn peer(postgres: &EmbeddedPostgres, database: &str, mut program: Command) -> anyhow::Result<f64> {
+    raw::prepare(postgres, database).await?;
+    let mut bare = raw::connect(postgres, database).await?;
+    for number in 0..PEER_SCHEMAS {
         let tables = format!("CREATE SCHEMA raw_{number}; SET search_path = raw_{number}; {TABLES}");
         raw::run(&mut bare, tables).await?;
     }
     let (user, password) = (postgres.user(), postgres.password().expose_secret());
-    let url = format!("postgres://{user}:{password}@127.0.0.1:{}/raw_peer", postgres.port());
-    let output =
-        workshop.node(&["migrate_fleet.mjs", &url, &SCHEMAS.to_string(), &change(1)]).output().await?;
+    let url = format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", postgres.port());
+    let output = program.args([&url, &PEER_SCHEMAS.to_string(), &change(1)]).output().await?;
     let said = String::from_utf8_lossy(&output.stdout);
     anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Ok(Some(said.trim().parse::<f64>()? / SCHEMAS as f64))
+    Ok(said.trim().parse::<f64>()? / PEER_SCHEMAS as f64)
 }
 
 /// Megabytes that this process holds.

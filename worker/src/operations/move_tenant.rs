@@ -38,7 +38,7 @@ use self::{
 };
 use super::{
     own_server,
-    placements::{self, drop_placement, on_one_server},
+    placements::{self, bring_noted_away, drop_placement, on_one_server},
     provision::place_error,
     undo_window, users,
 };
@@ -325,11 +325,11 @@ async fn audit_there(work: &Work<Move>, to: &PlacedAt) -> Result<(), StepError> 
     let (registry, tenant) = (&work.resources.registry, work.tenant().id);
     let Placement { epoch, database, .. } = &to.placement;
     if registry.data_audit_is_wanted(tenant).await? {
-        registry.data_audit_set(tenant, *epoch, Some(DataAudit::Beginning)).await?;
+        registry.data_audit_set(tenant, *epoch, DataAudit::Beginning).await?;
         let audit =
             to.server.admin.audit_data(database, work.owner(&to.placement), tenant.as_uuid(), NEW_TABLES);
         to.server.call(audit).await?;
-        registry.data_audit_set(tenant, *epoch, Some(DataAudit::On)).await?;
+        registry.data_audit_set(tenant, *epoch, DataAudit::On).await?;
     }
     Ok(())
 }
@@ -420,9 +420,14 @@ async fn clean_up(work: &Work<Move>) -> StepResult {
     let registry = &work.resources.registry;
     if let Some(known) = registry.placement_get(work.tenant().id, left).await? {
         // A server of the tenant's own goes as a whole.
-        if !own_server::is_own(work, known.placement.tier, known.placement.server_id).await?
-            && let Some(from) = work.placed_at(left).await?
-        {
+        if own_server::is_own(work, known.placement.tier, known.placement.server_id).await? {
+            // What is lost is lost with its server.
+            if let Ok(Some(from)) = work.placed_at(left).await
+                && let Err(error) = bring_noted_away(&work.resources, &from).await
+            {
+                tracing::warn!(%error, "changes of data that were noted on the tenant's old server are lost: {error}");
+            }
+        } else if let Some(from) = work.placed_at(left).await? {
             if state.live {
                 forget_changes_at(work, &from).await?;
             }

@@ -69,6 +69,12 @@ pub(super) async fn away(placed: &PlacedAt) -> StepError {
     }
 }
 
+/// Brings away what is noted at a placement of its tenant's data, and goes with it.
+pub(super) async fn bring_noted_away(resources: &Resources, gone: &PlacedAt) -> Result<(), StepError> {
+    let tenant = Some(gone.placement.tenant_id);
+    bring_away(&resources.registry, &gone.server, &gone.placement.database, tenant).await.map(drop)
+}
+
 /// Drops what a tenant has at a placement. Its role stays where the other one is on the same server.
 pub(super) async fn drop_placement(
     resources: &Resources,
@@ -76,8 +82,7 @@ pub(super) async fn drop_placement(
     stays: Option<&PlacedAt>,
     owner: Owner<'_>,
 ) -> Result<(), StepError> {
-    // What is noted there of the tenant's data goes with it.
-    bring_away(&resources.registry, &gone.server, &gone.placement.database).await?;
+    bring_noted_away(resources, gone).await?;
     let admin = &gone.server.admin;
     let stays = stays.filter(|stays| on_one_server(gone, stays));
     let drop = async {

@@ -140,8 +140,9 @@ async fn delete_server(work: &Work<Purge>) -> StepResult {
     Ok(Done::Now)
 }
 
-/// Forgets the tenant's placement, keys, domains and labels; its slug is free again.
+/// Forgets the tenant's placement, keys, domains, labels and audit log; its slug is free again.
 async fn forget(work: &Work<Purge>) -> StepResult {
+    while !work.resources.registry.tenant_purge_audit(work.tenant().id).await? {}
     work.resources.registry.tenant_forget(&work.lease).await?;
     own_server::forget(work, &own_server::all_but(work, None).await?).await?;
     Ok(Done::Now)

@@ -17,9 +17,9 @@ use crate::{Resources, data_audit::bring_away, servers, step_error::StepError};
 pub type Audited = BTreeSet<(TenantId, Epoch)>;
 
 /// When all of them are looked at although nothing has changed: a worker that slept for long may have woken up, and undone it.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
+const LOOK_AGAIN: Duration = Duration::from_secs(15);
 
-/// How long each table is waited for; its tenant's requests wait behind.
+/// How long each lock is waited for; the tenant's requests wait behind.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Runs it once.
@@ -32,47 +32,63 @@ pub async fn run(resources: &Resources) -> Reconciled {
         return Ok(0);
     }
     let servers = reachable_servers(resources).await?;
+    let servers: Vec<_> = servers.into_iter().filter(|server| on.contains_key(&server.id)).collect();
     on_each(resources, &servers, "changes of data are not audited", |server| {
-        at(resources, server, on.get(&server.id).map_or(&[][..], Vec::as_slice))
+        at(resources, server, &on[&server.id])
     })
     .await
 }
 
 async fn at(resources: &Resources, server: &Server, placements: &[AuditedPlacement]) -> Reconciled {
-    if placements.is_empty() {
-        return Ok(0);
-    }
     let began = Instant::now();
     let wanted: Audited = placements
         .iter()
         .filter(|placement| placement.wanted)
         .map(|placement| (placement.tenant, placement.epoch))
         .collect();
-    let all_are_on = placements.iter().all(|placement| {
-        placement.wanted == (placement.state == Some(DataAudit::On)) || !placement.is_served
-    });
-    let is_known = all_are_on && resources.audited.is_known(server.id, &wanted, LOOK_AGAIN);
+    let is_so = |placement: &AuditedPlacement| {
+        !placement.is_served || placement.wanted && placement.state == Some(DataAudit::On)
+    };
+    let is_known = placements.iter().all(is_so) && resources.audited.is_known(server.id, &wanted, LOOK_AGAIN);
     let access = resources.servers.get(server.id, server.revision).await?;
-    let mut changed = 0;
-    for placement in placements.iter().filter(|placement| placement.is_served && !is_known) {
-        changed += see_to(resources, &access, placement).await?;
-    }
-    // Where somebody else makes or drops the tables, only what is noted is brought away.
+    let (mut changed, mut all_are_seen_to) = (0, true);
     for here in placements.chunk_by(|a, b| a.database == b.database) {
-        match bring_away(&resources.registry, &access, &here[0].database).await {
+        let mut ended = Vec::new();
+        // Elsewhere somebody else makes and drops the tables.
+        for placement in here.iter().filter(|placement| placement.is_served && !is_known) {
+            match see_to(resources, &access, placement).await {
+                Ok(()) if placement.wanted => changed += u64::from(placement.state != Some(DataAudit::On)),
+                Ok(()) => ended.push(placement),
+                Err(error @ (StepError::ServerAway { .. } | StepError::RegistryAway { .. })) => {
+                    return Err(error);
+                }
+                // A table that is in use is tried again in the next round, and does not keep the others.
+                Err(error) => {
+                    all_are_seen_to = false;
+                    let tenant = placement.tenant;
+                    tracing::warn!(
+                        tenant.id = %tenant, %error,
+                        "whether changes of tenant {tenant}'s data are audited is not yet as configured: {error}"
+                    );
+                }
+            }
+        }
+        match bring_away(&resources.registry, &access, &here[0].database, None).await {
             Ok(brought) => changed += brought,
-            Err(error @ StepError::ServerAway { .. }) => return Err(error),
-            // It may be gone by now.
+            Err(error @ (StepError::ServerAway { .. } | StepError::RegistryAway { .. })) => {
+                return Err(error);
+            }
             Err(error) => {
-                tracing::debug!(database = %here[0].database, %error, "changes of data stay where they are noted");
+                tracing::warn!(database = %here[0].database, %error, "changes of data stay where they are noted: {error}");
                 continue;
             }
         }
-        for ended in here.iter().filter(|placement| placement.state == Some(DataAudit::Ending)) {
-            resources.registry.data_audit_set(ended.tenant, ended.epoch, None).await?;
+        for placement in ended {
+            resources.registry.data_audit_ended(placement.tenant, placement.epoch).await?;
+            changed += 1;
         }
     }
-    if is_known || all_are_on {
+    if all_are_seen_to {
         resources.audited.note(server.id, wanted, began);
     }
     Ok(changed)
@@ -83,40 +99,19 @@ async fn see_to(
     resources: &Resources,
     access: &servers::Server,
     placement: &AuditedPlacement,
-) -> Result<u64, StepError> {
+) -> Result<(), StepError> {
     let AuditedPlacement { tenant, epoch, database, schema, wanted, state, .. } = placement;
     let mark = Resources::owner_mark(*tenant);
     let owner = Owner { name: schema, mark: &mark, fence: None };
-    let set = async |state| resources.registry.data_audit_set(*tenant, *epoch, Some(state)).await;
-    // What comes first is known before anything is noted, and until nothing is any more.
-    let (first, last) =
-        if *wanted { (DataAudit::Beginning, Some(DataAudit::On)) } else { (DataAudit::Ending, None) };
-    if last != *state && Some(first) != *state {
-        set(first).await?;
+    let (registry, admin) = (&resources.registry, &access.admin);
+    // Known before anything is noted, and until nothing is any more.
+    if !wanted {
+        registry.data_audit_set(*tenant, *epoch, DataAudit::Ending).await?;
+        return access.call(admin.stop_auditing_data(database, owner, PATIENCE)).await;
     }
-    let admin = &access.admin;
-    let change = async {
-        if *wanted {
-            admin.audit_data(database, owner, tenant.as_uuid(), PATIENCE).await
-        } else {
-            admin.stop_auditing_data(database, owner, PATIENCE).await
-        }
-    };
-    match access.call(change).await {
-        Ok(()) => {}
-        Err(error @ StepError::ServerAway { .. }) => return Err(error),
-        // A table that is in use is tried again in the next round, and keeps the others from nothing.
-        Err(error) => {
-            tracing::warn!(
-                tenant.id = %tenant, %error,
-                "whether changes of tenant {tenant}'s data are audited is not yet as configured: {error}"
-            );
-            return Ok(0);
-        }
+    if *state != Some(DataAudit::On) {
+        registry.data_audit_set(*tenant, *epoch, DataAudit::Beginning).await?;
     }
-    if let Some(last) = last.filter(|last| Some(*last) != *state) {
-        set(last).await?;
-        return Ok(1);
-    }
-    Ok(0)
+    access.call(admin.audit_data(database, owner, tenant.as_uuid(), PATIENCE)).await?;
+    Ok(registry.data_audit_set(*tenant, *epoch, DataAudit::On).await?)
 }

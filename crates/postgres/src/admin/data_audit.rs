@@ -7,7 +7,6 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::{AssertSqlSafe, FromRow};
 use tenantry_domain::names::{ObjectName, SYSTEM_TABLE_PREFIX};
 use uuid::Uuid;
@@ -24,8 +23,15 @@ const TASK: &str = "audit the tenant's data";
 /// The function that gives a schema's tables their triggers, the newest that [`install`] makes.
 const AUDIT_TABLES: &str = "tenantry.audit_tables(name)";
 
+/// Who notes changes: it may do nothing else, and nobody becomes it. The owner role would lend its rights on all tenants' tables to
+/// what an app brings along.
+pub(super) const AUDIT_ROLE: &str = "tenantry_audit";
+
 /// Keys of one entry, at most.
 const KEYS: usize = 100;
+
+/// Characters of a value in a key.
+const KEY_LENGTH: usize = 200;
 
 /// Rows that a statement has changed.
 #[derive(Debug, Clone, PartialEq, Eq, FromRow)]
@@ -50,8 +56,8 @@ pub struct DataChange {
     pub rows: Option<i64>,
     /// The columns that have other values now; of updates.
     pub columns: Option<Vec<String>>,
-    /// The rows' primary keys, each an object; none where the table has none.
-    pub keys: Option<Value>,
+    /// The rows' primary keys, as a JSON array of objects; none where the table has none.
+    pub keys: Option<String>,
 }
 
 impl ServerAdmin {
@@ -116,31 +122,41 @@ impl ServerAdmin {
         changed.await.map_err(|error| self.failed(TASK, error))
     }
 
-    /// The oldest changes that are noted in a database, at most so many.
+    /// The oldest changes that are noted in a database, at most so many; of a tenant, or of all. None where there is no such
+    /// database any more.
     pub async fn data_changes(
         &self,
         database: &ObjectName,
+        tenant: Option<Uuid>,
         limit: u32,
     ) -> Result<Vec<DataChange>, AdminError> {
-        let mut connection = self.connection_to(database, TASK).await?;
-        let is_there = format!("SELECT to_regprocedure('{AUDIT_TABLES}') IS NOT NULL");
-        let is_there: bool = sqlx::query_scalar(AssertSqlSafe(is_there))
-            .persistent(false)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(|error| self.failed(TASK, error))?;
-        if !is_there {
-            return Ok(Vec::new());
+        let read = async {
+            let mut connection = self.connection_to(database, TASK).await?;
+            let is_there = format!("SELECT to_regprocedure('{AUDIT_TABLES}') IS NOT NULL");
+            let is_there: bool = sqlx::query_scalar(AssertSqlSafe(is_there))
+                .persistent(false)
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(|error| self.failed(TASK, error))?;
+            if !is_there {
+                return Ok(Vec::new());
+            }
+            let read = format!(
+                "SELECT id, tenant_id, at, login::text, application, claims, \"table\"::text, verb, rows, columns,
+                     keys::text AS keys
+                 FROM {SYSTEM_SCHEMA}.data_changes WHERE $1 IS NULL OR tenant_id = $1 ORDER BY at LIMIT {limit}"
+            );
+            sqlx::query_as(AssertSqlSafe(read))
+                .persistent(false)
+                .bind(tenant)
+                .fetch_all(&mut *connection)
+                .await
+                .map_err(|error| self.failed(TASK, error))
+        };
+        match read.await {
+            Err(error) if error.is_closed_database() => Ok(Vec::new()),
+            read => read,
         }
-        let read = format!(
-            "SELECT id, tenant_id, at, login::text, application, claims, \"table\"::text, verb, rows, columns, keys
-             FROM {SYSTEM_SCHEMA}.data_changes ORDER BY at LIMIT {limit}"
-        );
-        sqlx::query_as(AssertSqlSafe(read))
-            .persistent(false)
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(|error| self.failed(TASK, error))
     }
 
     /// Forgets changes that are in the audit log.
@@ -165,28 +181,38 @@ pub(super) fn audit_tables(schema: &ObjectName) -> String {
     )
 }
 
-/// Statements of PL/pgSQL that forget what is known of a schema that goes, and what is noted of its tables.
-pub(super) fn forget_schema(schema: &ObjectName) -> String {
+/// Statements of PL/pgSQL that forget what is known of a schema that goes, and what is noted of its tenant's data here.
+pub(super) fn forget_schema(owner: Owner<'_>) -> String {
+    let noted = owner.fence.map_or_else(String::new, |fence| {
+        format!("DELETE FROM {SYSTEM_SCHEMA}.data_changes WHERE tenant_id = {};", fence.subject())
+    });
     format!(
-        "IF to_regclass('{SYSTEM_SCHEMA}.audited') IS NOT NULL THEN
-            WITH gone AS (DELETE FROM {SYSTEM_SCHEMA}.audited WHERE schema = {} RETURNING tenant_id)
-            DELETE FROM {SYSTEM_SCHEMA}.data_changes USING gone WHERE data_changes.tenant_id = gone.tenant_id;
+        "IF to_regprocedure('{AUDIT_TABLES}') IS NOT NULL THEN
+            DELETE FROM {SYSTEM_SCHEMA}.audited WHERE schema = {};
+            {noted}
         END IF;",
-        sql::literal(schema.as_str())
+        sql::literal(owner.name.as_str())
     )
 }
 
-/// Makes tables and functions in a database, as a block's statements. What notes a change has no more rights than a migration, also
-/// for what a type's own functions do meanwhile, and can change nothing that is noted.
+/// Makes tables and functions in a database, as a block's statements.
+///
+/// What notes a change calls no function that an app has made, a cast of a type, say: of a key's values only numbers, truth values and
+/// texts become JSON as such, and others by their output functions, which PostgreSQL brings.
 fn install() -> String {
     // One entry for rows of a statement in which the same columns have changed.
     let note = format!(
         "CREATE OR REPLACE FUNCTION {SYSTEM_SCHEMA}.note_data_change() RETURNS trigger
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $note$
         DECLARE
+            -- A name that no column has.
+            nth text := quote_ident('nth ' || gen_random_uuid());
             key text := (SELECT 'jsonb_build_object('
-                    || string_agg(format('%1$L, new.%1$I', attname), ', ' ORDER BY attnum) || ')'
-                FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+                    || string_agg(format(CASE WHEN atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'bool'::regtype)
+                            THEN '%1$L, new.%1$I' ELSE '%1$L, left(format(''%%s'', new.%1$I), {KEY_LENGTH})' END, attname),
+                        ', ' ORDER BY attnum) || ')'
+                FROM pg_index JOIN pg_attribute ON attrelid = indrelid
+                    AND attnum = ANY ((indkey::int2[])[0:indnkeyatts - 1])
                 WHERE indrelid = TG_RELID AND indisprimary);
             -- Values of any type are compared as they are stored.
             changed text := (SELECT 'array_remove(ARRAY['
@@ -197,9 +223,8 @@ fn install() -> String {
                 WHEN 'INSERT' THEN 'SELECT %1$s, NULL::text[] FROM new_rows AS new'
                 WHEN 'DELETE' THEN 'SELECT %1$s, NULL::text[] FROM old_rows AS new'
                 -- What a row was, and what it is, stand at the same places.
-                WHEN 'UPDATE' THEN 'SELECT %1$s, %2$s
-                    FROM (SELECT *, row_number() OVER () AS \"tenantry nth\" FROM new_rows) AS new
-                    JOIN (SELECT *, row_number() OVER () AS \"tenantry nth\" FROM old_rows) AS old USING (\"tenantry nth\")'
+                WHEN 'UPDATE' THEN 'SELECT %1$s, %2$s FROM (SELECT *, row_number() OVER () AS %3$s FROM new_rows) AS new
+                    JOIN (SELECT *, row_number() OVER () AS %3$s FROM old_rows) AS old USING (%3$s)'
                 ELSE 'SELECT NULL::jsonb, NULL::text[]' END;
         BEGIN
             EXECUTE format(
@@ -211,7 +236,7 @@ fn install() -> String {
                 FROM (SELECT key, columns, (row_number() OVER (PARTITION BY columns) - 1) / {KEYS} AS part
                     FROM (%s) AS touched (key, columns)) AS parts
                 GROUP BY columns, part',
-                format(touched, coalesce(key, 'NULL::jsonb'), changed))
+                format(touched, coalesce(key, 'NULL::jsonb'), changed, nth))
                 USING TG_ARGV[0]::uuid, TG_TABLE_NAME, lower(TG_OP);
             RETURN NULL;
         END $note$;"
@@ -230,10 +255,13 @@ fn install() -> String {
                 FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
                 CROSS JOIN (VALUES ('insert', 'REFERENCING NEW TABLE AS new_rows'), ('delete', 'REFERENCING OLD TABLE AS old_rows'),
                     ('update', 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows'), ('truncate', '')) AS verbs (verb, relating)
-                LEFT JOIN pg_trigger ON tgrelid = pg_class.oid AND tgname = 'tenantry_audit_' || verb
+                -- One that was switched off is made anew.
+                LEFT JOIN (SELECT tgrelid, tgname, tgargs, tgenabled = 'O'
+                        AND tgfoid = '{SYSTEM_SCHEMA}.note_data_change()'::regprocedure AS is_on FROM pg_trigger) AS there
+                    ON tgrelid = pg_class.oid AND tgname = 'tenantry_audit_' || verb
                 WHERE nspname = schema AND relkind IN ('r', 'p') AND NOT starts_with(relname, '{SYSTEM_TABLE_PREFIX}')
                     AND (tenant IS NULL AND tgargs IS NOT NULL OR tenant IS NOT NULL
-                        AND encode(tgargs, 'escape') IS DISTINCT FROM tenant || '\\000')
+                        AND (is_on IS NOT TRUE OR encode(tgargs, 'escape') IS DISTINCT FROM tenant || '\\000'))
                 ORDER BY relname
             LOOP
                 IF known.tgargs IS NOT NULL THEN
@@ -259,8 +287,12 @@ fn install() -> String {
         {give_triggers}
         REVOKE ALL ON FUNCTION {SYSTEM_SCHEMA}.note_data_change, {AUDIT_TABLES} FROM PUBLIC;
         GRANT SELECT ON {SYSTEM_SCHEMA}.audited TO {OWNER_ROLE};
-        GRANT INSERT ON {SYSTEM_SCHEMA}.data_changes TO {OWNER_ROLE};
-        GRANT EXECUTE ON FUNCTION {AUDIT_TABLES} TO {OWNER_ROLE};
-        ALTER FUNCTION {SYSTEM_SCHEMA}.note_data_change OWNER TO {OWNER_ROLE};"
+        GRANT EXECUTE ON FUNCTION {SYSTEM_SCHEMA}.note_data_change, {AUDIT_TABLES} TO {OWNER_ROLE};
+        GRANT USAGE ON SCHEMA {SYSTEM_SCHEMA} TO {AUDIT_ROLE};
+        GRANT INSERT ON {SYSTEM_SCHEMA}.data_changes TO {AUDIT_ROLE};
+        -- Whoever is given a function must be able to make one.
+        GRANT CREATE ON SCHEMA {SYSTEM_SCHEMA} TO {AUDIT_ROLE};
+        ALTER FUNCTION {SYSTEM_SCHEMA}.note_data_change OWNER TO {AUDIT_ROLE};
+        REVOKE CREATE ON SCHEMA {SYSTEM_SCHEMA} FROM {AUDIT_ROLE};"
     )
 }

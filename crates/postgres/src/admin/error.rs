@@ -152,6 +152,11 @@ impl AdminError {
             Some((code, _)) if code == FENCED => Self::Fenced { server, task },
             Some((code, message)) if code == TAKEN => Self::Taken { server, task, message },
             Some((code, message)) => Self::Refused { server, task, code, message, source: Box::new(source) },
+            // It answered, and what it said is not understood.
+            None if matches!(source, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) => {
+                let (code, message) = (String::new(), source.to_string());
+                Self::Refused { server, task, code, message, source: Box::new(source) }
+            }
             None => Self::Unreachable { server, task, sent: true, source: Box::new(source) },
         }
     }

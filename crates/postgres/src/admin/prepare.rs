@@ -3,7 +3,9 @@
 
 use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
-use super::{AdminError, Done, MAINTENANCE, OWNER_ROLE, SYSTEM_SCHEMA, ServerAdmin, fence};
+use super::{
+    AdminError, Done, MAINTENANCE, OWNER_ROLE, SYSTEM_SCHEMA, ServerAdmin, data_audit::AUDIT_ROLE, fence,
+};
 use crate::{sql, tenant::USERS_ROLE};
 
 impl ServerAdmin {
@@ -25,8 +27,11 @@ impl ServerAdmin {
                 IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{USERS_ROLE}') THEN
                     CREATE ROLE {USERS_ROLE} NOLOGIN;
                 END IF;
+                IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{AUDIT_ROLE}') THEN
+                    CREATE ROLE {AUDIT_ROLE} NOLOGIN;
+                END IF;
                 IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-                    EXECUTE 'GRANT {OWNER_ROLE} TO CURRENT_USER' || CASE
+                    EXECUTE 'GRANT {OWNER_ROLE}, {AUDIT_ROLE} TO CURRENT_USER' || CASE
                         WHEN current_setting('server_version_num')::int >= 160000
                         THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
                 END IF;

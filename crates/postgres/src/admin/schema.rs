@@ -116,7 +116,7 @@ impl ServerAdmin {
             look = owner.check_schema(),
             relations = relations(owner.name),
             unlink = role::unlink_objects(owner.name, &again),
-            unaudit = data_audit::forget_schema(owner.name),
+            unaudit = data_audit::forget_schema(owner),
         );
         let declarations = "found_mark text; tables text; objects oid[]; lent boolean;";
         let block = fence::block(owner.fence, declarations, &body);
