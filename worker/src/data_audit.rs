@@ -126,11 +126,12 @@ fn without_nulls(mut value: Value) -> Value {
 mod tests {
     use super::*;
 
-    fn change(login: &str, claims: Option<&str>, keys: Value) -> AuditEntry {
+    fn change(login: &str, claims: Option<&str>, keys: &Value) -> AuditEntry {
+        let at = chrono::DateTime::UNIX_EPOCH;
         entry(DataChange {
-            id: Default::default(),
-            tenant_id: Default::default(),
-            at: chrono::DateTime::UNIX_EPOCH,
+            id: AuditId::generate(at, &mut rand::rng()).as_uuid(),
+            tenant_id: TenantId::generate(at, &mut rand::rng()).as_uuid(),
+            at,
             login: login.to_owned(),
             application: None,
             claims: claims.map(str::to_owned),
@@ -145,21 +146,21 @@ mod tests {
     #[test]
     fn who_changed_data_is_a_user_a_key_or_a_role() {
         let user =
-            change("tenantry_data_1", Some(r#"{"sub":"7","username":"ada","roles":["member"]}"#), json!([]));
+            change("tenantry_data_1", Some(r#"{"sub":"7","username":"ada","roles":["member"]}"#), &json!([]));
         assert_eq!(
             user.actor,
             Actor { kind: ActorKind::User, id: Some("7".into()), name: Some("ada".into()) }
         );
-        let key = change("tenantry_data_1", Some("no JSON"), json!([]));
+        let key = change("tenantry_data_1", Some("no JSON"), &json!([]));
         assert_eq!(key.actor, Actor { kind: ActorKind::Key, id: None, name: None });
         // Whoever is logged in can claim to be anybody.
-        let role = change("tenant_acme", Some(r#"{"sub":"support:operator:root"}"#), json!([]));
+        let role = change("tenant_acme", Some(r#"{"sub":"support:operator:root"}"#), &json!([]));
         assert_eq!(role.actor, Actor { kind: ActorKind::Role, id: None, name: Some("tenant_acme".into()) });
     }
 
     #[test]
     fn the_key_of_a_single_row_is_the_target() {
-        let target = |keys: Value| change("x", None, keys).target.unwrap().id;
+        let target = |keys: Value| change("x", None, &keys).target.unwrap().id;
         assert_eq!(target(json!([{ "id": 7 }])).as_deref(), Some("7"));
         assert_eq!(target(json!([{ "code": "a b" }])).as_deref(), Some("a b"));
         assert_eq!(target(json!([{ "a": 1, "b": 2 }])).as_deref(), Some(r#"{"a":1,"b":2}"#));

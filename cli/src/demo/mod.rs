@@ -62,7 +62,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<()> {
             Ok((embedded, said))
         })
         .await?;
-    let played = play(&args, apps, &embedded, servers.clone(), &mut report, stop).await;
+    let played = Box::pin(play(&args, apps, &embedded, servers.clone(), &mut report, stop)).await;
     // The servers go, however the play went.
     embedded.postgres.stop().await?;
     if servers.exists() {

@@ -242,6 +242,9 @@ mod tests {
             json!({ "jwksUri": "" }),
             json!({ "issuer": "acme" }),
             json!({ "issuer": "https://id.acme.example/?x=1" }),
+            // Its document's URL is longer.
+            json!({ "issuer": format!("https://id.acme.example/{}", "a".repeat(1970)) }),
+            json!({ "issuer": "support:key", "jwks": { "keys": [] } }),
         ] {
             assert!(read(wrong.clone()).is_err(), "{wrong}");
         }

@@ -26,9 +26,8 @@ async fn bring_away(app: &TestApp) {
 /// Who did what to which rows.
 fn said(row: &Value) -> String {
     let after = &row["after"];
-    let columns = after["columns"].as_array().map_or(String::new(), |columns| {
-        columns.iter().map(|column| format!(" {}", column.as_str().unwrap())).collect()
-    });
+    let columns = after["columns"].as_array().into_iter().flatten();
+    let columns = columns.fold(String::new(), |said, column| format!("{said} {}", column.as_str().unwrap()));
     format!(
         "{} {} {} {} of {}{columns}",
         row["actor"]["kind"].as_str().unwrap(),
@@ -163,7 +162,7 @@ async fn after_a_purge_the_audit_is_gone_but_for_who_asked_for_it() {
 /// A tenant of an app of the test's own.
 async fn tenant_of(app: &TestApp, name: &str, up: &str) -> Signup {
     app.api.put("/api/v1/apps/odd", json!({})).await.expect(200);
-    let version = json!({ "version": 1, "name": "odd", "up": up, "down": null, "force": true });
+    let version = json!({ "version": 1, "name": "odd", "up": up, "down": null });
     app.api.post("/api/v1/apps/odd/versions", version).await.expect(201);
     let tenant = app.sign_up(name, "basic", "odd").await;
     configure(app, &tenant.id, true).await;
@@ -199,12 +198,21 @@ async fn no_row_of_a_tenant_keeps_another_ones_from_the_log_or_a_statement_from_
     let deep = format!("{}1{}", "[".repeat(150), "]".repeat(150));
     run(&mut session, "INSERT INTO numbers VALUES (1e400), (123456789012345678901234567890)").await;
     run(&mut session, &format!("INSERT INTO documents VALUES ('{deep}')")).await;
-    run(&mut session, "INSERT INTO wide SELECT repeat('x', 200000) || n FROM generate_series(1, 50) AS n").await;
+    run(&mut session, "INSERT INTO wide SELECT repeat('x', 200000) || n FROM generate_series(1, 50) AS n")
+        .await;
     run(&mut session, "INSERT INTO kept VALUES (1, 'top secret')").await;
-    run(&mut session, "INSERT INTO odd VALUES (1, 1, 1, 1); UPDATE odd SET \"tenantry nth\" = 2, \"a'b\" = 2, \"c%d\" = 2").await;
+    run(
+        &mut session,
+        "INSERT INTO odd VALUES (1, 1, 1, 1); UPDATE odd SET \"tenantry nth\" = 2, \"a'b\" = 2, \"c%d\" = 2",
+    )
+    .await;
     // Who is logged in as a role can say that he is anybody.
     let long = "x".repeat(3000);
-    for claims in [json!({ "sub": long }).to_string(), json!({ "sub": "support:operator:root" }).to_string(), "{".into()] {
+    for claims in [
+        json!({ "sub": long }).to_string(),
+        json!({ "sub": "support:operator:root" }).to_string(),
+        "{".into(),
+    ] {
         let claim = format!("SET request.jwt.claims = '{claims}'; UPDATE kept SET secret = secret || 'x'");
         run(&mut session, &claim).await;
     }
@@ -216,7 +224,9 @@ async fn no_row_of_a_tenant_keeps_another_ones_from_the_log_or_a_statement_from_
     assert_eq!(noted.len(), 9, "{noted:?}");
     assert_eq!(noted[0]["after"]["keys"][1], json!({ "id": "123456789012345678901234567890" }));
     assert!(noted.iter().all(|row| row["actor"]["kind"] == "role"), "{noted:?}");
-    assert!(noted.iter().all(|row| row.to_string().len() < 30_000 && !row.to_string().contains("top secret")));
+    assert!(
+        noted.iter().all(|row| row.to_string().len() < 30_000 && !row.to_string().contains("top secret"))
+    );
     assert_eq!(noted[5]["after"]["columns"], json!(["tenantry nth", "a'b", "c%d"]));
 }
 
@@ -228,7 +238,8 @@ async fn a_trigger_that_is_switched_off_or_dropped_is_made_anew() {
     let at = app.connection(&acme.slug).await;
     let mut admin = tenantry_tests::server::admin(app.server(), at["database"].as_str().unwrap()).await;
     let table = format!("\"{}\".contacts", at["schema"].as_str().unwrap());
-    let off = format!("ALTER TABLE {table} DISABLE TRIGGER USER; DROP TRIGGER tenantry_audit_delete ON {table}");
+    let off =
+        format!("ALTER TABLE {table} DISABLE TRIGGER USER; DROP TRIGGER tenantry_audit_delete ON {table}");
     run(&mut admin, &off).await;
     // Another worker than the one that has seen to it.
     bring_away(&app).await;
@@ -248,7 +259,8 @@ async fn a_table_in_use_is_waited_for_when_the_audit_is_switched_off() {
     configure(&app, &acme.id, false).await;
     bring_away(&app).await;
     let state = async || -> Option<String> {
-        let state = "SELECT data_audit FROM placements JOIN tenants ON tenants.id = tenant_id WHERE slug = $1";
+        let state =
+            "SELECT data_audit FROM placements JOIN tenants ON tenants.id = tenant_id WHERE slug = $1";
         sqlx::query_scalar(state).bind(&acme.slug).fetch_one(app.owner()).await.unwrap()
     };
     assert_eq!(state().await.as_deref(), Some("ending"));
@@ -274,7 +286,8 @@ async fn nobody_but_a_purge_removes_what_is_sealed() {
         "SELECT purge_audit('{id}', 1000)",
     ] {
         run(&mut session, &as_control_plane).await;
-        let refused = sqlx::raw_sql(AssertSqlSafe(statement.replace("{id}", &acme.id))).execute(&mut *session).await;
+        let refused =
+            sqlx::raw_sql(AssertSqlSafe(statement.replace("{id}", &acme.id))).execute(&mut *session).await;
         assert!(refused.unwrap_err().to_string().contains("is"), "{statement}");
         run(&mut session, "ROLLBACK").await;
     }

@@ -38,6 +38,12 @@ async fn every_step_can_run_twice_and_dropping_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_noted_in_a_database_that_is_gone_is_gone() {
+    let bench = Bench::new("gone").await;
+    assert_eq!(bench.admin.data_changes(&name("gone_for_good"), None, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn another_tenant_s_objects_are_refused() {
     let bench = Bench::new("taken").await;
     let tenant = bench.tenant("tenant_taken", &notes()).await;
