@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, TokenData, Validation};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tenantry_domain::jwk::Jwk;
@@ -106,7 +106,12 @@ pub fn verify_of_others(
             (DecodingKey::from_ed_der(&public), &*EDDSA)
         }
     };
-    let claims = jsonwebtoken::decode::<Claims>(token, &key, validation).map_err(invalid)?.claims;
+    let TokenData { header, claims } =
+        jsonwebtoken::decode::<Claims>(token, &key, validation).map_err(invalid)?;
+    // What it says must be understood (RFC 7515, 4.1.11), and nothing is.
+    if header.crit.is_some() {
+        return Err(RefusedOfOthers::Invalid);
+    }
     let is_for_it = match &claims.aud {
         Audience::One(audience) => audience == expected.audience,
         Audience::Several(audiences) => audiences.iter().any(|audience| audience == expected.audience),

@@ -72,6 +72,10 @@ pub(crate) fn verify(
 ) -> Result<Verified, TokenRefused> {
     let invalid = |_| TokenRefused::Invalid;
     let header = jsonwebtoken::decode_header(token).map_err(invalid)?;
+    // What it says must be understood (RFC 7515, 4.1.11), and nothing is.
+    if header.crit.is_some() {
+        return Err(TokenRefused::Invalid);
+    }
     let payload = payload(token).ok_or(TokenRefused::Invalid)?;
     if let Some(issuer) = trusted::named(route, &payload) {
         return trusted::verify(route, issuer, &header, token, now);
@@ -226,6 +230,9 @@ mod tests {
         // Without a name, or with one that nobody has.
         assert_eq!(check(&signed(&Header::new(Algorithm::EdDSA), &claims, &key)), Err(TokenRefused::Invalid));
         assert_eq!(check(&signed(&header("x"), &claims, &key)), Err(TokenRefused::Invalid));
+        // With what its reader must understand, and does not.
+        let critical = Header { crit: Some(vec!["b64".to_owned()]), ..own.clone() };
+        assert_eq!(check(&signed(&critical, &claims, &key)), Err(TokenRefused::Invalid));
         // Of another tenant, though this one's key signed it.
         let mut of_other = claims.clone();
         of_other["tenantId"] = json!(other.tenant_id);
