@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tenantry_tests::{Signup, TestApp};
+use tenantry_tests::{Signup, TestApp, versions};
 use tenantry_worker::reconcilers::audit_data;
 
 use super::rows;
@@ -228,6 +228,28 @@ async fn no_row_of_a_tenant_keeps_another_ones_from_the_log_or_a_statement_from_
         noted.iter().all(|row| row.to_string().len() < 30_000 && !row.to_string().contains("top secret"))
     );
     assert_eq!(noted[5]["after"]["columns"], json!(["tenantry nth", "a'b", "c%d"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_admin_who_is_no_superuser_has_data_audited_too() {
+    for major in [15, 18] {
+        if let Some(server) = versions::server(major, versions::Admin::Plain).await {
+            audited_on(server.app().start().await).await;
+        }
+    }
+}
+
+async fn audited_on(app: TestApp) {
+    let acme = app.sign_up("acme", "basic", "crm").await;
+    let other = app.sign_up("other", "premium", "crm").await;
+    for tenant in [&acme, &other] {
+        configure(&app, &tenant.id, true).await;
+        tenant.data.post("/api/contacts", json!({ "email": "one" })).await.expect(201);
+        assert_eq!(changes(&app, tenant).await.len(), 1);
+        configure(&app, &tenant.id, false).await;
+        tenant.data.post("/api/contacts", json!({ "email": "two" })).await.expect(201);
+        assert_eq!(changes(&app, tenant).await.len(), 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
