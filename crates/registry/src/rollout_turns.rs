@@ -28,6 +28,8 @@ pub struct RolloutTurn {
     pub failed: u64,
     /// All of them, those of later waves included.
     pub tenants: u64,
+    /// The version was promoted just now: who signs up gets it from now on, and whoever began before is looked for the next time.
+    pub promoted: bool,
     /// When the first of those that wait may be tried again, if none can be migrated now.
     pub again_at: Option<DateTime<Utc>>,
 }
@@ -80,6 +82,7 @@ async fn is_held(tx: &mut TimedConnection, lease: &Lease) -> Result<bool, Regist
 }
 
 async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutTurn, RegistryError> {
+    let mut promoted = false;
     if rollout.state == RolloutState::Running {
         let last = u16::try_from(rollout.settings.waves.len().saturating_sub(1)).unwrap_or(u16::MAX);
         let is_new = !sqlx::query_scalar!(
@@ -97,7 +100,10 @@ async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutT
                 next_wave(tx, &rollout).await?
             } else {
                 // Tenants that signed up meanwhile come first.
-                gather(tx, &rollout, Some(last)).await? == 0 && finish(tx, &rollout).await?
+                gather(tx, &rollout, Some(last)).await? == 0 && {
+                    promoted = promote(tx, &rollout).await?;
+                    !promoted && finish(tx, &rollout).await?
+                }
             };
             if let Some(now) = lock(tx, rollout.id).await? {
                 rollout = now;
@@ -127,6 +133,7 @@ async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutT
         failed: count(counts.failed),
         tenants: count(counts.tenants),
         again_at: counts.again_at,
+        promoted,
     })
 }
 
@@ -232,27 +239,30 @@ async fn next_wave(tx: &mut TimedConnection, rollout: &Rollout) -> Result<bool, 
     Ok(true)
 }
 
-/// Ends a rollout whose tenants are all through. New tenants get its version from now on; those whose sign-up began before
-/// are waited for. False: it goes on.
+/// Has new tenants get the version of a rollout whose tenants are all through. False: they do.
+async fn promote(tx: &mut TimedConnection, rollout: &Rollout) -> Result<bool, RegistryError> {
+    if rollout.direction == Direction::Down {
+        return Ok(false);
+    }
+    let promoted = sqlx::query!(
+        "UPDATE apps SET promoted_version = $2, updated_at = clock_timestamp()
+             WHERE name = $1 AND coalesce(promoted_version, 0) < $2
+                 AND EXISTS (SELECT FROM app_versions WHERE app = $1 AND version = $2)",
+        rollout.app.as_str(),
+        rollout.target.number(),
+    )
+    .execute(tx)
+    .await?;
+    Ok(promoted.rows_affected() == 1)
+}
+
+/// Ends a rollout whose tenants are all through. Those whose sign-up began before new tenants got its version are waited for.
+/// False: it goes on.
 async fn finish(tx: &mut TimedConnection, rollout: &Rollout) -> Result<bool, RegistryError> {
     let state = match rollout.direction {
         Direction::Up => RolloutState::Succeeded,
         Direction::Down => RolloutState::RolledBack,
     };
-    if rollout.direction == Direction::Up {
-        let promoted = sqlx::query!(
-            "UPDATE apps SET promoted_version = $2, updated_at = clock_timestamp()
-             WHERE name = $1 AND coalesce(promoted_version, 0) < $2
-                 AND EXISTS (SELECT FROM app_versions WHERE app = $1 AND version = $2)",
-            rollout.app.as_str(),
-            rollout.target.number(),
-        )
-        .execute(&mut *tx)
-        .await?;
-        if promoted.rows_affected() == 1 {
-            return Ok(false);
-        }
-    }
     let signing_up = sqlx::query_scalar!(
         r#"SELECT EXISTS (
                -- A worker reads the app once for each.

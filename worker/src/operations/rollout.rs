@@ -84,6 +84,7 @@ async fn migrate_tenants(work: &Work<Rollout>) -> StepResult {
                 LOOK_WHILE_NOTHING_MOVES
             }
             (None, Some(_)) => LOOK_WHILE_NOTHING_MOVES,
+            (None, None) if turn.promoted => Duration::ZERO,
             (None, None) => LOOK_EVERY,
         },
     };
