@@ -1,14 +1,17 @@
 //! What is noted of changes of tenants' data, brought from their databases to the audit log.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tenantry_domain::{
     audit::{Actor, ActorKind, AuditEntry, AuditOutcome, Target},
     ids::{AuditId, TenantId},
     names::ObjectName,
+    placement::Epoch,
 };
-use tenantry_postgres::admin::{DataChange, LOGIN_PREFIX};
-use tenantry_registry::Registry;
+use tenantry_postgres::admin::{DataChange, LOGIN_PREFIX, Owner};
+use tenantry_registry::{DataAudit, Registry};
 use tenantry_tokens::is_name;
 
 use crate::{servers::Server, step_error::StepError};
@@ -17,6 +20,31 @@ use crate::{servers::Server, step_error::StepError};
 const PAGE: u32 = 200;
 /// Characters of a key that a target has.
 const MAX_TARGET: usize = 300;
+
+/// Where a tenant's data is audited.
+pub(crate) struct Place<'a> {
+    pub(crate) tenant: TenantId,
+    pub(crate) epoch: Epoch,
+    pub(crate) database: &'a ObjectName,
+    pub(crate) owner: Owner<'a>,
+}
+
+/// Has changes of data noted at a placement, which is known before anything is noted there. `is_on`: it was so before. Each lock is
+/// waited for so long.
+pub(crate) async fn begin(
+    registry: &Registry,
+    server: &Server,
+    place: Place<'_>,
+    is_on: bool,
+    patience: Duration,
+) -> Result<(), StepError> {
+    let Place { tenant, epoch, database, owner } = place;
+    if !is_on {
+        registry.data_audit_set(tenant, epoch, DataAudit::Beginning).await?;
+    }
+    server.call(server.admin.audit_data(database, owner, tenant.as_uuid(), patience)).await?;
+    Ok(registry.data_audit_set(tenant, epoch, DataAudit::On).await?)
+}
 
 /// Brings away what is noted in a database, of a tenant or of all. What was brought already, and not forgotten, is in the audit log
 /// once all the same; what the audit log does not take does not keep the rest.

@@ -29,7 +29,7 @@ use tenantry_domain::{
     plan::{Plan, PlanName, Tier},
 };
 use tenantry_postgres::admin::{PublicationId, RoleLimits, RoleSpec, Survey, TableContents};
-use tenantry_registry::{DataAudit, PlaceError, PlaceRequest, Placed, PlacementChange};
+use tenantry_registry::{PlaceError, PlaceRequest, Placed, PlacementChange};
 
 use self::{
     cutover::{cutover, reopen},
@@ -43,6 +43,7 @@ use super::{
     undo_window, users,
 };
 use crate::{
+    data_audit::{self, Place},
     engine::{Definition, Done, PlacedAt, Sequence, StepResult, TenantSubject, Work},
     servers::Server,
     step,
@@ -323,13 +324,10 @@ async fn make_tables(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) -> Resul
 /// What changes the tenant's data there is noted from the first request on, where it is to be. Rows that come from here are not.
 async fn audit_there(work: &Work<Move>, to: &PlacedAt) -> Result<(), StepError> {
     let (registry, tenant) = (&work.resources.registry, work.tenant().id);
-    let Placement { epoch, database, .. } = &to.placement;
     if registry.data_audit_is_wanted(tenant).await? {
-        registry.data_audit_set(tenant, *epoch, DataAudit::Beginning).await?;
-        let audit =
-            to.server.admin.audit_data(database, work.owner(&to.placement), tenant.as_uuid(), NEW_TABLES);
-        to.server.call(audit).await?;
-        registry.data_audit_set(tenant, *epoch, DataAudit::On).await?;
+        let Placement { epoch, ref database, .. } = to.placement;
+        let place = Place { tenant, epoch, database, owner: work.owner(&to.placement) };
+        data_audit::begin(registry, &to.server, place, false, NEW_TABLES).await?;
     }
     Ok(())
 }

@@ -11,7 +11,12 @@ use tenantry_postgres::admin::Owner;
 use tenantry_registry::{AuditedPlacement, DataAudit};
 
 use super::{Reconciled, on_each, reachable_servers};
-use crate::{Resources, data_audit::bring_away, servers, step_error::StepError};
+use crate::{
+    Resources,
+    data_audit::{Place, begin, bring_away},
+    servers,
+    step_error::StepError,
+};
 
 /// The placements of a server that are to be audited.
 pub type Audited = BTreeSet<(TenantId, Epoch)>;
@@ -103,15 +108,12 @@ async fn see_to(
     let AuditedPlacement { tenant, epoch, database, schema, wanted, state, .. } = placement;
     let mark = Resources::owner_mark(*tenant);
     let owner = Owner { name: schema, mark: &mark, fence: None };
-    let (registry, admin) = (&resources.registry, &access.admin);
-    // Known before anything is noted, and until nothing is any more.
-    if !wanted {
-        registry.data_audit_set(*tenant, *epoch, DataAudit::Ending).await?;
-        return access.call(admin.stop_auditing_data(database, owner, PATIENCE)).await;
+    let registry = &resources.registry;
+    if *wanted {
+        let place = Place { tenant: *tenant, epoch: *epoch, database, owner };
+        return begin(registry, access, place, *state == Some(DataAudit::On), PATIENCE).await;
     }
-    if *state != Some(DataAudit::On) {
-        registry.data_audit_set(*tenant, *epoch, DataAudit::Beginning).await?;
-    }
-    access.call(admin.audit_data(database, owner, tenant.as_uuid(), PATIENCE)).await?;
-    Ok(registry.data_audit_set(*tenant, *epoch, DataAudit::On).await?)
+    // Known until nothing is noted any more.
+    registry.data_audit_set(*tenant, *epoch, DataAudit::Ending).await?;
+    access.call(access.admin.stop_auditing_data(database, owner, PATIENCE)).await
 }

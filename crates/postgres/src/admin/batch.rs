@@ -162,13 +162,15 @@ impl ServerAdmin {
         }
     }
 
-    /// A connection to a database whose functions are of this release.
+    /// A connection to a database whose functions are of this release. The shared one's are, since the server was prepared.
     async fn session_for_batch(&self, database: &ObjectName) -> Result<AdminConnection, AdminError> {
         let mut connection = self.connection_for_tables(database, TASK).await?;
-        sqlx::raw_sql(AssertSqlSafe(sql::block("", &fence::renew())))
-            .execute(&mut *connection)
-            .await
-            .map_err(|error| self.failed(TASK, error))?;
+        if database != self.shared_database() {
+            sqlx::raw_sql(AssertSqlSafe(sql::block("", &fence::renew())))
+                .execute(&mut *connection)
+                .await
+                .map_err(|error| self.failed(TASK, error))?;
+        }
         Ok(connection)
     }
 
