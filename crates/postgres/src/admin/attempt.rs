@@ -98,7 +98,8 @@ impl ServerAdmin {
         // One that was never analyzed is judged by its size.
         let tables: Vec<(String, i64)> = sqlx::query_as(
             "SELECT relname::text, CASE WHEN reltuples >= 0 THEN reltuples::bigint ELSE pg_relation_size(oid) / 32 END
-             FROM pg_class WHERE relnamespace = to_regnamespace($1) AND relkind IN ('r', 'p', 'm')",
+             FROM pg_depend JOIN pg_class ON pg_class.oid = objid AND classid = 'pg_class'::regclass
+             WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace($1) AND relkind IN ('r', 'p', 'm')",
         )
         .persistent(false)
         .bind(schema.quoted())
@@ -107,12 +108,14 @@ impl ServerAdmin {
         .map_err(|e| self.failed(TASK, e))?;
         let views: Vec<ViewUse> = sqlx::query_as(
             "SELECT DISTINCT view.relname::text, used.relname::text, attname::text
-             FROM pg_class AS view JOIN pg_rewrite ON ev_class = view.oid
-             JOIN pg_depend ON classid = 'pg_rewrite'::regclass AND objid = pg_rewrite.oid
-                 AND refclassid = 'pg_class'::regclass AND refobjsubid > 0
-             JOIN pg_class AS used ON used.oid = refobjid
-             JOIN pg_attribute ON attrelid = used.oid AND attnum = refobjsubid
-             WHERE view.relnamespace = to_regnamespace($1) AND view.relkind IN ('v', 'm')",
+             FROM pg_depend AS member JOIN pg_class AS view ON view.oid = member.objid AND member.classid = 'pg_class'::regclass
+             JOIN pg_rewrite ON ev_class = view.oid
+             JOIN pg_depend AS uses ON uses.classid = 'pg_rewrite'::regclass AND uses.objid = pg_rewrite.oid
+                 AND uses.refclassid = 'pg_class'::regclass AND uses.refobjsubid > 0
+             JOIN pg_class AS used ON used.oid = uses.refobjid
+             JOIN pg_attribute ON attrelid = used.oid AND attnum = uses.refobjsubid
+             WHERE member.refclassid = 'pg_namespace'::regclass AND member.refobjid = to_regnamespace($1)
+                 AND view.relkind IN ('v', 'm')",
         )
         .persistent(false)
         .bind(schema.quoted())

@@ -252,14 +252,15 @@ fn install() -> String {
             known record;
         BEGIN
             FOR known IN SELECT pg_class.oid::regclass AS name, verb, relating, tgargs
-                FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+                FROM pg_depend JOIN pg_class ON pg_class.oid = objid AND classid = 'pg_class'::regclass
                 CROSS JOIN (VALUES ('insert', 'REFERENCING NEW TABLE AS new_rows'), ('delete', 'REFERENCING OLD TABLE AS old_rows'),
                     ('update', 'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows'), ('truncate', '')) AS verbs (verb, relating)
                 -- One that was switched off is made anew.
                 LEFT JOIN (SELECT tgrelid, tgname, tgargs, tgenabled = 'O'
                         AND tgfoid = '{SYSTEM_SCHEMA}.note_data_change()'::regprocedure AS is_on FROM pg_trigger) AS there
                     ON tgrelid = pg_class.oid AND tgname = 'tenantry_audit_' || verb
-                WHERE nspname = schema AND relkind IN ('r', 'p') AND NOT starts_with(relname, '{SYSTEM_TABLE_PREFIX}')
+                WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace(quote_ident(schema))
+                    AND relkind IN ('r', 'p') AND NOT starts_with(relname, '{SYSTEM_TABLE_PREFIX}')
                     AND (tenant IS NULL AND tgargs IS NOT NULL OR tenant IS NOT NULL
                         AND (is_on IS NOT TRUE OR encode(tgargs, 'escape') IS DISTINCT FROM tenant || '\\000'))
                 ORDER BY relname

@@ -404,9 +404,11 @@ impl Run<'_> {
 
     /// Drops indexes that `CREATE INDEX CONCURRENTLY` did not finish: the file makes them anew.
     async fn drop_invalid_indexes(&self, connection: &mut PgConnection) -> Result<(), AdminError> {
-        let find = "SELECT format('%I.%I', nspname, relname) FROM pg_index
-            JOIN pg_class ON pg_class.oid = indexrelid JOIN pg_namespace ON pg_namespace.oid = relnamespace
-            WHERE nspname = $1 AND relkind = 'i' AND NOT indisvalid";
+        let find = "SELECT format('%I.%I', $1, relname) FROM pg_index
+            JOIN pg_depend ON objid = indrelid AND classid = 'pg_class'::regclass
+                AND refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace(quote_ident($1))
+            JOIN pg_class ON pg_class.oid = indexrelid
+            WHERE relkind = 'i' AND NOT indisvalid";
         let invalid: Vec<String> = sqlx::query_scalar(find)
             .bind(self.owner.name.as_str())
             .persistent(false)

@@ -51,7 +51,11 @@ WITH namespace AS (
     -- From version 18 on NOT NULL is a constraint too.
     SELECT format('constraint %I on %s', conname, CASE WHEN conrelid <> 0 THEN conrelid::regclass::text ELSE contypid::regtype::text END),
         concat_ws(' | ', pg_get_constraintdef(con.oid), convalidated, obj_description(con.oid, 'pg_constraint'))
-    FROM pg_constraint con, namespace WHERE connamespace = namespace.oid AND contype NOT IN ('n', 't')
+    FROM (
+        SELECT con.* FROM relations c JOIN pg_constraint con ON conrelid = c.oid
+        UNION ALL
+        SELECT con.* FROM members JOIN pg_constraint con ON classid = 'pg_type'::regclass AND contypid = objid
+    ) con WHERE contype NOT IN ('n', 't')
     UNION ALL
     SELECT format('trigger %I on %I', tgname, relname),
         concat_ws(' | ', pg_get_triggerdef(t.oid), tgenabled::text, obj_description(t.oid, 'pg_trigger'))
@@ -85,11 +89,11 @@ WITH namespace AS (
     WHERE typtype IN ('e', 'd', 'r') OR EXISTS (SELECT FROM pg_class WHERE oid = typrelid AND relkind = 'c')
     UNION ALL
     SELECT format('statistics %I', stxname), concat_ws(' | ', pg_get_statisticsobjdef(s.oid), obj_description(s.oid, 'pg_statistic_ext'))
-    FROM pg_statistic_ext s, namespace WHERE stxnamespace = namespace.oid
+    FROM pg_statistic_ext s JOIN members ON classid = 'pg_statistic_ext'::regclass AND objid = s.oid
     UNION ALL
     SELECT format('default privileges on %s', defaclobjtype),
         (SELECT string_agg(item::text, ',' ORDER BY item::text) FROM unnest(defaclacl) item)
-    FROM pg_default_acl, namespace WHERE defaclnamespace = namespace.oid
+    FROM pg_default_acl a JOIN members ON classid = 'pg_default_acl'::regclass AND objid = a.oid
     UNION ALL
     SELECT format('%s %s', o.type, o.identity), ''
     FROM members, LATERAL pg_identify_object(classid, objid, 0) o

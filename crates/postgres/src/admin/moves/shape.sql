@@ -1,26 +1,39 @@
 -- $1: the schema. Rows of the catalogs are told apart by the transactions that wrote them; not those of pg_class, which change
--- with a table's triggers and statistics.
-WITH here AS MATERIALIZED (
-    SELECT oid FROM pg_namespace WHERE nspname = $1
+-- with a table's triggers and statistics. What is in the schema is found by way of pg_depend, which has an index for it; the
+-- other catalogs have none on the schema, and hold what all tenants have.
+WITH members AS MATERIALIZED (
+    SELECT classid, objid FROM pg_depend
+    WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace(quote_ident($1))
+), types AS MATERIALIZED (
+    SELECT t.oid, t.xmin, typrelid FROM members JOIN pg_type t ON classid = 'pg_type'::regclass AND t.oid = objid
+), relations AS MATERIALIZED (
+    SELECT objid AS oid FROM members WHERE classid = 'pg_class'::regclass
+    UNION ALL
+    -- These depend on their tables alone, and composite types' relations on their types.
+    SELECT indexrelid FROM members JOIN pg_index ON classid = 'pg_class'::regclass AND indrelid = objid
+    UNION ALL
+    SELECT typrelid FROM types WHERE typrelid <> 0
 ), tables AS MATERIALIZED (
-    SELECT c.oid, relname, relkind, relnatts, relpersistence FROM pg_class c JOIN here ON relnamespace = here.oid
+    SELECT c.oid, relname, relkind, relnatts, relpersistence FROM relations JOIN pg_class c USING (oid)
 ), parts AS (
     SELECT 'c' AS of, oid::bigint AS first, 0 AS second, format('%s %s %s %s', relname, relkind, relnatts, relpersistence) AS what
     FROM tables
     UNION ALL
-    SELECT 'a', attrelid::bigint, attnum, a.xmin::text FROM pg_attribute a JOIN tables ON tables.oid = attrelid
+    SELECT 'a', attrelid::bigint, attnum, a.xmin::text FROM tables JOIN pg_attribute a ON attrelid = tables.oid
     UNION ALL
-    SELECT 'd', adrelid::bigint, adnum, a.xmin::text FROM pg_attrdef a JOIN tables ON tables.oid = adrelid
+    SELECT 'd', adrelid::bigint, adnum, a.xmin::text FROM tables JOIN pg_attrdef a ON adrelid = tables.oid
     UNION ALL
-    SELECT 'o', n.oid::bigint, 0, n.xmin::text FROM pg_constraint n JOIN here ON connamespace = here.oid
+    SELECT 'o', n.oid::bigint, 0, n.xmin::text FROM tables JOIN pg_constraint n ON conrelid = tables.oid
     UNION ALL
-    SELECT 'f', p.oid::bigint, 0, p.xmin::text FROM pg_proc p JOIN here ON pronamespace = here.oid
+    SELECT 'o', n.oid::bigint, 0, n.xmin::text FROM types JOIN pg_constraint n ON contypid = types.oid
     UNION ALL
-    SELECT 't', t.oid::bigint, 0, t.xmin::text FROM pg_type t JOIN here ON typnamespace = here.oid
+    SELECT 'f', p.oid::bigint, 0, p.xmin::text FROM members JOIN pg_proc p ON classid = 'pg_proc'::regclass AND p.oid = objid
     UNION ALL
-    SELECT 'r', r.oid::bigint, 0, r.xmin::text FROM pg_rewrite r JOIN tables ON tables.oid = ev_class
+    SELECT 't', oid::bigint, 0, xmin::text FROM types
     UNION ALL
-    SELECT 'p', p.oid::bigint, 0, p.xmin::text FROM pg_policy p JOIN tables ON tables.oid = polrelid
+    SELECT 'r', r.oid::bigint, 0, r.xmin::text FROM tables JOIN pg_rewrite r ON ev_class = tables.oid
+    UNION ALL
+    SELECT 'p', p.oid::bigint, 0, p.xmin::text FROM tables JOIN pg_policy p ON polrelid = tables.oid
 )
 SELECT md5(coalesce(string_agg(format('%s %s %s %s', of, first, second, what), ',' ORDER BY of, first, second), ''))
 FROM parts

@@ -194,8 +194,9 @@ impl ServerAdmin {
     /// transactions are not to be the ones that fail. False: not all could be dropped.
     async fn drop_triggers(&self, database: &ObjectName, owner: Owner<'_>) -> Result<bool, AdminError> {
         let list = format!(
-            "SELECT tgrelid::regclass::text FROM pg_trigger JOIN pg_class c ON c.oid = tgrelid
-                WHERE tgname = '{TRIGGER}' AND relnamespace = to_regnamespace({})",
+            "SELECT tgrelid::regclass::text FROM pg_trigger JOIN pg_depend d ON d.objid = tgrelid
+                WHERE tgname = '{TRIGGER}' AND d.classid = 'pg_class'::regclass
+                    AND d.refclassid = 'pg_namespace'::regclass AND d.refobjid = to_regnamespace({})",
             sql::literal(&owner.name.quoted())
         );
         let mut connection = self.connection_to(database, OPEN).await?;
