@@ -183,7 +183,7 @@ impl Target {
             self.host, self.key
         );
         let began = Instant::now();
-        let one = async |_| {
+        let one = async |nth| {
             let connection = TcpStream::connect(self.address).await.expect("a connection");
             let (mut reader, mut writer) = connection.into_split();
             let answers = tokio::spawn(async move {
@@ -197,7 +197,9 @@ impl Target {
             let each = per_second / 100 / CONNECTIONS;
             let burst = head.repeat(each.max(1) as usize);
             let every = Duration::from_secs(1) * each.max(1) * CONNECTIONS / per_second;
-            let (mut next, mut sent) = (tokio::time::interval(every), 0_u64);
+            // Not all at the same instant: many clients are not in step.
+            let first = tokio::time::Instant::now() + every * nth / CONNECTIONS;
+            let (mut next, mut sent) = (tokio::time::interval_at(first, every), 0_u64);
             while !stop.load(Ordering::Relaxed) {
                 next.tick().await;
                 if writer.write_all(burst.as_bytes()).await.is_err() {
