@@ -34,6 +34,7 @@ mod operations;
 mod own_servers;
 mod page;
 mod placements;
+mod placements_without_users;
 mod plans;
 mod public_signups;
 mod reach;
@@ -93,6 +94,7 @@ pub use operations::{LaneDepth, NewOperation, OperationFilter, OperationStartErr
 pub use own_servers::OwnServer;
 pub use page::Page;
 pub use placements::{PlaceError, PlaceRequest, Placed, PlacementWithServer, RoleCredentials, TenantRole};
+pub use placements_without_users::PlacementWithoutUsers;
 pub use plans::PlanDeleteError;
 pub use revoked_sessions::RevokedSession;
 pub use rollout_batches::{ClaimLimits, ClaimRenewed, ClaimedTenant, Migrated, RolloutBatch};

@@ -129,6 +129,7 @@ impl Changes {
             Some(known) => {
                 known.transition = change.transition.or(known.transition);
                 known.schema_version = change.schema_version.or(known.schema_version);
+                known.has_users |= change.has_users;
             }
             None => self.placements.push(change),
         }
@@ -144,6 +145,8 @@ pub struct PlacementChange {
     pub transition: Option<PlacementTransition>,
     /// The version that its tables have now.
     pub schema_version: Option<AppVersion>,
+    /// It has the tables of users, too. What is not said stays as it was.
+    pub has_users: bool,
 }
 
 /// What a worker records of an operation's course.
@@ -408,6 +411,7 @@ impl Registry {
         let (from_states, to_states) = (ends(PlacementTransition::from), ends(PlacementTransition::to));
         let versions: Vec<Option<i64>> =
             placements.iter().map(|change| change.schema_version.map(AppVersion::number)).collect();
+        let have_users: Vec<bool> = placements.iter().map(|change| change.has_users).collect();
         let steps: Option<Vec<String>> =
             record.steps.map(|steps| steps.iter().map(|step| (*step).to_owned()).collect());
         let pool = if record.is_durable() { &self.pool } else { &self.relaxed };
@@ -456,18 +460,21 @@ impl Registry {
                    WHERE tenants.id = operation.tenant_id
                        AND (status <> $17 OR $17 = 'deactivated' OR plan <> $28)
                ), change AS (
-                   SELECT operation.tenant_id, change.* FROM operation, unnest($20::integer[], $21::text[], $22::text[], $23::bigint[])
-                       AS change (epoch, from_state, state, schema_version)
+                   SELECT operation.tenant_id, change.*
+                   FROM operation, unnest($20::integer[], $21::text[], $22::text[], $23::bigint[], $29::boolean[])
+                       AS change (epoch, from_state, state, schema_version, has_users)
                ), closed AS (
                    UPDATE placements SET state = coalesce(change.state, placements.state),
-                       schema_version = coalesce(change.schema_version, placements.schema_version)
+                       schema_version = coalesce(change.schema_version, placements.schema_version),
+                       has_users = placements.has_users OR change.has_users
                    FROM change WHERE placements.tenant_id = change.tenant_id AND placements.epoch = change.epoch
                        AND change.state IS DISTINCT FROM 'serving'
                        AND (change.state IS NULL OR placements.state = change.from_state)
                    RETURNING 1
                ), opened AS (
                    UPDATE placements SET state = change.state,
-                       schema_version = coalesce(change.schema_version, placements.schema_version)
+                       schema_version = coalesce(change.schema_version, placements.schema_version),
+                       has_users = placements.has_users OR change.has_users
                    FROM change WHERE placements.tenant_id = change.tenant_id AND placements.epoch = change.epoch
                        AND change.state = 'serving' AND placements.state = change.from_state
                        AND (SELECT count(*) FROM closed) >= 0
@@ -509,6 +516,7 @@ impl Registry {
             &events.progress,
             &events.messages,
             record.changes.plan.as_ref().map(PlanName::as_str),
+            &have_users,
         )
         .fetch_optional(pool)
         .await

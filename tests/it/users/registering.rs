@@ -1,8 +1,10 @@
 //! Who may register, and as what.
 
+use std::time::Duration;
+
 use futures::future::join_all;
-use serde_json::json;
-use tenantry_tests::TestApp;
+use serde_json::{Value, json};
+use tenantry_tests::{Signup, TestApp, within::within};
 
 use super::{PASSWORD, log_in, of, register, register_as, tenant, with_token};
 
@@ -124,15 +126,55 @@ async fn what_is_wrong_with_a_new_user_is_told_by_field() {
     assert_eq!(open.post("/api/auth/register", body).await.expect(400).json()["code"], "tenant_conflict");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_tenant_from_before_its_app_had_users_gets_them_with_its_next_move() {
-    let app = TestApp::start().await;
+/// A tenant of an app without users, and the manifest of that app with them.
+async fn without_users(app: &TestApp) -> (Signup, Value, Value) {
     let crm = app.sign_up("crm", "basic", "crm").await;
-    // Another one's, so that the server's login for them is there.
-    tenant(&app, "acme", "basic").await;
     let without = app.api.get("/api/v1/apps/crm").await.expect(200).json()["manifest"].clone();
     let mut with = without.clone();
     with["registration"] = json!("open");
+    (crm, without, with)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tenants_from_before_their_app_had_users_get_them_from_a_reconciler() {
+    let app = TestApp::start().await;
+    let (crm, _, with) = without_users(&app).await;
+    let large = app.sign_up("large", "premium", "crm").await;
+    // Whoever is at work on it makes them, or is waited for.
+    let moving = app.sign_up("moving", "basic", "crm").await;
+    app.keep_from_workers("add_users").await;
+    app.api.put("/api/v1/apps/crm", json!({ "manifest": with })).await.expect(200);
+    app.routes_caught_up().await;
+    let path = format!("/api/v1/tenants/{}/migrate", moving.id);
+    let begun = app.api.post(&path, json!({ "targetPlan": "premium" })).await.expect(202).json();
+    app.leave_to_workers("add_users").await;
+    app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+    for tenant in [&crm, &large, &moving] {
+        let name = &tenant.slug;
+        within(Duration::from_secs(30), &format!("{name} has users"), async || {
+            let answer = tenant.data.without_key().post("/api/auth/register", of("ada")).await;
+            answer.status == 201
+        })
+        .await;
+        let ada = with_token(&tenant.data, &log_in(&tenant.data, "ada").await);
+        ada.get("/api/contacts").await.expect(200);
+    }
+    // New ones have them from the beginning: nobody is looked at again.
+    app.keep_from_workers("add_users").await;
+    let new = app.sign_up("new", "basic", "crm").await;
+    register(&new.data, "ada").await;
+    let without = "SELECT count(*) FROM placements WHERE NOT has_users AND state = 'serving'";
+    let without: i64 = sqlx::query_scalar(without).fetch_one(app.owner()).await.unwrap();
+    assert_eq!(without, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_from_before_its_app_had_users_gets_them_with_a_move_and_keeps_them_in_the_next() {
+    let app = TestApp::start().await;
+    app.keep_from_workers("add_users").await;
+    let (crm, without, with) = without_users(&app).await;
+    // Another one's, so that the server's login for them is there.
+    tenant(&app, "acme", "basic").await;
     app.api.put("/api/v1/apps/crm", json!({ "manifest": with })).await.expect(200);
     app.routes_caught_up().await;
     let open = crm.data.without_key();

@@ -369,10 +369,16 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
 
     /// Records the version that the tenant's tables have, with the end of the step.
     pub(crate) fn note_schema_version(&self, placement: &Placement, version: Option<AppVersion>) {
+        self.note_tables(placement, version, false);
+    }
+
+    /// Records the version of tables that were made, and whether those of users were, with the end of the step.
+    pub(crate) fn note_tables(&self, placement: &Placement, version: Option<AppVersion>, has_users: bool) {
         self.change_placement(PlacementChange {
             epoch: placement.epoch,
             transition: None,
             schema_version: version,
+            has_users,
         });
     }
 
@@ -384,6 +390,7 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
                 epoch: placement.epoch,
                 transition: Some(transition),
                 schema_version: None,
+                has_users: false,
             })
         })
     }

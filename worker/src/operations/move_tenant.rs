@@ -312,7 +312,7 @@ async fn make_tables(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) -> Resul
         }
     };
     let report = to.server.call(make).await?;
-    work.note_schema_version(&to.placement, report.to);
+    work.note_tables(&to.placement, report.to, has_users);
     if has_users {
         to.server.call(admin.add_users(database, owner)).await?;
     }
@@ -454,6 +454,7 @@ fn flip(work: &Work<Move>, placement: &Placement, before: PlacementState, after:
         epoch: placement.epoch,
         transition: before.to(after),
         schema_version: None,
+        has_users: false,
     });
 }
 

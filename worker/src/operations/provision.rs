@@ -5,7 +5,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use tenantry_domain::{
-    app::App,
+    app::{App, AppVersion},
     connection::Connection,
     operation::{OperationKind, ProvisionState},
     placement::Placement,
@@ -247,7 +247,7 @@ async fn make_schema(work: &Work<Provision>) -> StepResult {
     if let Some(warm) = work.state().warm {
         let label = &work.resources.settings.label;
         if server.call(server.admin.name_warm_tenant(owner, &role_limits(work), &warm, label)).await? {
-            work.note_schema_version(&placement, app.version());
+            note_tables(work, &placement, app, app.version());
             invite_admin(work, &placement, &server).await?;
             return Ok(Done::Now);
         }
@@ -257,9 +257,13 @@ async fn make_schema(work: &Work<Provision>) -> StepResult {
     let role = role(work, &placement, &secret);
     server.call(server.admin.ensure_extensions(&placement.database, &app.manifest.extensions)).await?;
     let report = server.call(server.admin.create_schema(owner, &role, app)).await?;
-    work.note_schema_version(&placement, report.to);
+    note_tables(work, &placement, app, report.to);
     invite_admin(work, &placement, &server).await?;
     Ok(Done::Now)
+}
+
+fn note_tables(work: &Work<Provision>, placement: &Placement, app: &App, version: Option<AppVersion>) {
+    work.note_tables(placement, version, app.manifest.registration.is_some());
 }
 
 /// Invites the tenant's first user, if it was said who that is.
@@ -341,7 +345,7 @@ async fn adopt_schema(work: &Work<Provision>) -> StepResult {
     let app = work.app().await?;
     let adopt = server.admin.adopt_schema(work.owner(&placement), &placement.login, app);
     let report = server.call(adopt).await?;
-    work.note_schema_version(&placement, report.to);
+    note_tables(work, &placement, app, report.to);
     invite_admin(work, &placement, &server).await?;
     Ok(Done::Now)
 }

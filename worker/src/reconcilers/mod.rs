@@ -4,6 +4,7 @@
 //! Each runs in one worker of the fleet at a time, on the registry's clock (table `reconcilers`). Should two run
 //! it all the same, because one lost its lease, no harm is done.
 
+pub mod add_users;
 pub mod audit_data;
 pub mod check_servers;
 pub mod compact_usage;
@@ -79,6 +80,7 @@ const ALL: &[Reconciler] = reconcilers![
     fill_warm_databases every 5 s,
     follow_undo_windows every 5 s,
     verify_domains every 5 s,
+    add_users every 10 s,
     purge_due every 10 s,
     watch_slots every 10 s,
     limit_roles every 10 s,

@@ -208,7 +208,7 @@ fn problem(error: UsersError) -> Problem {
         UsersError::NotReady => Problem::new(
             StatusCode::CONFLICT,
             "users_not_ready",
-            "the tenant was made before its app had users; its operator can move it, and it gets them",
+            "the tenant was made before its app had users, and gets them within a minute; try again then",
         ),
         UsersError::Credentials => unauthorized(
             "invalid_credentials",

@@ -1,0 +1,2 @@
+DROP INDEX placements_without_users;
+ALTER TABLE placements DROP COLUMN has_users;
