@@ -50,7 +50,7 @@ pub struct Settings {
     /// Bytes that a tenant's rows may take, with their indexes, to be copied while its writes wait, when it is moved. Larger
     /// ones are copied before, while they are written to.
     pub move_at_once: u64,
-    /// Bytes per second that a tenant is copied with while it is written to; none: as fast as it goes.
+    /// Bytes per second that a tenant is copied with while it is written to, and compared afterwards; none: as fast as it goes.
     pub move_rate: Option<NonZeroU64>,
     /// How long the copy of a tenant that is written to waits for other transactions of its server.
     pub move_transaction_patience: Duration,

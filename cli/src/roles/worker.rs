@@ -64,8 +64,8 @@ pub struct WorkerArgs {
     #[arg(long, env = "TENANTRY_MOVE_AT_ONCE", default_value_t = 1, value_name = "MEGABYTES")]
     move_at_once: u64,
 
-    /// Megabytes per second that a tenant is copied with while it is written to, so that others on its servers are not slowed
-    /// down. [default: as fast as it goes]
+    /// Megabytes per second that a tenant is copied with while it is written to, and compared with afterwards, so that others on its
+    /// servers are not slowed down. [default: as fast as it goes]
     #[arg(long, env = "TENANTRY_MOVE_RATE", value_name = "MEGABYTES")]
     move_rate: Option<NonZeroU32>,
 

@@ -102,7 +102,7 @@ pub(super) async fn compare(work: &Work<Move>) -> StepResult {
     let (from, to) = both(work).await?;
     let mut transfer = connect(work, &from, &to).await?;
     until_near(work, &from, &to, &mut transfer, &slot).await?;
-    let held = watched(work, &from, &to, transfer.compare(&slot)).await?;
+    let held = watched(work, &from, &to, transfer.compare(&slot, work.resources.settings.move_rate)).await?;
     note_verified(work, held);
     // For the planner, before anybody is served from there.
     watched(work, &from, &to, transfer.analyze()).await?;

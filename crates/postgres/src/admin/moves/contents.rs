@@ -199,20 +199,120 @@ pub(super) async fn contents(
     if tables.is_empty() {
         return Ok(Vec::new());
     }
-    let parts = tables.iter().map(|table| {
-        format!(
-            "count(*), coalesce(sum(hashtextextended((held.*)::text, 0)::numeric), 0)::text FROM ONLY {}.{} AS held",
-            schema.quoted(),
-            quoted(&table.name)
-        )
-    });
-    let rows = in_order(connection, parts).await?;
+    let rows = in_order(connection, tables.iter().map(|table| held(schema, table))).await?;
     let row = |(row, table): (&PgRow, &Table)| TableContents {
         table: table.name.clone(),
         rows: row.get(1),
         hash: row.get(2),
     };
     Ok(rows.iter().zip(tables).map(row).collect())
+}
+
+/// What follows `SELECT` in a query of the rows of a table (named `held`): how many, and the sum of their hashes.
+fn held(schema: &ObjectName, table: &Table) -> String {
+    format!(
+        "count(*), coalesce(sum(hashtextextended((held.*)::text, 0)::numeric), 0)::text FROM ONLY {}.{} AS held",
+        schema.quoted(),
+        quoted(&table.name)
+    )
+}
+
+/// As [`contents`], a part of a table at a time, no faster than the pace allows.
+pub(super) async fn contents_at_pace(
+    connection: &mut PgConnection,
+    schema: &ObjectName,
+    tables: &[Table],
+    pace: &mut Pace,
+) -> Result<Vec<TableContents>, sqlx::Error> {
+    let mut contents = Vec::with_capacity(tables.len());
+    for table in tables {
+        let held = held(schema, table);
+        let (mut rows, mut hash) = (0, 0);
+        let parts = Parts::of(connection, schema, table, pace.read_at_once()).await?;
+        let bytes = parts.bytes;
+        for condition in parts {
+            let part = format!("SELECT {held} WHERE {condition}");
+            let (more, hashes): (i64, String) =
+                sqlx::query_as(AssertSqlSafe(part)).persistent(false).fetch_one(&mut *connection).await?;
+            rows += more;
+            hash += hashes.parse::<i128>().map_err(|error| sqlx::Error::Decode(error.into()))?;
+            pace.after(bytes).await;
+        }
+        contents.push(TableContents { table: table.name.clone(), rows, hash: hash.to_string() });
+    }
+    Ok(contents)
+}
+
+/// Parts of a table of about as many bytes: pages, or rows of a page, where what they keep out of line is more.
+struct Parts {
+    pages: u64,
+    size: PartSize,
+    /// Of a part, about.
+    bytes: usize,
+    /// Where the next part begins: a page, and a row of it.
+    next: Option<(u64, u64)>,
+}
+
+enum PartSize {
+    Pages(u64),
+    /// So many of the rows that a page has.
+    Rows {
+        rows: u64,
+        of: u64,
+    },
+}
+
+impl Parts {
+    async fn of(
+        connection: &mut PgConnection,
+        schema: &ObjectName,
+        table: &Table,
+        bytes: usize,
+    ) -> Result<Self, sqlx::Error> {
+        let name = format!("{}.{}", schema.quoted(), quoted(&table.name));
+        let (pages, total, first): (i64, i64, i64) = sqlx::query_as(AssertSqlSafe(format!(
+            "SELECT pg_relation_size({name}) / current_setting('block_size')::int, pg_table_size({name}),
+                (SELECT count(*) FROM ONLY {table} WHERE ctid < '(1,0)')",
+            name = sql::literal(&name),
+            table = name,
+        )))
+        .persistent(false)
+        .fetch_one(connection)
+        .await?;
+        let (pages, total) = (pages.unsigned_abs(), total.unsigned_abs());
+        let (bytes, of_page) = (bytes as u64, (total / pages.max(1)).max(1));
+        // As many rows as the first page has, or some.
+        let of = if first > 0 { first.unsigned_abs() } else { 64 };
+        let size = if of_page <= bytes {
+            PartSize::Pages(bytes / of_page)
+        } else {
+            PartSize::Rows { rows: (of * bytes / of_page).max(1), of }
+        };
+        let bytes = match size {
+            PartSize::Pages(pages) => of_page * pages,
+            PartSize::Rows { rows, of } => of_page * rows / of,
+        };
+        Ok(Self { pages, size, bytes: usize::try_from(bytes).unwrap_or(usize::MAX), next: Some((0, 0)) })
+    }
+}
+
+impl Iterator for Parts {
+    /// The condition on its rows.
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        let (page, row) = self.next?;
+        let (to_page, to_row) = match self.size {
+            PartSize::Pages(pages) => (page + pages, 0),
+            // The last part of a page has what rows it has besides.
+            PartSize::Rows { rows, of } if row + rows < of => (page, row + rows),
+            PartSize::Rows { .. } => (page + 1, 0),
+        };
+        let from = format!("ctid >= '({page},{row})'");
+        self.next = (to_page < self.pages).then_some((to_page, to_row));
+        let to = self.next.map_or_else(String::new, |(page, row)| format!(" AND ctid < '({page},{row})'"));
+        Some(from + &to)
+    }
 }
 
 /// The rows of queries of one row each (what follows `SELECT`), in their order, by one statement; the first column is the
@@ -316,4 +416,42 @@ pub(super) async fn sequences(
         })
         .collect();
     Ok(sets.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use super::*;
+    use crate::fixture::{Bench, app};
+
+    #[tokio::test]
+    async fn what_is_read_in_parts_is_what_is_read_at_once() {
+        let bench = Bench::new("parts").await;
+        let tables_of = app(&[(
+            "CREATE TABLE none (id int); CREATE TABLE small (id int, word text); CREATE TABLE large (id int, word text)",
+            None,
+        )]);
+        let schema = bench.tenant("tenant_parts", &tables_of).await;
+        let mut session = bench.admin.session(&bench.database, READ).await.unwrap();
+        // Pages of many rows, pages with gaps, and rows of which each keeps more out of line than a part has.
+        let fill = "SET search_path = tenant_parts;
+            INSERT INTO small SELECT n, 'word ' || n FROM generate_series(1, 20000) n;
+            DELETE FROM small WHERE id % 3 = 0 OR id BETWEEN 5000 AND 9000;
+            ALTER TABLE large ALTER word SET STORAGE EXTERNAL;
+            INSERT INTO large SELECT n, repeat('x', 20000) || n FROM generate_series(1, 500) n;
+            UPDATE large SET id = -id WHERE id < 20; RESET search_path";
+        sqlx::raw_sql(fill).execute(&mut *session).await.unwrap();
+        let all = tables(&mut session, &schema).await.unwrap();
+        let at_once = contents(&mut session, &schema, &all).await.unwrap();
+        assert_eq!(at_once.len(), 4, "{at_once:?}");
+        for rate in [100_000_000, 1_000_000_000] {
+            let mut pace = Pace::of(NonZeroU64::new(rate));
+            let in_parts = contents_at_pace(&mut session, &schema, &all, &mut pace).await.unwrap();
+            assert_eq!(in_parts, at_once);
+        }
+        let large = all.iter().find(|table| table.name == "large").unwrap();
+        let parts = Parts::of(&mut session, &schema, large, 100_000).await.unwrap();
+        assert!((90..200).contains(&parts.count()), "10 MB in parts of 100 kB");
+    }
 }

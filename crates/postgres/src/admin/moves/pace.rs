@@ -35,6 +35,11 @@ impl Pace {
         usize::try_from(in_time).unwrap_or(usize::MAX).clamp(SMALLEST_BATCH, BATCH)
     }
 
+    /// How many bytes to read between two waits, where each part is a statement: what may be read in five milliseconds.
+    pub(super) fn read_at_once(&self) -> usize {
+        self.batch().saturating_mul(5)
+    }
+
     /// Waits until as many bytes more may have been copied. A time in which less was copied is not made up for, unless it is
     /// short: a timer is late by a millisecond.
     pub(super) async fn after(&mut self, bytes: usize) {

@@ -10,6 +10,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    num::NonZeroU64,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -28,8 +29,8 @@ use super::{
     },
     apply::{Applier, Batch},
     contents::{
-        Failed, Table, TableContents, contents, copy_table, members, quoted, refresh_views, require_same,
-        run, same_version, sequences, tables, triggers,
+        Failed, Table, TableContents, contents, contents_at_pace, copy_table, members, quoted, refresh_views,
+        require_same, run, same_version, sequences, tables, triggers,
     },
     pace::Pace,
     pgoutput::{self, Lsn, Message, Unreadable},
@@ -497,6 +498,7 @@ pub(super) async fn compare(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     slot: &str,
+    rate: Option<NonZeroU64>,
 ) -> Result<Vec<TableContents>, MoveError> {
     let id = ends.publication;
     let (of_source, of_target) = (ends.source(READ), ends.target(APPLY));
@@ -538,8 +540,8 @@ pub(super) async fn compare(
     meanwhile(from, apply).await.map_err(&of_source)??;
     let done = [AtomicBool::new(false), AtomicBool::new(false)];
     let (held, arrived) = tokio::join!(
-        contents_beside(from, owner.name, &all, &done[0], &done[1]),
-        contents_beside(&mut applying.writing, owner.name, &all, &done[1], &done[0])
+        contents_beside(from, owner.name, &all, rate, &done[0], &done[1]),
+        contents_beside(&mut applying.writing, owner.name, &all, rate, &done[1], &done[0])
     );
     let (held, arrived) = (held.map_err(&of_source)?, arrived.map_err(&of_target)?);
     run(from, "COMMIT").await.map_err(&of_source)?;
@@ -562,10 +564,14 @@ async fn contents_beside(
     connection: &mut PgConnection,
     schema: &ObjectName,
     tables: &[Table],
+    rate: Option<NonZeroU64>,
     done: &AtomicBool,
     other_done: &AtomicBool,
 ) -> Result<Vec<TableContents>, sqlx::Error> {
-    let held = contents(connection, schema, tables).await;
+    let held = match rate {
+        None => contents(connection, schema, tables).await,
+        rate => contents_at_pace(connection, schema, tables, &mut Pace::of(rate)).await,
+    };
     done.store(true, Ordering::Relaxed);
     let held = held?;
     let mut said = Instant::now();

@@ -198,9 +198,14 @@ impl<'a> Transfer<'a> {
         replication::catch_up(&mut self.ends, self.owner, slot).await
     }
 
-    /// Compares all rows as they are at one moment. Call it when there is little to catch up with.
-    pub async fn compare(&mut self, slot: &str) -> Result<Vec<TableContents>, MoveError> {
-        replication::compare(&mut self.ends, self.owner, slot).await
+    /// Compares all rows as they are at one moment, reading at most `rate` bytes of each end in a second. Call it when there is
+    /// little to catch up with.
+    pub async fn compare(
+        &mut self,
+        slot: &str,
+        rate: Option<NonZeroU64>,
+    ) -> Result<Vec<TableContents>, MoveError> {
+        replication::compare(&mut self.ends, self.owner, slot, rate).await
     }
 
     /// Tells the target's planner what the tables hold.
