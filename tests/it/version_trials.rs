@@ -48,6 +48,13 @@ async fn a_version_that_postgresql_refuses_is_named_with_its_line_and_sign_ups_g
             Value::Null,
             "trial_b",
         ),
+        (
+            "CREATE TABLE tenantry_sessions (a int)",
+            Some("DROP TABLE tenantry_sessions"),
+            "up",
+            Value::Null,
+            "Tenantry's own",
+        ),
     ] {
         let refused = app.api.post(VERSIONS, version(up, down)).await.expect_problem(422, "version_invalid");
         let problem = refused.json();

@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use futures::future::join_all;
 use serde_json::json;
+use tenantry_domain::operation::OperationKind;
 use tenantry_postgres::embedded::Durability;
-use tenantry_tests::{TestApp, server};
+use tenantry_tests::{TestApp, probe::FailAt, server, within::within};
+use tenantry_worker::engine::{Moment, Point};
 
 const FREE: &str = "SELECT count(*) FROM warm_tenants WHERE operation_id IS NULL";
 
@@ -83,6 +85,35 @@ async fn a_promoted_version_replaces_the_warm_tenants_and_reaches_the_next_sign_
         tenant.data.get("/api/more").await.expect(200);
     }
     old.data.get("/api/more").await.expect(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_warm_tenant_that_was_taken_before_its_app_changed_is_not_named_after_it() {
+    let fail = FailAt {
+        point: Point { kind: OperationKind::Provision, step: "create_schema", moment: Moment::Before },
+        transient: true,
+    };
+    let build = TestApp::build().with_apps(&["crm"]).with_probe(fail);
+    let mut app = build.worker(|settings| settings.warm_tenants = 1).start().await;
+    let pool = app.warm_pool_in_hand(1).await;
+    pool.fill().await.unwrap();
+    let slug = app.slug("late");
+    let operation = app.begin_sign_up(&slug, "basic").await;
+    within(Duration::from_secs(30), "a warm tenant is taken", async || app.count(FREE).await == 0).await;
+    app.stop_worker().await;
+    let mut manifest = app.api.get("/api/v1/apps/crm").await.expect(200).json()["manifest"].clone();
+    manifest["registration"] = json!("open");
+    app.api.put("/api/v1/apps/crm", json!({ "manifest": manifest })).await.expect(200);
+    app.keep_from_workers("add_users").await;
+    let worker = app.second_worker();
+    assert_eq!(app.operation_ended(&operation).await["state"], "succeeded");
+    let schema = format!("tenant_{}", slug.replace('-', "_"));
+    let mut shared = server::admin(app.server(), app.shared_database()).await;
+    let users = "SELECT to_regclass($1 || '.tenantry_users') IS NOT NULL";
+    let has_users: bool = sqlx::query_scalar(users).bind(&schema).fetch_one(&mut shared).await.unwrap();
+    assert!(has_users, "the tables are those of before");
+    assert_eq!(schemas(&app, r"tenantry\_warm\_t\_%").await, BTreeMap::new());
+    drop(worker);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -69,6 +69,15 @@ fn of(statement: &Statement, known: &Known<'_>, found: &mut Vec<Found>) {
         | Stmt::CreateServer(_)
         | Stmt::CreateForeignDataWrapper(_)
         | Stmt::CreateUserMapping(_) => found.push(Found::at(statement.node.syntax(), "shared-object")),
+        // What is said without a schema holds in those of all tenants.
+        Stmt::AlterDefaultPrivileges(altered)
+            if !altered
+                .syntax()
+                .descendants_with_tokens()
+                .any(|part| part.kind() == SyntaxKind::SCHEMA_KW) =>
+        {
+            found.push(Found::at(altered.syntax(), "shared-object"));
+        }
         Stmt::Lock(lock) => found.push(Found::at(lock.syntax(), "lock-table")),
         Stmt::Refresh(refresh) if refresh.concurrently_token().is_none() => {
             found.push(Found::at(refresh.syntax(), "refreshing-materialized-view"));

@@ -229,6 +229,7 @@ const RULES: &[(&str, &str, &str)] = &[
     ("session-role", "-- \nSET ROLE postgres;", "-- \nSET LOCAL work_mem TO '64MB';"),
     ("shared-object", "-- \nCREATE ROLE x;", "-- \nCREATE TABLE n (a int);"),
     ("shared-object", "-- \nCREATE EXTENSION pg_trgm;", "-- \nSELECT 1;"),
+    ("shared-object", "-- \nALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC;", "-- \nSELECT 1;"),
     ("timeout-setting", "-- \nSET LOCAL lock_timeout = 0;", "-- \nSET LOCAL work_mem TO '64MB'; SHOW lock_timeout;"),
     ("ban-alter-role-options", "-- \nALTER ROLE x SET search_path = app;", "-- \nSELECT 1;"),
     ("ban-alter-database-options", "-- \nALTER DATABASE x SET search_path = app;", "-- \nSELECT 1;"),

@@ -24,7 +24,7 @@ pub struct PlacementWithoutUsers {
 }
 
 impl Registry {
-    /// Placements that serve tenants of apps with users, and are not known to have tables for them; at most so many, by server. Not
+    /// Placements that serve tenants of apps with users, and are not known to have tables for them; at most so many of them. Not
     /// those at which somebody is at work, nor those from which a move can be undone: what it goes back to is to be like it.
     pub async fn placements_without_users(
         &self,
@@ -41,7 +41,8 @@ impl Registry {
                  AND NOT EXISTS (SELECT FROM undo_windows WHERE undo_windows.tenant_id = tenants.id)
                  AND NOT EXISTS (SELECT FROM rollout_tenants WHERE rollout_tenants.tenant_id = tenants.id
                      AND rollout_tenants.state = 'migrating')
-             ORDER BY server_id LIMIT $1",
+             -- Those that fail each time do not keep the others.
+             ORDER BY random() LIMIT $1",
             limit
         )
         .fetch_all(&self.housekeeping)

@@ -270,8 +270,16 @@ async fn prepare(work: &Work<Move>) -> StepResult {
     let schema = &from.placement.schema;
     let shape = from.server.call(from.server.admin.schema_shape(&from.placement.database, schema)).await?;
     work.update_state(|state| state.shape = Some(shape));
-    let here = from.server.call(from.server.admin.schema_catalog(&from.placement.database, schema)).await?;
-    let there = to.server.call(admin.schema_catalog(&to.placement.database, schema)).await?;
+    compare_catalogs(&from, &to).await
+}
+
+/// Refuses tables that are not the same at both ends.
+async fn compare_catalogs(from: &PlacedAt, to: &PlacedAt) -> StepResult {
+    let catalog = async |placed: &PlacedAt| {
+        let Placement { database, schema, .. } = &placed.placement;
+        placed.server.call(placed.server.admin.schema_catalog(database, schema)).await
+    };
+    let (here, there) = (catalog(from).await?, catalog(to).await?);
     let differences = here.differences(&there, "at the tenant", "in the app's version");
     if !differences.is_empty() {
         let (count, some) =

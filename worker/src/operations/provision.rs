@@ -92,7 +92,11 @@ async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult 
         Some(warm) => warm_password(work, warm)?,
         None => password(),
     };
-    let state = ProvisionState { warm: warm.as_ref().map(|warm| warm.name.clone()), ..work.state() };
+    let state = ProvisionState {
+        warm: warm.as_ref().map(|warm| warm.name.clone()),
+        warm_fingerprint: warm.is_some().then(|| kind_of_warm(work, app)).transpose()?,
+        ..work.state()
+    };
     let class = work.subject.plan.server_class.clone();
     let request = PlaceRequest {
         tier: work.subject.plan.tier,
@@ -188,9 +192,14 @@ async fn take_warm(work: &Work<Provision>) -> Result<Option<WarmTenant>, StepErr
     if connection(work, app) == Connection::Own {
         return Ok(None);
     }
-    let fingerprint = fingerprint(app, &work.resources.settings.label)?;
+    let fingerprint = kind_of_warm(work, app)?;
     let kind = WarmKind { app: &app.name, fingerprint: &fingerprint, tier: Tier::Schema };
     Ok(work.resources.registry.warm_take(&work.lease, kind).await?)
+}
+
+/// Of warm tenants from which the app's tenants are made.
+fn kind_of_warm(work: &Work<Provision>, app: &App) -> Result<String, StepError> {
+    fingerprint(app, &work.resources.settings.label)
 }
 
 fn connection(work: &Work<Provision>, app: &App) -> Connection {
@@ -244,25 +253,31 @@ async fn make_schema(work: &Work<Provision>) -> StepResult {
     work.resources.ensure_login(&server, &placement.login).await?;
     users::prepare(&work.resources, &server, work.tenant().id, app).await?;
     let owner = work.owner(&placement);
-    if let Some(warm) = work.state().warm {
+    let state = work.state();
+    if let Some(warm) = state.warm {
         let label = &work.resources.settings.label;
-        if server.call(server.admin.name_warm_tenant(owner, &role_limits(work), &warm, label)).await? {
-            note_tables(work, &placement, app, app.version());
+        if state.warm_fingerprint != Some(kind_of_warm(work, app)?) {
+            // The app has changed since the warm tenant was taken.
+            server.call(server.admin.drop_taken_warm_tenant(&warm, label, owner.fence)).await?;
+        } else if server.call(server.admin.name_warm_tenant(owner, &role_limits(work), &warm, label)).await? {
+            note_made(work, &placement, app, app.version());
             invite_admin(work, &placement, &server).await?;
             return Ok(Done::Now);
         }
-        tracing::info!("warm tenant {warm} has its name already, or is gone; making what is missing");
+        tracing::info!(
+            "warm tenant {warm} has its name already, or is none of the app any more; making what is missing"
+        );
     }
     let secret = work.role_password(&placement).await?;
     let role = role(work, &placement, &secret);
     server.call(server.admin.ensure_extensions(&placement.database, &app.manifest.extensions)).await?;
     let report = server.call(server.admin.create_schema(owner, &role, app)).await?;
-    note_tables(work, &placement, app, report.to);
+    note_made(work, &placement, app, report.to);
     invite_admin(work, &placement, &server).await?;
     Ok(Done::Now)
 }
 
-fn note_tables(work: &Work<Provision>, placement: &Placement, app: &App, version: Option<AppVersion>) {
+fn note_made(work: &Work<Provision>, placement: &Placement, app: &App, version: Option<AppVersion>) {
     work.note_tables(placement, version, app.manifest.registration.is_some());
 }
 
@@ -345,7 +360,7 @@ async fn adopt_schema(work: &Work<Provision>) -> StepResult {
     let app = work.app().await?;
     let adopt = server.admin.adopt_schema(work.owner(&placement), &placement.login, app);
     let report = server.call(adopt).await?;
-    note_tables(work, &placement, app, report.to);
+    note_made(work, &placement, app, report.to);
     invite_admin(work, &placement, &server).await?;
     Ok(Done::Now)
 }

@@ -7,7 +7,7 @@ use tenantry_postgres::admin::Owner;
 use tenantry_registry::PlacementWithoutUsers;
 
 use super::{Reconciled, on_each, reachable_servers};
-use crate::{Resources, step_error::StepError};
+use crate::{Resources, servers, step_error::StepError};
 
 /// Tenants in one round.
 const ROUND: i64 = 500;
@@ -30,23 +30,35 @@ pub async fn run(resources: &Resources) -> Reconciled {
 async fn at(resources: &Resources, server: &Server, placements: &[PlacementWithoutUsers]) -> Reconciled {
     let access = resources.servers.get(server.id, server.revision).await?;
     resources.ensure_users_login(&access).await?;
-    let mut added = 0;
-    for PlacementWithoutUsers { tenant, epoch, database, schema, .. } in placements {
-        let key = SealedSigningKey::generate(*tenant, &resources.kek, &mut rand::rng());
-        resources.registry.signing_key_add_first(*tenant, &key).await?;
-        let mark = Resources::owner_mark(*tenant);
-        let owner = Owner { name: schema, mark: &mark, fence: None };
-        match access.call(access.admin.add_users(database, owner)).await {
-            Ok(()) => {
-                resources.registry.placement_has_users(*tenant, *epoch).await?;
-                added += 1;
+    let (mut added, mut failed) = (0, Vec::new());
+    for placement in placements {
+        match add(resources, &access, placement).await {
+            Ok(()) => added += 1,
+            Err(error @ (StepError::ServerAway { .. } | StepError::RegistryAway { .. })) => {
+                return Err(error);
             }
-            Err(error @ StepError::ServerAway { .. }) => return Err(error),
-            // One that fails is tried again in the next round, and does not keep the others.
-            Err(error) => {
-                tracing::warn!(tenant.id = %tenant, %error, "tenant {tenant} has no users yet: {error}");
-            }
+            // It is tried again in a later round, and does not keep the others.
+            Err(error) => failed.push((placement.tenant, error)),
         }
     }
+    if let Some((tenant, error)) = failed.first() {
+        tracing::warn!(
+            server.name = %server.name, tenant.id = %tenant, %error,
+            "{} tenants on server {} have no users yet, {tenant} for one: {error}", failed.len(), server.name
+        );
+    }
     Ok(added)
+}
+
+async fn add(
+    resources: &Resources,
+    access: &servers::Server,
+    PlacementWithoutUsers { tenant, epoch, database, schema, .. }: &PlacementWithoutUsers,
+) -> Result<(), StepError> {
+    let key = SealedSigningKey::generate(*tenant, &resources.kek, &mut rand::rng());
+    resources.registry.signing_key_add_first(*tenant, &key).await?;
+    let mark = Resources::owner_mark(*tenant);
+    let owner = Owner { name: schema, mark: &mark, fence: None };
+    access.call(access.admin.add_users(database, owner)).await?;
+    Ok(resources.registry.placement_has_users(*tenant, *epoch).await?)
 }

@@ -39,6 +39,8 @@ pub struct OwnServerOrder {
 pub struct ProvisionState {
     /// The warm tenant that becomes this one: the name of its role and of its schema or database until then.
     pub warm: Option<ObjectName>,
+    /// What that was made from.
+    pub warm_fingerprint: Option<String>,
     /// The server that is made for it.
     #[serde(flatten)]
     pub own: OwnServerOrder,

@@ -341,8 +341,8 @@ pub(crate) static RULES: &[Entry] = &[
         Unsafe,
         Never,
         "shared-object",
-        "roles, databases, tablespaces, extensions, languages, publications, subscriptions, event triggers and foreign servers are \
-         no tenant's own",
+        "roles, databases, tablespaces, extensions, languages, publications, subscriptions, event triggers, foreign servers and \
+         default privileges outside of a schema are no tenant's own",
         MANIFEST,
     ),
     on(

@@ -99,7 +99,8 @@ impl ServerAdmin {
         let tables: Vec<(String, i64)> = sqlx::query_as(
             "SELECT relname::text, CASE WHEN reltuples >= 0 THEN reltuples::bigint ELSE pg_relation_size(oid) / 32 END
              FROM pg_depend JOIN pg_class ON pg_class.oid = objid AND classid = 'pg_class'::regclass
-             WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace($1) AND relkind IN ('r', 'p', 'm')",
+             WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace($1) AND relnamespace = refobjid
+                 AND relkind IN ('r', 'p', 'm')",
         )
         .persistent(false)
         .bind(schema.quoted())
@@ -115,7 +116,7 @@ impl ServerAdmin {
              JOIN pg_class AS used ON used.oid = uses.refobjid
              JOIN pg_attribute ON attrelid = used.oid AND attnum = uses.refobjsubid
              WHERE member.refclassid = 'pg_namespace'::regclass AND member.refobjid = to_regnamespace($1)
-                 AND view.relkind IN ('v', 'm')",
+                 AND view.relnamespace = member.refobjid AND view.relkind IN ('v', 'm')",
         )
         .persistent(false)
         .bind(schema.quoted())

@@ -260,7 +260,7 @@ fn install() -> String {
                         AND tgfoid = '{SYSTEM_SCHEMA}.note_data_change()'::regprocedure AS is_on FROM pg_trigger) AS there
                     ON tgrelid = pg_class.oid AND tgname = 'tenantry_audit_' || verb
                 WHERE refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace(quote_ident(schema))
-                    AND relkind IN ('r', 'p') AND NOT starts_with(relname, '{SYSTEM_TABLE_PREFIX}')
+                    AND relnamespace = refobjid AND relkind IN ('r', 'p') AND NOT starts_with(relname, '{SYSTEM_TABLE_PREFIX}')
                     AND (tenant IS NULL AND tgargs IS NOT NULL OR tenant IS NOT NULL
                         AND (is_on IS NOT TRUE OR encode(tgargs, 'escape') IS DISTINCT FROM tenant || '\\000'))
                 ORDER BY relname

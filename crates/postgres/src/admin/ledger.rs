@@ -49,6 +49,9 @@ struct Batch {
 /// What the row is called that says that a migration was applied and recorded.
 pub(super) const APPLIED: &str = "tenantry_applied";
 
+/// A statement that goes before a commit that is to be on disk, whatever the SQL before it has set.
+pub(super) const WAIT_FOR_DISK: &str = "RESET synchronous_commit;";
+
 /// The statement that records a migration; its row says so.
 pub(super) fn record(table: &str, migration: &Migration, nanoseconds: &str) -> String {
     format!(
@@ -161,7 +164,7 @@ impl Batch {
     fn push_record(&mut self, table: &str, migration: &Migration, text: &str, nanoseconds: &str) {
         let start = self.text.len();
         // On a line of its own, should the file end in a comment.
-        let _ = write!(self.text, "{text}\n;\n{}\n", record(table, migration, nanoseconds));
+        let _ = write!(self.text, "{text}\n;\n{WAIT_FOR_DISK} {}\n", record(table, migration, nanoseconds));
         let characters = self.ends.last().map_or(0, |(_, end)| *end) + self.text[start..].chars().count();
         self.ends.push((migration.version, characters));
     }

@@ -22,7 +22,7 @@ use super::{
     data_audit::audit_tables,
     error::said,
     fence,
-    ledger::Ledger,
+    ledger::{Ledger, WAIT_FOR_DISK},
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
     schema::{become_owner, migrations_table as table, revoke_system_tables},
@@ -294,8 +294,8 @@ impl Run<'_> {
         let schema = self.owner.name;
         let revoke = sql::block("", &format!("{} {}", revoke_system_tables(schema), audit_tables(schema)));
         match self.app.manifest.registration {
-            Some(_) => format!("{}; {revoke}", users::ensure_tables(schema)),
-            None => revoke,
+            Some(_) => format!("{WAIT_FOR_DISK} {}; {revoke}", users::ensure_tables(schema)),
+            None => format!("{WAIT_FOR_DISK} {revoke}"),
         }
     }
 
@@ -395,7 +395,7 @@ impl Run<'_> {
         let after = self.part_in_transaction(&mut connection, target).await?;
         debug_assert!(after.applied.is_empty(), "all parts were applied before");
         if let Some(seed) = self.seed {
-            self.execute(&mut connection, format!("BEGIN; {seed}\n; COMMIT")).await?;
+            self.execute(&mut connection, format!("BEGIN; {seed}\n; {WAIT_FOR_DISK} COMMIT")).await?;
         }
         self.execute(&mut connection, self.own_tables()).await?;
         let versions = self.versions(&mut connection).await?;
@@ -407,7 +407,7 @@ impl Run<'_> {
         let find = "SELECT format('%I.%I', $1, relname) FROM pg_index
             JOIN pg_depend ON objid = indrelid AND classid = 'pg_class'::regclass
                 AND refclassid = 'pg_namespace'::regclass AND refobjid = to_regnamespace(quote_ident($1))
-            JOIN pg_class ON pg_class.oid = indexrelid
+            JOIN pg_class ON pg_class.oid = indexrelid AND relnamespace = refobjid
             WHERE relkind = 'i' AND NOT indisvalid";
         let invalid: Vec<String> = sqlx::query_scalar(find)
             .bind(self.owner.name.as_str())

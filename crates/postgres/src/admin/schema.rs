@@ -189,12 +189,13 @@ fn connect_by_name(database: &ObjectName, role: &str) -> String {
 }
 
 /// The tables, sequences and views of a schema. By way of `pg_depend`, which has an index for it:
-/// `pg_class` has none on the schema, and holds the relations of all tenants.
+/// `pg_class` has none on the schema, and holds the relations of all tenants. What is elsewhere may depend on the schema too: a
+/// partition key with the constant `'tenant'::regnamespace` does.
 fn relations(schema: &ObjectName) -> String {
     format!(
         "(SELECT c.* FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
             WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
-                AND d.refobjid = {}::regnamespace) relation",
+                AND d.refobjid = {}::regnamespace AND c.relnamespace = d.refobjid) relation",
         sql::literal(schema.as_str())
     )
 }
@@ -236,18 +237,20 @@ pub(super) fn holds_its_name(schema: &ObjectName) -> String {
     )
 }
 
-/// Tables of Tenantry's own next to the tenant's are not the tenant's to read or write.
+/// Tables of Tenantry's own next to the tenant's are nobody's to read or write but their owner's and the role's that looks after
+/// users, whatever an app's SQL or the owner's default privileges have given to others.
 pub(super) fn revoke_system_tables(schema: &ObjectName) -> String {
-    let (name, quoted) = (sql::literal(schema.as_str()), schema.quoted());
     format!(
-        "IF to_regrole({name}) IS NOT NULL THEN
-            EXECUTE (SELECT coalesce(string_agg(format('REVOKE ALL ON %s %I.%I FROM {quoted};',
-                    CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, {name}, relname), ''), '')
-                FROM {relations}
-                WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-                    AND starts_with(relname, '{SYSTEM_TABLE_PREFIX}')
-                    AND EXISTS (SELECT FROM aclexplode(relacl) WHERE grantee = to_regrole({name})));
-        END IF;",
+        "EXECUTE (SELECT coalesce(string_agg(DISTINCT format('REVOKE ALL ON %s %I.%I FROM %s;',
+                CASE relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, {name}, relname,
+                CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END), ''), '')
+            FROM {relations}, LATERAL (
+                SELECT grantee FROM aclexplode(relacl)
+                UNION ALL
+                SELECT grantee FROM pg_attribute, aclexplode(attacl) WHERE attrelid = relation.oid AND attacl IS NOT NULL) granted
+            WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND starts_with(relname, '{SYSTEM_TABLE_PREFIX}')
+                AND grantee <> relowner AND grantee IS DISTINCT FROM to_regrole('{USERS_ROLE}')::oid);",
+        name = sql::literal(schema.as_str()),
         relations = relations(schema),
     )
 }

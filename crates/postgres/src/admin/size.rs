@@ -25,7 +25,7 @@ impl ServerAdmin {
                 FROM pg_namespace n
                 JOIN pg_depend d ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = n.oid
                     AND d.classid = 'pg_class'::regclass
-                JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'm', 'S')
+                JOIN pg_class c ON c.oid = d.objid AND c.relnamespace = n.oid AND c.relkind IN ('r', 'm', 'S')
                 WHERE n.nspname = schema.name)
             FROM unnest($1::text[]) WITH ORDINALITY AS schema (name, place) ORDER BY place";
         self.sizes(&mut connection, sizes, schemas).await

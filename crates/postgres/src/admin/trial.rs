@@ -14,11 +14,11 @@ use sqlx::{
 use tenantry_domain::{
     app::{App, AppVersion},
     inquiry::{VersionFault, VersionPart},
-    names::{EXTENSIONS_SCHEMA, ObjectName},
+    names::{EXTENSIONS_SCHEMA, ObjectName, SYSTEM_TABLE_PREFIX},
 };
 
 use super::{
-    AdminError, OWNER_ROLE, ServerAdmin,
+    AdminError, MIGRATIONS_TABLE, OWNER_ROLE, ServerAdmin,
     connections::AdminConnection,
     error::{passes, postgres_error, said},
     extension, fence,
@@ -226,13 +226,43 @@ impl ServerAdmin {
         let found = self.find(session, schema, look).await?;
         // What was accepted before is looked at as it is.
         if look.is_none()
-            && let Some(fault) = self.definer(session, schema, app).await?
+            && let Some(fault) = match self.reserved_name(session, schema, app).await? {
+                None => self.definer(session, schema, app).await?,
+                fault => fault,
+            }
         {
             return Ok(Tried::Refused(fault));
         }
         // Last: where it fails, so does whatever comes after it.
         let seed = self.try_seed(session, app, limit).await?;
         Ok(Tried::Passed { holds_its_name, found, seed })
+    }
+
+    /// A table, or an index or the like, that is called as Tenantry's own are.
+    async fn reserved_name(
+        &self,
+        session: &mut AdminConnection,
+        schema: &ObjectName,
+        app: &App,
+    ) -> Result<Option<VersionFault>, AdminError> {
+        let look = "SELECT min(relname::text) FROM pg_class
+            WHERE relnamespace = to_regnamespace($1) AND starts_with(relname, $2) AND relname <> $3";
+        let name: Option<String> = sqlx::query_scalar(look)
+            .bind(schema.quoted())
+            .bind(SYSTEM_TABLE_PREFIX)
+            .bind(MIGRATIONS_TABLE)
+            .persistent(false)
+            .fetch_one(&mut **session)
+            .await
+            .map_err(|e| self.failed(TASK, e))?;
+        Ok(name.map(|name| VersionFault {
+            part: VersionPart::Up,
+            version: app.version(),
+            line: None,
+            message: format!(
+                "{name}: names that begin with {SYSTEM_TABLE_PREFIX} are Tenantry's own; give it another one"
+            ),
+        }))
     }
 
     /// A function with its owner's rights in an app that runs text: the owner is that of all tenants' schemas.

@@ -183,3 +183,39 @@ fn where_there_are(schema: &ObjectName, statement: &str) -> String {
 fn table(schema: &ObjectName, table: &str) -> String {
     format!("{}.{table}", schema.quoted())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Bench, mark, notes, owner};
+
+    #[tokio::test]
+    async fn nobody_else_is_given_the_tables_of_users_whatever_an_app_has_the_owner_give_to_all() {
+        let bench = Bench::new("users_given").await;
+        let tenant = bench.tenant("tenant_users_given", &notes()).await;
+        let owned = owner(&tenant, &mark(&tenant)).name.quoted();
+        let to_all = format!(
+            "SET ROLE tenantry_owner; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC, {owned}; RESET ROLE"
+        );
+        bench.admin.run("give", to_all).await.unwrap();
+        bench.admin.add_users(&bench.database, owner(&tenant, &mark(&tenant))).await.unwrap();
+        // One column to all is as bad.
+        let column = format!("GRANT SELECT (password) ON {owned}.{USERS_TABLE} TO PUBLIC");
+        bench.admin.run("give", column).await.unwrap();
+        bench.admin.add_users(&bench.database, owner(&tenant, &mark(&tenant))).await.unwrap();
+        let mut session = bench.admin.session(&bench.database, TASK).await.unwrap();
+        for table in [USERS_TABLE, SESSIONS_TABLE, crate::admin::MIGRATIONS_TABLE] {
+            let may =
+                "SELECT has_table_privilege($1, $2, 'SELECT') OR has_any_column_privilege($1, $2, 'SELECT')";
+            let may: bool = sqlx::query_scalar(may)
+                .bind(tenant.as_str())
+                .bind(super::table(&tenant, table))
+                .fetch_one(&mut *session)
+                .await
+                .unwrap();
+            assert!(!may, "{table}");
+        }
+        let keep = "SET ROLE tenantry_owner; ALTER DEFAULT PRIVILEGES REVOKE SELECT ON TABLES FROM PUBLIC; RESET ROLE";
+        bench.admin.run("take back", keep.to_owned()).await.unwrap();
+    }
+}

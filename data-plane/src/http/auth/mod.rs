@@ -208,7 +208,8 @@ fn problem(error: UsersError) -> Problem {
         UsersError::NotReady => Problem::new(
             StatusCode::CONFLICT,
             "users_not_ready",
-            "the tenant was made before its app had users, and gets them within a minute; try again then",
+            "the tenant was made before its app had users, and gets them within a minute, or when its last move can no longer be \
+             undone; try again then",
         ),
         UsersError::Credentials => unauthorized(
             "invalid_credentials",

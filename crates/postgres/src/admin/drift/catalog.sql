@@ -9,11 +9,13 @@ WITH namespaces AS MATERIALIZED (
     JOIN pg_depend ON refclassid = 'pg_namespace'::regclass AND refobjid = namespaces.oid
 ), relations AS MATERIALIZED (
     SELECT schema, format('%I', relname) AS called, c.* FROM members JOIN pg_class c ON classid = 'pg_class'::regclass AND objid = c.oid
+        AND relnamespace = schema
     -- Tenantry's own tables are not the app's.
     WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND NOT starts_with(relname, 'tenantry_')
 ), functions AS MATERIALIZED (
     SELECT schema, format('%I(%s)', proname, pg_get_function_identity_arguments(p.oid)) AS called, p.*
-    FROM members JOIN pg_proc p ON classid = 'pg_proc'::regclass AND objid = p.oid WHERE NOT starts_with(proname, 'tenantry_')
+    FROM members JOIN pg_proc p ON classid = 'pg_proc'::regclass AND objid = p.oid AND pronamespace = schema
+    WHERE NOT starts_with(proname, 'tenantry_')
 ), granted AS (
     SELECT oid, CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char" AS kind, relowner AS owner, relacl AS acl FROM relations
     UNION ALL
@@ -126,7 +128,7 @@ WITH namespaces AS MATERIALIZED (
             'owner', pg_get_userbyid(typowner),
             'definition', definition),
         format('CREATE %s', definition)
-    FROM members JOIN pg_type t ON classid = 'pg_type'::regclass AND objid = t.oid,
+    FROM members JOIN pg_type t ON classid = 'pg_type'::regclass AND objid = t.oid AND typnamespace = schema,
         LATERAL format('%I', typname) AS called,
         LATERAL (SELECT CASE typtype
             WHEN 'e' THEN format('TYPE %s AS ENUM (%s)', called,
@@ -145,7 +147,7 @@ WITH namespaces AS MATERIALIZED (
     UNION ALL
     SELECT schema, 'statistics', NULL, format('%I', stxname), s.oid::bigint,
         jsonb_build_object('definition', pg_get_statisticsobjdef(s.oid)), pg_get_statisticsobjdef(s.oid)
-    FROM members JOIN pg_statistic_ext s ON classid = 'pg_statistic_ext'::regclass AND objid = s.oid
+    FROM members JOIN pg_statistic_ext s ON classid = 'pg_statistic_ext'::regclass AND objid = s.oid AND stxnamespace = schema
 )
 SELECT jsonb_build_object('schema', nspname, 'objects', coalesce((
     SELECT jsonb_agg(jsonb_build_object('kind', kind, 'parent', parent, 'name', name, 'place', place,

@@ -41,10 +41,14 @@ impl SchemaCatalog {
     }
 }
 
-/// A digest of what is in a schema. It differs after any change of its tables, functions and what belongs to them, but for
-/// triggers, and may differ after one that changes nothing.
+/// A digest of what is in a schema, after the number of the query that made it. It differs after any change of its tables, types,
+/// sequences, functions and what belongs to them, but for triggers and comments, and may differ after one that changes nothing.
 pub(super) async fn shape(connection: &mut PgConnection, schema: &ObjectName) -> Result<String, sqlx::Error> {
-    sqlx::query_scalar(include_str!("shape.sql")).bind(schema.as_str()).fetch_one(connection).await
+    sqlx::query_scalar(include_str!("shape.sql"))
+        .persistent(false)
+        .bind(schema.as_str())
+        .fetch_one(connection)
+        .await
 }
 
 impl ServerAdmin {
@@ -65,8 +69,8 @@ impl ServerAdmin {
         schema: &ObjectName,
     ) -> Result<SchemaCatalog, AdminError> {
         let mut connection = self.connection_for_tables(database, TASK).await?;
-        // Prepared: planning it takes as long as running it.
         let rows = sqlx::query(include_str!("catalog.sql"))
+            .persistent(false)
             .bind(schema.as_str())
             .fetch_all(&mut *connection)
             .await
@@ -84,7 +88,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fixture::{Bench, notes},
+        fixture::{Bench, app, name, notes},
         sql,
     };
 
@@ -125,5 +129,86 @@ mod tests {
             // The indexes have a level more.
             assert!(beside < &(alone * 3), "pages read: {alone:?} alone, {beside:?} beside 1,000 others");
         }
+    }
+
+    #[tokio::test]
+    async fn a_schema_s_shape_changes_with_whatever_is_changed_in_it_and_with_nothing_elsewhere() {
+        let bench = Bench::new("shapes").await;
+        let (tenant, other) = (name("tenant_shapes"), name("tenant_shapes_other"));
+        let empty = app(&[]);
+        for tenant in [&tenant, &other] {
+            bench.tenant(tenant.as_str(), &empty).await;
+        }
+        let mut session = bench.admin.session(&bench.database, TASK).await.unwrap();
+        let mut before = String::new();
+        for (statement, changes) in [
+            ("CREATE TABLE t (id int PRIMARY KEY, word text)", true),
+            ("ALTER TABLE t ADD COLUMN more int DEFAULT 1", true),
+            ("ALTER TABLE t ALTER more SET DEFAULT 2", true),
+            ("ALTER TABLE t ALTER word SET NOT NULL", true),
+            ("ALTER TABLE t RENAME word TO words", true),
+            ("ALTER TABLE t ADD CHECK (id > 0)", true),
+            ("CREATE INDEX by_words ON t (words)", true),
+            ("ALTER INDEX by_words RENAME TO by_word", true),
+            ("ALTER TABLE t OWNER TO pg_database_owner", true),
+            ("ALTER TABLE t ENABLE ROW LEVEL SECURITY", true),
+            ("ALTER TABLE t FORCE ROW LEVEL SECURITY", true),
+            ("CREATE POLICY seen ON t USING (id > 1)", true),
+            ("ALTER POLICY seen ON t USING (id > 2)", true),
+            ("GRANT SELECT ON t TO pg_monitor", true),
+            ("ALTER TABLE t SET (fillfactor = 50)", true),
+            ("CREATE RULE none AS ON DELETE TO t DO INSTEAD NOTHING", true),
+            ("CREATE VIEW v AS SELECT id FROM t", true),
+            ("CREATE OR REPLACE VIEW v AS SELECT id FROM t WHERE id > 1", true),
+            ("ALTER VIEW v SET (security_barrier)", true),
+            ("CREATE STATISTICS st ON id, words FROM t", true),
+            ("DROP STATISTICS st", true),
+            ("CREATE TYPE colour AS ENUM ('red')", true),
+            ("ALTER TYPE colour ADD VALUE 'green'", true),
+            ("ALTER TYPE colour RENAME VALUE 'red' TO 'blue'", true),
+            ("CREATE TYPE pair AS (a int)", true),
+            ("ALTER TYPE pair ADD ATTRIBUTE b int", true),
+            ("CREATE DOMAIN positive AS int", true),
+            ("ALTER DOMAIN positive ADD CHECK (VALUE > 0)", true),
+            ("CREATE SEQUENCE s", true),
+            ("ALTER SEQUENCE s INCREMENT 2", true),
+            ("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", true),
+            ("CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 2'", true),
+            // A partition key keeps its constant's schema.
+            (
+                "CREATE TABLE parts (n regnamespace) PARTITION BY RANGE ((n = 'tenant_shapes'::regnamespace))",
+                true,
+            ),
+            // What is done to rows, and by a move itself.
+            ("INSERT INTO t VALUES (3, 'x')", false),
+            ("SELECT nextval('s'), setval('s', 100)", false),
+            ("ANALYZE t", false),
+            ("ALTER TABLE t REPLICA IDENTITY FULL", false),
+            (
+                "CREATE TRIGGER fence BEFORE INSERT ON t EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+                false,
+            ),
+            // Elsewhere, depending on this schema.
+            ("CREATE TABLE tenant_shapes_other.t (n regnamespace DEFAULT 'tenant_shapes')", false),
+            (
+                "CREATE TABLE tenant_shapes_other.p (n regnamespace)
+                    PARTITION BY RANGE ((n = 'tenant_shapes'::regnamespace))",
+                false,
+            ),
+            ("CREATE DOMAIN tenant_shapes_other.d AS regnamespace DEFAULT 'tenant_shapes'", false),
+        ] {
+            sqlx::raw_sql(AssertSqlSafe(format!("SET search_path = tenant_shapes; {statement}")))
+                .execute(&mut *session)
+                .await
+                .unwrap_or_else(|error| panic!("{statement}: {error}"));
+            sqlx::raw_sql("RESET search_path").execute(&mut *session).await.unwrap();
+            let after = shape(&mut session, &tenant).await.unwrap();
+            assert_eq!(before != after, changes, "{statement}");
+            before = after;
+        }
+        let here = bench.admin.schema_catalog(&bench.database, &tenant).await.unwrap();
+        let elsewhere: Vec<_> = here.objects.keys().filter(|object| object.contains("other")).collect();
+        assert!(elsewhere.is_empty(), "{elsewhere:?}");
+        assert!(here.objects.contains_key("partitioned table parts"), "{:?}", here.objects.keys());
     }
 }

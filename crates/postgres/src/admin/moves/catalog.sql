@@ -1,16 +1,17 @@
 -- $1: the schema. Answers what each object is called, how it is defined, and the server's
--- major version. Whatever has no definition of its own below is at least known by name (the last part).
+-- major version. Whatever has no definition of its own below is at least known by name (the last part). What is elsewhere may
+-- depend on the schema too: a default with the constant 'tenant'::regnamespace does.
 WITH namespace AS (
     SELECT oid, nspacl, nspowner FROM pg_namespace WHERE nspname = $1
 ), members AS (
-    SELECT d.classid, d.objid FROM pg_depend d, namespace
+    SELECT DISTINCT d.classid, d.objid, namespace.oid AS schema FROM pg_depend d, namespace
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.refobjid = namespace.oid
 ), relations AS (
-    SELECT c.* FROM pg_class c JOIN members ON classid = 'pg_class'::regclass AND objid = c.oid
+    SELECT c.* FROM pg_class c JOIN members ON classid = 'pg_class'::regclass AND objid = c.oid AND relnamespace = schema
     UNION
     -- Indexes depend on their tables alone.
     SELECT i.* FROM pg_class i JOIN pg_index ON indexrelid = i.oid
-        JOIN members ON classid = 'pg_class'::regclass AND objid = indrelid
+        JOIN members ON classid = 'pg_class'::regclass AND objid = indrelid AND relnamespace = schema
 ), described (object, definition) AS (
     SELECT format('%s %I', CASE relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view'
             WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' WHEN 'c' THEN 'type' WHEN 'i' THEN 'index'
@@ -54,7 +55,8 @@ WITH namespace AS (
     FROM (
         SELECT con.* FROM relations c JOIN pg_constraint con ON conrelid = c.oid
         UNION ALL
-        SELECT con.* FROM members JOIN pg_constraint con ON classid = 'pg_type'::regclass AND contypid = objid
+        SELECT con.* FROM members JOIN pg_constraint con
+            ON classid = 'pg_type'::regclass AND contypid = objid AND connamespace = schema
     ) con WHERE contype NOT IN ('n', 't')
     UNION ALL
     SELECT format('trigger %I on %I', tgname, relname),
@@ -75,7 +77,7 @@ WITH namespace AS (
             'owner ' || pg_get_userbyid(proowner), obj_description(p.oid, 'pg_proc'),
             (SELECT string_agg(item::text, ',' ORDER BY item::text)
                 FROM unnest(coalesce(proacl, acldefault('f', proowner))) item))
-    FROM pg_proc p JOIN members ON classid = 'pg_proc'::regclass AND objid = p.oid
+    FROM pg_proc p JOIN members ON classid = 'pg_proc'::regclass AND objid = p.oid AND pronamespace = schema
     UNION ALL
     SELECT format('type %I', typname),
         concat_ws(' | ', typtype::text, 'owner ' || pg_get_userbyid(typowner), format_type(typbasetype, typtypmod), typnotnull,
@@ -85,11 +87,11 @@ WITH namespace AS (
                 WHERE attrelid = typrelid AND attnum > 0 AND NOT attisdropped ORDER BY attnum)::text,
             (SELECT string_agg(item::text, ',' ORDER BY item::text)
                 FROM unnest(coalesce(typacl, acldefault('T', typowner))) item))
-    FROM pg_type t JOIN members ON classid = 'pg_type'::regclass AND objid = t.oid
+    FROM pg_type t JOIN members ON classid = 'pg_type'::regclass AND objid = t.oid AND typnamespace = schema
     WHERE typtype IN ('e', 'd', 'r') OR EXISTS (SELECT FROM pg_class WHERE oid = typrelid AND relkind = 'c')
     UNION ALL
     SELECT format('statistics %I', stxname), concat_ws(' | ', pg_get_statisticsobjdef(s.oid), obj_description(s.oid, 'pg_statistic_ext'))
-    FROM pg_statistic_ext s JOIN members ON classid = 'pg_statistic_ext'::regclass AND objid = s.oid
+    FROM pg_statistic_ext s JOIN members ON classid = 'pg_statistic_ext'::regclass AND objid = s.oid AND stxnamespace = schema
     UNION ALL
     SELECT format('default privileges on %s', defaclobjtype),
         (SELECT string_agg(item::text, ',' ORDER BY item::text) FROM unnest(defaclacl) item)
@@ -98,7 +100,8 @@ WITH namespace AS (
     SELECT format('%s %s', o.type, o.identity), ''
     FROM members, LATERAL pg_identify_object(classid, objid, 0) o
     WHERE classid NOT IN ('pg_class'::regclass, 'pg_proc'::regclass, 'pg_type'::regclass, 'pg_constraint'::regclass,
-        'pg_default_acl'::regclass, 'pg_statistic_ext'::regclass)
+        'pg_default_acl'::regclass, 'pg_statistic_ext'::regclass, 'pg_attrdef'::regclass, 'pg_rewrite'::regclass,
+        'pg_policy'::regclass, 'pg_trigger'::regclass) AND coalesce(o.schema, quote_ident($1)) = quote_ident($1)
 )
 SELECT object, coalesce(string_agg(definition, ' || ' ORDER BY definition), ''),
     current_setting('server_version_num')::int / 10000

@@ -161,7 +161,7 @@ pub(super) fn members(schema: &ObjectName) -> String {
     format!(
         "pg_depend d JOIN pg_class c ON c.oid = d.objid
             WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
-                AND d.refobjid = {}::regnamespace",
+                AND d.refobjid = {}::regnamespace AND c.relnamespace = d.refobjid",
         sql::literal(schema.as_str())
     )
 }

@@ -20,7 +20,7 @@ pub(super) fn analyze(owner: Owner<'_>) -> String {
     let body = format!(
         "FOR known IN SELECT c.oid::regclass::text AS name FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
             WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
-                AND d.refobjid = to_regnamespace({}) AND relkind IN ('r', 'p', 'm') LOOP
+                AND d.refobjid = to_regnamespace({}) AND c.relnamespace = d.refobjid AND relkind IN ('r', 'p', 'm') LOOP
             EXECUTE 'ANALYZE ' || known.name;
         END LOOP;",
         sql::literal(owner.name.quoted().as_str())

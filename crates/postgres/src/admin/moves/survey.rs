@@ -27,6 +27,7 @@ impl ServerAdmin {
     pub async fn survey(&self, database: &ObjectName, schema: &ObjectName) -> Result<Survey, AdminError> {
         let mut connection = self.connection_to(database, TASK).await?;
         let row = sqlx::query(include_str!("survey.sql"))
+            .persistent(false)
             .bind(schema.as_str())
             .bind(OWNER_ROLE)
             .fetch_one(&mut *connection)

@@ -2,7 +2,7 @@
 WITH members AS (
     SELECT c.* FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
     WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
-        AND d.refobjid = to_regnamespace(quote_ident($1))
+        AND d.refobjid = to_regnamespace(quote_ident($1)) AND c.relnamespace = d.refobjid
 ), obstacles AS (
     SELECT format('table %I is a foreign table: drop it, or move what it shows into a table', relname) AS obstacle
     FROM members WHERE relkind = 'f'

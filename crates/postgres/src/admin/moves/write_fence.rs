@@ -42,7 +42,7 @@ fn tables(schema: &ObjectName) -> String {
             JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'p')
             LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = '{TRIGGER}'
             WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
-                AND d.refobjid = {}::regnamespace ORDER BY c.relname",
+                AND d.refobjid = {}::regnamespace AND c.relnamespace = d.refobjid ORDER BY c.relname",
         sql::literal(schema.as_str())
     )
 }
@@ -194,9 +194,9 @@ impl ServerAdmin {
     /// transactions are not to be the ones that fail. False: not all could be dropped.
     async fn drop_triggers(&self, database: &ObjectName, owner: Owner<'_>) -> Result<bool, AdminError> {
         let list = format!(
-            "SELECT tgrelid::regclass::text FROM pg_trigger JOIN pg_depend d ON d.objid = tgrelid
-                WHERE tgname = '{TRIGGER}' AND d.classid = 'pg_class'::regclass
-                    AND d.refclassid = 'pg_namespace'::regclass AND d.refobjid = to_regnamespace({})",
+            "SELECT tgrelid::regclass::text FROM pg_trigger JOIN pg_depend d ON d.objid = tgrelid JOIN pg_class c ON c.oid = tgrelid
+                WHERE tgname = '{TRIGGER}' AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_namespace'::regclass
+                    AND d.refobjid = to_regnamespace({}) AND c.relnamespace = d.refobjid",
             sql::literal(&owner.name.quoted())
         );
         let mut connection = self.connection_to(database, OPEN).await?;
