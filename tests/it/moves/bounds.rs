@@ -57,6 +57,39 @@ async fn a_live_move_names_the_transaction_that_it_has_waited_for_in_vain() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn writes_do_not_wait_until_an_autovacuum_has_ended() {
+    let own = Arc::new(server::start(Durability::Volatile).await.unwrap());
+    let mut superuser = server::admin(&own, "postgres").await;
+    for setting in ["ALTER SYSTEM SET autovacuum_naptime = '1s'", "SELECT pg_reload_conf()"] {
+        sqlx::raw_sql(setting).execute(&mut superuser).await.unwrap();
+    }
+    let app =
+        TestApp::build().without_daily_quotas().on_server(Arc::clone(&own)).with_apps(&[]).start().await;
+    app.api.put("/api/v1/apps/busy", json!({})).await.expect(200);
+    // An autovacuum of minutes, for 5,000 rows.
+    let up = "CREATE TABLE busy (id int PRIMARY KEY, n int) WITH (autovacuum_vacuum_threshold = 1,
+        autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1)";
+    let version = json!({ "version": 1, "name": "busy", "up": up });
+    app.api.post("/api/v1/apps/busy/versions", version).await.expect(201);
+    let tenant = app.sign_up("acme", "basic", "busy").await;
+    let mut admin = as_admin(&app, &tenant, app.server()).await;
+    let table = format!("tenant_{}.busy", tenant.slug.replace('-', "_"));
+    let fill =
+        format!("INSERT INTO {table} SELECT n, n FROM generate_series(1, 5000) n; UPDATE {table} SET n = 0");
+    sqlx::raw_sql(AssertSqlSafe(fill)).execute(&mut admin).await.unwrap();
+    let vacuums = format!("SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = '{table}'::regclass");
+    within(Duration::from_mins(1), "it is being vacuumed", async || {
+        sqlx::query_scalar::<_, i64>(AssertSqlSafe(vacuums.clone())).fetch_one(&mut admin).await.unwrap() > 0
+    })
+    .await;
+    let operation = begin(&app, &tenant, "move", json!({ "tier": "database" })).await;
+    let ended = app.operation_ended(&operation).await;
+    assert_eq!(ended["state"], "succeeded", "{ended}");
+    // It has a second before PostgreSQL ends it by itself.
+    assert!(ended["report"]["pauseMs"].as_f64().unwrap() < 800.0, "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_told_to_stop_leaves_a_long_copy_to_the_next_one() {
     let build = TestApp::build().without_daily_quotas().worker(|worker| {
         worker.move_at_once = 0;

@@ -16,7 +16,7 @@ use super::{
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
 };
-use crate::sql;
+use crate::sql::{self, INTERRUPT_AUTOVACUUM};
 
 const TASK: &str = "audit the tenant's data";
 
@@ -115,7 +115,9 @@ impl ServerAdmin {
     ) -> Result<(), AdminError> {
         let mut connection = self.connection_to(database, TASK).await?;
         let as_owner = format!("SET LOCAL lock_timeout = {}", patience.as_millis().max(1));
-        let begin = Beginning { schema: owner.name, fence: owner.fence, as_admin, as_owner: &as_owner };
+        let as_admin = format!("{INTERRUPT_AUTOVACUUM} {as_admin}");
+        let begin =
+            Beginning { schema: owner.name, fence: owner.fence, as_admin: &as_admin, as_owner: &as_owner };
         let change = sql::block("", &audit_tables(owner.name));
         let changed =
             async { OwnerTransaction::begin(&mut connection, begin).await?.commit_after(&change).await };

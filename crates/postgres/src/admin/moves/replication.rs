@@ -39,7 +39,7 @@ use super::{
     snapshot::Snapshot,
     transfer::{Ends, KeepPatience, MoveError},
 };
-use crate::sql;
+use crate::sql::{self, INTERRUPT_AUTOVACUUM};
 
 const KEEP: &str = "keep the tenant's changes";
 const READ: &str = "read the tenant's changes";
@@ -123,7 +123,7 @@ pub(super) async fn keep_changes(
     );
     // Noted: whoever takes the fence later ends this session first, also while it begins the slot.
     let as_admin = format!(
-        "{look} {note} {drop_slots}
+        "{look} {note} {drop_slots} {INTERRUPT_AUTOVACUUM}
         DROP PUBLICATION IF EXISTS {publication};
         EXECUTE 'CREATE PUBLICATION {publication} ' || coalesce((
             SELECT 'FOR TABLE ' || string_agg('ONLY ' || c.oid::regclass, ', ') FROM {members} AND relkind = 'r'), '');
@@ -661,7 +661,8 @@ impl ServerAdmin {
         );
         // Whoever comes meanwhile waits behind it for a table's lock, so it does not wait long.
         let body = format!(
-            "SET LOCAL lock_timeout = '100ms';
+            "{INTERRUPT_AUTOVACUUM}
+            SET LOCAL lock_timeout = '100ms';
             {drop_slots} {identity} DROP PUBLICATION IF EXISTS {publication};
             IF to_regclass('{SYSTEM_SCHEMA}.moves') IS NOT NULL THEN
                 DELETE FROM {SYSTEM_SCHEMA}.moves WHERE subject = {subject};

@@ -23,7 +23,10 @@ use super::super::{
     owner_transaction::{Beginning, OwnerTransaction},
     users,
 };
-use crate::{sql, tenant::MOVING};
+use crate::{
+    sql::{self, INTERRUPT_AUTOVACUUM},
+    tenant::MOVING,
+};
 
 /// The trigger's name.
 pub(super) const TRIGGER: &str = "tenantry_moving";
@@ -73,7 +76,7 @@ pub(super) async fn close_writes(
     patience: Duration,
 ) -> Result<(), sqlx::Error> {
     let as_admin = format!(
-        "{look}
+        "{look} {INTERRUPT_AUTOVACUUM}
         IF to_regprocedure('{SYSTEM_SCHEMA}.refuse_write()') IS NULL THEN
             -- Two moves may be the first ones of a database at once.
             PERFORM {lock};
@@ -211,6 +214,7 @@ impl ServerAdmin {
             let body = format!(
                 "{look}
                 IF found_mark IS NULL THEN RETURN; END IF;
+                {INTERRUPT_AUTOVACUUM}
                 SET LOCAL lock_timeout = '100ms';
                 DROP TRIGGER IF EXISTS {TRIGGER} ON {table};",
                 look = owner.check_schema(),
