@@ -270,11 +270,12 @@ async fn prepare(work: &Work<Move>) -> StepResult {
     let schema = &from.placement.schema;
     let shape = from.server.call(from.server.admin.schema_shape(&from.placement.database, schema)).await?;
     work.update_state(|state| state.shape = Some(shape));
-    compare_catalogs(&from, &to).await
+    compare_catalogs(&from, &to).await?;
+    Ok(Done::Now)
 }
 
 /// Refuses tables that are not the same at both ends.
-async fn compare_catalogs(from: &PlacedAt, to: &PlacedAt) -> StepResult {
+async fn compare_catalogs(from: &PlacedAt, to: &PlacedAt) -> Result<(), StepError> {
     let catalog = async |placed: &PlacedAt| {
         let Placement { database, schema, .. } = &placed.placement;
         placed.server.call(placed.server.admin.schema_catalog(database, schema)).await
@@ -290,7 +291,7 @@ async fn compare_catalogs(from: &PlacedAt, to: &PlacedAt) -> StepResult {
             from.placement.schema_version.map(|version| version.to_string()).unwrap_or_default()
         )));
     }
-    Ok(Done::Now)
+    Ok(())
 }
 
 async fn make_tables(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) -> Result<(), StepError> {

@@ -85,16 +85,17 @@ async fn place(work: &Work<Provision>) -> StepResult {
 }
 
 /// Records a placement: that of a warm tenant, or on the server with most room.
-async fn choose(work: &Work<Provision>, warm: Option<WarmTenant>) -> StepResult {
+async fn choose(work: &Work<Provision>, warm: Option<(WarmTenant, String)>) -> StepResult {
     let (registry, tenant) = (&work.resources.registry, work.tenant());
     let app = work.app().await?;
+    let (warm, warm_fingerprint) = warm.unzip();
     let password = match &warm {
         Some(warm) => warm_password(work, warm)?,
         None => password(),
     };
     let state = ProvisionState {
         warm: warm.as_ref().map(|warm| warm.name.clone()),
-        warm_fingerprint: warm.is_some().then(|| kind_of_warm(work, app)).transpose()?,
+        warm_fingerprint,
         ..work.state()
     };
     let class = work.subject.plan.server_class.clone();
@@ -182,8 +183,8 @@ pub(super) fn place_error(error: PlaceError) -> StepError {
     }
 }
 
-/// A warm tenant of the plan's tier, if there is one.
-async fn take_warm(work: &Work<Provision>) -> Result<Option<WarmTenant>, StepError> {
+/// A warm tenant of the plan's tier, if there is one, and what it was made from.
+async fn take_warm(work: &Work<Provision>) -> Result<Option<(WarmTenant, String)>, StepError> {
     if work.subject.plan.tier != Tier::Schema || work.resources.settings.warm_tenants == 0 {
         return Ok(None);
     }
@@ -194,7 +195,8 @@ async fn take_warm(work: &Work<Provision>) -> Result<Option<WarmTenant>, StepErr
     }
     let fingerprint = kind_of_warm(work, app)?;
     let kind = WarmKind { app: &app.name, fingerprint: &fingerprint, tier: Tier::Schema };
-    Ok(work.resources.registry.warm_take(&work.lease, kind).await?)
+    let warm = work.resources.registry.warm_take(&work.lease, kind).await?;
+    Ok(warm.map(|warm| (warm, fingerprint)))
 }
 
 /// Of warm tenants from which the app's tenants are made.

@@ -293,10 +293,11 @@ impl Run<'_> {
     fn own_tables(&self) -> String {
         let schema = self.owner.name;
         let revoke = sql::block("", &format!("{} {}", revoke_system_tables(schema), audit_tables(schema)));
-        match self.app.manifest.registration {
-            Some(_) => format!("{WAIT_FOR_DISK} {}; {revoke}", users::ensure_tables(schema)),
-            None => format!("{WAIT_FOR_DISK} {revoke}"),
-        }
+        let users = match self.app.manifest.registration {
+            Some(_) => users::ensure_tables(schema) + ";",
+            None => String::new(),
+        };
+        format!("{WAIT_FOR_DISK} {users} {revoke}")
     }
 
     async fn in_transaction(

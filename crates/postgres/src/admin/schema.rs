@@ -191,7 +191,7 @@ fn connect_by_name(database: &ObjectName, role: &str) -> String {
 /// The tables, sequences and views of a schema. By way of `pg_depend`, which has an index for it:
 /// `pg_class` has none on the schema, and holds the relations of all tenants. What is elsewhere may depend on the schema too: a
 /// partition key with the constant `'tenant'::regnamespace` does.
-fn relations(schema: &ObjectName) -> String {
+pub(super) fn relations(schema: &ObjectName) -> String {
     format!(
         "(SELECT c.* FROM pg_depend d JOIN pg_class c ON c.oid = d.objid
             WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass

@@ -226,72 +226,54 @@ impl ServerAdmin {
         let found = self.find(session, schema, look).await?;
         // What was accepted before is looked at as it is.
         if look.is_none()
-            && let Some(fault) = match self.reserved_name(session, schema, app).await? {
-                None => self.definer(session, schema, app).await?,
-                fault => fault,
-            }
+            && let Some(message) = self.not_allowed(session, schema, app).await?
         {
-            return Ok(Tried::Refused(fault));
+            let (part, version) = (VersionPart::Up, app.version());
+            return Ok(Tried::Refused(VersionFault { part, version, line: None, message }));
         }
         // Last: where it fails, so does whatever comes after it.
         let seed = self.try_seed(session, app, limit).await?;
         Ok(Tried::Passed { holds_its_name, found, seed })
     }
 
-    /// A table, or an index or the like, that is called as Tenantry's own are.
-    async fn reserved_name(
+    /// What PostgreSQL accepts, and Tenantry does not.
+    async fn not_allowed(
         &self,
         session: &mut AdminConnection,
         schema: &ObjectName,
         app: &App,
-    ) -> Result<Option<VersionFault>, AdminError> {
-        let look = "SELECT min(relname::text) FROM pg_class
-            WHERE relnamespace = to_regnamespace($1) AND starts_with(relname, $2) AND relname <> $3";
-        let name: Option<String> = sqlx::query_scalar(look)
-            .bind(schema.quoted())
-            .bind(SYSTEM_TABLE_PREFIX)
-            .bind(MIGRATIONS_TABLE)
-            .persistent(false)
-            .fetch_one(&mut **session)
-            .await
-            .map_err(|e| self.failed(TASK, e))?;
-        Ok(name.map(|name| VersionFault {
-            part: VersionPart::Up,
-            version: app.version(),
-            line: None,
-            message: format!(
+    ) -> Result<Option<String>, AdminError> {
+        if let Some(name) = self.first_name(session, schema, &named_as_own()).await? {
+            return Ok(Some(format!(
                 "{name}: names that begin with {SYSTEM_TABLE_PREFIX} are Tenantry's own; give it another one"
-            ),
-        }))
-    }
-
-    /// A function with its owner's rights in an app that runs text: the owner is that of all tenants' schemas.
-    async fn definer(
-        &self,
-        session: &mut AdminConnection,
-        schema: &ObjectName,
-        app: &App,
-    ) -> Result<Option<VersionFault>, AdminError> {
+            )));
+        }
         if !app.has_dynamic_sql() {
             return Ok(None);
         }
-        let look =
-            "SELECT min(proname::text) FROM pg_proc WHERE pronamespace = to_regnamespace($1) AND prosecdef";
-        let function: Option<String> = sqlx::query_scalar(look)
+        // A function with its owner's rights in an app that runs text: the owner is that of all tenants' schemas.
+        let function = self.first_name(session, schema, DEFINERS).await?;
+        Ok(function.map(|function| {
+            format!(
+                "function {function} is SECURITY DEFINER, and the app's SQL runs text (EXECUTE, query_to_xml and the like): it \
+                 could be made to read other tenants' tables; make it SECURITY INVOKER, or do without the text"
+            )
+        }))
+    }
+
+    /// The first of the names that a query answers for a schema.
+    async fn first_name(
+        &self,
+        session: &mut AdminConnection,
+        schema: &ObjectName,
+        look: &str,
+    ) -> Result<Option<String>, AdminError> {
+        sqlx::query_scalar(AssertSqlSafe(look.to_owned()))
             .bind(schema.quoted())
             .persistent(false)
             .fetch_one(&mut **session)
             .await
-            .map_err(|e| self.failed(TASK, e))?;
-        Ok(function.map(|function| VersionFault {
-            part: VersionPart::Up,
-            version: app.version(),
-            line: None,
-            message: format!(
-                "function {function} is SECURITY DEFINER, and the app's SQL runs text (EXECUTE, query_to_xml and the like): it \
-                 could be made to read other tenants' tables; make it SECURITY INVOKER, or do without the text"
-            ),
-        }))
+            .map_err(|e| self.failed(TASK, e))
     }
 
     /// Inserts the default data; what is wrong with it.
@@ -380,6 +362,18 @@ impl ServerAdmin {
     fn refused(&self, error: sqlx::Error, fault: VersionFault) -> Result<VersionFault, AdminError> {
         if passes(&error) { Err(self.failed(TASK, error)) } else { Ok(fault) }
     }
+}
+
+/// Functions with their owner's rights.
+const DEFINERS: &str =
+    "SELECT min(proname::text) FROM pg_proc WHERE pronamespace = to_regnamespace($1) AND prosecdef";
+
+/// Tables, indexes and the like that are called as Tenantry's own are.
+fn named_as_own() -> String {
+    format!(
+        "SELECT min(relname::text) FROM pg_class WHERE relnamespace = to_regnamespace($1)
+            AND starts_with(relname, '{SYSTEM_TABLE_PREFIX}') AND relname <> '{MIGRATIONS_TABLE}'"
+    )
 }
 
 async fn say(session: &mut AdminConnection, text: String) -> Result<(), sqlx::Error> {

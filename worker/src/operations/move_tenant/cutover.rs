@@ -90,7 +90,7 @@ async fn change_over(
     let query = |shape: &str| shape.split_once(' ').map(|(query, _)| query.to_owned());
     match work.state().shape {
         // Another release of the worker looked before.
-        Some(before) if query(&before) != query(&shape) => drop(compare_catalogs(from, to).await?),
+        Some(before) if query(&before) != query(&shape) => compare_catalogs(from, to).await?,
         Some(before) if before != shape => {
             return Err(StepError::permanent(
                 "the tenant's tables were changed while it was being moved; move it when that is done",

@@ -21,6 +21,7 @@ use super::super::{
     fence,
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
+    schema::relations,
     users,
 };
 use crate::{
@@ -41,12 +42,10 @@ const OPEN: &str = "open the tenant's tables again";
 /// The tables of a schema that rows are written to.
 fn tables(schema: &ObjectName) -> String {
     format!(
-        "SELECT c.oid::regclass AS name, t.oid IS NOT NULL AS is_closed FROM pg_depend d
-            JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'p')
-            LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = '{TRIGGER}'
-            WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
-                AND d.refobjid = {}::regnamespace AND c.relnamespace = d.refobjid ORDER BY c.relname",
-        sql::literal(schema.as_str())
+        "SELECT relation.oid::regclass AS name, t.oid IS NOT NULL AS is_closed FROM {}
+            LEFT JOIN pg_trigger t ON t.tgrelid = relation.oid AND t.tgname = '{TRIGGER}'
+            WHERE relkind IN ('r', 'p') ORDER BY relname",
+        relations(schema)
     )
 }
 
