@@ -125,10 +125,15 @@ impl Connections {
     /// Connects. A server that has no connection free, or comes up, is asked again until the limit.
     async fn open(&self, database: &str) -> Result<Session, sqlx::Error> {
         let deadline = Instant::now() + self.acquire_timeout;
+        let mut refusal = None;
         loop {
-            let opened = timeout_at(deadline, self.connect(database)).await;
-            match opened.map_err(|_| sqlx::Error::PoolTimedOut)? {
+            let Ok(opened) = timeout_at(deadline, self.connect(database)).await else {
+                // Whoever has refused is there, however late its next answer is.
+                return Err(refusal.unwrap_or(sqlx::Error::PoolTimedOut));
+            };
+            match opened {
                 Err(error) if may_let_in_soon(&error) && Instant::now() + ASK_AGAIN < deadline => {
+                    refusal = Some(error);
                     sleep(ASK_AGAIN).await;
                 }
                 opened => return opened,

@@ -532,23 +532,52 @@ async fn an_outage_is_transient() {
     server.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_server_that_refuses_a_look_for_want_of_connections_is_there() {
-    let bench = Bench::new("crowded").await;
-    let limits = AdminLimits { probe_after: Duration::from_millis(100), ..AdminLimits::default() };
-    let login = "CREATE ROLE crowded_admin LOGIN PASSWORD 'pw' CONNECTION LIMIT 1;
-        GRANT CONNECT ON DATABASE postgres TO crowded_admin";
-    bench.admin.execute(login).await.unwrap();
+/// Makes a role that may have one connection.
+async fn role_with_one_connection(bench: &Bench, role: &str) {
+    let sql = format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'pw' CONNECTION LIMIT 1; GRANT CONNECT ON DATABASE postgres TO {role}"
+    );
+    bench.admin.execute(&sql).await.unwrap();
+}
+
+/// Logs in with such a role.
+async fn admin_as(bench: &Bench, role: &str, limits: AdminLimits) -> ServerAdmin {
     let server = crate::fixture::server().await;
     let address = ServerAddress {
         host: server.host(),
         port: server.port(),
         tls: &ServerTls::Prefer,
-        user: "crowded_admin",
+        user: role,
         password: &"pw".into(),
         shared_database: &bench.database,
     };
-    let admin = ServerAdmin::new(&address, limits);
+    ServerAdmin::new(&address, limits)
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_until_nobody_waits_any_more_is_full_and_not_away() {
+    let bench = Bench::new("refuses").await;
+    role_with_one_connection(&bench, "refused_admin").await;
+    let held = admin_as(&bench, "refused_admin", AdminLimits::default()).await;
+    let _taken = held.session(&name("postgres"), "test").await.unwrap();
+    // Some of these end while the server is being asked once more.
+    let waits = (0..40).map(async |n| {
+        let limits =
+            AdminLimits { acquire_timeout: Duration::from_millis(1_000 + 5 * n), ..AdminLimits::default() };
+        let admin = admin_as(&bench, "refused_admin", limits).await;
+        admin.session(&name("postgres"), "test").await.err().unwrap()
+    });
+    for error in futures::future::join_all(waits).await {
+        assert!(error.is_full(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_a_look_for_want_of_connections_is_there() {
+    let bench = Bench::new("crowded").await;
+    let limits = AdminLimits { probe_after: Duration::from_millis(100), ..AdminLimits::default() };
+    role_with_one_connection(&bench, "crowded_admin").await;
+    let admin = admin_as(&bench, "crowded_admin", limits).await;
     let mut connection = admin.session(&name("postgres"), "test").await.unwrap();
     let slow = async {
         sqlx::query("SELECT pg_sleep(1)").execute(&mut *connection).await.map_err(|e| admin.failed("test", e))
