@@ -2,8 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use tenantry_domain::{operation::LeftPlacement, placement::PlacementState};
-use tenantry_postgres::admin::{Transfer, WayBack};
+use tenantry_domain::{
+    operation::{LeftPlacement, MoveState},
+    placement::PlacementState,
+};
+use tenantry_postgres::admin::{Closed, Transfer, WayBack};
 
 use super::{
     LOCK_PATIENCE, Move, both, compare_catalogs, copied, flip, goes_back,
@@ -32,18 +35,21 @@ pub(super) async fn cutover(work: &Work<Move>) -> StepResult {
     }
     let near = async {
         let mut transfer = connect(work, &from, &to).await?;
+        // So that nobody waits for what will be refused, nor for the plan of the query.
+        compare_shape(work, &from, &to, &mut transfer).await?;
         if let Some(slot) = work.state().slot {
             until_near(work, &from, &to, &mut transfer, &slot).await?;
+            watched(work, &from, &to, transfer.come_near(&slot)).await?;
         }
         Ok(transfer)
     };
+    let own = own_server::is_own(work, from.placement.tier, from.placement.server_id).await?;
     let transfer = if from.placement.state == PlacementState::Cutover {
         // A worker died here: writes wait already.
         while_writes_wait(work, near).await?
     } else {
         near.await?
     };
-    let own = own_server::is_own(work, from.placement.tier, from.placement.server_id).await?;
     while_writes_wait(work, Box::pin(change_over(work, transfer, &from, &to, own))).await
 }
 
@@ -75,30 +81,18 @@ async fn change_over(
     to: &PlacedAt,
     own: bool,
 ) -> StepResult {
-    let slot = work.state().slot;
     let began = Instant::now();
     // Data planes hold writes that come from now on.
     work.resources.registry.placement_hold_writes(&work.lease, from.placement.epoch).await?;
-    let mut tries = LockTries::default();
-    loop {
+    let tries = LockTries::while_writes_wait();
+    let closed = loop {
         let attempt = watched(work, from, to, transfer.close_writes(LOCK_PATIENCE)).await;
-        if tries.result(work, attempt).await?.is_some() {
-            break;
+        if let Some(closed) = tries.result(work, attempt).await? {
+            break closed;
         }
-    }
-    let shape = watched(work, from, to, transfer.shape()).await?;
-    let query = |shape: &str| shape.split_once(' ').map(|(query, _)| query.to_owned());
-    match work.state().shape {
-        // Another release of the worker looked before.
-        Some(before) if query(&before) != query(&shape) => compare_catalogs(from, to).await?,
-        Some(before) if before != shape => {
-            return Err(StepError::permanent(
-                "the tenant's tables were changed while it was being moved; move it when that is done",
-            ));
-        }
-        _ => {}
-    }
-    bring(work, transfer, slot.as_deref(), from, to).await?;
+    };
+    compare_shape(work, from, to, &mut transfer).await?;
+    bring(work, transfer, closed, from, to).await?;
     let pause = began.elapsed();
     work.update_state(|state| {
         state.pause_us = Some(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX));
@@ -115,6 +109,25 @@ async fn change_over(
     Ok(Done::Now)
 }
 
+/// Refuses a tenant whose tables were changed since they were made at the new placement.
+async fn compare_shape(
+    work: &Work<Move>,
+    from: &PlacedAt,
+    to: &PlacedAt,
+    transfer: &mut Transfer<'_>,
+) -> Result<(), StepError> {
+    let shape = watched(work, from, to, transfer.shape()).await?;
+    let query = |shape: &str| shape.split_once(' ').map(|(query, _)| query.to_owned());
+    match work.state().shape {
+        // Another release of the worker looked before.
+        Some(before) if query(&before) != query(&shape) => compare_catalogs(from, to).await,
+        Some(before) if before != shape => Err(StepError::permanent(
+            "the tenant's tables were changed while it was being moved; move it when that is done",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The tenant is served from its new placement, by its new plan, from the record of the step on.
 pub(super) fn serve_from(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) {
     flip(work, &from.placement, PlacementState::Cutover, PlacementState::Fenced);
@@ -128,14 +141,14 @@ pub(super) fn serve_from(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) {
 async fn bring(
     work: &Work<Move>,
     mut transfer: Transfer<'_>,
-    slot: Option<&str>,
+    closed: Closed,
     from: &PlacedAt,
     to: &PlacedAt,
 ) -> Result<(), StepError> {
+    let MoveState { slot, undo_slot, .. } = work.state();
     if let Some(slot) = slot {
-        let undo_slot = work.state().undo_slot;
         let way_back = undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot });
-        watched(work, from, to, transfer.finish(slot, way_back, !goes_back(work))).await?;
+        watched(work, from, to, transfer.finish(&slot, closed, way_back, !goes_back(work))).await?;
     } else {
         note_verified(work, watched(work, from, to, transfer.copy(copied(work))).await?);
     }

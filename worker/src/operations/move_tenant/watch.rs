@@ -1,5 +1,7 @@
 //! Work on both ends of a move, and what ends it early.
 
+use std::time::{Duration, Instant};
+
 use tenantry_postgres::admin::{MoveError, PublicationId, Transfer};
 
 use super::{LOCK_PATIENCE, Move, publication, source};
@@ -84,24 +86,38 @@ async fn too_much_wal(work: &Work<Move>) -> StepError {
     }
 }
 
-/// How often such a lock is tried to be had.
-const LOCK_TRIES: u32 = 20;
+/// For how long such a lock is tried to be had.
+const LOCK_TRIES: Duration = Duration::from_secs(4);
 
 /// For one who needs the tenant's tables for himself and waits for whoever is at it, a little at a time.
-#[derive(Default)]
-pub(super) struct LockTries(u32);
+pub(super) struct LockTries {
+    began: Instant,
+    /// Before the next try, for those who came behind it.
+    pause: Duration,
+}
 
 impl LockTries {
+    /// Others come and go between two tries.
+    pub(super) fn beside_writes() -> Self {
+        Self { began: Instant::now(), pause: LOCK_PATIENCE }
+    }
+
+    /// Nobody comes but by logins of the tenant's own.
+    pub(super) fn while_writes_wait() -> Self {
+        Self { began: Instant::now(), pause: LOCK_PATIENCE / 20 }
+    }
+
     /// What an attempt gave; none: try again.
     pub(super) async fn result<T>(
-        &mut self,
+        &self,
         work: &Work<Move>,
         attempt: Result<T, StepError>,
     ) -> Result<Option<T>, StepError> {
-        self.0 += 1;
         match attempt {
-            Err(StepError::Transient { .. }) if self.0 < LOCK_TRIES && !work.cancelled().is_cancelled() => {
-                tokio::time::sleep(LOCK_PATIENCE).await;
+            Err(StepError::Transient { .. })
+                if self.began.elapsed() < LOCK_TRIES && !work.cancelled().is_cancelled() =>
+            {
+                tokio::time::sleep(self.pause).await;
                 Ok(None)
             }
             Err(StepError::Transient { message }) => Err(StepError::permanent(format!(

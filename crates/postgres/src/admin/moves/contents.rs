@@ -1,7 +1,5 @@
 //! A tenant's rows, copied from one placement to another and compared there.
 
-use bytes::BytesMut;
-use futures::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
 use tenantry_domain::names::ObjectName;
 
@@ -10,7 +8,9 @@ use super::{
         owner::Owner,
         owner_transaction::{Beginning, OwnerTransaction},
     },
+    copy_table::{Failed, copy_table},
     pace::Pace,
+    parts::Parts,
     sign_of_life::BEGIN_READING,
     transfer::{Ends, MoveError},
 };
@@ -33,8 +33,10 @@ pub struct TableContents {
 /// A table to be copied.
 pub(super) struct Table {
     pub(super) name: String,
+    /// The columns that are copied, as they stand in SQL: none that is generated.
+    pub(super) columns: String,
     /// Its columns hold the same bytes on any server of the same major version.
-    is_binary: bool,
+    pub(super) is_binary: bool,
 }
 
 /// Makes the target's tables hold what the source's do, sequences and materialized views included, in one transaction
@@ -93,56 +95,6 @@ pub(super) async fn copy(
     Ok(held)
 }
 
-/// Which end an error comes from.
-pub(super) enum Failed {
-    Source(sqlx::Error),
-    Target(sqlx::Error),
-}
-
-/// Copies the rows of one table from one transaction into another. `told` is called with the bytes of each part.
-pub(super) async fn copy_table(
-    from: &mut PgConnection,
-    writing: &mut PgConnection,
-    schema: &ObjectName,
-    table: &Table,
-    same_version: bool,
-    pace: &mut Pace,
-    told: &mut (dyn FnMut(u64) + Send),
-) -> Result<(), Failed> {
-    let name = format!("{}.{}", schema.quoted(), quoted(&table.name));
-    let format = if same_version && table.is_binary { "binary" } else { "text" };
-    let out = format!("COPY {name} TO STDOUT (FORMAT {format})");
-    let mut rows = from.copy_out_raw(&out).await.map_err(Failed::Source)?;
-    let into = format!("COPY {name} FROM STDIN (FORMAT {format})");
-    let mut sink = writing.copy_in_raw(&into).await.map_err(Failed::Target)?;
-    // The server sends each row by itself.
-    let at_once = pace.batch();
-    let mut batch = BytesMut::with_capacity(2 * at_once);
-    loop {
-        let row = match rows.try_next().await {
-            Ok(row) => row,
-            Err(error) => {
-                // The error is the source's; that the target takes no more is not the news.
-                drop(sink.abort("the source failed").await);
-                return Err(Failed::Source(error));
-            }
-        };
-        let is_last = row.is_none();
-        batch.extend_from_slice(&row.unwrap_or_default());
-        if batch.len() >= at_once || is_last {
-            sink.send(&batch[..]).await.map_err(Failed::Target)?;
-            told(batch.len() as u64);
-            pace.after(batch.len()).await;
-            batch.clear();
-        }
-        if is_last {
-            break;
-        }
-    }
-    sink.finish().await.map_err(Failed::Target)?;
-    Ok(())
-}
-
 /// Whether both ends are of one major version.
 pub(super) async fn same_version(from: &mut PgConnection, to: &mut PgConnection) -> Result<bool, Failed> {
     Ok(version(from).await.map_err(Failed::Source)? == version(to).await.map_err(Failed::Target)?)
@@ -180,14 +132,17 @@ pub(super) async fn tables(
     schema: &ObjectName,
 ) -> Result<Vec<Table>, sqlx::Error> {
     let list = format!(
-        "SELECT relname::text, coalesce((SELECT bool_and(t.oid < 16384 AND t.typname !~ '^_?(reg|oid)')
-                FROM pg_attribute a JOIN pg_type t ON t.oid = atttypid
-                WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped), true)
-            FROM {} AND relkind = 'r' ORDER BY relname",
-        members(schema)
+        "SELECT relname::text, coalesce(string_agg(quote_ident(attname), ', ' ORDER BY attnum)
+                    FILTER (WHERE attgenerated = ''), ''),
+                coalesce(bool_and(t.oid < 16384 AND t.typname !~ '^_?(reg|oid)'), true)
+            FROM ({}) c LEFT JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+            LEFT JOIN pg_type t ON t.oid = atttypid
+            GROUP BY relname ORDER BY relname",
+        format_args!("SELECT c.oid, relname FROM {} AND relkind = 'r'", members(schema)),
     );
     let rows = sqlx::query(AssertSqlSafe(list)).persistent(false).fetch_all(connection).await?;
-    Ok(rows.iter().map(|row| Table { name: row.get(0), is_binary: row.get(1) }).collect())
+    let table = |row: &PgRow| Table { name: row.get(0), columns: row.get(1), is_binary: row.get(2) };
+    Ok(rows.iter().map(table).collect())
 }
 
 /// What tables hold, in their order, by one statement.
@@ -217,18 +172,19 @@ fn held(schema: &ObjectName, table: &Table) -> String {
     )
 }
 
-/// As [`contents`], a part of a table at a time, no faster than the pace allows.
-pub(super) async fn contents_at_pace(
+/// As [`contents`], about as many bytes of a table at a time, no faster than the pace allows.
+pub(super) async fn contents_in_parts(
     connection: &mut PgConnection,
     schema: &ObjectName,
     tables: &[Table],
+    bytes: usize,
     pace: &mut Pace,
 ) -> Result<Vec<TableContents>, sqlx::Error> {
     let mut contents = Vec::with_capacity(tables.len());
     for table in tables {
         let held = held(schema, table);
         let (mut rows, mut hash) = (0, 0);
-        let parts = Parts::of(connection, schema, table, pace.read_at_once()).await?;
+        let parts = Parts::of(connection, schema, table, bytes).await?;
         let bytes = parts.bytes;
         for condition in parts {
             let part = format!("SELECT {held} WHERE {condition}");
@@ -241,78 +197,6 @@ pub(super) async fn contents_at_pace(
         contents.push(TableContents { table: table.name.clone(), rows, hash: hash.to_string() });
     }
     Ok(contents)
-}
-
-/// Parts of a table of about as many bytes: pages, or rows of a page, where what they keep out of line is more.
-struct Parts {
-    pages: u64,
-    size: PartSize,
-    /// Of a part, about.
-    bytes: usize,
-    /// Where the next part begins: a page, and a row of it.
-    next: Option<(u64, u64)>,
-}
-
-enum PartSize {
-    Pages(u64),
-    /// So many of the rows that a page has.
-    Rows {
-        rows: u64,
-        of: u64,
-    },
-}
-
-impl Parts {
-    async fn of(
-        connection: &mut PgConnection,
-        schema: &ObjectName,
-        table: &Table,
-        bytes: usize,
-    ) -> Result<Self, sqlx::Error> {
-        let name = format!("{}.{}", schema.quoted(), quoted(&table.name));
-        let (pages, total, first): (i64, i64, i64) = sqlx::query_as(AssertSqlSafe(format!(
-            "SELECT pg_relation_size({name}) / current_setting('block_size')::int, pg_table_size({name}),
-                (SELECT count(*) FROM ONLY {table} WHERE ctid < '(1,0)')",
-            name = sql::literal(&name),
-            table = name,
-        )))
-        .persistent(false)
-        .fetch_one(connection)
-        .await?;
-        let (pages, total) = (pages.unsigned_abs(), total.unsigned_abs());
-        let (bytes, of_page) = (bytes as u64, (total / pages.max(1)).max(1));
-        // As many rows as the first page has, or some.
-        let of = if first > 0 { first.unsigned_abs() } else { 64 };
-        let size = if of_page <= bytes {
-            PartSize::Pages(bytes / of_page)
-        } else {
-            PartSize::Rows { rows: (of * bytes / of_page).max(1), of }
-        };
-        let bytes = match size {
-            PartSize::Pages(pages) => of_page * pages,
-            PartSize::Rows { rows, of } => of_page * rows / of,
-        };
-        Ok(Self { pages, size, bytes: usize::try_from(bytes).unwrap_or(usize::MAX), next: Some((0, 0)) })
-    }
-}
-
-impl Iterator for Parts {
-    /// The condition on its rows.
-    type Item = String;
-
-    fn next(&mut self) -> Option<String> {
-        let (page, row) = self.next?;
-        let (to_page, to_row) = match self.size {
-            PartSize::Pages(pages) => (page + pages, 0),
-            // The last part of a page has what rows it has besides.
-            PartSize::Rows { rows, of } if row + rows < of => (page, row + rows),
-            PartSize::Rows { .. } => (page + 1, 0),
-        };
-        let from = format!("ctid >= '({page},{row})'");
-        self.next = (to_page < self.pages).then_some((to_page, to_row));
-        let to = self.next.map_or_else(String::new, |(page, row)| format!(" AND ctid < '({page},{row})'"));
-        Some(from + &to)
-    }
 }
 
 /// The rows of queries of one row each (what follows `SELECT`), in their order, by one statement; the first column is the
@@ -447,7 +331,9 @@ mod tests {
         assert_eq!(at_once.len(), 4, "{at_once:?}");
         for rate in [100_000_000, 1_000_000_000] {
             let mut pace = Pace::of(NonZeroU64::new(rate));
-            let in_parts = contents_at_pace(&mut session, &schema, &all, &mut pace).await.unwrap();
+            let in_parts = contents_in_parts(&mut session, &schema, &all, pace.part().unwrap(), &mut pace)
+                .await
+                .unwrap();
             assert_eq!(in_parts, at_once);
         }
         let large = all.iter().find(|table| table.name == "large").unwrap();

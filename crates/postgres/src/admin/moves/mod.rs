@@ -4,8 +4,10 @@
 mod apply;
 mod catalog;
 mod contents;
+mod copy_table;
 mod leave;
 mod pace;
+mod parts;
 mod pgoutput;
 mod replication;
 mod sign_of_life;
@@ -19,4 +21,4 @@ pub use catalog::SchemaCatalog;
 pub use contents::TableContents;
 pub use slots::{KeptSlot, PublicationId, WayBack};
 pub use survey::Survey;
-pub use transfer::{KeepPatience, MoveError, Site, Transfer};
+pub use transfer::{Closed, KeepPatience, MoveError, Site, Transfer};

@@ -35,9 +35,9 @@ impl Pace {
         usize::try_from(in_time).unwrap_or(usize::MAX).clamp(SMALLEST_BATCH, BATCH)
     }
 
-    /// How many bytes to read between two waits, where each part is a statement: what may be read in five milliseconds.
-    pub(super) fn read_at_once(&self) -> usize {
-        self.batch().saturating_mul(5)
+    /// How many bytes to read by one statement: what may be read in five milliseconds; none: all.
+    pub(super) fn part(&self) -> Option<usize> {
+        self.rate.map(|_| self.batch().saturating_mul(5))
     }
 
     /// Waits until as many bytes more may have been copied. A time in which less was copied is not made up for, unless it is

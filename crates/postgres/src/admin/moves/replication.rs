@@ -29,15 +29,16 @@ use super::{
     },
     apply::{Applier, Batch},
     contents::{
-        Failed, Table, TableContents, contents, contents_at_pace, copy_table, members, quoted, refresh_views,
-        require_same, run, same_version, sequences, tables, triggers,
+        Table, TableContents, contents, contents_in_parts, members, quoted, refresh_views, require_same, run,
+        same_version, sequences, tables, triggers,
     },
+    copy_table::{Failed, copy_table},
     pace::Pace,
     pgoutput::{self, Lsn, Message, Unreadable},
     sign_of_life::{BEGIN_READING, SIGN_OF_LIFE, meanwhile},
     slots::{PublicationId, WayBack, drop_slots},
     snapshot::Snapshot,
-    transfer::{Ends, KeepPatience, MoveError},
+    transfer::{Closed, Ends, KeepPatience, MoveError},
 };
 use crate::sql::{self, INTERRUPT_AUTOVACUUM};
 
@@ -47,6 +48,9 @@ const APPLY: &str = "make the tenant's changes in its new tables";
 
 /// Changes that are read at a time; a transaction is never read in parts.
 const CHANGES: i32 = 20_000;
+
+/// How often one catches up at most that is near, to come nearer.
+const NEARER: u32 = 5;
 
 /// Bytes of statements that are sent at a time.
 const STATEMENTS: usize = 256 << 10;
@@ -463,10 +467,20 @@ async fn apply_until(
 
 /// What is on the source's disk by now.
 async fn flushed(ends: &mut Ends<'_>) -> Result<Lsn, MoveError> {
+    position(ends, "SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint").await
+}
+
+/// The end of what was written at the source by now, on its disk: to read up to a place of which a record is not yet there
+/// waits for whoever comes by to write it, the WAL writer at last (`wal_writer_delay`).
+async fn end_of_log(ends: &mut Ends<'_>) -> Result<Lsn, MoveError> {
+    // A transaction with something in the log is committed to the disk.
+    position(ends, "SELECT (pg_logical_emit_message(true, 'tenantry', '') - '0/0')::bigint").await
+}
+
+async fn position(ends: &mut Ends<'_>, ask: &str) -> Result<Lsn, MoveError> {
     let of_source = ends.source(READ);
-    let flushed = "SELECT (pg_current_wal_flush_lsn() - '0/0')::bigint";
-    let flushed: i64 = one(&mut ends.from, flushed).await.map_err(of_source)?;
-    Ok(Lsn(flushed.cast_unsigned()))
+    let position: i64 = one(&mut ends.from, ask).await.map_err(of_source)?;
+    Ok(Lsn(position.cast_unsigned()))
 }
 
 /// Lets the source forget what the target has.
@@ -491,6 +505,22 @@ pub(super) async fn catch_up(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) 
     let reached = apply_until(ends, owner, slot, until).await?;
     release(ends, slot, reached).await?;
     Ok(flushed(ends).await?.0.saturating_sub(reached.0))
+}
+
+/// See [`super::Transfer::come_near`].
+pub(super) async fn come_near(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) -> Result<(), MoveError> {
+    let mut least = Duration::MAX;
+    for _ in 0..NEARER {
+        let began = Instant::now();
+        let until = end_of_log(ends).await?;
+        apply_until(ends, owner, slot, until).await?;
+        let took = began.elapsed();
+        if took > least.mul_f32(0.75) {
+            break;
+        }
+        least = took;
+    }
+    Ok(())
 }
 
 /// See [`super::Transfer::compare`].
@@ -568,9 +598,10 @@ async fn contents_beside(
     done: &AtomicBool,
     other_done: &AtomicBool,
 ) -> Result<Vec<TableContents>, sqlx::Error> {
-    let held = match rate {
+    let mut pace = Pace::of(rate);
+    let held = match pace.part() {
         None => contents(connection, schema, tables).await,
-        rate => contents_at_pace(connection, schema, tables, &mut Pace::of(rate)).await,
+        Some(bytes) => contents_in_parts(connection, schema, tables, bytes, &mut pace).await,
     };
     done.store(true, Ordering::Relaxed);
     let held = held?;
@@ -613,12 +644,11 @@ pub(super) async fn finish(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     slot: &str,
+    Closed(until): Closed,
     way_back: Option<WayBack<'_>>,
     lets_in: bool,
 ) -> Result<(), MoveError> {
     let (of_source, of_target) = (ends.source(READ), ends.target(APPLY));
-    // All that was committed before the tables were closed.
-    let until = flushed(ends).await?;
     loop {
         let reached = apply_until(ends, owner, slot, until).await?;
         if reached >= until {
@@ -690,4 +720,59 @@ where
     T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
 {
     sqlx::query_scalar(AssertSqlSafe(ask.to_owned())).persistent(false).fetch_one(connection).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Site, *};
+    use crate::{
+        admin::Transfer,
+        embedded::{EmbeddedConfig, EmbeddedPostgres, SearchPath},
+        fixture::{Bench, mark, notes, owner},
+    };
+
+    /// `wal_writer_delay`: the WAL writer writes whole pages, and the record that goes on in the next one waits for its next turn.
+    #[tokio::test]
+    async fn the_last_changes_do_not_wait_for_records_of_others_that_are_not_on_the_disk() {
+        let dir = std::env::temp_dir().join(format!("tenantry-postgres-lazy-{}", std::process::id()));
+        let mut config = EmbeddedConfig::throwaway(dir, SearchPath::default());
+        config.parameters.insert("wal_writer_delay".into(), "10s".into());
+        let server = EmbeddedPostgres::start(config).await.unwrap();
+        let (here, there) = (Bench::on(&server, "near_from").await, Bench::on(&server, "near_to").await);
+        let tenant = here.tenant("tenant_near", &notes()).await;
+        there.tenant("tenant_near", &notes()).await;
+        let (mark, id) = (mark(&tenant), PublicationId(7));
+        let [source, target] = [&here, &there].map(|end| Site { admin: &end.admin, database: &end.database });
+        let mut transfer = Transfer::connect(source, target, owner(&tenant, &mark), id).await.unwrap();
+        let patience = KeepPatience { tables: Duration::from_secs(1), transactions: Duration::from_secs(5) };
+        let slot = transfer.keep_changes(patience, 0).await.unwrap();
+        transfer.copy_tables(&slot, None, |_| {}).await.unwrap();
+        let mut writer = here.admin.session(&here.database, "test").await.unwrap();
+        let write =
+            "CREATE TABLE public.others (word text); ALTER TABLE public.others ALTER word SET STORAGE PLAIN;
+            INSERT INTO tenant_near.notes (word) SELECT 'word ' || n FROM generate_series(1, 100) n";
+        sqlx::raw_sql(write).execute(&mut *writer).await.unwrap();
+        // Somebody whose commits do not wait writes more than the WAL writer leaves for later.
+        let mut write_of_others = async || {
+            let others = "SET synchronous_commit = off;
+                INSERT INTO public.others SELECT repeat('x', 7000) FROM generate_series(1, 400)";
+            sqlx::raw_sql(others).execute(&mut *writer).await.unwrap();
+            let within_a_record = "SELECT pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()
+                AND (pg_current_wal_flush_lsn() - '0/0') % 8192 = 0";
+            while !one::<bool>(&mut writer, within_a_record).await.unwrap() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let began = Instant::now();
+        write_of_others().await;
+        transfer.come_near(&slot).await.unwrap();
+        let closed = transfer.close_writes(Duration::from_secs(1)).await.unwrap();
+        write_of_others().await;
+        transfer.finish(&slot, closed, None, true).await.unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+        let mut reader = there.admin.session(&there.database, "test").await.unwrap();
+        let arrived: i64 = one(&mut reader, "SELECT count(*) FROM tenant_near.notes").await.unwrap();
+        assert_eq!(arrived, 100);
+        server.stop().await.unwrap();
+    }
 }

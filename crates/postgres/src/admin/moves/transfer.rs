@@ -8,10 +8,11 @@ use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 use super::{
     super::{AdminError, ServerAdmin, connections::AdminConnection, fence, owner::Owner, role},
     catalog,
-    contents::{TableContents, copy},
+    contents::{TableContents, copy, run},
     leave,
     pace::Pace,
-    replication::{self, TargetTables},
+    pgoutput::Lsn,
+    replication::{self, TargetTables, one},
     slots::{PublicationId, WayBack},
     write_fence,
 };
@@ -64,6 +65,10 @@ pub enum MoveError {
     Unapplied(String),
 }
 
+/// The source's tables are closed to writes: the place in its log up to which there are any.
+#[derive(Debug, Clone, Copy)]
+pub struct Closed(pub(super) Lsn);
+
 /// How long others are waited for, before changes are kept.
 #[derive(Debug, Clone, Copy)]
 pub struct KeepPatience {
@@ -82,6 +87,8 @@ pub(super) struct Ends<'a> {
     pub(super) publication: PublicationId,
     /// Read once: nobody changes them meanwhile.
     pub(super) target_tables: Option<TargetTables>,
+    /// [`catalog::prepare_shape`] was run at the source.
+    shape_is_prepared: bool,
 }
 
 /// See the module.
@@ -124,7 +131,8 @@ impl<'a> Transfer<'a> {
             let to = to().await?;
             (from().await?, to)
         };
-        let ends = Ends { source, target, from, to, publication, target_tables: None };
+        let ends =
+            Ends { source, target, from, to, publication, target_tables: None, shape_is_prepared: false };
         let mut transfer = Self { ends, owner };
         transfer.same_text().await?;
         transfer.note_sessions().await?;
@@ -174,11 +182,18 @@ impl<'a> Transfer<'a> {
         replication::keep_changes(&mut self.ends, self.owner, patience, spare_slots).await
     }
 
-    /// What the source's tables are like; see [`ServerAdmin::schema_shape`].
+    /// What the source's tables are like; see [`ServerAdmin::schema_shape`]. The first time takes longest: the server keeps the
+    /// query's plan.
     pub async fn shape(&mut self) -> Result<String, MoveError> {
-        let Ends { source, from, .. } = &mut self.ends;
-        let shape = catalog::shape(from, self.owner.name).await;
-        shape.map_err(|error| MoveError::Source(source.admin.failed(catalog::TASK, error)))
+        let Ends { source, from, shape_is_prepared, .. } = &mut self.ends;
+        let shape = async {
+            if !*shape_is_prepared {
+                run(from, &catalog::prepare_shape(self.owner.name)).await?;
+                *shape_is_prepared = true;
+            }
+            one(from, catalog::PREPARED_SHAPE).await
+        };
+        shape.await.map_err(|error| MoveError::Source(source.admin.failed(catalog::TASK, error)))
     }
 
     /// Copies the tables that were not copied before for this slot, each in a transaction. `told` is called with the bytes
@@ -196,6 +211,12 @@ impl<'a> Transfer<'a> {
     /// are still to be read. Call it until they are few.
     pub async fn catch_up(&mut self, slot: &str) -> Result<u64, MoveError> {
         replication::catch_up(&mut self.ends, self.owner, slot).await
+    }
+
+    /// Catches up again and again, until that takes as long as it took before. What is written from then on until
+    /// [`Transfer::close_writes`] is all that [`Transfer::finish`] has to bring. The source forgets nothing meanwhile.
+    pub async fn come_near(&mut self, slot: &str) -> Result<(), MoveError> {
+        replication::come_near(&mut self.ends, self.owner, slot).await
     }
 
     /// Compares all rows as they are at one moment, reading at most `rate` bytes of each end in a second. Call it when there is
@@ -226,24 +247,25 @@ impl<'a> Transfer<'a> {
         done.map(drop).map_err(|error| MoveError::Target(target.admin.failed(task, error)))
     }
 
-    /// Makes the last changes at the target, after [`Transfer::close_writes`], sets the sequences, and `lets_in` the tenant
+    /// Makes the last changes at the target, sets the sequences, and `lets_in` the tenant
     /// there, or leaves that to [`ServerAdmin::let_in`]. What is written there from then on is kept for the way back, if there
     /// is to be one.
     pub async fn finish(
         &mut self,
         slot: &str,
+        closed: Closed,
         way_back: Option<WayBack<'_>>,
         lets_in: bool,
     ) -> Result<(), MoveError> {
-        replication::finish(&mut self.ends, self.owner, slot, way_back, lets_in).await
+        replication::finish(&mut self.ends, self.owner, slot, closed, way_back, lets_in).await
     }
 
     /// Closes the source's tables to writes. Waits for each table's writers no longer than a time, in which others wait
     /// too ([`AdminError::is_transient`] if it was not enough; nothing is closed then, and it may be tried again).
-    pub async fn close_writes(&mut self, patience: Duration) -> Result<(), MoveError> {
+    pub async fn close_writes(&mut self, patience: Duration) -> Result<Closed, MoveError> {
         let Ends { source, from, .. } = &mut self.ends;
         let closed = write_fence::close_writes(from, self.owner, patience).await;
-        closed.map_err(|error| MoveError::Source(source.admin.failed(write_fence::CLOSE, error)))
+        closed.map(Closed).map_err(|error| MoveError::Source(source.admin.failed(write_fence::CLOSE, error)))
     }
 
     /// Copies all rows and compares them, and lets the tenant in at the target. `told` is called with the bytes that
@@ -258,7 +280,7 @@ impl<'a> Transfer<'a> {
         // The settings of `same_text`, the note of `note_sessions`, by which a later attempt would end them, and what the
         // tenant's own SQL may have left in them. The note need not be on disk: it is of a session that is over then.
         let reset = format!(
-            "RESET ALL; UNLISTEN *; DISCARD TEMP; SELECT pg_advisory_unlock_all();
+            "RESET ALL; UNLISTEN *; DISCARD TEMP; DEALLOCATE ALL; SELECT pg_advisory_unlock_all();
             SET LOCAL synchronous_commit = off; {}",
             fence::forget_session()
         );

@@ -24,6 +24,7 @@ use super::super::{
     schema::relations,
     users,
 };
+use super::{pgoutput::Lsn, replication::one};
 use crate::{
     sql::{self, INTERRUPT_AUTOVACUUM},
     tenant::MOVING,
@@ -68,12 +69,12 @@ fn gate() -> String {
     )
 }
 
-/// See [`super::Transfer::close_writes`].
+/// See [`super::Transfer::close_writes`]. Answers a place in the log after all that was written before.
 pub(super) async fn close_writes(
     connection: &mut AdminConnection,
     owner: Owner<'_>,
     patience: Duration,
-) -> Result<(), sqlx::Error> {
+) -> Result<Lsn, sqlx::Error> {
     let as_admin = format!(
         "{look} {INTERRUPT_AUTOVACUUM}
         IF to_regprocedure('{SYSTEM_SCHEMA}.refuse_write()') IS NULL THEN
@@ -102,7 +103,10 @@ pub(super) async fn close_writes(
     let closed = async {
         let mut transaction = OwnerTransaction::begin(connection, begin).await?;
         transaction.run(sql::block("known record;", &close)).await?;
-        transaction.commit().await
+        // With the commit that comes after it, it is on the disk.
+        let end: i64 = one(&mut transaction, "SELECT (pg_current_wal_insert_lsn() - '0/0')::bigint").await?;
+        transaction.commit().await?;
+        Ok(Lsn(end.cast_unsigned()))
     };
     let closed = closed.await;
     if closed.is_err() {
