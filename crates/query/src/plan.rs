@@ -49,8 +49,8 @@ pub struct Transaction {
     pub timezone: Option<String>,
 }
 
-/// One SQL statement that answers exactly one row: `page_count int8`, `total_count int8`, `body text`. The body comes last,
-/// so that it can be passed on while it arrives.
+/// One SQL statement that answers one row: `page_count int8`, `total_count int8`, `body text`; or none, which stands for a
+/// `page_count` of 0. The body comes last, so that it can be passed on while it arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The text; the same for requests that differ in values only.

@@ -39,8 +39,10 @@ const MAX_PAIRS: usize = 50;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
     Array,
-    /// The root's one row: an aggregate, so that a missing row still answers one row.
+    /// The root's rows, an object after the other: an aggregate, so that a missing row still answers one row.
     Single,
+    /// Each of the root's rows, as a row of the statement.
+    Row,
     /// An embedded row or null.
     ToOne,
 }
@@ -114,7 +116,10 @@ impl<'s, 'c, 'q> Page<'s, 'c, 'q> {
                 self.row(w, true);
                 w.raw(" AS text), '')");
             }
-            Shape::ToOne => self.row(w, true),
+            Shape::Row if self.multiplies => {
+                w.page_alias(self.alias).raw(".r");
+            }
+            Shape::Row | Shape::ToOne => self.row(w, true),
         }
     }
 

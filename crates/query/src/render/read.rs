@@ -7,7 +7,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    catalog::Table,
+    catalog::{Table, TableKind},
     error::QueryError,
     request::{media::Format, range::Window, select::Level},
 };
@@ -69,11 +69,20 @@ pub(crate) fn read<'c>(
     // HEAD looks the names up too, to answer what GET would.
     let page = Page::new(context, &scope, read.format)?;
     let by_id = matches!(read.source, Source::Table { id: Some(_) });
-    // One row by its key needs no window.
+    // One row by its key needs no window, and as JSON no aggregate either. What a view has for a key may be in many rows.
     let limit =
         (!by_id).then(|| w.parameter(read.window.limit.unwrap_or(context.limits.max_rows).to_string()));
+    let is_row = by_id
+        && matches!(table.kind(), TableKind::Table | TableKind::Partitioned)
+        && read.body
+        && !page.grouped
+        && read.format.is_json();
     w.raw("SELECT ");
-    read.bound.checked(w, "pg_catalog.count(*)");
+    if is_row {
+        w.raw("CAST(1 AS bigint)");
+    } else {
+        read.bound.checked(w, "pg_catalog.count(*)");
+    }
     w.raw(" AS page_count, ");
     if read.count {
         // A first page that is not full has counted everything already.
@@ -129,7 +138,11 @@ pub(crate) fn read<'c>(
         w.raw(") AS ").page_alias(scope.alias);
         return Ok(Made { bytes: false });
     }
-    let shape = if read.single { Shape::Single } else { Shape::Array };
+    let shape = match (is_row, read.single) {
+        (true, _) => Shape::Row,
+        (false, true) => Shape::Single,
+        (false, false) => Shape::Array,
+    };
     if matches!(read.source, Source::Called) {
         // It may have written: too long an answer must undo that.
         page.text_within(w, context, shape, read.format);
