@@ -13,11 +13,8 @@ use super::{
     parts::Parts,
 };
 
-/// What the binary format begins with: a signature, flags, and the length of an extension, all 0.
-const BINARY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-
-/// What it ends with, where a row has the number of its columns.
-const BINARY_END: &[u8] = &[0xff, 0xff];
+/// Bytes that are sent at a time.
+const BATCH: usize = 64 << 10;
 
 /// Which end an error comes from.
 pub(super) enum Failed {
@@ -27,8 +24,8 @@ pub(super) enum Failed {
 
 /// Copies the rows of one table from one transaction into another. `told` is called with the bytes of each batch.
 ///
-/// At a pace the source is asked for a part of the table at a time. Of the whole it would send as much at once as the
-/// connections to it hold, which is megabytes.
+/// At a pace a part of the table at a time. Of the whole, the source would send as much at once as the connections to it
+/// hold, which is megabytes, and the target would put 64 KB of rows into the table at once.
 pub(super) async fn copy_table(
     from: &mut PgConnection,
     writing: &mut PgConnection,
@@ -39,8 +36,7 @@ pub(super) async fn copy_table(
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Result<(), Failed> {
     let name = format!("{}.{}", schema.quoted(), quoted(&table.name));
-    let is_binary = same_version && table.is_binary;
-    let format = if is_binary { "binary" } else { "text" };
+    let format = if same_version && table.is_binary { "binary" } else { "text" };
     let parts: Box<dyn Iterator<Item = String> + Send> = match pace.part() {
         None => Box::new(iter::once(name.clone())),
         Some(bytes) => {
@@ -50,74 +46,48 @@ pub(super) async fn copy_table(
         }
     };
     let into = format!("COPY {name} FROM STDIN (FORMAT {format})");
-    let sink = writing.copy_in_raw(&into).await.map_err(Failed::Target)?;
+    for part in parts {
+        let out = format!("COPY {part} TO STDOUT (FORMAT {format})");
+        let mut sink = writing.copy_in_raw(&into).await.map_err(Failed::Target)?;
+        match pass_on(from, &out, &mut sink, told).await {
+            Ok(bytes) => {
+                sink.finish().await.map_err(Failed::Target)?;
+                pace.after(bytes).await;
+            }
+            Err(Failed::Source(error)) => {
+                // The error is the source's; that the target takes no more is not the news.
+                drop(sink.abort("the source failed").await);
+                return Err(Failed::Source(error));
+            }
+            Err(failed) => return Err(failed),
+        }
+    }
+    Ok(())
+}
+
+/// Passes on what a statement copies; answers the bytes.
+async fn pass_on(
+    from: &mut PgConnection,
+    out: &str,
+    sink: &mut PgCopyIn<&mut PgConnection>,
+    told: &mut (dyn FnMut(u64) + Send),
+) -> Result<usize, Failed> {
+    let mut rows = from.copy_out_raw(out).await.map_err(Failed::Source)?;
     // The server sends each row by itself.
-    let batch = BytesMut::with_capacity(2 * pace.batch());
-    let mut copying = Copying { sink, is_binary, batch, pace, told };
-    match copying.copy(from, parts, format).await {
-        Ok(()) => copying.sink.finish().await.map(drop).map_err(Failed::Target),
-        Err(Failed::Source(error)) => {
-            // The error is the source's; that the target takes no more is not the news.
-            drop(copying.sink.abort("the source failed").await);
-            Err(Failed::Source(error))
+    let (mut batch, mut bytes) = (BytesMut::new(), 0);
+    loop {
+        let row = rows.try_next().await.map_err(Failed::Source)?;
+        let is_last = row.is_none();
+        batch.extend_from_slice(&row.unwrap_or_default());
+        if batch.len() >= BATCH || is_last {
+            sink.send(&batch[..]).await.map_err(Failed::Target)?;
+            told(batch.len() as u64);
+            bytes += batch.len();
+            batch.clear();
         }
-        failed => failed,
-    }
-}
-
-/// A table that is being copied.
-struct Copying<'a> {
-    sink: PgCopyIn<&'a mut PgConnection>,
-    is_binary: bool,
-    batch: BytesMut,
-    pace: &'a mut Pace,
-    told: &'a mut (dyn FnMut(u64) + Send),
-}
-
-impl Copying<'_> {
-    async fn copy(
-        &mut self,
-        from: &mut PgConnection,
-        parts: impl Iterator<Item = String>,
-        format: &str,
-    ) -> Result<(), Failed> {
-        if self.is_binary {
-            self.batch.extend_from_slice(BINARY_HEADER);
+        if is_last {
+            return Ok(bytes);
         }
-        for part in parts {
-            self.copy_part(from, &format!("COPY {part} TO STDOUT (FORMAT {format})")).await?;
-        }
-        if self.is_binary {
-            self.batch.extend_from_slice(BINARY_END);
-        }
-        self.send().await
-    }
-
-    /// Passes on the rows that a statement gives, without what the format has before and after them.
-    async fn copy_part(&mut self, from: &mut PgConnection, out: &str) -> Result<(), Failed> {
-        let mut rows = from.copy_out_raw(out).await.map_err(Failed::Source)?;
-        let mut header = if self.is_binary { BINARY_HEADER.len() } else { 0 };
-        while let Some(row) = rows.try_next().await.map_err(Failed::Source)? {
-            let Some(row) = row.get(std::mem::take(&mut header)..) else {
-                return Err(Failed::Source(sqlx::Error::Protocol("a copy begins without a header".into())));
-            };
-            if !(self.is_binary && row.starts_with(BINARY_END)) {
-                self.batch.extend_from_slice(row);
-            }
-            if self.batch.len() >= self.pace.batch() {
-                self.send().await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self) -> Result<(), Failed> {
-        self.sink.send(&self.batch[..]).await.map_err(Failed::Target)?;
-        let bytes = self.batch.len();
-        self.batch.clear();
-        (self.told)(bytes as u64);
-        self.pace.after(bytes).await;
-        Ok(())
     }
 }
 

@@ -5,11 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Bytes that are sent at once, where nothing holds it up.
-const BATCH: usize = 64 << 10;
-
-/// With less the messages cost more than what they carry.
-const SMALLEST_BATCH: usize = 8 << 10;
+/// With less a statement costs more than what it reads.
+const SMALLEST_PART: u64 = 8 << 10;
 
 /// The longest time that is made up for.
 const MADE_UP: Duration = Duration::from_millis(5);
@@ -28,16 +25,11 @@ impl Pace {
         Self { rate, due: Instant::now() }
     }
 
-    /// How many bytes to copy between two waits: what may be copied in a millisecond, so that whoever shares a core with the
-    /// copy waits for no longer than that.
-    pub(super) fn batch(&self) -> usize {
-        let in_time = self.rate.map_or(u64::MAX, |rate| rate.get() / 1000);
-        usize::try_from(in_time).unwrap_or(usize::MAX).clamp(SMALLEST_BATCH, BATCH)
-    }
-
-    /// How many bytes to read by one statement: what may be read in five milliseconds; none: all.
+    /// How many bytes to read by one statement; none: all. What may be read in two milliseconds, so that whoever shares a core
+    /// with it waits for no longer than that.
     pub(super) fn part(&self) -> Option<usize> {
-        self.rate.map(|_| self.batch().saturating_mul(5))
+        let in_time = self.rate?.get() / 500;
+        Some(usize::try_from(in_time.max(SMALLEST_PART)).unwrap_or(usize::MAX))
     }
 
     /// Waits until as many bytes more may have been copied. A time in which less was copied is not made up for, unless it is
