@@ -54,7 +54,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 /// PL/pgSQL that has an autovacuum end that keeps a lock from this transaction: PostgreSQL does that when it looks for deadlocks, which
 /// is after a second by itself, and longer than a lock is waited for here. An admin that may not say so waits for the autovacuum.
 pub(crate) const INTERRUPT_AUTOVACUUM: &str = "IF has_parameter_privilege('deadlock_timeout', 'SET') THEN
-        PERFORM set_config('deadlock_timeout', '20ms', true);
+        PERFORM set_config('deadlock_timeout', '2ms', true);
     END IF;";
 
 /// PL/pgSQL that gives this login the rights of a role (an expression), unless it has them: to end its sessions,
