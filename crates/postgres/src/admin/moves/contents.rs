@@ -7,6 +7,7 @@ use super::{
     super::{
         owner::Owner,
         owner_transaction::{Beginning, OwnerTransaction},
+        schema::relations,
     },
     copy_table::{Failed, copy_table},
     pace::Pace,
@@ -108,16 +109,6 @@ pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// The members of a schema as rows of `pg_class`, named `c`.
-pub(super) fn members(schema: &ObjectName) -> String {
-    format!(
-        "pg_depend d JOIN pg_class c ON c.oid = d.objid
-            WHERE d.refclassid = 'pg_namespace'::regclass AND d.classid = 'pg_class'::regclass
-                AND d.refobjid = {}::regnamespace AND c.relnamespace = d.refobjid",
-        sql::literal(schema.as_str())
-    )
-}
-
 async fn version(connection: &mut PgConnection) -> Result<i32, sqlx::Error> {
     sqlx::query_scalar("SELECT current_setting('server_version_num')::int / 10000")
         .persistent(false)
@@ -135,10 +126,10 @@ pub(super) async fn tables(
         "SELECT relname::text, coalesce(string_agg(quote_ident(attname), ', ' ORDER BY attnum)
                     FILTER (WHERE attgenerated = ''), ''),
                 coalesce(bool_and(t.oid < 16384 AND t.typname !~ '^_?(reg|oid)'), true)
-            FROM ({}) c LEFT JOIN pg_attribute a ON attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+            FROM {} LEFT JOIN pg_attribute a ON attrelid = relation.oid AND attnum > 0 AND NOT attisdropped
             LEFT JOIN pg_type t ON t.oid = atttypid
-            GROUP BY relname ORDER BY relname",
-        format_args!("SELECT c.oid, relname FROM {} AND relkind = 'r'", members(schema)),
+            WHERE relkind = 'r' GROUP BY relname ORDER BY relname",
+        relations(schema),
     );
     let rows = sqlx::query(AssertSqlSafe(list)).persistent(false).fetch_all(connection).await?;
     let table = |row: &PgRow| Table { name: row.get(0), columns: row.get(1), is_binary: row.get(2) };
@@ -225,13 +216,13 @@ pub(super) fn empty(schema: &ObjectName, but: Option<&str>) -> String {
     format!(
         "DECLARE filled text; has_rows boolean;
         BEGIN
-            FOR known IN SELECT c.oid::regclass::text AS name FROM {} AND relkind = 'r' AND relname <> {} LOOP
+            FOR known IN SELECT oid::regclass::text AS name FROM {} WHERE relkind = 'r' AND relname <> {} LOOP
                 EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s)', known.name) INTO has_rows;
                 IF has_rows THEN filled := concat_ws(', ', filled, 'ONLY ' || known.name); END IF;
             END LOOP;
             IF filled IS NOT NULL THEN EXECUTE 'TRUNCATE ' || filled || ' CASCADE'; END IF;
         END;",
-        members(schema),
+        relations(schema),
         sql::literal(but.unwrap_or_default())
     )
 }
@@ -244,7 +235,7 @@ pub(super) async fn triggers(
     schema: &ObjectName,
 ) -> Result<[String; 2], sqlx::Error> {
     let list = format!(
-        "WITH tables AS (SELECT c.oid, c.relforcerowsecurity FROM {} AND relkind IN ('r', 'p'))
+        "WITH tables AS (SELECT oid, relforcerowsecurity FROM {} WHERE relkind IN ('r', 'p'))
         SELECT format('ALTER TABLE %s DISABLE TRIGGER %I;', tgrelid::regclass, tgname),
             format('ALTER TABLE %s ENABLE %s TRIGGER %I;', tgrelid::regclass,
                 CASE tgenabled WHEN 'A' THEN 'ALWAYS' ELSE 'REPLICA' END, tgname)
@@ -259,7 +250,7 @@ pub(super) async fn triggers(
         SELECT format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY;', oid::regclass),
             format('ALTER TABLE %s FORCE ROW LEVEL SECURITY;', oid::regclass)
             FROM tables WHERE relforcerowsecurity",
-        members(schema)
+        relations(schema)
     );
     let rows = sqlx::query(AssertSqlSafe(list)).persistent(false).fetch_all(connection).await?;
     let all = |at: usize| rows.iter().map(|row| row.get::<String, _>(at)).collect();
@@ -269,11 +260,11 @@ pub(super) async fn triggers(
 /// In the order in which they were made, so that one that reads another comes after it.
 pub(super) fn refresh_views(schema: &ObjectName) -> String {
     format!(
-        "FOR known IN SELECT c.oid::regclass::text AS name FROM {} AND relkind = 'm' AND relispopulated
-            ORDER BY c.oid LOOP
+        "FOR known IN SELECT oid::regclass::text AS name FROM {} WHERE relkind = 'm' AND relispopulated
+            ORDER BY oid LOOP
             EXECUTE 'REFRESH MATERIALIZED VIEW ' || known.name;
         END LOOP;",
-        members(schema)
+        relations(schema)
     )
 }
 
@@ -282,7 +273,7 @@ pub(super) async fn sequences(
     connection: &mut PgConnection,
     schema: &ObjectName,
 ) -> Result<String, sqlx::Error> {
-    let list = format!("SELECT c.relname::text FROM {} AND relkind = 'S' ORDER BY 1", members(schema));
+    let list = format!("SELECT relname::text FROM {} WHERE relkind = 'S' ORDER BY 1", relations(schema));
     let names: Vec<String> =
         sqlx::query_scalar(AssertSqlSafe(list)).persistent(false).fetch_all(&mut *connection).await?;
     if names.is_empty() {

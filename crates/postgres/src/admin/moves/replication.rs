@@ -26,10 +26,11 @@ use super::{
         fence::{self, Fence},
         owner::Owner,
         owner_transaction::{Beginning, OwnerTransaction},
+        schema::relations,
     },
     apply::{Applier, Batch},
     contents::{
-        Table, TableContents, contents, contents_in_parts, members, quoted, refresh_views, require_same, run,
+        Table, TableContents, contents, contents_in_parts, quoted, refresh_views, require_same, run,
         same_version, sequences, tables, triggers,
     },
     copy_table::{Failed, copy_table},
@@ -115,13 +116,13 @@ pub(super) async fn keep_changes(
     }
     // A table without a key, of which rows are changed, could not be published otherwise.
     let without_key = format!(
-        "{} AND relkind = 'r' AND relreplident <> 'f'
-            AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisvalid AND indimmediate
+        "{} WHERE relkind = 'r' AND relreplident <> 'f'
+            AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = relation.oid AND indisvalid AND indimmediate
                 AND CASE relreplident WHEN 'd' THEN indisprimary WHEN 'i' THEN indisreplident ELSE false END)",
-        members(owner.name)
+        relations(owner.name)
     );
     let identify = format!(
-        "FOR known IN SELECT c.oid::regclass AS name FROM {without_key} LOOP
+        "FOR known IN SELECT oid::regclass AS name FROM {without_key} LOOP
             EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', known.name);
         END LOOP;"
     );
@@ -130,14 +131,14 @@ pub(super) async fn keep_changes(
         "{look} {note} {drop_slots} {INTERRUPT_AUTOVACUUM}
         DROP PUBLICATION IF EXISTS {publication};
         EXECUTE 'CREATE PUBLICATION {publication} ' || coalesce((
-            SELECT 'FOR TABLE ' || string_agg('ONLY ' || c.oid::regclass, ', ') FROM {members} AND relkind = 'r'), '');
+            SELECT 'FOR TABLE ' || string_agg('ONLY ' || oid::regclass, ', ') FROM {relations} WHERE relkind = 'r'), '');
         -- Whose identity is changed with this, and is to be changed back.
         EXECUTE format('COMMENT ON PUBLICATION {publication} IS %L',
-            ARRAY(SELECT c.oid FROM {without_key})::text);",
+            ARRAY(SELECT oid FROM {without_key})::text);",
         look = owner.check_schema(),
         note = fence.note_session(),
         drop_slots = drop_slots(id),
-        members = members(owner.name),
+        relations = relations(owner.name),
     );
     let begin = Beginning {
         schema: owner.name,
@@ -360,9 +361,9 @@ async fn target_tables(ends: &mut Ends<'_>, owner: Owner<'_>) -> Result<TargetTa
     }
     let list = format!(
         "SELECT relname, array_agg(attname::text) FROM pg_attribute
-            JOIN (SELECT c.oid, c.relname::text FROM {} AND relkind = 'r') t ON t.oid = attrelid
+            JOIN (SELECT oid, relname::text FROM {} WHERE relkind = 'r') t ON t.oid = attrelid
             WHERE attidentity = 'a' GROUP BY 1",
-        members(owner.name)
+        relations(owner.name)
     );
     let of_target = ends.target(APPLY);
     let [rest, resume] = triggers(&mut ends.to, owner.name).await.map_err(&of_target)?;
@@ -627,13 +628,13 @@ async fn begin_way_back(
         one(&mut ends.to, "SELECT pg_current_snapshot()::text").await.map_err(of_target)?;
     let note = format!(
         "UPDATE {SYSTEM_SCHEMA}.moves SET copied = (
-            SELECT coalesce(jsonb_object_agg(c.relname, '{snapshot}'), '{{}}') FROM {members} AND relkind = 'r')
+            SELECT coalesce(jsonb_object_agg(relname, '{snapshot}'), '{{}}') FROM {relations} WHERE relkind = 'r')
             WHERE subject = {subject} AND slot = '{slot}' AND copied = '{{}}';
         -- Noted before, by an attempt that died: what was written there since then is news.
         IF NOT EXISTS (SELECT FROM {SYSTEM_SCHEMA}.moves WHERE subject = {subject} AND slot = '{slot}') THEN
             RAISE EXCEPTION 'the move was begun anew';
         END IF;",
-        members = members(owner.name),
+        relations = relations(owner.name),
         subject = publication.subject(),
     );
     run(&mut ends.from, &fence::block(owner.fence, "", &note)).await.map_err(of_source)
