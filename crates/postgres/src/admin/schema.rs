@@ -127,10 +127,13 @@ impl ServerAdmin {
 /// Goes on as the owner role, which finds a tenant's schema and the extensions by unqualified names. `set` is `SET`,
 /// or `SET LOCAL` within a transaction.
 pub(super) fn become_owner(schema: &ObjectName, set: &str) -> String {
-    format!(
-        "{set} ROLE {OWNER_ROLE}; {set} search_path = {quoted}, {EXTENSIONS_SCHEMA}",
-        quoted = schema.quoted()
-    )
+    format!("{set} ROLE {OWNER_ROLE}; {}", schema_path(schema, set))
+}
+
+/// Finds a tenant's schema and the extensions by unqualified names. Not for the admin: a function or an operator of the app's
+/// could be called in place of PostgreSQL's, with all of the admin's rights.
+pub(super) fn schema_path(schema: &ObjectName, set: &str) -> String {
+    format!("{set} search_path = {}, {EXTENSIONS_SCHEMA}", schema.quoted())
 }
 
 /// Makes a tenant's schema, and lets its role (of the same name) use what the owner role makes in it: rows of
@@ -202,8 +205,8 @@ pub(super) fn relations(schema: &ObjectName) -> String {
 
 /// Whether what is in a schema holds the schema's name as text, which renaming the schema would not change:
 /// settings, bodies and defaults of functions, defaults of columns and domains, checks, indexes, triggers, rules,
-/// policies and views. A condition, to be looked at with the schema first on the search path, so that names of its
-/// own objects are printed without it.
+/// policies and views. A condition, to be looked at by the owner role with the schema first on the search path, so that names of
+/// its own objects are printed without it ([`become_owner`]).
 pub(super) fn holds_its_name(schema: &ObjectName) -> String {
     let name = schema.as_str();
     let members = |class: &str| {

@@ -8,8 +8,12 @@ use tenantry_domain::{
 };
 
 use super::{
-    AdminError, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, fence, migration::How, owner::Owner,
-    prepare::Connect, schema::holds_its_name, users,
+    AdminError, OWNER_ROLE, ServerAdmin, TEMPLATE_SCHEMA, fence,
+    migration::How,
+    owner::Owner,
+    prepare::Connect,
+    schema::{become_owner, holds_its_name},
+    users,
 };
 use crate::sql;
 
@@ -118,8 +122,8 @@ impl ServerAdmin {
         let unless_renamable = sql::block(
             "",
             &format!(
-                "SET LOCAL search_path = {TEMPLATE_SCHEMA}, extensions;
-                IF {} THEN DROP SCHEMA {TEMPLATE_SCHEMA} CASCADE; END IF;",
+                "{}; IF {} THEN DROP SCHEMA {TEMPLATE_SCHEMA} CASCADE; END IF;",
+                become_owner(&schema, "SET LOCAL"),
                 holds_its_name(&schema)
             ),
         );

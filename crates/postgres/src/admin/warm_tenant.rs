@@ -61,9 +61,8 @@ impl ServerAdmin {
         let look = sql::block(
             "",
             &format!(
-                "SET LOCAL search_path = {}, {EXTENSIONS_SCHEMA};
-                IF {} THEN RAISE EXCEPTION USING ERRCODE = '{UNNAMABLE}', MESSAGE = 'holds its name'; END IF;",
-                name.quoted(),
+                "{}; IF {} THEN RAISE EXCEPTION USING ERRCODE = '{UNNAMABLE}', MESSAGE = 'holds its name'; END IF;",
+                schema::become_owner(&name, "SET LOCAL"),
                 schema::holds_its_name(&name)
             ),
         );

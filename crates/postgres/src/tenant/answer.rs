@@ -142,8 +142,7 @@ pub(super) async fn read_bool(wire: &mut Wire) -> Result<Option<bool>, LinkError
 pub(super) async fn read_end(wire: &mut Wire) -> Result<(), LinkError> {
     loop {
         match wire.next().await? {
-            // Of several rows the first counts.
-            Message::DataRow(_) | Message::CommandComplete(_) => {}
+            Message::CommandComplete(_) => {}
             Message::ReadyForQuery(ready) if ready.status() == b'I' => return Ok(()),
             Message::ErrorResponse(body) => return Err(ServerError::read(&body).into()),
             _ => return Err(LinkError::protocol("it answered with what was not asked for")),

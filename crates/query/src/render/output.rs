@@ -41,7 +41,7 @@ pub(crate) enum Shape {
     Array,
     /// The root's rows, an object after the other: an aggregate, so that a missing row still answers one row.
     Single,
-    /// Each of the root's rows, as a row of the statement.
+    /// The root's row, as a row of the statement; none where there is none.
     Row,
     /// An embedded row or null.
     ToOne,

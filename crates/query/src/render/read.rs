@@ -69,16 +69,14 @@ pub(crate) fn read<'c>(
     // HEAD looks the names up too, to answer what GET would.
     let page = Page::new(context, &scope, read.format)?;
     let by_id = matches!(read.source, Source::Table { id: Some(_) });
-    // One row by its key needs no window, and as JSON no aggregate either. What a view has for a key may be in many rows.
+    // What a view has for a key may be in many rows.
+    let is_row = by_id && matches!(table.kind(), TableKind::Table | TableKind::Partitioned);
+    // One row by its key needs no window, and as JSON no aggregate either.
     let limit =
         (!by_id).then(|| w.parameter(read.window.limit.unwrap_or(context.limits.max_rows).to_string()));
-    let is_row = by_id
-        && matches!(table.kind(), TableKind::Table | TableKind::Partitioned)
-        && read.body
-        && !page.grouped
-        && read.format.is_json();
+    let is_bare = is_row && read.body && !page.grouped && read.format.is_json();
     w.raw("SELECT ");
-    if is_row {
+    if is_bare {
         w.raw("CAST(1 AS bigint)");
     } else {
         read.bound.checked(w, "pg_catalog.count(*)");
@@ -121,6 +119,10 @@ pub(crate) fn read<'c>(
         if !by_id {
             page.group_and_order(w, context)?;
         }
+        if is_row {
+            // A table that others inherit from may have it twice.
+            w.raw(" LIMIT 1");
+        }
         if let Some(limit) = limit {
             w.raw(" LIMIT CAST(").placeholder(limit).raw(" AS bigint)");
             if read.window.offset > 0 {
@@ -138,7 +140,7 @@ pub(crate) fn read<'c>(
         w.raw(") AS ").page_alias(scope.alias);
         return Ok(Made { bytes: false });
     }
-    let shape = match (is_row, read.single) {
+    let shape = match (is_bare, read.single) {
         (true, _) => Shape::Row,
         (false, true) => Shape::Single,
         (false, false) => Shape::Array,

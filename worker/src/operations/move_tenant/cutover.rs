@@ -84,7 +84,7 @@ async fn change_over(
     let began = Instant::now();
     // Data planes hold writes that come from now on.
     work.resources.registry.placement_hold_writes(&work.lease, from.placement.epoch).await?;
-    let tries = LockTries::while_writes_wait();
+    let mut tries = LockTries::while_writes_wait();
     let closed = loop {
         let attempt = watched(work, from, to, transfer.close_writes(LOCK_PATIENCE)).await;
         if let Some(closed) = tries.result(work, attempt).await? {

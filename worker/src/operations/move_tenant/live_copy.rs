@@ -25,7 +25,7 @@ pub(super) async fn keep_changes(work: &Work<Move>) -> StepResult {
     }
     let (from, to) = both(work).await?;
     let mut transfer = connect(work, &from, &to).await?;
-    let tries = LockTries::beside_writes();
+    let mut tries = LockTries::beside_writes();
     let slot = loop {
         let attempt = watched(work, &from, &to, transfer.keep_changes(keep_patience(work), 0)).await;
         if let Some(slot) = tries.result(work, attempt).await? {

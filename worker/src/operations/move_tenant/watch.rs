@@ -89,9 +89,12 @@ async fn too_much_wal(work: &Work<Move>) -> StepError {
 /// For how long such a lock is tried to be had.
 const LOCK_TRIES: Duration = Duration::from_secs(4);
 
+const FEWEST_TRIES: u32 = 3;
+
 /// For one who needs the tenant's tables for himself and waits for whoever is at it, a little at a time.
 pub(super) struct LockTries {
     began: Instant,
+    tries: u32,
     /// Before the next try, for those who came behind it.
     pause: Duration,
 }
@@ -99,24 +102,25 @@ pub(super) struct LockTries {
 impl LockTries {
     /// Others come and go between two tries.
     pub(super) fn beside_writes() -> Self {
-        Self { began: Instant::now(), pause: LOCK_PATIENCE }
+        Self { began: Instant::now(), tries: 0, pause: LOCK_PATIENCE }
     }
 
     /// Nobody comes but by logins of the tenant's own.
     pub(super) fn while_writes_wait() -> Self {
-        Self { began: Instant::now(), pause: LOCK_PATIENCE / 20 }
+        Self { began: Instant::now(), tries: 0, pause: LOCK_PATIENCE / 20 }
     }
 
     /// What an attempt gave; none: try again.
     pub(super) async fn result<T>(
-        &self,
+        &mut self,
         work: &Work<Move>,
         attempt: Result<T, StepError>,
     ) -> Result<Option<T>, StepError> {
+        self.tries += 1;
+        // Of many tables each may take its time.
+        let goes_on = self.tries < FEWEST_TRIES || self.began.elapsed() < LOCK_TRIES;
         match attempt {
-            Err(StepError::Transient { .. })
-                if self.began.elapsed() < LOCK_TRIES && !work.cancelled().is_cancelled() =>
-            {
+            Err(StepError::Transient { .. }) if goes_on && !work.cancelled().is_cancelled() => {
                 tokio::time::sleep(self.pause).await;
                 Ok(None)
             }

@@ -12,6 +12,7 @@ use super::{
     copy_table::{Failed, copy_table},
     pace::Pace,
     parts::Parts,
+    session::run,
     sign_of_life::BEGIN_READING,
     transfer::{Ends, MoveError},
 };
@@ -90,6 +91,7 @@ pub(super) async fn copy(
     writing.run(sequences).await.map_err(of_target)?;
     writing.run(resume).await.map_err(of_target)?;
     writing.run(sql::block("known record;", &refresh_views(schema))).await.map_err(of_target)?;
+    writing.run(format!("SET LOCAL {BARE_PATH}")).await.map_err(of_target)?;
     let arrived = contents(&mut writing, schema, &tables).await.map_err(of_target)?;
     require_same(&held, &arrived)?;
     writing.commit().await.map_err(of_target)?;
@@ -99,10 +101,6 @@ pub(super) async fn copy(
 /// Whether both ends are of one major version.
 pub(super) async fn same_version(from: &mut PgConnection, to: &mut PgConnection) -> Result<bool, Failed> {
     Ok(version(from).await.map_err(Failed::Source)? == version(to).await.map_err(Failed::Target)?)
-}
-
-pub(super) async fn run(connection: &mut PgConnection, text: &str) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(AssertSqlSafe(text.to_owned())).execute(connection).await.map(drop)
 }
 
 pub(super) fn quoted(name: &str) -> String {
@@ -136,7 +134,11 @@ pub(super) async fn tables(
     Ok(rows.iter().map(table).collect())
 }
 
-/// What tables hold, in their order, by one statement.
+/// Where [`contents`] are looked at, at both ends: what a row's text is depends on the path, and on that of the tenant its own
+/// functions could be called in place of PostgreSQL's.
+pub(super) const BARE_PATH: &str = "search_path = pg_catalog, pg_temp";
+
+/// What tables hold, in their order, by one statement. See [`BARE_PATH`].
 pub(super) async fn contents(
     connection: &mut PgConnection,
     schema: &ObjectName,
@@ -154,10 +156,11 @@ pub(super) async fn contents(
     Ok(rows.iter().zip(tables).map(row).collect())
 }
 
-/// What follows `SELECT` in a query of the rows of a table (named `held`): how many, and the sum of their hashes.
+/// What follows `SELECT` in a query of the rows of a table (named `held`): how many, and the sum of their hashes. A cast of the
+/// row to text could be one that the app made.
 fn held(schema: &ObjectName, table: &Table) -> String {
     format!(
-        "count(*), coalesce(sum(hashtextextended((held.*)::text, 0)::numeric), 0)::text FROM ONLY {}.{} AS held",
+        "count(*), coalesce(sum(hashtextextended(concat(held.*), 0)::numeric), 0)::text FROM ONLY {}.{} AS held",
         schema.quoted(),
         quoted(&table.name)
     )

@@ -49,11 +49,8 @@ pub(super) async fn copy_table(
     for part in parts {
         let out = format!("COPY {part} TO STDOUT (FORMAT {format})");
         let mut sink = writing.copy_in_raw(&into).await.map_err(Failed::Target)?;
-        match pass_on(from, &out, &mut sink, told).await {
-            Ok(bytes) => {
-                sink.finish().await.map_err(Failed::Target)?;
-                pace.after(bytes).await;
-            }
+        match pass_on(from, &out, &mut sink, pace, told).await {
+            Ok(()) => drop(sink.finish().await.map_err(Failed::Target)?),
             Err(Failed::Source(error)) => {
                 // The error is the source's; that the target takes no more is not the news.
                 drop(sink.abort("the source failed").await);
@@ -65,28 +62,30 @@ pub(super) async fn copy_table(
     Ok(())
 }
 
-/// Passes on what a statement copies; answers the bytes.
+/// Passes on what a statement copies. What it waits for the pace, it waits with the statement open: a transaction that does
+/// nothing between two is ended.
 async fn pass_on(
     from: &mut PgConnection,
     out: &str,
     sink: &mut PgCopyIn<&mut PgConnection>,
+    pace: &mut Pace,
     told: &mut (dyn FnMut(u64) + Send),
-) -> Result<usize, Failed> {
+) -> Result<(), Failed> {
     let mut rows = from.copy_out_raw(out).await.map_err(Failed::Source)?;
     // The server sends each row by itself.
-    let (mut batch, mut bytes) = (BytesMut::new(), 0);
+    let (mut batch, at_once) = (BytesMut::new(), pace.part().unwrap_or(BATCH));
     loop {
         let row = rows.try_next().await.map_err(Failed::Source)?;
         let is_last = row.is_none();
         batch.extend_from_slice(&row.unwrap_or_default());
-        if batch.len() >= BATCH || is_last {
+        if batch.len() >= at_once || is_last {
             sink.send(&batch[..]).await.map_err(Failed::Target)?;
             told(batch.len() as u64);
-            bytes += batch.len();
+            pace.after(batch.len()).await;
             batch.clear();
         }
         if is_last {
-            return Ok(bytes);
+            return Ok(());
         }
     }
 }

@@ -10,10 +10,13 @@ mod pace;
 mod parts;
 mod pgoutput;
 mod replication;
+mod session;
 mod sign_of_life;
 mod slots;
 mod snapshot;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod transfer;
 mod write_fence;
 

@@ -25,8 +25,8 @@ impl Pace {
         Self { rate, due: Instant::now() }
     }
 
-    /// How many bytes to read by one statement; none: all. What may be read in two milliseconds, so that whoever shares a core
-    /// with it waits for no longer than that.
+    /// How many bytes to read by one statement; none: all. About what may be read in two milliseconds, so that whoever shares a
+    /// core with it waits for no longer than that.
     pub(super) fn part(&self) -> Option<usize> {
         let in_time = self.rate?.get() / 500;
         Some(usize::try_from(in_time.max(SMALLEST_PART)).unwrap_or(usize::MAX))

@@ -26,16 +26,17 @@ use super::{
         fence::{self, Fence},
         owner::Owner,
         owner_transaction::{Beginning, OwnerTransaction},
-        schema::relations,
+        schema::{relations, schema_path},
     },
     apply::{Applier, Batch},
     contents::{
-        Table, TableContents, contents, contents_in_parts, quoted, refresh_views, require_same, run,
+        BARE_PATH, Table, TableContents, contents, contents_in_parts, quoted, refresh_views, require_same,
         same_version, sequences, tables, triggers,
     },
     copy_table::{Failed, copy_table},
     pace::Pace,
     pgoutput::{self, Lsn, Message, Unreadable},
+    session::{one, run},
     sign_of_life::{BEGIN_READING, SIGN_OF_LIFE, meanwhile},
     slots::{PublicationId, WayBack, drop_slots},
     snapshot::Snapshot,
@@ -427,7 +428,11 @@ impl<'c> Applying<'c> {
                 id.subject()
             )
         });
-        let last = format!("{} RESET ROLE; {}", self.resume, sql::block("", &format!("{note} NULL;")));
+        let last = format!(
+            "{} RESET ROLE; SET LOCAL {BARE_PATH}; {}",
+            self.resume,
+            sql::block("", &format!("{note} NULL;"))
+        );
         self.writing.commit_after(&last).await.map_err(|error| failed(self.admin, error))
     }
 }
@@ -464,6 +469,18 @@ async fn apply_until(
         applying.commit(id, slot, log.end).await?;
     }
     Ok(if log.changes < CHANGES { until } else { log.end.unwrap_or(applied) })
+}
+
+/// Makes all changes up to a place in the log.
+async fn apply_all(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str, until: Lsn) -> Result<(), MoveError> {
+    loop {
+        let reached = apply_until(ends, owner, slot, until).await?;
+        if reached >= until {
+            return Ok(());
+        }
+        // It is read from there on.
+        release(ends, slot, reached).await?;
+    }
 }
 
 /// What is on the source's disk by now.
@@ -514,7 +531,7 @@ pub(super) async fn come_near(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str)
     for _ in 0..NEARER {
         let began = Instant::now();
         let until = end_of_log(ends).await?;
-        apply_until(ends, owner, slot, until).await?;
+        apply_all(ends, owner, slot, until).await?;
         let took = began.elapsed();
         if took > least.mul_f32(0.75) {
             break;
@@ -569,6 +586,7 @@ pub(super) async fn compare(
         applying.send().await
     };
     meanwhile(from, apply).await.map_err(&of_source)??;
+    applying.writing.run(format!("SET LOCAL {BARE_PATH}")).await.map_err(&of_target)?;
     let done = [AtomicBool::new(false), AtomicBool::new(false)];
     let (held, arrived) = tokio::join!(
         contents_beside(from, owner.name, &all, rate, &done[0], &done[1]),
@@ -577,6 +595,7 @@ pub(super) async fn compare(
     let (held, arrived) = (held.map_err(&of_source)?, arrived.map_err(&of_target)?);
     run(from, "COMMIT").await.map_err(&of_source)?;
     require_same(&held, &arrived)?;
+    applying.writing.run(schema_path(owner.name, "SET LOCAL")).await.map_err(&of_target)?;
     for (xid, change) in later {
         applying.apply(&mut applier, xid, change).await?;
     }
@@ -650,13 +669,7 @@ pub(super) async fn finish(
     lets_in: bool,
 ) -> Result<(), MoveError> {
     let (of_source, of_target) = (ends.source(READ), ends.target(APPLY));
-    loop {
-        let reached = apply_until(ends, owner, slot, until).await?;
-        if reached >= until {
-            break;
-        }
-        release(ends, slot, reached).await?;
-    }
+    apply_all(ends, owner, slot, until).await?;
     // Before the tenant is let in: it may come there by its own log-in.
     if let Some(way_back) = way_back {
         begin_way_back(ends, owner, way_back).await?;
@@ -713,67 +726,5 @@ impl ServerAdmin {
                 forgot => return forgot.map(drop),
             }
         }
-    }
-}
-
-pub(super) async fn one<T>(connection: &mut PgConnection, ask: &str) -> Result<T, sqlx::Error>
-where
-    T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
-{
-    sqlx::query_scalar(AssertSqlSafe(ask.to_owned())).persistent(false).fetch_one(connection).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{super::Site, *};
-    use crate::{
-        admin::Transfer,
-        embedded::{EmbeddedConfig, EmbeddedPostgres, SearchPath},
-        fixture::{Bench, mark, notes, owner},
-    };
-
-    /// `wal_writer_delay`: the WAL writer writes whole pages, and the record that goes on in the next one waits for its next turn.
-    #[tokio::test]
-    async fn the_last_changes_do_not_wait_for_records_of_others_that_are_not_on_the_disk() {
-        let dir = std::env::temp_dir().join(format!("tenantry-postgres-lazy-{}", std::process::id()));
-        let mut config = EmbeddedConfig::throwaway(dir, SearchPath::default());
-        config.parameters.insert("wal_writer_delay".into(), "10s".into());
-        let server = EmbeddedPostgres::start(config).await.unwrap();
-        let (here, there) = (Bench::on(&server, "near_from").await, Bench::on(&server, "near_to").await);
-        let tenant = here.tenant("tenant_near", &notes()).await;
-        there.tenant("tenant_near", &notes()).await;
-        let (mark, id) = (mark(&tenant), PublicationId(7));
-        let [source, target] = [&here, &there].map(|end| Site { admin: &end.admin, database: &end.database });
-        let mut transfer = Transfer::connect(source, target, owner(&tenant, &mark), id).await.unwrap();
-        let patience = KeepPatience { tables: Duration::from_secs(1), transactions: Duration::from_secs(5) };
-        let slot = transfer.keep_changes(patience, 0).await.unwrap();
-        transfer.copy_tables(&slot, None, |_| {}).await.unwrap();
-        let mut writer = here.admin.session(&here.database, "test").await.unwrap();
-        let write =
-            "CREATE TABLE public.others (word text); ALTER TABLE public.others ALTER word SET STORAGE PLAIN;
-            INSERT INTO tenant_near.notes (word) SELECT 'word ' || n FROM generate_series(1, 100) n";
-        sqlx::raw_sql(write).execute(&mut *writer).await.unwrap();
-        // Somebody whose commits do not wait writes more than the WAL writer leaves for later.
-        let mut write_of_others = async || {
-            let others = "SET synchronous_commit = off;
-                INSERT INTO public.others SELECT repeat('x', 7000) FROM generate_series(1, 400)";
-            sqlx::raw_sql(others).execute(&mut *writer).await.unwrap();
-            let within_a_record = "SELECT pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()
-                AND (pg_current_wal_flush_lsn() - '0/0') % 8192 = 0";
-            while !one::<bool>(&mut writer, within_a_record).await.unwrap() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let began = Instant::now();
-        write_of_others().await;
-        transfer.come_near(&slot).await.unwrap();
-        let closed = transfer.close_writes(Duration::from_secs(1)).await.unwrap();
-        write_of_others().await;
-        transfer.finish(&slot, closed, None, true).await.unwrap();
-        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
-        let mut reader = there.admin.session(&there.database, "test").await.unwrap();
-        let arrived: i64 = one(&mut reader, "SELECT count(*) FROM tenant_near.notes").await.unwrap();
-        assert_eq!(arrived, 100);
-        server.stop().await.unwrap();
     }
 }

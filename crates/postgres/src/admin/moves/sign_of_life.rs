@@ -9,7 +9,7 @@ use std::{pin::pin, time::Duration};
 
 use sqlx::PgConnection;
 
-use super::contents::run;
+use super::session::run;
 
 /// Begins to read a tenant's rows as they are at one moment. A source that has sent all waits here until the target has taken
 /// it: what is on its way may be many megabytes. It holds nothing that anybody waits for, and whoever takes the fence ends it.

@@ -3,8 +3,7 @@
 
 use super::{
     super::{AdminError, ServerAdmin, fence::Fence, template},
-    contents::run,
-    replication::one,
+    session::{one, run},
 };
 use crate::sql;
 

@@ -3,16 +3,17 @@
 use std::{num::NonZeroU64, time::Duration};
 
 use sqlx::AssertSqlSafe;
-use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
+use tenantry_domain::names::ObjectName;
 
 use super::{
     super::{AdminError, ServerAdmin, connections::AdminConnection, fence, owner::Owner, role},
     catalog,
-    contents::{TableContents, copy, run},
+    contents::{BARE_PATH, TableContents, copy},
     leave,
     pace::Pace,
     pgoutput::Lsn,
-    replication::{self, TargetTables, one},
+    replication::{self, TargetTables},
+    session::{one, run},
     slots::{PublicationId, WayBack},
     write_fence,
 };
@@ -87,7 +88,7 @@ pub(super) struct Ends<'a> {
     pub(super) publication: PublicationId,
     /// Read once: nobody changes them meanwhile.
     pub(super) target_tables: Option<TargetTables>,
-    /// [`catalog::prepare_shape`] was run at the source.
+    /// [`catalog::prepare_shape`] was run at the source, which it can be once in a session.
     shape_is_prepared: bool,
 }
 
@@ -139,17 +140,16 @@ impl<'a> Transfer<'a> {
         Ok(transfer)
     }
 
-    /// Values have the same text on both ends, and what has an admin commit is on disk.
+    /// Values have the same text on both ends, no function of the tenant's is called in place of PostgreSQL's, and what has an
+    /// admin commit is on disk.
     async fn same_text(&mut self) -> Result<(), MoveError> {
         const TASK: &str = "begin a session";
-        let settings = "SET IntervalStyle = postgres; SET bytea_output = hex; SET lc_monetary = 'C'; SET xmloption = content;
-            SET row_security = off; SET synchronous_commit = on";
-        let path = format!("SET search_path = {}, {EXTENSIONS_SCHEMA}", self.owner.name.quoted());
-        let Ends { source, target, from, to, .. } = &mut self.ends;
-        let (here, there) = tokio::join!(
-            sqlx::raw_sql(AssertSqlSafe(format!("{settings}; {path}"))).execute(&mut **from),
-            sqlx::raw_sql(settings).execute(&mut **to)
+        let settings = format!(
+            "SET IntervalStyle = postgres; SET bytea_output = hex; SET lc_monetary = 'C'; SET xmloption = content;
+            SET row_security = off; SET synchronous_commit = on; SET {BARE_PATH}"
         );
+        let Ends { source, target, from, to, .. } = &mut self.ends;
+        let (here, there) = tokio::join!(run(from, &settings), run(to, &settings));
         here.map_err(|error| MoveError::Source(source.admin.failed(TASK, error)))?;
         there.map_err(|error| MoveError::Target(target.admin.failed(TASK, error)))?;
         Ok(())

@@ -24,7 +24,7 @@ use super::super::{
     schema::relations,
     users,
 };
-use super::{pgoutput::Lsn, replication::one};
+use super::{pgoutput::Lsn, session::one};
 use crate::{
     sql::{self, INTERRUPT_AUTOVACUUM},
     tenant::MOVING,
