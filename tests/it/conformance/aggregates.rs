@@ -36,6 +36,11 @@ pub(super) const CASES: &[Case] = &[
     get("/books?select=is_long,count()&order=is_long").is(200, r#"[{"is_long":false,"count":3},{"is_long":true,"count":2},{"is_long":null,"count":1}]"#),
     get("/book_list?select=author_id,pages.max()&author_id=lt.3&order=author_id").is(200, r#"[{"author_id":1,"max":341},{"author_id":2,"max":165}]"#),
     get("/books?select=author_id,count()&order=author_id&limit=2&offset=1").is(200, r#"[{"author_id":2,"count":1},{"author_id":3,"count":1}]"#),
+    // Of one row by its id.
+    get("/books/1?select=id,count()").is(200, r#"{"id":1,"count":1}"#),
+    get("/books/1?select=pages.sum(),title").is(200, r#"{"sum":205,"title":"Earthsea"}"#),
+    get("/books/1?select=count()").is(200, r#"{"count":1}"#),
+    get("/books/100?select=id,count()").fails(404, "row_not_found"),
     // Grouped by a parent.
     get("/books?select=pages.sum(),authors(name)&author_id=eq.1").is(200, r#"[{"sum":546,"authors":{"name":"Ursula"}}]"#),
     get("/books?select=author_id,pages.sum(),authors(name)&author_id=lt.3&order=author_id.desc").is(200, r#"[{"author_id":2,"sum":165,"authors":{"name":"Italo"}},{"author_id":1,"sum":546,"authors":{"name":"Ursula"}}]"#),

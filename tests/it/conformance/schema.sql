@@ -41,6 +41,12 @@ CREATE TABLE editions (
 );
 INSERT INTO editions VALUES (1, 1, 1968, 'first'), (1, 2, 1990, NULL), (2, 1, 1974, 'first'), (3, 1, 1972, NULL);
 
+-- Nothing keeps a parent and its child from having one key.
+CREATE TABLE notices (id int PRIMARY KEY, word text);
+CREATE TABLE old_notices (PRIMARY KEY (id)) INHERITS (notices);
+INSERT INTO notices VALUES (1, 'new');
+INSERT INTO old_notices VALUES (1, 'old');
+
 CREATE TABLE shelves (id int PRIMARY KEY, code text NOT NULL, floor int NOT NULL);
 INSERT INTO shelves VALUES (1, 'A1', 0), (2, 'B1', 1), (3, 'C1', 1);
 

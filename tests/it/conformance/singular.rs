@@ -7,6 +7,10 @@ const NONE: &str = "\"The result contains 0 rows\"";
 const COERCE: &str = "\"Cannot coerce the result to a single JSON object\"";
 
 pub(super) const CASES: &[Case] = &[
+    // One row by its id, also where a table that inherits has it too.
+    get("/notices/1").is(200, r#"{"id":1,"word":"new"}"#),
+    get("/notices/1").accept("text/csv").text(200, "id,word\n1,new"),
+    get("/notices?id=eq.1&select=word&order=word").is(200, r#"[{"word":"new"},{"word":"old"}]"#),
     get("/publishers?id=eq.1").singular().is(200, r#"{"id":1,"name":"North"}"#).has("content-type", OBJECT),
     get("/publishers?id=eq.1").accept("application/vnd.pgrst.object").is(200, r#"{"id":1,"name":"North"}"#).has("content-type", OBJECT),
     get("/publishers?id=eq.1").accept("application/vnd.pgrst.object+json, application/json;q=0.5").is(200, r#"{"id":1,"name":"North"}"#),

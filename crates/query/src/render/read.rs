@@ -118,6 +118,8 @@ pub(crate) fn read<'c>(
         w.replay(&scope.from_where);
         if !by_id {
             page.group_and_order(w, context)?;
+        } else if page.grouped {
+            page.group(w);
         }
         if is_row {
             // A table that others inherit from may have it twice.

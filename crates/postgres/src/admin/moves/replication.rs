@@ -158,10 +158,10 @@ pub(super) async fn keep_changes(
         run(&mut ends.from, "ROLLBACK").await.map_err(&of_source)?;
     }
     kept.map_err(&of_source)?;
-    // It waits for all transactions that write.
+    // It waits for all transactions that write, by locks on them. Where it fails, the settings are as they were.
     let begin_slot = format!(
-        "SET statement_timeout = {}; SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput');
-        RESET statement_timeout",
+        "SET lock_timeout = 0; SET statement_timeout = {}; SELECT pg_create_logical_replication_slot('{slot}', 'pgoutput');
+        RESET statement_timeout; RESET lock_timeout",
         patience.transactions.as_millis().max(1)
     );
     run_or_blocked(ends, &begin_slot).await?;

@@ -9,7 +9,7 @@ use std::{
 use tenantry_domain::{app::App, names::ObjectName};
 
 use super::{
-    KeepPatience, PublicationId, Site, Transfer,
+    KeepPatience, MoveError, PublicationId, Site, Transfer,
     session::{one, run},
 };
 use crate::{
@@ -105,6 +105,29 @@ async fn the_last_changes_do_not_wait_for_records_of_others_that_are_not_on_the_
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert_eq!(both.count_there("notes").await, 100);
     server.stop().await.unwrap();
+}
+
+/// A slot waits for them by locks.
+#[tokio::test]
+async fn transactions_of_others_are_waited_for_longer_than_locks_are_and_who_is_waited_for_in_vain_is_named()
+{
+    let both = Both::on(server().await, "tenant_wait", &notes()).await;
+    let limits = AdminLimits { lock_timeout: Duration::from_millis(100), ..AdminLimits::default() };
+    let here = admin(server().await, &both.here.database, limits);
+    let mut transfer = both.connect_by(&here, &both.there.admin).await;
+    let mut other = both.session().await;
+    run(&mut other, "BEGIN; SELECT pg_current_xact_id()").await.unwrap();
+    let short = KeepPatience { transactions: Duration::from_millis(500), ..PATIENCE };
+    let blocked = transfer.keep_changes(short, 0).await.unwrap_err();
+    assert!(matches!(&blocked, MoveError::Blocked(who) if who.contains("process")), "{blocked}");
+    let ends = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        run(&mut other, "COMMIT").await.unwrap();
+    };
+    let (kept, ()) = tokio::join!(transfer.keep_changes(PATIENCE, 0), ends);
+    kept.unwrap();
+    drop(transfer);
+    both.end().await;
 }
 
 #[tokio::test]

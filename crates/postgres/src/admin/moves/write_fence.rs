@@ -40,12 +40,13 @@ const TRIES: usize = 5;
 
 const OPEN: &str = "open the tenant's tables again";
 
-/// The tables of a schema that rows are written to.
+/// The tables of a schema that rows are written to, in another order each time: whoever writes takes them in one of his own, and may
+/// hold one that is wanted next while he waits for one that is held.
 fn tables(schema: &ObjectName) -> String {
     format!(
         "SELECT relation.oid::regclass AS name, t.oid IS NOT NULL AS is_closed FROM {}
             LEFT JOIN pg_trigger t ON t.tgrelid = relation.oid AND t.tgname = '{TRIGGER}'
-            WHERE relkind IN ('r', 'p') ORDER BY relname",
+            WHERE relkind IN ('r', 'p') ORDER BY random()",
         relations(schema)
     )
 }
