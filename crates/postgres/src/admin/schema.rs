@@ -127,13 +127,18 @@ impl ServerAdmin {
 /// Goes on as the owner role, which finds a tenant's schema and the extensions by unqualified names. `set` is `SET`,
 /// or `SET LOCAL` within a transaction.
 pub(super) fn become_owner(schema: &ObjectName, set: &str) -> String {
-    format!("{set} ROLE {OWNER_ROLE}; {}", schema_path(schema, set))
+    format!("{set} ROLE {OWNER_ROLE}; {}", set_path(schema, set))
 }
 
-/// Finds a tenant's schema and the extensions by unqualified names. Not for the admin: a function or an operator of the app's
-/// could be called in place of PostgreSQL's, with all of the admin's rights.
-pub(super) fn schema_path(schema: &ObjectName, set: &str) -> String {
-    format!("{set} search_path = {}, {EXTENSIONS_SCHEMA}", schema.quoted())
+/// Has a tenant's schema and the extensions found by unqualified names. Not for statements of the admin: a function or an operator
+/// of the app's could be called in place of PostgreSQL's, with all of the admin's rights.
+pub(super) fn set_path(schema: &ObjectName, set: &str) -> String {
+    format!("{set} search_path = {}", path(schema))
+}
+
+/// The path on which a tenant's SQL runs.
+pub(super) fn path(schema: &ObjectName) -> String {
+    format!("{}, {EXTENSIONS_SCHEMA}", schema.quoted())
 }
 
 /// Makes a tenant's schema, and lets its role (of the same name) use what the owner role makes in it: rows of

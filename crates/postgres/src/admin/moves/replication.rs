@@ -26,7 +26,7 @@ use super::{
         fence::{self, Fence},
         owner::Owner,
         owner_transaction::{Beginning, OwnerTransaction},
-        schema::{relations, schema_path},
+        schema::{path, relations, set_path},
     },
     apply::{Applier, Batch},
     contents::{
@@ -338,11 +338,15 @@ impl<'s> Log<'s> {
     }
 }
 
-fn peek(id: PublicationId, slot: &str, until: Lsn, most: i32) -> String {
+/// A query of changes. Values are written as where they are made again, with the tenant's own path: rows without a key are found by
+/// their text there.
+fn peek(id: PublicationId, schema: &ObjectName, slot: &str, until: Lsn, most: i32) -> String {
     format!(
-        "SELECT data FROM pg_logical_slot_peek_binary_changes('{slot}', '{until}', {most},
-            'proto_version', '1', 'publication_names', '{}')",
-        id.name()
+        "SELECT data FROM set_config('search_path', {path}, true) AS path,
+            LATERAL pg_catalog.pg_logical_slot_peek_binary_changes(
+                ('{slot}' || left(path, 0))::name, '{until}', {most}, 'proto_version', '1', 'publication_names', '{}')",
+        id.name(),
+        path = sql::literal(&path(schema)),
     )
 }
 
@@ -457,7 +461,7 @@ async fn apply_until(
     let Noted { applied, copied } = noted(ends, slot).await?;
     let tables = target_tables(ends, owner).await?;
     let mut applier = Applier::new(owner.name, copied, tables.identities.clone());
-    let peek = peek(id, slot, until, CHANGES);
+    let peek = peek(id, owner.name, slot, until, CHANGES);
     let of_source = ends.source(READ);
     let mut log = Log::read(&mut ends.from, &peek, applied, of_source);
     if let Some((xid, change)) = log.next().await? {
@@ -567,7 +571,7 @@ pub(super) async fn compare(
     run(&mut ends.from, &flushed).await.map_err(&of_source)?;
     // All that the snapshot saw, first; others of that time did not build on each other, or one would have seen the other.
     let (mut seen, mut later) = (Vec::new(), Vec::new());
-    let peek = peek(id, slot, until, i32::MAX);
+    let peek = peek(id, owner.name, slot, until, i32::MAX);
     let of_log = ends.source(READ);
     let mut log = Log::read(&mut ends.from, &peek, noted.applied, of_log);
     while let Some((xid, change)) = log.next().await? {
@@ -586,7 +590,9 @@ pub(super) async fn compare(
         applying.send().await
     };
     meanwhile(from, apply).await.map_err(&of_source)??;
-    applying.writing.run(format!("SET LOCAL {BARE_PATH}")).await.map_err(&of_target)?;
+    let bare = format!("SET LOCAL {BARE_PATH}");
+    run(from, &bare).await.map_err(&of_source)?;
+    applying.writing.run(bare).await.map_err(&of_target)?;
     let done = [AtomicBool::new(false), AtomicBool::new(false)];
     let (held, arrived) = tokio::join!(
         contents_beside(from, owner.name, &all, rate, &done[0], &done[1]),
@@ -595,7 +601,7 @@ pub(super) async fn compare(
     let (held, arrived) = (held.map_err(&of_source)?, arrived.map_err(&of_target)?);
     run(from, "COMMIT").await.map_err(&of_source)?;
     require_same(&held, &arrived)?;
-    applying.writing.run(schema_path(owner.name, "SET LOCAL")).await.map_err(&of_target)?;
+    applying.writing.run(set_path(owner.name, "SET LOCAL")).await.map_err(&of_target)?;
     for (xid, change) in later {
         applying.apply(&mut applier, xid, change).await?;
     }

@@ -170,6 +170,27 @@ async fn a_row_that_takes_longer_at_its_pace_than_a_transaction_may_idle_is_copi
 }
 
 #[tokio::test]
+async fn a_row_without_a_key_is_found_by_the_text_that_its_values_have_there() {
+    let made = app(&[("CREATE TABLE docs (of regclass, word text)", None)]);
+    let both = Both::on(server().await, "tenant_names", &App { seed: None, ..made }).await;
+    let mut writer = both.session().await;
+    let write = "SET search_path = tenant_names; INSERT INTO docs SELECT 'docs', n::text FROM generate_series(1, 10) n";
+    run(&mut writer, write).await.unwrap();
+    let mut transfer = both.connect().await;
+    let slot = transfer.keep_changes(PATIENCE, 0).await.unwrap();
+    transfer.copy_tables(&slot, None, |_| {}).await.unwrap();
+    for change in ["UPDATE docs SET word = 'a' WHERE word = '1'", "DELETE FROM docs WHERE word = '2'"] {
+        run(&mut writer, change).await.unwrap();
+        transfer.come_near(&slot).await.unwrap();
+    }
+    run(&mut writer, "DELETE FROM docs WHERE word = '3'").await.unwrap();
+    transfer.compare(&slot, None).await.unwrap();
+    assert_eq!(both.count_there("docs").await, 8);
+    drop(transfer);
+    both.end().await;
+}
+
+#[tokio::test]
 async fn an_app_s_sql_is_never_run_as_the_admin() {
     let functions = [
         ("quote_ident(name)", "text", "$1::text"),
