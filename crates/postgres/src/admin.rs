@@ -85,6 +85,10 @@ pub use warm_tenant::{WARM_TENANT_PREFIX, Warmed};
 /// The role that owns every tenant object of a server. Nobody logs in as it.
 pub const OWNER_ROLE: &str = "tenantry_owner";
 
+/// The role by which a move reads rows: it may what the owner role may, past row security, and nothing else. To plan a query
+/// PostgreSQL calls functions that stand in a table's indexes and statistics, with the rights of whoever asks.
+const READER_ROLE: &str = "tenantry_reader";
+
 /// Names of the data plane's logins begin so: `tenantry_data_<label>_<random>`.
 pub const LOGIN_PREFIX: &str = "tenantry_data_";
 

@@ -90,17 +90,19 @@ impl ServerAdmin {
         owner: Owner<'_>,
     ) -> Result<Option<AppVersion>, AdminError> {
         let mut connection = self.connection_to(database, TASK).await?;
-        let block = fence::block(owner.fence, "found_mark text;", &format!("{} NULL;", owner.check_schema()));
-        sqlx::raw_sql(AssertSqlSafe(block))
-            .execute(&mut *connection)
-            .await
-            .map_err(|e| self.failed(TASK, e))?;
-        let newest = format!("SELECT max(version) FROM {}", table(owner.name));
-        let newest: Option<i64> = sqlx::query_scalar(AssertSqlSafe(newest))
-            .persistent(false)
-            .fetch_one(&mut *connection)
-            .await
-            .map_err(|e| self.failed(TASK, e))?;
+        let look = owner.check_schema();
+        let begin = Beginning { schema: owner.name, fence: owner.fence, as_admin: &look, as_owner: "SELECT" };
+        let newest = async {
+            let mut transaction = OwnerTransaction::begin(&mut connection, begin).await?;
+            let newest = format!("SELECT max(version) FROM {}", table(owner.name));
+            let newest: Option<i64> = sqlx::query_scalar(AssertSqlSafe(newest))
+                .persistent(false)
+                .fetch_one(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            Ok(newest)
+        };
+        let newest = newest.await.map_err(|e: sqlx::Error| self.failed(TASK, e))?;
         Ok(newest.and_then(|number| AppVersion::try_from(number).ok()))
     }
 

@@ -4,7 +4,8 @@
 use tenantry_domain::names::{EXTENSIONS_SCHEMA, ObjectName};
 
 use super::{
-    AdminError, Done, MAINTENANCE, OWNER_ROLE, SYSTEM_SCHEMA, ServerAdmin, data_audit::AUDIT_ROLE, fence,
+    AdminError, Done, MAINTENANCE, OWNER_ROLE, READER_ROLE, SYSTEM_SCHEMA, ServerAdmin,
+    data_audit::AUDIT_ROLE, fence,
 };
 use crate::{sql, tenant::USERS_ROLE};
 
@@ -30,8 +31,17 @@ impl ServerAdmin {
                 IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{AUDIT_ROLE}') THEN
                     CREATE ROLE {AUDIT_ROLE} NOLOGIN;
                 END IF;
+                IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{READER_ROLE}') THEN
+                    CREATE ROLE {READER_ROLE} NOLOGIN;
+                    GRANT {OWNER_ROLE} TO {READER_ROLE};
+                    -- An admin that has it not itself may not give it.
+                    BEGIN
+                        ALTER ROLE {READER_ROLE} BYPASSRLS;
+                    EXCEPTION WHEN insufficient_privilege THEN NULL;
+                    END;
+                END IF;
                 IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-                    EXECUTE 'GRANT {OWNER_ROLE}, {AUDIT_ROLE} TO CURRENT_USER' || CASE
+                    EXECUTE 'GRANT {OWNER_ROLE}, {AUDIT_ROLE}, {READER_ROLE} TO CURRENT_USER' || CASE
                         WHEN current_setting('server_version_num')::int >= 160000
                         THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
                 END IF;

@@ -5,9 +5,10 @@ use tenantry_domain::names::ObjectName;
 
 use super::{
     super::{
+        READER_ROLE,
         owner::Owner,
         owner_transaction::{Beginning, OwnerTransaction},
-        schema::relations,
+        schema::{relations, set_path},
     },
     copy_table::{Failed, copy_table},
     pace::Pace,
@@ -60,7 +61,7 @@ pub(super) async fn copy(
     };
     let schema = owner.name;
 
-    run(from, &format!("{BEGIN_READING}; SET LOCAL row_security = off")).await.map_err(of_source)?;
+    run(from, &format!("{BEGIN_READING}; SET LOCAL ROLE {READER_ROLE}")).await.map_err(of_source)?;
     let tables = tables(from, schema).await.map_err(of_source)?;
     let held = contents(from, schema, &tables).await.map_err(of_source)?;
 
@@ -73,9 +74,9 @@ pub(super) async fn copy(
     );
     let begin = Beginning { schema, fence: owner.fence, as_admin: &as_admin, as_owner: "SELECT" };
     let mut writing = OwnerTransaction::begin(to, begin).await.map_err(of_target)?;
-    writing.run(sql::block("known record;", &empty(schema, None))).await.map_err(of_target)?;
     let [rest, resume] = triggers(&mut writing, schema).await.map_err(of_target)?;
-    writing.run(rest).await.map_err(of_target)?;
+    let empty = sql::block("known record;", &empty(schema, None));
+    writing.run(format!("{rest} {empty}")).await.map_err(of_target)?;
     let same_version = same_version(from, &mut writing).await.map_err(of_any)?;
     let mut copied = 0;
     for (table, _) in tables.iter().zip(&held).filter(|(_, held)| held.rows > 0) {
@@ -88,12 +89,11 @@ pub(super) async fn copy(
     }
     let sequences = sequences(from, schema).await.map_err(of_source)?;
     run(from, "COMMIT").await.map_err(of_source)?;
-    writing.run(sequences).await.map_err(of_target)?;
-    writing.run(resume).await.map_err(of_target)?;
-    writing.run(sql::block("known record;", &refresh_views(schema))).await.map_err(of_target)?;
-    writing.run(format!("SET LOCAL {BARE_PATH}")).await.map_err(of_target)?;
+    writing.run(format!("{sequences}; SET LOCAL {BARE_PATH}")).await.map_err(of_target)?;
     let arrived = contents(&mut writing, schema, &tables).await.map_err(of_target)?;
     require_same(&held, &arrived)?;
+    writing.run(format!("{}; {resume}", set_path(schema, "SET LOCAL"))).await.map_err(of_target)?;
+    writing.run(sql::block("known record;", &refresh_views(schema))).await.map_err(of_target)?;
     writing.commit().await.map_err(of_target)?;
     Ok(held)
 }

@@ -21,7 +21,7 @@ use tenantry_domain::names::ObjectName;
 
 use super::{
     super::{
-        AdminError, SYSTEM_SCHEMA, ServerAdmin,
+        AdminError, READER_ROLE, SYSTEM_SCHEMA, ServerAdmin,
         connections::AdminConnection,
         fence::{self, Fence},
         owner::Owner,
@@ -259,7 +259,7 @@ pub(super) async fn copy_tables(
     let mut copied = 0;
     for table in all.iter().filter(|table| !done.contains_key(&table.name)) {
         let (from, to) = (&mut ends.from, &mut ends.to);
-        run(from, BEGIN_READING).await.map_err(&of_source)?;
+        run(from, &format!("{BEGIN_READING}; SET LOCAL ROLE {READER_ROLE}")).await.map_err(&of_source)?;
         let snapshot: String = one(from, "SELECT pg_current_snapshot()::text").await.map_err(&of_source)?;
         let as_admin = format!(
             "{look}
@@ -591,7 +591,7 @@ pub(super) async fn compare(
     };
     meanwhile(from, apply).await.map_err(&of_source)??;
     let bare = format!("SET LOCAL {BARE_PATH}");
-    run(from, &bare).await.map_err(&of_source)?;
+    run(from, &format!("{bare}; SET LOCAL ROLE {READER_ROLE}")).await.map_err(&of_source)?;
     applying.writing.run(bare).await.map_err(&of_target)?;
     let done = [AtomicBool::new(false), AtomicBool::new(false)];
     let (held, arrived) = tokio::join!(

@@ -64,6 +64,7 @@ impl Both {
 
     async fn count_there(&self, table: &str) -> i64 {
         let mut reader = self.there.admin.session(&self.there.database, "test").await.unwrap();
+        run(&mut reader, "SET ROLE tenantry_reader").await.unwrap();
         let count = format!("SELECT count(*) FROM {}.{table}", self.name.quoted());
         one(&mut reader, &count).await.unwrap()
     }
@@ -202,38 +203,47 @@ async fn an_app_s_sql_is_never_run_as_the_admin() {
         ("format(text, regclass, name)", "text", "'b'"),
         ("is_same(oid, regnamespace)", "boolean", "$1 = $2::oid"),
         ("is_same(oid, regclass)", "boolean", "$1 = $2::oid"),
+        ("is_fine(bigint)", "boolean", "true"),
     ];
     let mut hostile =
         "CREATE TABLE docs (id int PRIMARY KEY, name text CHECK (name <> 'x') DEFAULT 'a');".to_owned();
     for (function, returns, value) in functions {
         let _ = write!(
             hostile,
-            "CREATE FUNCTION {function} RETURNS {returns} LANGUAGE plpgsql AS $f$ BEGIN
-                IF current_setting('is_superuser') = 'on' THEN RAISE EXCEPTION 'it runs as the admin'; END IF;
+            "CREATE FUNCTION {function} RETURNS {returns} IMMUTABLE LANGUAGE plpgsql AS $f$ BEGIN
+                IF (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN RAISE EXCEPTION 'it runs as the admin'; END IF;
                 RETURN {value}; END $f$;"
         );
     }
     hostile.push_str(
         "CREATE OPERATOR = (FUNCTION = is_same, LEFTARG = oid, RIGHTARG = regnamespace);
         CREATE OPERATOR = (FUNCTION = is_same, LEFTARG = oid, RIGHTARG = regclass);
-        CREATE CAST (docs AS text) WITH FUNCTION docs_text(docs)",
+        CREATE CAST (docs AS text) WITH FUNCTION docs_text(docs);
+        CREATE INDEX ON docs (id) WHERE is_fine(1); CREATE STATISTICS fine ON (is_fine(2)), (is_fine(id)) FROM docs;
+        CREATE INDEX ON tenantry_migrations (version) WHERE is_fine(3);
+        ALTER TABLE docs ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+        CREATE POLICY fine ON docs USING (is_fine(4))",
     );
     let hostile = App { seed: None, ..app(&[(&hostile, None)]) };
     let both = Both::on(server().await, "tenant_hostile", &hostile).await;
-    let write = "INSERT INTO tenant_hostile.docs SELECT n, 'name' || n FROM generate_series(1, 100) n";
+    let write = "SET ROLE tenantry_owner; INSERT INTO tenant_hostile.docs SELECT n, 'name' || n FROM generate_series(1, 100) n";
     run(&mut *both.session().await, write).await.unwrap();
     let Both { here, name: tenant, .. } = &both;
     here.admin.schema_shape(&here.database, tenant).await.unwrap();
     here.admin.schema_catalog(&here.database, tenant).await.unwrap();
     here.admin.survey(&here.database, tenant).await.unwrap();
+    here.admin.fenced_version(&here.database, owner(tenant, &both.mark)).await.unwrap();
     for rate in [None, NonZeroU64::new(50_000_000)] {
         let mut transfer = both.connect().await;
         transfer.shape().await.unwrap();
         let slot = transfer.keep_changes(PATIENCE, 0).await.unwrap();
         transfer.copy_tables(&slot, rate, |_| {}).await.unwrap();
-        run(&mut *both.session().await, "UPDATE tenant_hostile.docs SET name = 'b' WHERE id < 10")
-            .await
-            .unwrap();
+        run(
+            &mut *both.session().await,
+            "SET ROLE tenantry_owner; UPDATE tenant_hostile.docs SET name = 'b' WHERE id < 10",
+        )
+        .await
+        .unwrap();
         transfer.catch_up(&slot).await.unwrap();
         transfer.compare(&slot, rate).await.unwrap();
         transfer.come_near(&slot).await.unwrap();
