@@ -309,13 +309,13 @@ impl Registry {
         Ok(news.unwrap_or(false))
     }
 
-    /// Notes that a server answers; true if that is news. What waited for it is due at once, and so are sign-ups
-    /// that waited for any server.
-    pub async fn server_reachable(&self, id: ServerId) -> Result<bool, RegistryError> {
+    /// Notes that a server answers, as it was registered at this revision: of another address that says nothing. True if that is
+    /// news. What waited for it is due at once, and so are sign-ups that waited for any server.
+    pub async fn server_reachable(&self, id: ServerId, revision: i64) -> Result<bool, RegistryError> {
         let news = sqlx::query_scalar!(
             r#"WITH before AS (
                    SELECT id, unreachable_since IS NOT NULL AS away FROM servers
-                   WHERE id = $1 AND state <> 'hibernated' FOR UPDATE
+                   WHERE id = $1 AND revision = $2 AND state <> 'hibernated' FOR UPDATE
                ), due AS (
                    UPDATE operations SET run_after = now() FROM before
                    WHERE before.away AND operations.state = 'waiting'
@@ -324,6 +324,7 @@ impl Registry {
                UPDATE servers SET unreachable_since = NULL, unreachable_error = NULL, checked_at = now()
                FROM before WHERE servers.id = before.id RETURNING before.away AS "news!""#,
             id.as_uuid(),
+            revision,
         )
         .fetch_optional(&self.pool)
         .await?;

@@ -63,7 +63,7 @@ async fn check(resources: &Resources, server: Server) -> Result<bool, StepError>
     let away = server.health.unreachable.is_some();
     match looked.await {
         Ok(()) => {
-            let news = resources.registry.server_reachable(server.id).await?;
+            let news = resources.registry.server_reachable(server.id, server.revision).await?;
             if news {
                 // What was prepared there may be gone.
                 resources.servers.forget(server.id);
@@ -85,7 +85,7 @@ async fn check(resources: &Resources, server: Server) -> Result<bool, StepError>
             | StepError::ProviderAway { .. }
             | StepError::DiskFull { .. }
             | StepError::ServerBusy(_),
-        ) => Ok(resources.registry.server_reachable(server.id).await?),
+        ) => Ok(resources.registry.server_reachable(server.id, server.revision).await?),
         Err(error @ (StepError::RegistryAway { .. } | StepError::LeaseLost | StepError::Stopping)) => {
             Err(error)
         }
