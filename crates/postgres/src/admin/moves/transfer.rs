@@ -8,7 +8,7 @@ use tenantry_domain::names::ObjectName;
 use super::{
     super::{AdminError, ServerAdmin, connections::AdminConnection, fence, owner::Owner, role},
     catalog,
-    contents::{BARE_PATH, TableContents, copy},
+    contents::{TableContents, copy},
     leave,
     pace::Pace,
     pgoutput::Lsn,
@@ -140,16 +140,14 @@ impl<'a> Transfer<'a> {
         Ok(transfer)
     }
 
-    /// Values have the same text on both ends, no function of the tenant's is called in place of PostgreSQL's, and what has an
-    /// admin commit is on disk.
+    /// Values have the same text on both ends, and what has an admin commit is on disk. The path stays PostgreSQL's own, as it is
+    /// for all admin connections.
     async fn same_text(&mut self) -> Result<(), MoveError> {
         const TASK: &str = "begin a session";
-        let settings = format!(
-            "SET IntervalStyle = postgres; SET bytea_output = hex; SET lc_monetary = 'C'; SET xmloption = content;
-            SET row_security = off; SET synchronous_commit = on; SET {BARE_PATH}"
-        );
+        let settings = "SET IntervalStyle = postgres; SET bytea_output = hex; SET lc_monetary = 'C'; SET xmloption = content;
+            SET row_security = off; SET synchronous_commit = on";
         let Ends { source, target, from, to, .. } = &mut self.ends;
-        let (here, there) = tokio::join!(run(from, &settings), run(to, &settings));
+        let (here, there) = tokio::join!(run(from, settings), run(to, settings));
         here.map_err(|error| MoveError::Source(source.admin.failed(TASK, error)))?;
         there.map_err(|error| MoveError::Target(target.admin.failed(TASK, error)))?;
         Ok(())
