@@ -5,7 +5,9 @@ use std::{
     sync::{
         LazyLock,
         atomic::{AtomicU32, Ordering},
+        mpsc,
     },
+    time::Duration,
 };
 
 use secrecy::{ExposeSecret, SecretString};
@@ -143,6 +145,19 @@ pub async fn fresh_registry(name: &str) -> SecretString {
     };
     in_time("the template of the registry is free", copied).await;
     database_url(server, name)
+}
+
+/// What went wrong in the operations of a test that fails, for who reads its output.
+pub(crate) fn trouble_of(registry: &SecretString) -> Vec<String> {
+    const EVENTS: &str = "SELECT concat_ws(' ', at, operation_id, kind, step, message) FROM operation_events
+        WHERE kind IN ('retrying', 'waiting', 'stuck', 'failed') ORDER BY id DESC LIMIT 20";
+    let (tell, told) = mpsc::channel();
+    let registry = registry.clone();
+    RUNTIME.spawn(async move {
+        let mut connection = PgConnection::connect(registry.expose_secret()).await.ok()?;
+        tell.send(sqlx::query_scalar(EVENTS).fetch_all(&mut connection).await.ok()?).ok()
+    });
+    told.recv_timeout(Duration::from_secs(5)).unwrap_or_default()
 }
 
 /// Drops in the background what a test has left on the shared server: the databases whose names end so.

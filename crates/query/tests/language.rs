@@ -67,7 +67,7 @@ fn a_row_by_its_id_costs_what_hand_written_sql_costs() {
         planned.statement.sql,
         "SELECT CAST(1 AS bigint) AS page_count, CAST(NULL AS bigint) AS total_count, \
          CAST(pg_catalog.row_to_json(p0.*) AS text) AS body FROM \
-         (SELECT t0.\"id\", t0.\"name\" FROM \"tenant_acme\".\"companies\" AS t0 WHERE t0.\"id\" = CAST($1 AS integer) LIMIT 1) AS p0"
+         (SELECT t0.\"id\", t0.\"name\" FROM \"tenant_acme\".\"companies\" AS t0 WHERE t0.\"id\" = CAST($1 AS integer)) AS p0"
     );
     assert_eq!(params(&planned), ["7"]);
     assert_eq!(planned.response.head(1, None).unwrap().status, 200);

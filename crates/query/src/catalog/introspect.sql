@@ -1,7 +1,7 @@
 WITH target AS (
     SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname = CAST($1 AS text)
 ), relation AS (
-    SELECT c.oid, c.relname, c.relkind, c.reltype
+    SELECT c.oid, c.relname, c.relkind, c.reltype, c.relhassubclass
     FROM pg_catalog.pg_class c JOIN target ON c.relnamespace = target.oid
     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition
       AND NOT pg_catalog.starts_with(CAST(c.relname AS text), 'tenantry_')
@@ -120,6 +120,7 @@ SELECT CAST(pg_catalog.json_build_object(
         'name', r.relname,
         'oid', CAST(r.oid AS bigint),
         'kind', r.relkind,
+        'inherited', r.relkind = 'r' AND r.relhassubclass,
         'comment', pg_catalog.obj_description(r.oid, 'pg_class'),
         'writable', CASE WHEN r.relkind = 'm' THEN 0 ELSE pg_catalog.pg_relation_is_updatable(r.oid, true) END,
         'columns', coalesce(c.list, '[]'),

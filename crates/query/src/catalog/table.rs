@@ -90,11 +90,14 @@ pub enum TableKind {
 
 /// A table or view, or the columns that a function returns.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one property of a table in PostgreSQL's catalog")]
 pub struct Table {
     pub(crate) name: Name,
     pub(crate) camel: Name,
     pub(crate) kebab: Name,
     pub(super) kind: TableKind,
+    /// Other tables inherit from it, so that a key may be in it several times.
+    pub(crate) inherited: bool,
     pub(super) insertable: bool,
     pub(super) updatable: bool,
     pub(super) deletable: bool,

@@ -121,8 +121,8 @@ pub(crate) fn read<'c>(
         } else if page.grouped {
             page.group(w);
         }
-        if is_row {
-            // A table that others inherit from may have it twice.
+        if is_row && table.inherited {
+            // Its key may be in a table that inherits from it too.
             w.raw(" LIMIT 1");
         }
         if let Some(limit) = limit {
