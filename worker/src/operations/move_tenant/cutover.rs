@@ -6,7 +6,7 @@ use tenantry_domain::{
     operation::{LeftPlacement, MoveState},
     placement::PlacementState,
 };
-use tenantry_postgres::admin::{Closed, Transfer, WayBack};
+use tenantry_postgres::admin::{Closed, HandOver, Transfer, WayBack};
 
 use super::{
     LOCK_PATIENCE, Move, both, compare_catalogs, copied, flip, goes_back,
@@ -146,16 +146,18 @@ async fn bring(
     to: &PlacedAt,
 ) -> Result<(), StepError> {
     let MoveState { slot, undo_slot, .. } = work.state();
+    let mut how = HandOver {
+        way_back: None,
+        lets_in: !goes_back(work),
+        allows_login: !on_one_server(from, to) && work.tenant().status.is_served(),
+    };
     if let Some(slot) = slot {
-        let way_back = undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot });
-        watched(work, from, to, transfer.finish(&slot, closed, way_back, !goes_back(work))).await?;
+        watched(work, from, to, transfer.finish(&slot, closed)).await?;
+        how.way_back = undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot });
     } else {
         note_verified(work, watched(work, from, to, transfer.copy(copied(work))).await?);
     }
-    if !on_one_server(from, to) && work.tenant().status.is_served() {
-        watched(work, from, to, transfer.allow_login()).await?;
-    }
-    watched(work, from, to, transfer.close_reads()).await?;
+    watched(work, from, to, transfer.hand_over(how)).await?;
     transfer.finish_sessions().await;
     Ok(())
 }

@@ -43,7 +43,7 @@ pub(super) struct Table {
 }
 
 /// Makes the target's tables hold what the source's do, sequences and materialized views included, in one transaction
-/// on each: nobody may write to either meanwhile. Whatever the target held before is gone, and the tenant is let in there.
+/// on each: nobody may write to either meanwhile. Whatever the target held before is gone.
 /// Answers what each table holds, which is the same on both, or nothing was written.
 ///
 /// `told` is called with the bytes that were copied so far.
@@ -66,11 +66,8 @@ pub(super) async fn copy(
     let held = contents(from, schema, &tables).await.map_err(of_source)?;
 
     let as_admin = format!(
-        "{look}
-        GRANT USAGE ON SCHEMA {quoted} TO {quoted};
-        PERFORM set_config('session_replication_role', 'replica', true);",
+        "{look} PERFORM set_config('session_replication_role', 'replica', true);",
         look = owner.check_schema(),
-        quoted = schema.quoted(),
     );
     let begin = Beginning { schema, fence: owner.fence, as_admin: &as_admin, as_owner: "SELECT" };
     let mut writing = OwnerTransaction::begin(to, begin).await.map_err(of_target)?;

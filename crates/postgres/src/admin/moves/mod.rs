@@ -5,6 +5,7 @@ mod apply;
 mod catalog;
 mod contents;
 mod copy_table;
+mod hand_over;
 mod leave;
 mod pace;
 mod parts;
@@ -22,6 +23,7 @@ mod write_fence;
 
 pub use catalog::SchemaCatalog;
 pub use contents::TableContents;
+pub use hand_over::HandOver;
 pub use slots::{KeptSlot, PublicationId, WayBack};
 pub use survey::Survey;
 pub use transfer::{Closed, KeepPatience, MoveError, Site, Transfer};

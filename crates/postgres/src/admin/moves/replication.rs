@@ -38,7 +38,7 @@ use super::{
     pgoutput::{self, Lsn, Message, Unreadable},
     session::{one, run},
     sign_of_life::{BEGIN_READING, SIGN_OF_LIFE, meanwhile},
-    slots::{PublicationId, WayBack, drop_slots},
+    slots::{PublicationId, drop_slots},
     snapshot::Snapshot,
     transfer::{Closed, Ends, KeepPatience, MoveError},
 };
@@ -73,18 +73,6 @@ fn install() -> String {
                 copied jsonb NOT NULL DEFAULT '{{}}');
         END IF;"
     )
-}
-
-impl<'a> Ends<'a> {
-    fn source(&self, task: &'static str) -> impl Fn(sqlx::Error) -> MoveError + use<'a> {
-        let admin = self.source.admin;
-        move |error| MoveError::Source(admin.failed(task, error))
-    }
-
-    fn target(&self, task: &'static str) -> impl Fn(sqlx::Error) -> MoveError + use<'a> {
-        let admin = self.target.admin;
-        move |error| MoveError::Target(admin.failed(task, error))
-    }
 }
 
 fn fenced(owner: Owner<'_>) -> Result<Fence, MoveError> {
@@ -314,6 +302,11 @@ impl<'s> Log<'s> {
         Self { rows, of_source: Box::new(of_source), after, xid: None, end: None, changes: 0 }
     }
 
+    /// How far was read, when there is no change left; none where that was not to the end of any transaction.
+    fn reached(&self, until: Lsn) -> Option<Lsn> {
+        if self.changes < CHANGES { Some(until) } else { self.end }
+    }
+
     /// The next change, with its transaction. Tables are described to whom it may concern: by transaction 0.
     async fn next(&mut self) -> Result<Option<(u32, Message)>, MoveError> {
         while let Some(row) = self.rows.try_next().await.map_err(&self.of_source)? {
@@ -422,8 +415,14 @@ impl<'c> Applying<'c> {
         Err(MoveError::Unapplied(format!("{} rows were to be changed, and {found} were found", batch.rows)))
     }
 
-    /// Notes how far the changes are made, with them.
-    async fn commit(mut self, id: PublicationId, slot: &str, applied: Option<Lsn>) -> Result<(), MoveError> {
+    /// Runs a `last` statement as the owner, and notes how far the changes are made, with them.
+    async fn commit(
+        mut self,
+        id: PublicationId,
+        slot: &str,
+        applied: Option<Lsn>,
+        last: Option<&str>,
+    ) -> Result<(), MoveError> {
         self.send().await?;
         let note = applied.map_or_else(String::new, |applied| {
             format!(
@@ -433,7 +432,8 @@ impl<'c> Applying<'c> {
             )
         });
         let last = format!(
-            "{} RESET ROLE; SET LOCAL {BARE_PATH}; {}",
+            "{}; {} RESET ROLE; SET LOCAL {BARE_PATH}; {}",
+            last.unwrap_or_default(),
             self.resume,
             sql::block("", &format!("{note} NULL;"))
         );
@@ -451,11 +451,13 @@ fn failed(admin: &ServerAdmin, error: sqlx::Error) -> MoveError {
 }
 
 /// Makes the changes up to a place in the log, or as many of them as are read at a time. Answers the place that it came to.
+/// Where it came to the end, `last` is run with the changes, as the owner.
 async fn apply_until(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     slot: &str,
     until: Lsn,
+    last: Option<&str>,
 ) -> Result<Lsn, MoveError> {
     let id = ends.publication;
     let Noted { applied, copied } = noted(ends, slot).await?;
@@ -464,21 +466,30 @@ async fn apply_until(
     let peek = peek(id, owner.name, slot, until, CHANGES);
     let of_source = ends.source(READ);
     let mut log = Log::read(&mut ends.from, &peek, applied, of_source);
-    if let Some((xid, change)) = log.next().await? {
-        let mut applying = Applying::begin(&mut ends.to, ends.target.admin, owner, &tables).await?;
-        applying.apply(&mut applier, xid, change).await?;
-        while let Some((xid, change)) = log.next().await? {
-            applying.apply(&mut applier, xid, change).await?;
-        }
-        applying.commit(id, slot, log.end).await?;
+    let mut next = log.next().await?;
+    if next.is_none() && last.is_none() {
+        return Ok(log.reached(until).unwrap_or(applied));
     }
-    Ok(if log.changes < CHANGES { until } else { log.end.unwrap_or(applied) })
+    let mut applying = Applying::begin(&mut ends.to, ends.target.admin, owner, &tables).await?;
+    while let Some((xid, change)) = next {
+        applying.apply(&mut applier, xid, change).await?;
+        next = log.next().await?;
+    }
+    let reached = log.reached(until).unwrap_or(applied);
+    applying.commit(id, slot, log.end, last.filter(|_| reached >= until)).await?;
+    Ok(reached)
 }
 
 /// Makes all changes up to a place in the log.
-async fn apply_all(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str, until: Lsn) -> Result<(), MoveError> {
+async fn apply_all(
+    ends: &mut Ends<'_>,
+    owner: Owner<'_>,
+    slot: &str,
+    until: Lsn,
+    last: Option<&str>,
+) -> Result<(), MoveError> {
     loop {
-        let reached = apply_until(ends, owner, slot, until).await?;
+        let reached = apply_until(ends, owner, slot, until, last).await?;
         if reached >= until {
             return Ok(());
         }
@@ -524,7 +535,7 @@ pub(super) async fn catch_up(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) 
         EXCEPTION WHEN undefined_function OR insufficient_privilege THEN NULL; END $$";
     run(&mut ends.from, mark).await.map_err(&of_source)?;
     let until = flushed(ends).await?;
-    let reached = apply_until(ends, owner, slot, until).await?;
+    let reached = apply_until(ends, owner, slot, until, None).await?;
     release(ends, slot, reached).await?;
     Ok(flushed(ends).await?.0.saturating_sub(reached.0))
 }
@@ -535,7 +546,7 @@ pub(super) async fn come_near(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str)
     for _ in 0..NEARER {
         let began = Instant::now();
         let until = end_of_log(ends).await?;
-        apply_all(ends, owner, slot, until).await?;
+        apply_all(ends, owner, slot, until, None).await?;
         let took = began.elapsed();
         if took > least.mul_f32(0.75) {
             break;
@@ -608,7 +619,7 @@ pub(super) async fn compare(
     applying.send().await?;
     let refresh = sql::block("known record;", &refresh_views(owner.name));
     applying.writing.run(refresh).await.map_err(&of_target)?;
-    applying.commit(id, slot, end).await?;
+    applying.commit(id, slot, end, None).await?;
     if let Some(end) = end {
         release(ends, slot, end).await?;
     }
@@ -642,51 +653,16 @@ async fn contents_beside(
     Ok(held)
 }
 
-/// Notes at the source that it has all that is at the target: what is written there from now on is news to it.
-async fn begin_way_back(
-    ends: &mut Ends<'_>,
-    owner: Owner<'_>,
-    WayBack { publication, slot }: WayBack<'_>,
-) -> Result<(), MoveError> {
-    let (of_source, of_target) = (ends.source(KEEP), ends.target(KEEP));
-    let snapshot: String =
-        one(&mut ends.to, "SELECT pg_current_snapshot()::text").await.map_err(of_target)?;
-    let note = format!(
-        "UPDATE {SYSTEM_SCHEMA}.moves SET copied = (
-            SELECT coalesce(jsonb_object_agg(relname, '{snapshot}'), '{{}}') FROM {relations} WHERE relkind = 'r')
-            WHERE subject = {subject} AND slot = '{slot}' AND copied = '{{}}';
-        -- Noted before, by an attempt that died: what was written there since then is news.
-        IF NOT EXISTS (SELECT FROM {SYSTEM_SCHEMA}.moves WHERE subject = {subject} AND slot = '{slot}') THEN
-            RAISE EXCEPTION 'the move was begun anew';
-        END IF;",
-        relations = relations(owner.name),
-        subject = publication.subject(),
-    );
-    run(&mut ends.from, &fence::block(owner.fence, "", &note)).await.map_err(of_source)
-}
-
 /// See [`super::Transfer::finish`].
 pub(super) async fn finish(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     slot: &str,
     Closed(until): Closed,
-    way_back: Option<WayBack<'_>>,
-    lets_in: bool,
 ) -> Result<(), MoveError> {
-    let (of_source, of_target) = (ends.source(READ), ends.target(APPLY));
-    apply_all(ends, owner, slot, until).await?;
-    // Before the tenant is let in: it may come there by its own log-in.
-    if let Some(way_back) = way_back {
-        begin_way_back(ends, owner, way_back).await?;
-    }
-    let sequences = sequences(&mut ends.from, owner.name).await.map_err(&of_source)?;
-    let quoted = owner.name.quoted();
-    let grant = if lets_in { format!("GRANT USAGE ON SCHEMA {quoted} TO {quoted};") } else { String::new() };
-    let as_admin = format!("{look} {grant}", look = owner.check_schema());
-    let begin = Beginning { schema: owner.name, fence: owner.fence, as_admin: &as_admin, as_owner: "SELECT" };
-    let writing = OwnerTransaction::begin(&mut ends.to, begin).await.map_err(&of_target)?;
-    writing.commit_after(&sequences).await.map_err(&of_target)
+    let of_source = ends.source(READ);
+    let sequences = sequences(&mut ends.from, owner.name).await.map_err(of_source)?;
+    apply_all(ends, owner, slot, until, Some(&sequences)).await
 }
 
 impl ServerAdmin {

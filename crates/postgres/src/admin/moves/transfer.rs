@@ -6,15 +6,16 @@ use sqlx::AssertSqlSafe;
 use tenantry_domain::names::ObjectName;
 
 use super::{
-    super::{AdminError, ServerAdmin, connections::AdminConnection, fence, owner::Owner, role},
+    super::{AdminError, ServerAdmin, connections::AdminConnection, fence, owner::Owner},
     catalog,
     contents::{TableContents, copy},
+    hand_over::{HandOver, hand_over},
     leave,
     pace::Pace,
     pgoutput::Lsn,
     replication::{self, TargetTables},
     session::{one, run},
-    slots::{PublicationId, WayBack},
+    slots::PublicationId,
     write_fence,
 };
 
@@ -90,6 +91,18 @@ pub(super) struct Ends<'a> {
     pub(super) target_tables: Option<TargetTables>,
     /// [`catalog::prepare_shape`] was run at the source, which it can be once in a session.
     shape_is_prepared: bool,
+}
+
+impl<'a> Ends<'a> {
+    pub(super) fn source(&self, task: &'static str) -> impl Fn(sqlx::Error) -> MoveError + use<'a> {
+        let admin = self.source.admin;
+        move |error| MoveError::Source(admin.failed(task, error))
+    }
+
+    pub(super) fn target(&self, task: &'static str) -> impl Fn(sqlx::Error) -> MoveError + use<'a> {
+        let admin = self.target.admin;
+        move |error| MoveError::Target(admin.failed(task, error))
+    }
 }
 
 /// See the module.
@@ -229,33 +242,14 @@ impl<'a> Transfer<'a> {
 
     /// Tells the target's planner what the tables hold.
     pub async fn analyze(&mut self) -> Result<(), MoveError> {
-        self.run_at_target(leave::ANALYZE, leave::analyze(self.owner)).await
+        let of_target = self.ends.target(leave::ANALYZE);
+        // On the connection that the move has there: another one of the same attempt would end it, and wait for that.
+        run(&mut self.ends.to, &leave::analyze(self.owner)).await.map_err(of_target)
     }
 
-    /// Lets the tenant's role log in on the target's server.
-    pub async fn allow_login(&mut self) -> Result<(), MoveError> {
-        let block = fence::block(self.owner.fence, "found_mark text;", &role::allow_login(self.owner));
-        self.run_at_target("let the tenant log in", block).await
-    }
-
-    /// On the connection that the move has there: another one of the same attempt would end it, and wait for that.
-    async fn run_at_target(&mut self, task: &'static str, sql: String) -> Result<(), MoveError> {
-        let Ends { target, to, .. } = &mut self.ends;
-        let done = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut **to).await;
-        done.map(drop).map_err(|error| MoveError::Target(target.admin.failed(task, error)))
-    }
-
-    /// Makes the last changes at the target, sets the sequences, and `lets_in` the tenant
-    /// there, or leaves that to [`ServerAdmin::let_in`]. What is written there from then on is kept for the way back, if there
-    /// is to be one.
-    pub async fn finish(
-        &mut self,
-        slot: &str,
-        closed: Closed,
-        way_back: Option<WayBack<'_>>,
-        lets_in: bool,
-    ) -> Result<(), MoveError> {
-        replication::finish(&mut self.ends, self.owner, slot, closed, way_back, lets_in).await
+    /// Makes the last changes at the target, and sets the sequences.
+    pub async fn finish(&mut self, slot: &str, closed: Closed) -> Result<(), MoveError> {
+        replication::finish(&mut self.ends, self.owner, slot, closed).await
     }
 
     /// Closes the source's tables to writes. Waits for each table's writers no longer than a time, in which others wait
@@ -266,10 +260,15 @@ impl<'a> Transfer<'a> {
         closed.map(Closed).map_err(|error| MoveError::Source(source.admin.failed(write_fence::CLOSE, error)))
     }
 
-    /// Copies all rows and compares them, and lets the tenant in at the target. `told` is called with the bytes that
-    /// were copied so far. Answers what each table holds at both ends.
+    /// Copies all rows and compares them. `told` is called with the bytes that were copied so far. Answers what each table
+    /// holds at both ends.
     pub async fn copy(&mut self, mut told: impl FnMut(u64) + Send) -> Result<Vec<TableContents>, MoveError> {
         copy(&mut self.ends, self.owner, &mut told).await
+    }
+
+    /// Closes the source to reads too, and opens the target. Nobody is served at either of them until this is recorded.
+    pub async fn hand_over(&mut self, how: HandOver<'_>) -> Result<(), MoveError> {
+        hand_over(&mut self.ends, self.owner, how).await
     }
 
     /// Nothing is to be done any more: the sessions may be used for another tenant. Where that takes long they are closed
@@ -291,12 +290,5 @@ impl<'a> Transfer<'a> {
         let both = async { tokio::join!(reset(from), reset(to)) };
         // What is not reset by then is closed.
         let _ = tokio::time::timeout(Duration::from_secs(1), both).await;
-    }
-
-    /// Closes the source to reads too.
-    pub async fn close_reads(&mut self) -> Result<(), MoveError> {
-        let Ends { source, from, .. } = &mut self.ends;
-        let closed = write_fence::close_reads(from, self.owner).await;
-        closed.map_err(|error| MoveError::Source(source.admin.failed(write_fence::CLOSE, error)))
     }
 }

@@ -117,19 +117,14 @@ pub(super) async fn close_writes(
     closed
 }
 
-/// See [`super::Transfer::close_reads`].
-pub(super) async fn close_reads(
-    connection: &mut AdminConnection,
-    owner: Owner<'_>,
-) -> Result<(), sqlx::Error> {
+/// Closes a placement to reads too. Statements of a block that has declared `found_mark`.
+pub(super) fn close_reads(owner: Owner<'_>) -> String {
     let quoted = owner.name.quoted();
-    let body = format!(
+    format!(
         "{look} IF found_mark IS NOT NULL THEN REVOKE USAGE ON SCHEMA {quoted} FROM {quoted}; {users} END IF;",
         look = owner.check_schema(),
         users = users::keep_out(owner.name),
-    );
-    let block = fence::block(owner.fence, "found_mark text;", &body);
-    sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut **connection).await.map(drop)
+    )
 }
 
 impl ServerAdmin {
