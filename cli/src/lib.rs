@@ -43,7 +43,7 @@ pub fn main_observed(probe: Arc<dyn Probe>) -> ExitCode {
             None => error.exit(),
         },
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
@@ -54,6 +54,17 @@ pub fn main_observed(probe: Arc<dyn Probe>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error),
     }
+}
+
+/// The runtime that a process works on.
+///
+/// # Errors
+/// As the threads', which the system may refuse.
+pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    // A thread that always has something to do looks for news of sockets after so many tasks, 61 by default: with others' long
+    // bodies among them that is milliseconds.
+    const TASKS_BETWEEN_LOOKS: u32 = 8;
+    tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(TASKS_BETWEEN_LOOKS).build()
 }
 
 /// Makes *ring* the provider of TLS in this process: two are compiled in nowhere, so that rustls

@@ -723,7 +723,10 @@ impl Drop for TestApp {
     fn drop(&mut self) {
         self.stop.cancel();
         if std::thread::panicking() {
-            eprintln!("what its operations met: {:#?}", server::trouble_of(&self.registry_url));
+            eprintln!(
+                "what its operations met, the latest first: {:#?}",
+                server::trouble_of(&self.registry_url)
+            );
         }
         server::drop_databases_of(&self.suffix);
         logs::check();

@@ -147,8 +147,9 @@ pub async fn fresh_registry(name: &str) -> SecretString {
     database_url(server, name)
 }
 
-/// What went wrong in the operations of a test that fails, for who reads its output.
-pub(crate) fn trouble_of(registry: &SecretString) -> Vec<String> {
+/// What went wrong in the operations of a test that fails, the latest first, for who reads its output; none: the registry did not
+/// answer.
+pub(crate) fn trouble_of(registry: &SecretString) -> Option<Vec<String>> {
     const EVENTS: &str = "SELECT concat_ws(' ', at, operation_id, kind, step, message) FROM operation_events
         WHERE kind IN ('retrying', 'waiting', 'stuck', 'failed') ORDER BY id DESC LIMIT 20";
     let (tell, told) = mpsc::channel();
@@ -157,7 +158,7 @@ pub(crate) fn trouble_of(registry: &SecretString) -> Vec<String> {
         let mut connection = PgConnection::connect(registry.expose_secret()).await.ok()?;
         tell.send(sqlx::query_scalar(EVENTS).fetch_all(&mut connection).await.ok()?).ok()
     });
-    told.recv_timeout(Duration::from_secs(5)).unwrap_or_default()
+    told.recv_timeout(Duration::from_secs(5)).ok()
 }
 
 /// Drops in the background what a test has left on the shared server: the databases whose names end so.

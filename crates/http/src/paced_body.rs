@@ -1,4 +1,4 @@
-//! A request's body that must come at some rate.
+//! A request's body that must come at some rate, and is read a part at a time.
 
 use std::{
     pin::Pin,
@@ -13,6 +13,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::ConnectionLimits;
 
+/// Bytes of a body after which others have their turn: a client that sends as fast as it can would keep a thread for as long as
+/// its body is.
+const PART: u64 = 64 << 10;
+
 /// A body that fails when it comes more slowly than [`ConnectionLimits::min_rate`], after the time that a head may take.
 pub(crate) struct PacedBody {
     body: Incoming,
@@ -20,6 +24,8 @@ pub(crate) struct PacedBody {
     min_rate: u32,
     begun: Instant,
     received: u64,
+    /// Of that, since others had their turn.
+    in_turn: u64,
     /// Made when the client first makes us wait.
     due: Option<Pin<Box<Sleep>>>,
 }
@@ -27,7 +33,15 @@ pub(crate) struct PacedBody {
 impl PacedBody {
     pub(crate) fn new(body: Incoming, limits: &ConnectionLimits) -> Self {
         let &ConnectionLimits { head_timeout, min_rate, .. } = limits;
-        Self { body, grace: head_timeout, min_rate, begun: Instant::now(), received: 0, due: None }
+        Self {
+            body,
+            grace: head_timeout,
+            min_rate,
+            begun: Instant::now(),
+            received: 0,
+            in_turn: 0,
+            due: None,
+        }
     }
 }
 
@@ -49,9 +63,16 @@ impl HttpBody for PacedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
+        if this.in_turn >= PART {
+            this.in_turn = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             if let Some(Ok(frame)) = &frame {
-                this.received += frame.data_ref().map_or(0, Bytes::len) as u64;
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                this.received += bytes;
+                this.in_turn += bytes;
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }

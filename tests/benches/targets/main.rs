@@ -30,8 +30,11 @@ use tenantry_tests::{report::publish, server};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    tenantry_cli::runtime()?.block_on(run())
+}
+
+async fn run() -> anyhow::Result<()> {
     let wanted: Vec<u8> = std::env::args().filter_map(|arg| arg.parse().ok()).collect();
     let wants = |target: u8| wanted.is_empty() || wanted.contains(&target);
     // Durable: commits wait for the disk, as in production.

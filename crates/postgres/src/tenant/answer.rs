@@ -142,7 +142,8 @@ pub(super) async fn read_bool(wire: &mut Wire) -> Result<Option<bool>, LinkError
 pub(super) async fn read_end(wire: &mut Wire) -> Result<(), LinkError> {
     loop {
         match wire.next().await? {
-            Message::CommandComplete(_) => {}
+            // Of several rows the first one is taken, as above.
+            Message::CommandComplete(_) | Message::DataRow(_) => {}
             Message::ReadyForQuery(ready) if ready.status() == b'I' => return Ok(()),
             Message::ErrorResponse(body) => return Err(ServerError::read(&body).into()),
             _ => return Err(LinkError::protocol("it answered with what was not asked for")),

@@ -120,7 +120,7 @@ SELECT CAST(pg_catalog.json_build_object(
         'name', r.relname,
         'oid', CAST(r.oid AS bigint),
         'kind', r.relkind,
-        'inherited', r.relkind = 'r' AND r.relhassubclass,
+        'has_children', r.relkind = 'r' AND r.relhassubclass,
         'comment', pg_catalog.obj_description(r.oid, 'pg_class'),
         'writable', CASE WHEN r.relkind = 'm' THEN 0 ELSE pg_catalog.pg_relation_is_updatable(r.oid, true) END,
         'columns', coalesce(c.list, '[]'),

@@ -97,7 +97,7 @@ pub struct Table {
     pub(crate) kebab: Name,
     pub(super) kind: TableKind,
     /// Other tables inherit from it, so that a key may be in it several times.
-    pub(crate) inherited: bool,
+    pub(crate) has_children: bool,
     pub(super) insertable: bool,
     pub(super) updatable: bool,
     pub(super) deletable: bool,

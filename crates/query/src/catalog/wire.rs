@@ -44,7 +44,7 @@ struct WireTable {
     oid: u32,
     kind: String,
     #[serde(default)]
-    inherited: bool,
+    has_children: bool,
     #[serde(default)]
     comment: Option<String>,
     writable: u32,
@@ -381,7 +381,7 @@ fn read_table(wire: &WireTable, camel: &str) -> Result<Table, CatalogError> {
         _ => TableKind::View,
     };
     let mut table = columns_of(&wire.name, camel, kind, &wire.columns);
-    table.inherited = wire.inherited;
+    table.has_children = wire.has_children;
     table.insertable = wire.writable & 8 != 0;
     table.updatable = wire.writable & 4 != 0;
     table.deletable = wire.writable & 16 != 0;
@@ -412,7 +412,7 @@ fn columns_of(name: &str, camel: &str, kind: TableKind, wire: &[WireColumn]) -> 
         camel: Name::new(camel),
         kebab: Name::new(&name.replace('_', "-")),
         kind,
-        inherited: false,
+        has_children: false,
         insertable: false,
         updatable: false,
         deletable: false,

@@ -121,7 +121,7 @@ pub(crate) fn read<'c>(
         } else if page.grouped {
             page.group(w);
         }
-        if is_row && table.inherited {
+        if is_row && table.has_children {
             // Its key may be in a table that inherits from it too.
             w.raw(" LIMIT 1");
         }

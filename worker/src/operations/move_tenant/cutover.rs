@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tenantry_domain::{
-    operation::{LeftPlacement, MoveState},
-    placement::PlacementState,
-};
+use tenantry_domain::{operation::LeftPlacement, placement::PlacementState};
 use tenantry_postgres::admin::{Closed, HandOver, Transfer, WayBack};
 
 use super::{
@@ -81,9 +78,10 @@ async fn change_over(
     to: &PlacedAt,
     own: bool,
 ) -> StepResult {
-    let began = Instant::now();
+    let mut pause = Pause::begin();
     // Data planes hold writes that come from now on.
     work.resources.registry.placement_hold_writes(&work.lease, from.placement.epoch).await?;
+    pause.note("have them held");
     let mut tries = LockTries::while_writes_wait();
     let closed = loop {
         let attempt = watched(work, from, to, transfer.close_writes(LOCK_PATIENCE)).await;
@@ -91,11 +89,23 @@ async fn change_over(
             break closed;
         }
     };
+    pause.note("close the tables");
     compare_shape(work, from, to, &mut transfer).await?;
-    bring(work, transfer, closed, from, to).await?;
-    let pause = began.elapsed();
+    bring(work, &mut transfer, closed, from, to).await?;
+    pause.note("bring the last rows");
+    // What is copied at once has none.
+    let undo_slot = work.state().undo_slot;
+    let how = HandOver {
+        way_back: undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot }),
+        lets_in: !goes_back(work),
+        allows_login: !on_one_server(from, to) && work.tenant().status.is_served(),
+    };
+    watched(work, from, to, transfer.hand_over(how)).await?;
+    transfer.finish_sessions().await;
+    pause.note("hand the tenant over");
+    let took = pause.end();
     work.update_state(|state| {
-        state.pause_us = Some(u64::try_from(pause.as_micros()).unwrap_or(u64::MAX));
+        state.pause_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         // An undoing is not undone in turn: asked for twice, it is not to take the tenant away again.
         state.left = (!work.input.undoes).then(|| LeftPlacement {
             tier: from.placement.tier,
@@ -140,26 +150,44 @@ pub(super) fn serve_from(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) {
 /// Brings what is not there yet: everything, or what was written last.
 async fn bring(
     work: &Work<Move>,
-    mut transfer: Transfer<'_>,
+    transfer: &mut Transfer<'_>,
     closed: Closed,
     from: &PlacedAt,
     to: &PlacedAt,
 ) -> Result<(), StepError> {
-    let MoveState { slot, undo_slot, .. } = work.state();
-    let mut how = HandOver {
-        way_back: None,
-        lets_in: !goes_back(work),
-        allows_login: !on_one_server(from, to) && work.tenant().status.is_served(),
-    };
-    if let Some(slot) = slot {
+    if let Some(slot) = work.state().slot {
         watched(work, from, to, transfer.finish(&slot, closed)).await?;
-        how.way_back = undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot });
     } else {
         note_verified(work, watched(work, from, to, transfer.copy(copied(work))).await?);
     }
-    watched(work, from, to, transfer.hand_over(how)).await?;
-    transfer.finish_sessions().await;
     Ok(())
+}
+
+/// How long writes wait, and what for.
+struct Pause {
+    began: Instant,
+    noted: Instant,
+    parts: Vec<String>,
+}
+
+impl Pause {
+    fn begin() -> Self {
+        let now = Instant::now();
+        Self { began: now, noted: now, parts: Vec::new() }
+    }
+
+    /// Notes what was done since the last note.
+    fn note(&mut self, what: &str) {
+        let took = self.noted.elapsed();
+        self.noted += took;
+        self.parts.push(format!("{took:.1?} to {what}"));
+    }
+
+    fn end(self) -> Duration {
+        let took = self.noted - self.began;
+        tracing::info!("writes waited {took:.1?}: {}", self.parts.join(", "));
+        took
+    }
 }
 
 pub(super) async fn reopen(work: &Work<Move>) -> Result<(), StepError> {

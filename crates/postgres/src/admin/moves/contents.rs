@@ -52,13 +52,12 @@ pub(super) async fn copy(
     owner: Owner<'_>,
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Result<Vec<TableContents>, MoveError> {
-    let Ends { source, target, from, to, .. } = ends;
-    let of_source = |error| MoveError::Source(source.admin.failed(READ, error));
-    let of_target = |error| MoveError::Target(target.admin.failed(WRITE, error));
+    let (of_source, of_target) = (&ends.source(READ), &ends.target(WRITE));
     let of_any = |failed| match failed {
         Failed::Source(error) => of_source(error),
         Failed::Target(error) => of_target(error),
     };
+    let Ends { from, to, .. } = ends;
     let schema = owner.name;
 
     run(from, &format!("{BEGIN_READING}; SET LOCAL ROLE {READER_ROLE}")).await.map_err(of_source)?;

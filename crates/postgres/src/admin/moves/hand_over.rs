@@ -1,4 +1,4 @@
-//! The end of a move, when all rows are at the target: the source is closed to reads, and the target opened.
+//! The end of a move, when all rows are at the target: the source is closed to reads, and the target is opened.
 
 use super::{
     super::{SYSTEM_SCHEMA, fence, owner::Owner, role, schema::relations},
@@ -9,15 +9,16 @@ use super::{
 };
 
 const OPEN: &str = "open the tenant's new tables";
+const LOOK: &str = "look which changes the tenant's new tables have";
 
-/// What a move leaves open at its end.
-#[derive(Debug, Clone, Copy, Default)]
+/// How a tenant is handed over.
+#[derive(Debug, Clone, Copy)]
 pub struct HandOver<'a> {
     /// What is written at the target from then on is kept for it.
     pub way_back: Option<WayBack<'a>>,
     /// The tenant is let in at the target; or that is left to [`ServerAdmin::let_in`](super::super::ServerAdmin).
     pub lets_in: bool,
-    /// The tenant's role may log in on the target's server.
+    /// The tenant's role may log in on the target's server; or that stays as it is.
     pub allows_login: bool,
 }
 
@@ -32,13 +33,14 @@ impl HandOver<'_> {
     }
 }
 
-/// Statements of PL/pgSQL, at the source: notes what it has by now of what is written at the target.
+/// Looks what is at the target by now. Answers statements of PL/pgSQL that note at the source that it has all of that: what is
+/// written at the target from now on is news to it.
 async fn note_way_back(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     WayBack { publication, slot }: WayBack<'_>,
 ) -> Result<String, MoveError> {
-    let of_target = ends.target(OPEN);
+    let of_target = ends.target(LOOK);
     let snapshot: String =
         one(&mut ends.to, "SELECT pg_current_snapshot()::text").await.map_err(of_target)?;
     Ok(format!(

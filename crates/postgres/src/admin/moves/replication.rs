@@ -415,13 +415,13 @@ impl<'c> Applying<'c> {
         Err(MoveError::Unapplied(format!("{} rows were to be changed, and {found} were found", batch.rows)))
     }
 
-    /// Runs a `last` statement as the owner, and notes how far the changes are made, with them.
+    /// Runs a last statement as the owner, notes how far the changes are made, and commits all that.
     async fn commit(
         mut self,
         id: PublicationId,
         slot: &str,
         applied: Option<Lsn>,
-        last: Option<&str>,
+        as_owner: Option<&str>,
     ) -> Result<(), MoveError> {
         self.send().await?;
         let note = applied.map_or_else(String::new, |applied| {
@@ -433,7 +433,7 @@ impl<'c> Applying<'c> {
         });
         let last = format!(
             "{}; {} RESET ROLE; SET LOCAL {BARE_PATH}; {}",
-            last.unwrap_or_default(),
+            as_owner.unwrap_or_default(),
             self.resume,
             sql::block("", &format!("{note} NULL;"))
         );
@@ -451,23 +451,23 @@ fn failed(admin: &ServerAdmin, error: sqlx::Error) -> MoveError {
 }
 
 /// Makes the changes up to a place in the log, or as many of them as are read at a time. Answers the place that it came to.
-/// Where it came to the end, `last` is run with the changes, as the owner.
+/// Where it came to that place it sets the sequences too, if it is to.
 async fn apply_until(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     slot: &str,
     until: Lsn,
-    last: Option<&str>,
+    sets_sequences: bool,
 ) -> Result<Lsn, MoveError> {
     let id = ends.publication;
     let Noted { applied, copied } = noted(ends, slot).await?;
     let tables = target_tables(ends, owner).await?;
     let mut applier = Applier::new(owner.name, copied, tables.identities.clone());
     let peek = peek(id, owner.name, slot, until, CHANGES);
-    let of_source = ends.source(READ);
-    let mut log = Log::read(&mut ends.from, &peek, applied, of_source);
+    let (of_source, of_log) = (ends.source(READ), ends.source(READ));
+    let mut log = Log::read(&mut ends.from, &peek, applied, of_log);
     let mut next = log.next().await?;
-    if next.is_none() && last.is_none() {
+    if next.is_none() && !sets_sequences {
         return Ok(log.reached(until).unwrap_or(applied));
     }
     let mut applying = Applying::begin(&mut ends.to, ends.target.admin, owner, &tables).await?;
@@ -475,21 +475,27 @@ async fn apply_until(
         applying.apply(&mut applier, xid, change).await?;
         next = log.next().await?;
     }
-    let reached = log.reached(until).unwrap_or(applied);
-    applying.commit(id, slot, log.end, last.filter(|_| reached >= until)).await?;
+    let (reached, end) = (log.reached(until).unwrap_or(applied), log.end);
+    drop(log);
+    let mut last = None;
+    if sets_sequences && reached >= until {
+        // As late as possible: who only draws from one is not refused.
+        last = Some(sequences(&mut ends.from, owner.name).await.map_err(of_source)?);
+    }
+    applying.commit(id, slot, end, last.as_deref()).await?;
     Ok(reached)
 }
 
-/// Makes all changes up to a place in the log.
+/// Makes all changes up to a place in the log, and sets the sequences with the last of them, if it is to.
 async fn apply_all(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     slot: &str,
     until: Lsn,
-    last: Option<&str>,
+    sets_sequences: bool,
 ) -> Result<(), MoveError> {
     loop {
-        let reached = apply_until(ends, owner, slot, until, last).await?;
+        let reached = apply_until(ends, owner, slot, until, sets_sequences).await?;
         if reached >= until {
             return Ok(());
         }
@@ -535,7 +541,7 @@ pub(super) async fn catch_up(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) 
         EXCEPTION WHEN undefined_function OR insufficient_privilege THEN NULL; END $$";
     run(&mut ends.from, mark).await.map_err(&of_source)?;
     let until = flushed(ends).await?;
-    let reached = apply_until(ends, owner, slot, until, None).await?;
+    let reached = apply_until(ends, owner, slot, until, false).await?;
     release(ends, slot, reached).await?;
     Ok(flushed(ends).await?.0.saturating_sub(reached.0))
 }
@@ -546,7 +552,7 @@ pub(super) async fn come_near(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str)
     for _ in 0..NEARER {
         let began = Instant::now();
         let until = end_of_log(ends).await?;
-        apply_all(ends, owner, slot, until, None).await?;
+        apply_all(ends, owner, slot, until, false).await?;
         let took = began.elapsed();
         if took > least.mul_f32(0.75) {
             break;
@@ -660,9 +666,7 @@ pub(super) async fn finish(
     slot: &str,
     Closed(until): Closed,
 ) -> Result<(), MoveError> {
-    let of_source = ends.source(READ);
-    let sequences = sequences(&mut ends.from, owner.name).await.map_err(of_source)?;
-    apply_all(ends, owner, slot, until, Some(&sequences)).await
+    apply_all(ends, owner, slot, until, true).await
 }
 
 impl ServerAdmin {

@@ -249,7 +249,8 @@ async fn an_app_s_sql_is_never_run_as_the_admin() {
         transfer.come_near(&slot).await.unwrap();
         let closed = transfer.close_writes(Duration::from_secs(1)).await.unwrap();
         transfer.finish(&slot, closed).await.unwrap();
-        transfer.hand_over(HandOver { lets_in: true, ..HandOver::default() }).await.unwrap();
+        let how = HandOver { way_back: None, lets_in: true, allows_login: false };
+        transfer.hand_over(how).await.unwrap();
         here.admin.open_writes(&here.database, owner(tenant, &both.mark)).await.unwrap();
     }
     both.connect().await.copy(|_| {}).await.unwrap();

@@ -159,11 +159,14 @@ impl<'a> Transfer<'a> {
         const TASK: &str = "begin a session";
         let settings = "SET IntervalStyle = postgres; SET bytea_output = hex; SET lc_monetary = 'C'; SET xmloption = content;
             SET row_security = off; SET synchronous_commit = on";
-        let Ends { source, target, from, to, .. } = &mut self.ends;
-        let (here, there) = tokio::join!(run(from, settings), run(to, settings));
-        here.map_err(|error| MoveError::Source(source.admin.failed(TASK, error)))?;
-        there.map_err(|error| MoveError::Target(target.admin.failed(TASK, error)))?;
-        Ok(())
+        self.run_at_both(TASK, settings).await
+    }
+
+    async fn run_at_both(&mut self, task: &'static str, text: &str) -> Result<(), MoveError> {
+        let (of_source, of_target) = (self.ends.source(task), self.ends.target(task));
+        let Ends { from, to, .. } = &mut self.ends;
+        let (here, there) = tokio::join!(run(from, text), run(to, text));
+        here.map_err(of_source).and(there.map_err(of_target))
     }
 
     /// Whoever takes the fence later ends these sessions first, whatever they hold.
@@ -172,14 +175,7 @@ impl<'a> Transfer<'a> {
         let Some(fence) = self.owner.fence else { return Ok(()) };
         let body = format!("{} {} {}", fence::renew(), self.owner.check_schema(), fence.note_session());
         let block = fence::block(self.owner.fence, "found_mark text;", &body);
-        let Ends { source, target, from, to, .. } = &mut self.ends;
-        let (here, there) = tokio::join!(
-            sqlx::raw_sql(AssertSqlSafe(block.clone())).execute(&mut **from),
-            sqlx::raw_sql(AssertSqlSafe(block)).execute(&mut **to)
-        );
-        here.map_err(|error| MoveError::Source(source.admin.failed(TASK, error)))?;
-        there.map_err(|error| MoveError::Target(target.admin.failed(TASK, error)))?;
-        Ok(())
+        self.run_at_both(TASK, &block).await
     }
 
     /// Keeps the tenant's changes from now on, for the copy and for what comes after it: a publication of its tables, and a
@@ -196,7 +192,8 @@ impl<'a> Transfer<'a> {
     /// What the source's tables are like; see [`ServerAdmin::schema_shape`]. The first time takes longest: the server keeps the
     /// query's plan.
     pub async fn shape(&mut self) -> Result<String, MoveError> {
-        let Ends { source, from, shape_is_prepared, .. } = &mut self.ends;
+        let of_source = self.ends.source(catalog::TASK);
+        let Ends { from, shape_is_prepared, .. } = &mut self.ends;
         let shape = async {
             if !*shape_is_prepared {
                 run(from, &catalog::prepare_shape(self.owner.name)).await?;
@@ -204,7 +201,7 @@ impl<'a> Transfer<'a> {
             }
             one(from, catalog::PREPARED_SHAPE).await
         };
-        shape.await.map_err(|error| MoveError::Source(source.admin.failed(catalog::TASK, error)))
+        shape.await.map_err(of_source)
     }
 
     /// Copies the tables that were not copied before for this slot, each in a transaction. `told` is called with the bytes
@@ -255,9 +252,9 @@ impl<'a> Transfer<'a> {
     /// Closes the source's tables to writes. Waits for each table's writers no longer than a time, in which others wait
     /// too ([`AdminError::is_transient`] if it was not enough; nothing is closed then, and it may be tried again).
     pub async fn close_writes(&mut self, patience: Duration) -> Result<Closed, MoveError> {
-        let Ends { source, from, .. } = &mut self.ends;
-        let closed = write_fence::close_writes(from, self.owner, patience).await;
-        closed.map(Closed).map_err(|error| MoveError::Source(source.admin.failed(write_fence::CLOSE, error)))
+        let of_source = self.ends.source(write_fence::CLOSE);
+        let closed = write_fence::close_writes(&mut self.ends.from, self.owner, patience).await;
+        closed.map(Closed).map_err(of_source)
     }
 
     /// Copies all rows and compares them. `told` is called with the bytes that were copied so far. Answers what each table
@@ -266,7 +263,7 @@ impl<'a> Transfer<'a> {
         copy(&mut self.ends, self.owner, &mut told).await
     }
 
-    /// Closes the source to reads too, and opens the target. Nobody is served at either of them until this is recorded.
+    /// Closes the source to reads too, and opens the target as far as it is to be opened.
     pub async fn hand_over(&mut self, how: HandOver<'_>) -> Result<(), MoveError> {
         hand_over(&mut self.ends, self.owner, how).await
     }
