@@ -514,6 +514,29 @@ async fn a_move_that_is_asked_to_stop_when_all_is_copied_is_undone_as_a_whole() 
     }
 }
 
+/// It would lose what it writes there when the move is undone, and repeat numbers of a sequence that another attempt sets again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_the_tenant_s_own_comes_to_the_new_tables_when_the_move_cannot_be_undone_any_more() {
+    for way in [Way::AtOnce, Way::Live] {
+        let gate = Arc::new(Gate::after("cutover"));
+        let (app, tenant, operation) = moving(&gate, way).await;
+        let database = app.on_server().await.databases.pop_first().unwrap();
+        let mut admin = server::admin(app.server(), &database).await;
+        let mut is_let_in = async || {
+            let role = format!("tenant_{}", tenant.slug.replace('-', "_"));
+            let asks = sqlx::query_scalar::<_, bool>("SELECT has_schema_privilege($1, $1, 'USAGE')");
+            asks.bind(role).fetch_one(&mut admin).await.unwrap()
+        };
+        assert!(!is_let_in().await, "{way:?}");
+        gate.open();
+        let ended = app.operation_ended(&operation).await;
+        assert_eq!(ended["state"], "succeeded", "{way:?}: {ended}");
+        assert!(is_let_in().await, "{way:?}");
+        let own = app.own_url(&tenant.slug).await;
+        PgConnection::connect(&own).await.unwrap().close().await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tables_that_are_changed_in_mid_move_end_it_and_nothing_of_them_is_lost() {
     for way in [Way::AtOnce, Way::Live] {

@@ -69,10 +69,16 @@ impl PlacementState {
             _ => None,
         }
     }
+
+    /// No change, but refused where the placement is in another state, or not there any more.
+    #[must_use]
+    pub const fn stays(self) -> PlacementTransition {
+        PlacementTransition { from: self, to: self }
+    }
 }
 
-/// A change of a placement's state that there is: made by [`PlacementState::to`] alone, and carried out only on a
-/// placement that is in the state that it leaves.
+/// A change of a placement's state that there is: made by [`PlacementState::to`] and [`PlacementState::stays`] alone, and carried
+/// out only on a placement that is in the state that it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlacementTransition {
     from: PlacementState,

@@ -70,8 +70,8 @@ pub use error::{AdminError, ObjectKind};
 pub use fence::{Fence, SYSTEM_SCHEMA};
 pub use migration::{MigrationReport, needs_no_transaction};
 pub use moves::{
-    Closed, HandOver, KeepPatience, KeptSlot, MoveError, PublicationId, SchemaCatalog, Site, Survey,
-    TableContents, Transfer, WayBack,
+    Closed, KeepPatience, KeptSlot, MoveError, PublicationId, SchemaCatalog, Site, Survey, TableContents,
+    Transfer, WayBack,
 };
 pub use object::{MarkedObject, TenantObjects};
 pub use owner::Owner;

@@ -10,8 +10,8 @@
 //!
 //! Its point of no return is that moment. Undone before, it is served where it was. ADR 12.
 //!
-//! A move that undoes one by its undo window goes to a placement that data planes may still know. That is opened when
-//! the point of no return is recorded, and not before: what is written there is not to be lost.
+//! The new placement is opened when that is recorded, and not before: sessions of the tenant's own may come there at once, and
+//! after a move that undoes one data planes that still know it. What they write there is not to be lost.
 
 mod cutover;
 mod live_copy;
@@ -25,16 +25,16 @@ use tenantry_domain::{
     connection::Connection,
     ids::ServerId,
     operation::{MoveState, OperationKind},
-    placement::{Epoch, Placement, PlacementState},
+    placement::{Epoch, Placement, PlacementState, PlacementTransition},
     plan::{Plan, PlanName, Tier},
 };
 use tenantry_postgres::admin::{PublicationId, RoleLimits, RoleSpec, Survey, TableContents};
 use tenantry_registry::{PlaceError, PlaceRequest, Placed, PlacementChange};
 
 use self::{
-    cutover::{cutover, reopen},
+    cutover::{cutover, open_target, reopen},
     live_copy::{catch_up, compare, copy, forget_changes, keep_changes},
-    way_back::{drop_kept, end_undo_window, forget_way_back, keep_old, keep_way_back, open_kept},
+    way_back::{drop_kept, end_undo_window, forget_way_back, keep_old, keep_way_back},
 };
 use super::{
     own_server,
@@ -105,13 +105,9 @@ pub(super) fn define() -> Sequence<Move> {
                 .undo(undo!(forget_way_back))
                 .timeout(LONG),
         )
-        .step(
-            step!(cutover, "bringing the last rows, and serving from there")
-                .undo(undo!(reopen))
-                .timeout(LONG),
-        )
+        .step(step!(cutover, "bringing the last rows").undo(undo!(reopen)).timeout(LONG))
         .point_of_no_return()
-        .step(step!(open_kept, "opening what the tenant goes back to"))
+        .step(step!(open_target, "serving it from there"))
         .step(step!(clean_up, "keeping or dropping what the tenant has left").timeout(LONG))
 }
 
@@ -459,12 +455,18 @@ async fn app(work: &Work<Move>, placement: &Placement) -> Result<App, StepError>
 
 /// A change of state with the end of the step.
 fn flip(work: &Work<Move>, placement: &Placement, before: PlacementState, after: PlacementState) {
-    work.change_placement(PlacementChange {
-        epoch: placement.epoch,
-        transition: before.to(after),
-        schema_version: None,
-        has_users: false,
-    });
+    change(work, placement, before.to(after));
+}
+
+/// The step ends only where the placement is in this state still.
+fn stays(work: &Work<Move>, placement: &Placement, state: PlacementState) {
+    change(work, placement, Some(state.stays()));
+}
+
+fn change(work: &Work<Move>, placement: &Placement, transition: Option<PlacementTransition>) {
+    let change =
+        PlacementChange { epoch: placement.epoch, transition, schema_version: None, has_users: false };
+    work.change_placement(change);
 }
 
 fn epoch(known: Option<Epoch>) -> Result<Epoch, StepError> {

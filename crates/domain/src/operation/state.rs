@@ -75,6 +75,8 @@ pub struct MoveState {
     pub no_undo_window: Option<String>,
     /// The move that this one undoes by its undo window: its old placement was kept up to date.
     pub undone: Option<OperationId>,
+    /// Since when writes wait.
+    pub held_at: Option<DateTime<Utc>>,
     /// For how long writes waited, in microseconds, but for the time that the registry took to record the change.
     pub pause_us: Option<u64>,
 }

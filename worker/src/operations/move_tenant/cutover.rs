@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use tenantry_domain::{operation::LeftPlacement, placement::PlacementState};
-use tenantry_postgres::admin::{Closed, HandOver, Transfer, WayBack};
+use tenantry_postgres::admin::{Closed, Transfer, WayBack};
 
 use super::{
-    LOCK_PATIENCE, Move, both, compare_catalogs, copied, flip, goes_back,
+    LOCK_PATIENCE, Move, both, compare_catalogs, copied, flip,
     live_copy::until_near,
-    note_verified, of_way_back, source,
+    note_verified, of_way_back, source, stays,
     watch::{LockTries, connect, watched},
 };
 use crate::{
@@ -78,7 +78,7 @@ async fn change_over(
     to: &PlacedAt,
     own: bool,
 ) -> StepResult {
-    let mut pause = Pause::begin();
+    let (held_at, mut pause) = (work.resources.clock.now(), Pause::begin());
     // Data planes hold writes that come from now on.
     work.resources.registry.placement_hold_writes(&work.lease, from.placement.epoch).await?;
     pause.note("have them held");
@@ -95,17 +95,13 @@ async fn change_over(
     pause.note("bring the last rows");
     // What is copied at once has none.
     let undo_slot = work.state().undo_slot;
-    let how = HandOver {
-        way_back: undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot }),
-        lets_in: !goes_back(work),
-        allows_login: !on_one_server(from, to) && work.tenant().status.is_served(),
-    };
-    watched(work, from, to, transfer.hand_over(how)).await?;
+    let way_back = undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot });
+    watched(work, from, to, transfer.close_reads(way_back)).await?;
     transfer.finish_sessions().await;
-    pause.note("hand the tenant over");
-    let took = pause.end();
+    pause.note("close them to reads");
+    pause.tell();
     work.update_state(|state| {
-        state.pause_us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        state.held_at = Some(held_at);
         // An undoing is not undone in turn: asked for twice, it is not to take the tenant away again.
         state.left = (!work.input.undoes).then(|| LeftPlacement {
             tier: from.placement.tier,
@@ -113,9 +109,9 @@ async fn change_over(
             plan: work.input.plan.as_ref().map(|_| work.tenant().plan.clone()),
         });
     });
-    if !goes_back(work) {
-        serve_from(work, from, to);
-    }
+    // A server may have been given up meanwhile, and its placement with it.
+    stays(work, &from.placement, PlacementState::Cutover);
+    stays(work, &to.placement, to.placement.state);
     Ok(Done::Now)
 }
 
@@ -138,13 +134,30 @@ async fn compare_shape(
     }
 }
 
-/// The tenant is served from its new placement, by its new plan, from the record of the step on.
-pub(super) fn serve_from(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) {
+/// Lets the tenant in at its new placement, and serves it from there. Not before the point of no return: a session of the tenant's
+/// own may come there at once, and what it writes is neither to be dropped with the placement nor to have sequences set again.
+pub(super) async fn open_target(work: &Work<Move>) -> StepResult {
+    let (from, to) = both(work).await?;
+    // Another release of the worker has recorded that with the step before.
+    if to.placement.state == PlacementState::Serving {
+        return Ok(Done::Now);
+    }
+    let (admin, owner) = (&to.server.admin, work.owner(&to.placement));
+    to.server.call(admin.let_in(&to.placement.database, owner)).await?;
+    if !on_one_server(&from, &to) && work.tenant().status.is_served() {
+        to.server.call(admin.set_role_login(owner, true)).await?;
+    }
     flip(work, &from.placement, PlacementState::Cutover, PlacementState::Fenced);
     flip(work, &to.placement, to.placement.state, PlacementState::Serving);
     if let Some(plan) = &work.input.plan {
         work.change_plan(plan.clone());
     }
+    let now = work.resources.clock.now();
+    work.update_state(|state| {
+        let pause = state.held_at.map(|held| now - held);
+        state.pause_us = pause.and_then(|pause| pause.num_microseconds()).map(i64::unsigned_abs);
+    });
+    Ok(Done::Now)
 }
 
 /// Brings what is not there yet: everything, or what was written last.
@@ -183,10 +196,9 @@ impl Pause {
         self.parts.push(format!("{took:.1?} to {what}"));
     }
 
-    fn end(self) -> Duration {
+    fn tell(self) {
         let took = self.noted - self.began;
-        tracing::info!("writes waited {took:.1?}: {}", self.parts.join(", "));
-        took
+        tracing::info!("writes have waited for {took:.1?}: {}", self.parts.join(", "));
     }
 }
 

@@ -5,9 +5,7 @@ use tenantry_postgres::admin::MoveError;
 use tenantry_registry::UndoWindow;
 
 use super::{
-    Move, both,
-    cutover::serve_from,
-    epoch, forget_changes_at, forget_publication, goes_back,
+    Move, both, epoch, forget_changes_at, forget_publication, goes_back,
     live_copy::keep_patience,
     of_way_back, source, target_if_any,
     watch::{connect_for, watched_as},
@@ -140,16 +138,6 @@ pub(super) async fn forget_way_back(work: &Work<Move>) -> Result<(), StepError> 
         forget_publication(work, &to, of_way_back(work)).await?;
     }
     forget_publication(work, &source(work).await?, of_way_back(work)).await
-}
-
-/// Lets the tenant in at the placement that it goes back to, and serves it from there.
-pub(super) async fn open_kept(work: &Work<Move>) -> StepResult {
-    if goes_back(work) {
-        let (from, to) = both(work).await?;
-        to.server.call(to.server.admin.let_in(&to.placement.database, work.owner(&to.placement))).await?;
-        serve_from(work, &from, &to);
-    }
-    Ok(Done::Now)
 }
 
 /// Keeps the old placement, closed to everybody but who keeps it up to date.

@@ -3,9 +3,9 @@
 
 mod apply;
 mod catalog;
+mod close_reads;
 mod contents;
 mod copy_table;
-mod hand_over;
 mod leave;
 mod pace;
 mod parts;
@@ -23,7 +23,6 @@ mod write_fence;
 
 pub use catalog::SchemaCatalog;
 pub use contents::TableContents;
-pub use hand_over::HandOver;
 pub use slots::{KeptSlot, PublicationId, WayBack};
 pub use survey::Survey;
 pub use transfer::{Closed, KeepPatience, MoveError, Site, Transfer};

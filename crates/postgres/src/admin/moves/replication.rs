@@ -118,12 +118,17 @@ pub(super) async fn keep_changes(
     // Noted: whoever takes the fence later ends this session first, also while it begins the slot.
     let as_admin = format!(
         "{look} {note} {drop_slots} {INTERRUPT_AUTOVACUUM}
-        DROP PUBLICATION IF EXISTS {publication};
-        EXECUTE 'CREATE PUBLICATION {publication} ' || coalesce((
-            SELECT 'FOR TABLE ' || string_agg('ONLY ' || oid::regclass, ', ') FROM {relations} WHERE relkind = 'r'), '');
-        -- Whose identity is changed with this, and is to be changed back.
-        EXECUTE format('COMMENT ON PUBLICATION {publication} IS %L',
-            ARRAY(SELECT oid FROM {without_key})::text);",
+        DECLARE
+            -- Whose identity is changed with this, or was by an attempt before, and is to be changed back.
+            identified oid[] := ARRAY(SELECT oid FROM {without_key}
+                UNION SELECT unnest(obj_description(oid, 'pg_publication')::oid[]) FROM pg_publication
+                    WHERE pubname = '{publication}');
+        BEGIN
+            DROP PUBLICATION IF EXISTS {publication};
+            EXECUTE 'CREATE PUBLICATION {publication} ' || coalesce((
+                SELECT 'FOR TABLE ' || string_agg('ONLY ' || oid::regclass, ', ') FROM {relations} WHERE relkind = 'r'), '');
+            EXECUTE format('COMMENT ON PUBLICATION {publication} IS %L', identified::text);
+        END;",
         look = owner.check_schema(),
         note = fence.note_session(),
         drop_slots = drop_slots(id),

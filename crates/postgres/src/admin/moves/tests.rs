@@ -9,7 +9,7 @@ use std::{
 use tenantry_domain::{app::App, names::ObjectName};
 
 use super::{
-    HandOver, KeepPatience, MoveError, PublicationId, Site, Transfer,
+    KeepPatience, MoveError, PublicationId, Site, Transfer,
     session::{one, run},
 };
 use crate::{
@@ -147,6 +147,19 @@ async fn a_move_comes_near_however_much_was_written_at_once() {
     both.end().await;
 }
 
+#[tokio::test]
+async fn a_table_without_a_key_is_as_it_was_also_after_an_attempt_that_died() {
+    let both =
+        Both::on(server().await, "tenant_twice", &app(&[("CREATE TABLE docs (word text)", None)])).await;
+    for _ in 0..2 {
+        both.connect().await.keep_changes(PATIENCE, 0).await.unwrap();
+    }
+    let mut session = both.session().await;
+    both.end().await;
+    let identity = "SELECT relreplident = 'd' FROM pg_class WHERE oid = 'tenant_twice.docs'::regclass";
+    assert!(one::<bool>(&mut session, identity).await.unwrap());
+}
+
 /// Its parts are of the size that a table's rows have on average.
 #[tokio::test]
 async fn a_row_that_takes_longer_at_its_pace_than_a_transaction_may_idle_is_copied() {
@@ -249,8 +262,7 @@ async fn an_app_s_sql_is_never_run_as_the_admin() {
         transfer.come_near(&slot).await.unwrap();
         let closed = transfer.close_writes(Duration::from_secs(1)).await.unwrap();
         transfer.finish(&slot, closed).await.unwrap();
-        let how = HandOver { way_back: None, lets_in: true, allows_login: false };
-        transfer.hand_over(how).await.unwrap();
+        transfer.close_reads(None).await.unwrap();
         here.admin.open_writes(&here.database, owner(tenant, &both.mark)).await.unwrap();
     }
     both.connect().await.copy(|_| {}).await.unwrap();

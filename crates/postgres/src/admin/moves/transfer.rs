@@ -8,14 +8,14 @@ use tenantry_domain::names::ObjectName;
 use super::{
     super::{AdminError, ServerAdmin, connections::AdminConnection, fence, owner::Owner},
     catalog,
+    close_reads::close_reads,
     contents::{TableContents, copy},
-    hand_over::{HandOver, hand_over},
     leave,
     pace::Pace,
     pgoutput::Lsn,
     replication::{self, TargetTables},
     session::{one, run},
-    slots::PublicationId,
+    slots::{PublicationId, WayBack},
     write_fence,
 };
 
@@ -263,9 +263,10 @@ impl<'a> Transfer<'a> {
         copy(&mut self.ends, self.owner, &mut told).await
     }
 
-    /// Closes the source to reads too, and opens the target as far as it is to be opened.
-    pub async fn hand_over(&mut self, how: HandOver<'_>) -> Result<(), MoveError> {
-        hand_over(&mut self.ends, self.owner, how).await
+    /// Closes the source to reads too. What is written at the target from then on is kept for the way back, if there is to be
+    /// one. It is opened by [`ServerAdmin::let_in`], when this cannot be undone any more.
+    pub async fn close_reads(&mut self, way_back: Option<WayBack<'_>>) -> Result<(), MoveError> {
+        close_reads(&mut self.ends, self.owner, way_back).await
     }
 
     /// Nothing is to be done any more: the sessions may be used for another tenant. Where that takes long they are closed

@@ -117,16 +117,6 @@ pub(super) async fn close_writes(
     closed
 }
 
-/// Closes a placement to reads too. Statements of a block that has declared `found_mark`.
-pub(super) fn close_reads(owner: Owner<'_>) -> String {
-    let quoted = owner.name.quoted();
-    format!(
-        "{look} IF found_mark IS NOT NULL THEN REVOKE USAGE ON SCHEMA {quoted} FROM {quoted}; {users} END IF;",
-        look = owner.check_schema(),
-        users = users::keep_out(owner.name),
-    )
-}
-
 impl ServerAdmin {
     /// Has tables that are closed take the rows that replication brings, and nobody else's. Whose statement began before
     /// they were closed may still be at it: a function that runs with its owner's rights, say. The tenant's own sessions in
