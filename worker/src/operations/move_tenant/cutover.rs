@@ -20,8 +20,8 @@ use crate::{
 /// For how long writes may wait, unless the caller accepts that they do. Less than a data plane holds them.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// Has writes held, closes the old placement, brings its last rows, and serves from the new one: what is recorded with the
-/// end of this step.
+/// Has writes held, closes the old placement and brings its last rows. With the record of this step it cannot be undone any more;
+/// the tenant is served from the new placement by the next one.
 /// Writes are held meanwhile, so what does not go at once is undone: nobody waits for a server that is away or full.
 pub(super) async fn cutover(work: &Work<Move>) -> StepResult {
     let (from, to) = both(work).await?;
