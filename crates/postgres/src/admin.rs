@@ -71,7 +71,7 @@ pub use fence::{Fence, SYSTEM_SCHEMA};
 pub use migration::{MigrationReport, needs_no_transaction};
 pub use moves::{
     Closed, KeepPatience, KeptSlot, MoveError, PublicationId, SchemaCatalog, Site, Survey, TableContents,
-    Transfer, WayBack,
+    Transfer, Transferred, WayBack,
 };
 pub use object::{MarkedObject, TenantObjects};
 pub use owner::Owner;

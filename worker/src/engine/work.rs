@@ -15,7 +15,7 @@ use tenantry_domain::{
     purpose::Purpose,
     tenant::Tenant,
 };
-use tenantry_postgres::admin::{Fence, Owner};
+use tenantry_postgres::admin::{Fence, Owner, Transferred};
 use tenantry_registry::{
     AppStamp, Changes, Lease, PlacementChange, PlacementWithServer, StatusChange, TenantWithPlan,
 };
@@ -198,6 +198,7 @@ pub struct TenantSubject {
     app_stamp: AppStamp,
     app: OnceCell<Arc<App>>,
     role_password: Mutex<Option<SecretString>>,
+    transferred: Mutex<Option<Transferred>>,
 }
 
 impl TenantSubject {
@@ -223,6 +224,7 @@ impl TenantSubject {
             app_stamp,
             app: OnceCell::new(),
             role_password: Mutex::default(),
+            transferred: Mutex::default(),
         }
     }
 }
@@ -355,6 +357,16 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
         let Some(known) = known else { return Ok(None) };
         self.works_on(known.placement.server_id);
         PlacedAt::reach(&self.resources, known).await.map(Some)
+    }
+
+    /// Keeps the sessions of a move for its next step. They go with the attempt.
+    pub(crate) fn keep_transferred(&self, sessions: Transferred) {
+        *held(&self.subject.transferred) = Some(sessions);
+    }
+
+    /// What was kept so.
+    pub(crate) fn take_transferred(&self) -> Option<Transferred> {
+        held(&self.subject.transferred).take()
     }
 
     /// The proof that this attempt may act on the tenant.

@@ -402,6 +402,9 @@ async fn analyze(work: &Work<Move>, to: &PlacedAt) -> Result<(), StepError> {
 
 /// Drops the old placement, or keeps it for the undo window.
 async fn clean_up(work: &Work<Move>) -> StepResult {
+    if let Some(sessions) = work.take_transferred() {
+        sessions.finish().await;
+    }
     let state = work.state();
     let to = work.placed_at(epoch(state.to)?).await?.ok_or_else(gone)?;
     if let Some(slot) = &state.undo_slot {

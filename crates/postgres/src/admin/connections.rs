@@ -208,11 +208,22 @@ pub(super) struct AdminConnection {
 
 impl AdminConnection {
     fn new(session: Session, place: OwnedSemaphorePermit, idle: Option<Arc<Idle>>) -> Self {
-        let watched = Watched::current();
-        if let Some(watched) = &watched {
+        let (session, place) = (Some(session), Some(place));
+        let mut connection = Self { session, idle, unfinished: false, place, watched: None };
+        connection.be_watched();
+        connection
+    }
+
+    /// Whoever watches this task watches it too, where it was taken before.
+    pub(super) fn be_watched(&mut self) {
+        let before = std::mem::replace(&mut self.watched, Watched::current());
+        let Some(session) = &self.session else { return };
+        if let Some(before) = before {
+            before.lets_go(&session.name);
+        }
+        if let Some(watched) = &self.watched {
             watched.holds(&session.name);
         }
-        Self { session: Some(session), idle, unfinished: false, place: Some(place), watched }
     }
 
     /// Ends the connection after this use.

@@ -33,7 +33,8 @@ pub(super) async fn cutover(work: &Work<Move>) -> StepResult {
     let near = async {
         let mut transfer = connect(work, &from, &to).await?;
         // So that nobody waits for what will be refused, nor for the plan of the query.
-        compare_shape(work, &from, &to, &mut transfer).await?;
+        let shape = watched(work, &from, &to, transfer.shape()).await?;
+        compare_shape(work, &from, &to, &shape).await?;
         if let Some(slot) = work.state().slot {
             until_near(work, &from, &to, &mut transfer, &slot).await?;
             watched(work, &from, &to, transfer.come_near(&slot)).await?;
@@ -90,15 +91,10 @@ async fn change_over(
         }
     };
     pause.note("close the tables");
-    compare_shape(work, from, to, &mut transfer).await?;
-    bring(work, &mut transfer, closed, from, to).await?;
-    pause.note("bring the last rows");
-    // What is copied at once has none.
-    let undo_slot = work.state().undo_slot;
-    let way_back = undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot });
-    watched(work, from, to, transfer.close_reads(way_back)).await?;
-    transfer.finish_sessions().await;
-    pause.note("close them to reads");
+    let shape = bring(work, &mut transfer, closed, from, to).await?;
+    compare_shape(work, from, to, &shape).await?;
+    work.keep_transferred(transfer.end());
+    pause.note("bring the last rows, and close the tables to reads");
     pause.tell();
     work.update_state(|state| {
         state.held_at = Some(held_at);
@@ -120,13 +116,12 @@ async fn compare_shape(
     work: &Work<Move>,
     from: &PlacedAt,
     to: &PlacedAt,
-    transfer: &mut Transfer<'_>,
+    shape: &str,
 ) -> Result<(), StepError> {
-    let shape = watched(work, from, to, transfer.shape()).await?;
     let query = |shape: &str| shape.split_once(' ').map(|(query, _)| query.to_owned());
     match work.state().shape {
         // Another release of the worker looked before.
-        Some(before) if query(&before) != query(&shape) => compare_catalogs(from, to).await,
+        Some(before) if query(&before) != query(shape) => compare_catalogs(from, to).await,
         Some(before) if before != shape => Err(StepError::permanent(
             "the tenant's tables were changed while it was being moved; move it when that is done",
         )),
@@ -142,11 +137,7 @@ pub(super) async fn open_target(work: &Work<Move>) -> StepResult {
     if to.placement.state == PlacementState::Serving {
         return Ok(Done::Now);
     }
-    let (admin, owner) = (&to.server.admin, work.owner(&to.placement));
-    to.server.call(admin.let_in(&to.placement.database, owner)).await?;
-    if !on_one_server(&from, &to) && work.tenant().status.is_served() {
-        to.server.call(admin.set_role_login(owner, true)).await?;
-    }
+    let_in(work, &from, &to).await?;
     flip(work, &from.placement, PlacementState::Cutover, PlacementState::Fenced);
     flip(work, &to.placement, to.placement.state, PlacementState::Serving);
     if let Some(plan) = &work.input.plan {
@@ -160,20 +151,37 @@ pub(super) async fn open_target(work: &Work<Move>) -> StepResult {
     Ok(Done::Now)
 }
 
-/// Brings what is not there yet: everything, or what was written last.
+async fn let_in(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) -> Result<(), StepError> {
+    let (admin, owner) = (&to.server.admin, work.owner(&to.placement));
+    let logs_in = !on_one_server(from, to) && work.tenant().status.is_served();
+    if let Some(mut sessions) = work.take_transferred() {
+        match to.server.call(sessions.let_in(admin, owner, logs_in)).await {
+            Ok(()) => {
+                work.keep_transferred(sessions);
+                return Ok(());
+            }
+            Err(error) => tracing::debug!(%error, "the tenant is let in on another connection"),
+        }
+    }
+    to.server.call(admin.let_in(&to.placement.database, owner, logs_in)).await
+}
+
+/// Brings what is not there yet: everything, or what was written last. Nobody reads at the source then. Answers its shape.
 async fn bring(
     work: &Work<Move>,
     transfer: &mut Transfer<'_>,
     closed: Closed,
     from: &PlacedAt,
     to: &PlacedAt,
-) -> Result<(), StepError> {
-    if let Some(slot) = work.state().slot {
-        watched(work, from, to, transfer.finish(&slot, closed)).await?;
-    } else {
-        note_verified(work, watched(work, from, to, transfer.copy(copied(work))).await?);
-    }
-    Ok(())
+) -> Result<String, StepError> {
+    let state = work.state();
+    let Some(slot) = &state.slot else {
+        let (held, shape) = watched(work, from, to, transfer.copy(copied(work))).await?;
+        note_verified(work, held);
+        return Ok(shape);
+    };
+    let way_back = state.undo_slot.as_deref().map(|slot| WayBack { publication: of_way_back(work), slot });
+    watched(work, from, to, transfer.finish(slot, closed, way_back)).await
 }
 
 /// How long writes wait, and what for.

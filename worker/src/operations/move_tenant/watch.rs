@@ -66,13 +66,14 @@ pub(super) async fn watched_as<T>(
 /// Waits until a server keeps more WAL for the move than it may.
 async fn too_much_wal(work: &Work<Move>) -> StepError {
     let Some(slot) = work.state().slot else { return std::future::pending().await };
+    // Mostly it is over by then.
+    tokio::time::sleep(LOOK_EVERY).await;
     let from = match source(work).await {
         Ok(from) => from,
         Err(error) => return error,
     };
     let most = work.resources.settings.move_wal_keep_size;
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
         // That the server is away is noticed elsewhere.
         if let Ok(Some(kept)) = from.server.admin.wal_kept_for(&slot).await
             && kept > most
@@ -83,6 +84,7 @@ async fn too_much_wal(work: &Work<Move>) -> StepError {
                 most >> 20
             ));
         }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

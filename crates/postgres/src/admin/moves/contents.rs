@@ -10,12 +10,14 @@ use super::{
         owner_transaction::{Beginning, OwnerTransaction},
         schema::{relations, set_path},
     },
+    close_reads::close_reads,
     copy_table::{Failed, copy_table},
     pace::Pace,
     parts::Parts,
     session::run,
     sign_of_life::BEGIN_READING,
     transfer::{Ends, MoveError},
+    write_fence::CLOSE,
 };
 use crate::sql;
 
@@ -43,15 +45,15 @@ pub(super) struct Table {
 }
 
 /// Makes the target's tables hold what the source's do, sequences and materialized views included, in one transaction
-/// on each: nobody may write to either meanwhile. Whatever the target held before is gone.
-/// Answers what each table holds, which is the same on both, or nothing was written.
+/// on each: nobody may write to either meanwhile. Whatever the target held before is gone. Closes the source to reads then.
+/// Answers what each table holds, which is the same on both, or nothing was written; and the source's shape.
 ///
 /// `told` is called with the bytes that were copied so far.
 pub(super) async fn copy(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     told: &mut (dyn FnMut(u64) + Send),
-) -> Result<Vec<TableContents>, MoveError> {
+) -> Result<(Vec<TableContents>, String), MoveError> {
     let (of_source, of_target) = (&ends.source(READ), &ends.target(WRITE));
     let of_any = |failed| match failed {
         Failed::Source(error) => of_source(error),
@@ -85,13 +87,19 @@ pub(super) async fn copy(
     }
     let sequences = sequences(from, schema).await.map_err(of_source)?;
     run(from, "COMMIT").await.map_err(of_source)?;
-    writing.run(format!("{sequences}; SET LOCAL {BARE_PATH}")).await.map_err(of_target)?;
-    let arrived = contents(&mut writing, schema, &tables).await.map_err(of_target)?;
-    require_same(&held, &arrived)?;
-    writing.run(format!("{}; {resume}", set_path(schema, "SET LOCAL"))).await.map_err(of_target)?;
-    writing.run(sql::block("known record;", &refresh_views(schema))).await.map_err(of_target)?;
-    writing.commit().await.map_err(of_target)?;
-    Ok(held)
+    let arrive = async {
+        writing.run(format!("{sequences}; SET LOCAL {BARE_PATH}")).await.map_err(of_target)?;
+        let arrived = contents(&mut writing, schema, &tables).await.map_err(of_target)?;
+        require_same(&held, &arrived)?;
+        writing.run(format!("{}; {resume}", set_path(schema, "SET LOCAL"))).await.map_err(of_target)?;
+        writing.run(sql::block("known record;", &refresh_views(schema))).await.map_err(of_target)?;
+        writing.commit().await.map_err(of_target)
+    };
+    // One end does not wait for the other. Where one of them fails the move is undone, and the other with it.
+    let (arrived, closed) = tokio::join!(arrive, close_reads(from, owner, ""));
+    arrived?;
+    let shape = closed.map_err(ends.source(CLOSE))?;
+    Ok((held, shape))
 }
 
 /// Whether both ends are of one major version.

@@ -19,6 +19,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod transferred;
 mod write_fence;
 
 pub use catalog::SchemaCatalog;
@@ -26,3 +27,4 @@ pub use contents::TableContents;
 pub use slots::{KeptSlot, PublicationId, WayBack};
 pub use survey::Survey;
 pub use transfer::{Closed, KeepPatience, MoveError, Site, Transfer};
+pub use transferred::Transferred;

@@ -29,6 +29,7 @@ use super::{
         schema::{path, relations, set_path},
     },
     apply::{Applier, Batch},
+    close_reads::{close_reads, note_way_back},
     contents::{
         BARE_PATH, Table, TableContents, contents, contents_in_parts, quoted, refresh_views, require_same,
         same_version, sequences, tables, triggers,
@@ -38,9 +39,10 @@ use super::{
     pgoutput::{self, Lsn, Message, Unreadable},
     session::{one, run},
     sign_of_life::{BEGIN_READING, SIGN_OF_LIFE, meanwhile},
-    slots::{PublicationId, drop_slots},
+    slots::{PublicationId, WayBack, drop_slots},
     snapshot::Snapshot,
     transfer::{Closed, Ends, KeepPatience, MoveError},
+    write_fence::CLOSE,
 };
 use crate::sql::{self, INTERRUPT_AUTOVACUUM};
 
@@ -420,6 +422,15 @@ impl<'c> Applying<'c> {
         Err(MoveError::Unapplied(format!("{} rows were to be changed, and {found} were found", batch.rows)))
     }
 
+    /// What will be there for a snapshot that is taken after the commit.
+    async fn snapshot_when_committed(&mut self) -> Result<String, MoveError> {
+        let ask = "SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.pg_current_xact_id()::text";
+        let row = sqlx::query_as::<_, (String, String)>(ask).persistent(false).fetch_one(&mut *self.writing);
+        let (snapshot, xid) = row.await.map_err(|error| failed(self.admin, error))?;
+        let xid = xid.parse().map_err(|_| unreadable(Unreadable))?;
+        Ok(Snapshot::parse(&snapshot).map_err(unreadable)?.with(xid).to_string())
+    }
+
     /// Runs a last statement as the owner, notes how far the changes are made, and commits all that.
     async fn commit(
         mut self,
@@ -455,24 +466,31 @@ fn failed(admin: &ServerAdmin, error: sqlx::Error) -> MoveError {
     MoveError::Target(error)
 }
 
+/// What is to be done with the last changes, when no others can come.
+struct Last<'a> {
+    way_back: Option<WayBack<'a>>,
+    /// The source's, as [`catalog::shape`](super::catalog) has it.
+    shape: String,
+}
+
 /// Makes the changes up to a place in the log, or as many of them as are read at a time. Answers the place that it came to.
-/// Where it came to that place it sets the sequences too, if it is to.
+/// The last ones with what goes with them, where it came to that place.
 async fn apply_until(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     slot: &str,
     until: Lsn,
-    sets_sequences: bool,
+    last: Option<&mut Last<'_>>,
 ) -> Result<Lsn, MoveError> {
     let id = ends.publication;
     let Noted { applied, copied } = noted(ends, slot).await?;
     let tables = target_tables(ends, owner).await?;
     let mut applier = Applier::new(owner.name, copied, tables.identities.clone());
     let peek = peek(id, owner.name, slot, until, CHANGES);
-    let (of_source, of_log) = (ends.source(READ), ends.source(READ));
+    let (of_source, of_log, of_closing) = (ends.source(READ), ends.source(READ), ends.source(CLOSE));
     let mut log = Log::read(&mut ends.from, &peek, applied, of_log);
     let mut next = log.next().await?;
-    if next.is_none() && !sets_sequences {
+    if next.is_none() && last.is_none() {
         return Ok(log.reached(until).unwrap_or(applied));
     }
     let mut applying = Applying::begin(&mut ends.to, ends.target.admin, owner, &tables).await?;
@@ -482,25 +500,35 @@ async fn apply_until(
     }
     let (reached, end) = (log.reached(until).unwrap_or(applied), log.end);
     drop(log);
-    let mut last = None;
-    if sets_sequences && reached >= until {
-        // As late as possible: who only draws from one is not refused.
-        last = Some(sequences(&mut ends.from, owner.name).await.map_err(of_source)?);
-    }
-    applying.commit(id, slot, end, last.as_deref()).await?;
+    let Some(last) = last.filter(|_| reached >= until) else {
+        applying.commit(id, slot, end, None).await?;
+        return Ok(reached);
+    };
+    // As late as possible: who only draws from one is not refused.
+    let (sequences, snapshot) =
+        tokio::join!(sequences(&mut ends.from, owner.name), applying.snapshot_when_committed());
+    let (sequences, snapshot) = (sequences.map_err(of_source)?, snapshot?);
+    let note = last.way_back.map_or_else(String::new, |way_back| note_way_back(owner, way_back, &snapshot));
+    // One end does not wait for the other's disk. Where one of them fails the move is undone, and the other with it.
+    let (committed, closed) = tokio::join!(
+        applying.commit(id, slot, end, Some(&sequences)),
+        close_reads(&mut ends.from, owner, &note)
+    );
+    committed?;
+    last.shape = closed.map_err(of_closing)?;
     Ok(reached)
 }
 
-/// Makes all changes up to a place in the log, and sets the sequences with the last of them, if it is to.
+/// Makes all changes up to a place in the log.
 async fn apply_all(
     ends: &mut Ends<'_>,
     owner: Owner<'_>,
     slot: &str,
     until: Lsn,
-    sets_sequences: bool,
+    mut last: Option<&mut Last<'_>>,
 ) -> Result<(), MoveError> {
     loop {
-        let reached = apply_until(ends, owner, slot, until, sets_sequences).await?;
+        let reached = apply_until(ends, owner, slot, until, last.as_deref_mut()).await?;
         if reached >= until {
             return Ok(());
         }
@@ -546,7 +574,7 @@ pub(super) async fn catch_up(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str) 
         EXCEPTION WHEN undefined_function OR insufficient_privilege THEN NULL; END $$";
     run(&mut ends.from, mark).await.map_err(&of_source)?;
     let until = flushed(ends).await?;
-    let reached = apply_until(ends, owner, slot, until, false).await?;
+    let reached = apply_until(ends, owner, slot, until, None).await?;
     release(ends, slot, reached).await?;
     Ok(flushed(ends).await?.0.saturating_sub(reached.0))
 }
@@ -557,7 +585,7 @@ pub(super) async fn come_near(ends: &mut Ends<'_>, owner: Owner<'_>, slot: &str)
     for _ in 0..NEARER {
         let began = Instant::now();
         let until = end_of_log(ends).await?;
-        apply_all(ends, owner, slot, until, false).await?;
+        apply_all(ends, owner, slot, until, None).await?;
         let took = began.elapsed();
         if took > least.mul_f32(0.75) {
             break;
@@ -670,8 +698,11 @@ pub(super) async fn finish(
     owner: Owner<'_>,
     slot: &str,
     Closed(until): Closed,
-) -> Result<(), MoveError> {
-    apply_all(ends, owner, slot, until, true).await
+    way_back: Option<WayBack<'_>>,
+) -> Result<String, MoveError> {
+    let mut last = Last { way_back, shape: String::new() };
+    apply_all(ends, owner, slot, until, Some(&mut last)).await?;
+    Ok(last.shape)
 }
 
 impl ServerAdmin {

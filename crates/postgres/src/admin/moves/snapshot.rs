@@ -1,5 +1,7 @@
 //! Which transactions a snapshot sees.
 
+use std::fmt;
+
 use super::pgoutput::Unreadable;
 
 /// What `pg_current_snapshot()` answered.
@@ -27,12 +29,35 @@ impl Snapshot {
         Ok(Self { first_running, next, running })
     }
 
+    /// What one that a transaction took will see when it has committed: itself too.
+    pub(super) fn with(mut self, xid: u64) -> Self {
+        if xid >= self.next {
+            // Nobody knows whether those in between have ended.
+            self.running.extend(self.next..xid);
+            self.next = xid + 1;
+        }
+        self
+    }
+
     /// Whether it sees what a transaction did that has committed and is not more than two thousand million older or newer.
     pub(super) fn sees(&self, xid: u32) -> bool {
         // The half that is missing is that which makes it nearest.
         let distance = xid.wrapping_sub(low(self.next)).cast_signed();
         let xid = self.next.wrapping_add_signed(distance.into());
         xid < self.first_running || (xid < self.next && self.running.binary_search(&xid).is_err())
+    }
+}
+
+impl fmt::Display for Snapshot {
+    /// As [`Snapshot::parse`] reads it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:", self.first_running, self.next)?;
+        let mut between = "";
+        for running in &self.running {
+            write!(f, "{between}{running}")?;
+            between = ",";
+        }
+        Ok(())
     }
 }
 
@@ -57,6 +82,20 @@ mod tests {
         }
         for text in ["", "1:2", "a:2:", "1:2:x"] {
             assert!(Snapshot::parse(text).is_err(), "{text}");
+        }
+    }
+    #[test]
+    fn a_transaction_s_own_snapshot_sees_it_when_it_has_committed() {
+        for (taken, xid, then) in [
+            ("10:20:10,14", 15, "10:20:10,14"),
+            ("10:20:10,14", 20, "10:21:10,14"),
+            ("20:20:", 20, "20:21:"),
+            ("20:20:", 23, "20:24:20,21,22"),
+        ] {
+            let snapshot = Snapshot::parse(taken).unwrap().with(xid);
+            assert_eq!(snapshot.to_string(), then, "{taken} and {xid}");
+            assert!(snapshot.sees(low(xid)) && !snapshot.sees(low(xid) + 10), "{then}");
+            assert_eq!(Snapshot::parse(then).unwrap(), snapshot);
         }
     }
 }

@@ -102,7 +102,7 @@ async fn the_last_changes_do_not_wait_for_records_of_others_that_are_not_on_the_
     transfer.come_near(&slot).await.unwrap();
     let closed = transfer.close_writes(Duration::from_secs(1)).await.unwrap();
     write_of_others().await;
-    transfer.finish(&slot, closed).await.unwrap();
+    transfer.finish(&slot, closed, None).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     assert_eq!(both.count_there("notes").await, 100);
     server.stop().await.unwrap();
@@ -261,8 +261,7 @@ async fn an_app_s_sql_is_never_run_as_the_admin() {
         transfer.compare(&slot, rate).await.unwrap();
         transfer.come_near(&slot).await.unwrap();
         let closed = transfer.close_writes(Duration::from_secs(1)).await.unwrap();
-        transfer.finish(&slot, closed).await.unwrap();
-        transfer.close_reads(None).await.unwrap();
+        transfer.finish(&slot, closed, None).await.unwrap();
         here.admin.open_writes(&here.database, owner(tenant, &both.mark)).await.unwrap();
     }
     both.connect().await.copy(|_| {}).await.unwrap();

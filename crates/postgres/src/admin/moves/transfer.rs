@@ -2,13 +2,11 @@
 
 use std::{num::NonZeroU64, time::Duration};
 
-use sqlx::AssertSqlSafe;
 use tenantry_domain::names::ObjectName;
 
 use super::{
     super::{AdminError, ServerAdmin, connections::AdminConnection, fence, owner::Owner},
     catalog,
-    close_reads::close_reads,
     contents::{TableContents, copy},
     leave,
     pace::Pace,
@@ -16,6 +14,7 @@ use super::{
     replication::{self, TargetTables},
     session::{one, run},
     slots::{PublicationId, WayBack},
+    transferred::Transferred,
     write_fence,
 };
 
@@ -192,16 +191,18 @@ impl<'a> Transfer<'a> {
     /// What the source's tables are like; see [`ServerAdmin::schema_shape`]. The first time takes longest: the server keeps the
     /// query's plan.
     pub async fn shape(&mut self) -> Result<String, MoveError> {
+        self.prepare_shape().await?;
         let of_source = self.ends.source(catalog::TASK);
-        let Ends { from, shape_is_prepared, .. } = &mut self.ends;
-        let shape = async {
-            if !*shape_is_prepared {
-                run(from, &catalog::prepare_shape(self.owner.name)).await?;
-                *shape_is_prepared = true;
-            }
-            one(from, catalog::PREPARED_SHAPE).await
-        };
-        shape.await.map_err(of_source)
+        one(&mut self.ends.from, catalog::PREPARED_SHAPE).await.map_err(of_source)
+    }
+
+    async fn prepare_shape(&mut self) -> Result<(), MoveError> {
+        if !self.ends.shape_is_prepared {
+            let of_source = self.ends.source(catalog::TASK);
+            run(&mut self.ends.from, &catalog::prepare_shape(self.owner.name)).await.map_err(of_source)?;
+            self.ends.shape_is_prepared = true;
+        }
+        Ok(())
     }
 
     /// Copies the tables that were not copied before for this slot, each in a transaction. `told` is called with the bytes
@@ -244,9 +245,17 @@ impl<'a> Transfer<'a> {
         run(&mut self.ends.to, &leave::analyze(self.owner)).await.map_err(of_target)
     }
 
-    /// Makes the last changes at the target, and sets the sequences.
-    pub async fn finish(&mut self, slot: &str, closed: Closed) -> Result<(), MoveError> {
-        replication::finish(&mut self.ends, self.owner, slot, closed).await
+    /// Makes the last changes at the target, sets the sequences, and closes the source to reads too. What is written at the target
+    /// from then on is kept for the way back, if there is to be one. It is opened by [`ServerAdmin::let_in`], when this cannot be
+    /// undone any more. Answers the source's shape.
+    pub async fn finish(
+        &mut self,
+        slot: &str,
+        closed: Closed,
+        way_back: Option<WayBack<'_>>,
+    ) -> Result<String, MoveError> {
+        self.prepare_shape().await?;
+        replication::finish(&mut self.ends, self.owner, slot, closed, way_back).await
     }
 
     /// Closes the source's tables to writes. Waits for each table's writers no longer than a time, in which others wait
@@ -257,36 +266,19 @@ impl<'a> Transfer<'a> {
         closed.map(Closed).map_err(of_source)
     }
 
-    /// Copies all rows and compares them. `told` is called with the bytes that were copied so far. Answers what each table
-    /// holds at both ends.
-    pub async fn copy(&mut self, mut told: impl FnMut(u64) + Send) -> Result<Vec<TableContents>, MoveError> {
+    /// Copies all rows and compares them, and closes the source to reads too. `told` is called with the bytes that were copied so
+    /// far. Answers what each table holds at both ends, and the source's shape.
+    pub async fn copy(
+        &mut self,
+        mut told: impl FnMut(u64) + Send,
+    ) -> Result<(Vec<TableContents>, String), MoveError> {
+        self.prepare_shape().await?;
         copy(&mut self.ends, self.owner, &mut told).await
     }
 
-    /// Closes the source to reads too. What is written at the target from then on is kept for the way back, if there is to be
-    /// one. It is opened by [`ServerAdmin::let_in`], when this cannot be undone any more.
-    pub async fn close_reads(&mut self, way_back: Option<WayBack<'_>>) -> Result<(), MoveError> {
-        close_reads(&mut self.ends, self.owner, way_back).await
-    }
-
-    /// Nothing is to be done any more: the sessions may be used for another tenant. Where that takes long they are closed
-    /// instead.
-    pub async fn finish_sessions(mut self) {
-        // The settings of `same_text`, the note of `note_sessions`, by which a later attempt would end them, and what the
-        // tenant's own SQL may have left in them. The note need not be on disk: it is of a session that is over then.
-        let reset = format!(
-            "RESET ALL; UNLISTEN *; DISCARD TEMP; DEALLOCATE ALL; SELECT pg_advisory_unlock_all();
-            SET LOCAL synchronous_commit = off; {}",
-            fence::forget_session()
-        );
-        let Ends { from, to, .. } = &mut self.ends;
-        let reset = async |end: &mut AdminConnection| {
-            if sqlx::raw_sql(AssertSqlSafe(reset.clone())).execute(&mut **end).await.is_ok() {
-                end.finish();
-            }
-        };
-        let both = async { tokio::join!(reset(from), reset(to)) };
-        // What is not reset by then is closed.
-        let _ = tokio::time::timeout(Duration::from_secs(1), both).await;
+    /// All is there.
+    pub fn end(self) -> Transferred {
+        let Ends { from, to, .. } = self.ends;
+        Transferred { from, to }
     }
 }

@@ -21,6 +21,7 @@ use super::super::{
     fence,
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
+    role::allow_login,
     schema::relations,
     users,
 };
@@ -38,7 +39,7 @@ pub(super) const CLOSE: &str = "close what the tenant leaves";
 /// How often the triggers are tried to be dropped.
 const TRIES: usize = 5;
 
-const OPEN: &str = "open the tenant's tables again";
+pub(super) const OPEN: &str = "open the tenant's tables again";
 
 /// The tables of a schema that rows are written to, in another order each time: whoever writes takes them in one of his own, and may
 /// hold one that is wanted next while he waits for one that is held.
@@ -117,6 +118,25 @@ pub(super) async fn close_writes(
     closed
 }
 
+/// See [`ServerAdmin::let_in`].
+pub(super) fn let_in(owner: Owner<'_>, logs_in: bool) -> String {
+    let (name, quoted) = (sql::literal(owner.name.as_str()), owner.name.quoted());
+    let body = format!(
+        "{look}
+        IF found_mark IS NULL THEN RETURN; END IF;
+        GRANT USAGE ON SCHEMA {quoted} TO {quoted};
+        {users}
+        IF to_regclass('{SYSTEM_SCHEMA}.closed') IS NOT NULL THEN
+            DELETE FROM {SYSTEM_SCHEMA}.closed WHERE schema = {name};
+        END IF;
+        {login}",
+        look = owner.check_schema(),
+        users = users::let_in(owner.name),
+        login = if logs_in { allow_login(owner) } else { String::new() },
+    );
+    fence::block(owner.fence, "found_mark text;", &body)
+}
+
 impl ServerAdmin {
     /// Has tables that are closed take the rows that replication brings, and nobody else's. Whose statement began before
     /// they were closed may still be at it: a function that runs with its owner's rights, say. The tenant's own sessions in
@@ -151,7 +171,7 @@ impl ServerAdmin {
     /// Opens a tenant's tables to writes again, and its schema to the tenant, and drops what they were closed with. That
     /// nothing is closed, or there, is fine.
     pub async fn open_writes(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
-        self.let_in(database, owner).await?;
+        self.let_in(database, owner, false).await?;
         for _ in 0..TRIES {
             if self.drop_triggers(database, owner).await? {
                 return Ok(());
@@ -164,22 +184,14 @@ impl ServerAdmin {
         Ok(())
     }
 
-    /// As [`ServerAdmin::open_writes`], at once: triggers stay that refuse nothing.
-    pub async fn let_in(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
-        let (name, quoted) = (sql::literal(owner.name.as_str()), owner.name.quoted());
-        let body = format!(
-            "{look}
-            IF found_mark IS NULL THEN RETURN; END IF;
-            GRANT USAGE ON SCHEMA {quoted} TO {quoted};
-            {users}
-            IF to_regclass('{SYSTEM_SCHEMA}.closed') IS NOT NULL THEN
-                DELETE FROM {SYSTEM_SCHEMA}.closed WHERE schema = {name};
-            END IF;",
-            look = owner.check_schema(),
-            users = users::let_in(owner.name),
-        );
-        let block = fence::block(owner.fence, "found_mark text;", &body);
-        self.run_in(database, OPEN, block).await.map(drop)
+    /// As [`ServerAdmin::open_writes`], at once: triggers stay that refuse nothing. The tenant may log in then too, if it is to.
+    pub async fn let_in(
+        &self,
+        database: &ObjectName,
+        owner: Owner<'_>,
+        logs_in: bool,
+    ) -> Result<(), AdminError> {
+        self.run_past_tenants_in(database, OPEN, let_in(owner, logs_in)).await.map(drop)
     }
 
     /// Each in a transaction of its own, and sooner given up than a deadlock is looked for: the tenant is written to, and its
