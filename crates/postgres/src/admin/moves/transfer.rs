@@ -147,34 +147,32 @@ impl<'a> Transfer<'a> {
         let ends =
             Ends { source, target, from, to, publication, target_tables: None, shape_is_prepared: false };
         let mut transfer = Self { ends, owner };
-        transfer.same_text().await?;
-        transfer.note_sessions().await?;
+        transfer.begin_sessions().await?;
         Ok(transfer)
     }
 
     /// Values have the same text on both ends, and what has an admin commit is on disk. The path stays PostgreSQL's own, as it is
-    /// for all admin connections.
-    async fn same_text(&mut self) -> Result<(), MoveError> {
+    /// for all admin connections. Whoever takes the fence later ends these sessions first, whatever they hold.
+    async fn begin_sessions(&mut self) -> Result<(), MoveError> {
         const TASK: &str = "begin a session";
-        let settings = "SET IntervalStyle = postgres; SET bytea_output = hex; SET lc_monetary = 'C'; SET xmloption = content;
-            SET row_security = off; SET synchronous_commit = on";
-        self.run_at_both(TASK, settings).await
-    }
-
-    async fn run_at_both(&mut self, task: &'static str, text: &str) -> Result<(), MoveError> {
-        let (of_source, of_target) = (self.ends.source(task), self.ends.target(task));
+        let begin = |site: &Site<'_>| {
+            let note = self.owner.fence.map_or_else(String::new, |fence| {
+                // The shared database's functions are of this release since the server was prepared.
+                let is_shared = site.database == site.admin.shared_database();
+                let renew = if is_shared { String::new() } else { fence::renew() };
+                let body = format!("{renew} {} {}", self.owner.check_schema(), fence.note_session());
+                fence::block(self.owner.fence, "found_mark text;", &body)
+            });
+            format!(
+                "SET IntervalStyle = postgres; SET bytea_output = hex; SET lc_monetary = 'C'; SET xmloption = content;
+                SET row_security = off; SET synchronous_commit = on; {note}"
+            )
+        };
+        let (of_source, of_target) = (self.ends.source(TASK), self.ends.target(TASK));
+        let (at_source, at_target) = (begin(&self.ends.source), begin(&self.ends.target));
         let Ends { from, to, .. } = &mut self.ends;
-        let (here, there) = tokio::join!(run(from, text), run(to, text));
+        let (here, there) = tokio::join!(run(from, &at_source), run(to, &at_target));
         here.map_err(of_source).and(there.map_err(of_target))
-    }
-
-    /// Whoever takes the fence later ends these sessions first, whatever they hold.
-    async fn note_sessions(&mut self) -> Result<(), MoveError> {
-        const TASK: &str = "note a session";
-        let Some(fence) = self.owner.fence else { return Ok(()) };
-        let body = format!("{} {} {}", fence::renew(), self.owner.check_schema(), fence.note_session());
-        let block = fence::block(self.owner.fence, "found_mark text;", &body);
-        self.run_at_both(TASK, &block).await
     }
 
     /// Keeps the tenant's changes from now on, for the copy and for what comes after it: a publication of its tables, and a
