@@ -17,6 +17,7 @@ use tenantry_tests::{
 
 mod bounds;
 mod full_disk;
+mod kept_session;
 mod undo_trouble;
 mod undo_window;
 

@@ -359,6 +359,16 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
         PlacedAt::reach(&self.resources, known).await.map(Some)
     }
 
+    /// As [`Work::placed_at`], where connections to the server are held: a server that has to be prepared would wait for another.
+    pub(crate) async fn held_at(&self, epoch: Epoch) -> Result<Option<PlacedAt>, StepError> {
+        let known = self.resources.registry.placement_get(self.tenant().id, epoch).await?;
+        let Some(PlacementWithServer { placement, role_password, server_revision, .. }) = known else {
+            return Ok(None);
+        };
+        let server = self.resources.servers.unprepared(placement.server_id, server_revision).await?;
+        Ok(Some(PlacedAt { placement, role_password, server }))
+    }
+
     /// Keeps the sessions of a move for its next step. They go with the attempt.
     pub(crate) fn keep_transferred(&self, sessions: Transferred) {
         *held(&self.subject.transferred) = Some(sessions);

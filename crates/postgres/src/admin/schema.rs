@@ -6,8 +6,8 @@ use tenantry_domain::{
 };
 
 use super::{
-    AdminError, MIGRATIONS_TABLE, MigrationReport, OWNER_ROLE, RoleSpec, ServerAdmin, TEMPLATE_SCHEMA,
-    data_audit, fence,
+    AdminError, MIGRATIONS_TABLE, MigrationReport, OWNER_ROLE, RoleSpec, SYSTEM_SCHEMA, ServerAdmin,
+    TEMPLATE_SCHEMA, data_audit, fence,
     migration::How,
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
@@ -112,6 +112,9 @@ impl ServerAdmin {
             END LOOP;
             {unlink}
             {unaudit}
+            IF to_regclass('{SYSTEM_SCHEMA}.closed') IS NOT NULL THEN
+                DELETE FROM {SYSTEM_SCHEMA}.closed WHERE schema = {name};
+            END IF;
             DROP SCHEMA {quoted} CASCADE;",
             look = owner.check_schema(),
             relations = relations(owner.name),

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use tenantry_domain::{operation::LeftPlacement, placement::PlacementState};
-use tenantry_postgres::admin::{Closed, Transfer, WayBack};
+use tenantry_postgres::admin::{Closed, Transfer, Transferred, WayBack};
 
 use super::{
-    LOCK_PATIENCE, Move, both, compare_catalogs, copied, flip,
+    LOCK_PATIENCE, Move, both, compare_catalogs, copied, epoch, flip, gone,
     live_copy::until_near,
     note_verified, of_way_back, source, stays,
     watch::{LockTries, connect, watched},
@@ -132,12 +132,18 @@ async fn compare_shape(
 /// Lets the tenant in at its new placement, and serves it from there. Not before the point of no return: a session of the tenant's
 /// own may come there at once, and what it writes is neither to be dropped with the placement nor to have sequences set again.
 pub(super) async fn open_target(work: &Work<Move>) -> StepResult {
-    let (from, to) = both(work).await?;
+    let let_in = match work.take_transferred() {
+        Some(sessions) => let_in_by(work, sessions).await?,
+        None => None,
+    };
+    let (from, to) = match let_in {
+        Some(ends) => ends,
+        None => let_in_anew(work).await?,
+    };
     // Another release of the worker has recorded that with the step before.
     if to.placement.state == PlacementState::Serving {
         return Ok(Done::Now);
     }
-    let_in(work, &from, &to).await?;
     flip(work, &from.placement, PlacementState::Cutover, PlacementState::Fenced);
     flip(work, &to.placement, to.placement.state, PlacementState::Serving);
     if let Some(plan) = &work.input.plan {
@@ -151,19 +157,36 @@ pub(super) async fn open_target(work: &Work<Move>) -> StepResult {
     Ok(Done::Now)
 }
 
-async fn let_in(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) -> Result<(), StepError> {
-    let (admin, owner) = (&to.server.admin, work.owner(&to.placement));
-    let logs_in = !on_one_server(from, to) && work.tenant().status.is_served();
-    if let Some(mut sessions) = work.take_transferred() {
-        match to.server.call(sessions.let_in(admin, owner, logs_in)).await {
-            Ok(()) => {
-                work.keep_transferred(sessions);
-                return Ok(());
-            }
-            Err(error) => tracing::debug!(%error, "the tenant is let in on another connection"),
+fn logs_in(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) -> bool {
+    !on_one_server(from, to) && work.tenant().status.is_served()
+}
+
+/// By a session that is there already. None: it is gone by now.
+async fn let_in_by(
+    work: &Work<Move>,
+    mut sessions: Transferred,
+) -> Result<Option<(PlacedAt, PlacedAt)>, StepError> {
+    let state = work.state();
+    let (from, to) = tokio::try_join!(work.held_at(epoch(state.from)?), work.held_at(epoch(state.to)?))?;
+    let (from, to) = (from.ok_or_else(gone)?, to.ok_or_else(gone)?);
+    let let_in = sessions.let_in(&to.server.admin, work.owner(&to.placement), logs_in(work, &from, &to));
+    match to.server.call(let_in).await {
+        Ok(()) => {
+            work.keep_transferred(sessions);
+            Ok(Some((from, to)))
+        }
+        Err(error) => {
+            tracing::debug!(%error, "the tenant is let in on another connection");
+            Ok(None)
         }
     }
-    to.server.call(admin.let_in(&to.placement.database, owner, logs_in)).await
+}
+
+async fn let_in_anew(work: &Work<Move>) -> Result<(PlacedAt, PlacedAt), StepError> {
+    let (from, to) = both(work).await?;
+    let (database, owner) = (&to.placement.database, work.owner(&to.placement));
+    to.server.call(to.server.admin.let_in(database, owner, logs_in(work, &from, &to))).await?;
+    Ok((from, to))
 }
 
 /// Brings what is not there yet: everything, or what was written last. Nobody reads at the source then. Answers its shape.
@@ -211,6 +234,7 @@ impl Pause {
 }
 
 pub(super) async fn reopen(work: &Work<Move>) -> Result<(), StepError> {
+    drop(work.take_transferred());
     // It came no further than its first step.
     if work.state().from.is_none() {
         return Ok(());

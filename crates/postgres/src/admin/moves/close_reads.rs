@@ -7,7 +7,7 @@ use super::{
     slots::WayBack,
 };
 
-/// Closes the source to reads too, after statements of PL/pgSQL. Answers its shape, which is prepared.
+/// Closes the source to reads too, after statements of PL/pgSQL, and forgets the session. Answers its shape, which is prepared.
 pub(super) async fn close_reads(
     from: &mut AdminConnection,
     owner: Owner<'_>,
@@ -15,9 +15,10 @@ pub(super) async fn close_reads(
 ) -> Result<String, sqlx::Error> {
     let quoted = owner.name.quoted();
     let body = format!(
-        "{note} {look} IF found_mark IS NOT NULL THEN REVOKE USAGE ON SCHEMA {quoted} FROM {quoted}; {users} END IF;",
+        "{note} {look} IF found_mark IS NOT NULL THEN REVOKE USAGE ON SCHEMA {quoted} FROM {quoted}; {users} END IF; {forget};",
         look = owner.check_schema(),
         users = users::keep_out(owner.name),
+        forget = fence::forget_session(),
     );
     let shape = one(from, PREPARED_SHAPE).await?;
     run(from, &fence::block(owner.fence, "found_mark text;", &body)).await?;

@@ -5,7 +5,7 @@ use tenantry_domain::names::ObjectName;
 
 use super::{
     super::{
-        READER_ROLE,
+        READER_ROLE, fence,
         owner::Owner,
         owner_transaction::{Beginning, OwnerTransaction},
         schema::{relations, set_path},
@@ -93,7 +93,8 @@ pub(super) async fn copy(
         require_same(&held, &arrived)?;
         writing.run(format!("{}; {resume}", set_path(schema, "SET LOCAL"))).await.map_err(of_target)?;
         writing.run(sql::block("known record;", &refresh_views(schema))).await.map_err(of_target)?;
-        writing.commit().await.map_err(of_target)
+        let forget = format!("RESET ROLE; SET LOCAL {BARE_PATH}; {}", fence::forget_session());
+        writing.commit_after(&forget).await.map_err(of_target)
     };
     // One end does not wait for the other. Where one of them fails the move is undone, and the other with it.
     let (arrived, closed) = tokio::join!(arrive, close_reads(from, owner, ""));

@@ -431,13 +431,13 @@ impl<'c> Applying<'c> {
         Ok(Snapshot::parse(&snapshot).map_err(unreadable)?.with(xid).to_string())
     }
 
-    /// Runs a last statement as the owner, notes how far the changes are made, and commits all that.
+    /// Notes how far the changes are made, and commits. The last ones with statements as the owner; the session is forgotten then.
     async fn commit(
         mut self,
         id: PublicationId,
         slot: &str,
         applied: Option<Lsn>,
-        as_owner: Option<&str>,
+        last: Option<&str>,
     ) -> Result<(), MoveError> {
         self.send().await?;
         let note = applied.map_or_else(String::new, |applied| {
@@ -447,13 +447,14 @@ impl<'c> Applying<'c> {
                 id.subject()
             )
         });
-        let last = format!(
+        let forget = last.map_or_else(|| "NULL".into(), |_| fence::forget_session());
+        let end = format!(
             "{}; {} RESET ROLE; SET LOCAL {BARE_PATH}; {}",
-            as_owner.unwrap_or_default(),
+            last.unwrap_or_default(),
             self.resume,
-            sql::block("", &format!("{note} NULL;"))
+            sql::block("", &format!("{note} {forget};"))
         );
-        self.writing.commit_after(&last).await.map_err(|error| failed(self.admin, error))
+        self.writing.commit_after(&end).await.map_err(|error| failed(self.admin, error))
     }
 }
 

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::AssertSqlSafe;
-
 use super::{
-    super::{AdminError, ServerAdmin, connections::AdminConnection, fence, owner::Owner},
+    super::{AdminError, ServerAdmin, connections::AdminConnection, owner::Owner},
     session::run,
     write_fence::{self, OPEN},
 };
@@ -14,7 +12,9 @@ use super::{
 const RESET_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A transfer whose rows are all there. A connection would be waited for while writes wait, so the one at the target is kept
-/// to let the tenant in. Its sessions are closed when it is dropped, and may be used for others after [`Transferred::finish`].
+/// to let the tenant in. It has a place in the budget of each server: whoever keeps it waits for no other connection there.
+/// Its sessions are forgotten, so that nobody waits for one that hangs. They are closed when it is dropped, and may be used for
+/// others after [`Transferred::finish`].
 pub struct Transferred {
     pub(super) from: AdminConnection,
     pub(super) to: AdminConnection,
@@ -45,15 +45,10 @@ impl Transferred {
     /// Nothing is to be done any more: the sessions may be used for another tenant. Where that takes long they are closed
     /// instead.
     pub async fn finish(mut self) {
-        // The settings of the transfer, the note of its sessions, by which a later attempt would end them, and what the
-        // tenant's own SQL may have left in them. The note need not be on disk: it is of a session that is over then.
-        let reset = format!(
-            "RESET ALL; UNLISTEN *; DISCARD TEMP; DEALLOCATE ALL; SELECT pg_advisory_unlock_all();
-            SET LOCAL synchronous_commit = off; {}",
-            fence::forget_session()
-        );
+        // The settings of the transfer, and what the tenant's own SQL may have left in them.
+        let reset = "RESET ALL; UNLISTEN *; DISCARD TEMP; DEALLOCATE ALL; SELECT pg_advisory_unlock_all()";
         let reset = async |end: &mut AdminConnection| {
-            if sqlx::raw_sql(AssertSqlSafe(reset.clone())).execute(&mut **end).await.is_ok() {
+            if run(end, reset).await.is_ok() {
                 end.finish();
             }
         };
