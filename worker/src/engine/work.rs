@@ -198,7 +198,8 @@ pub struct TenantSubject {
     app_stamp: AppStamp,
     app: OnceCell<Arc<App>>,
     role_password: Mutex<Option<SecretString>>,
-    transferred: Mutex<Option<Transferred>>,
+    /// Sessions that a step of a move has left to the next, and the server that it goes to.
+    transferred: Mutex<Option<(Transferred, Arc<Server>)>>,
 }
 
 impl TenantSubject {
@@ -359,7 +360,8 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
         PlacedAt::reach(&self.resources, known).await.map(Some)
     }
 
-    /// As [`Work::placed_at`], where connections to the server are held: a server that has to be prepared would wait for another.
+    /// As [`Work::placed_at`], where connections to the server are held: one that has to be prepared would wait for another.
+    /// Also where the server is known to be away.
     pub(crate) async fn held_at(&self, epoch: Epoch) -> Result<Option<PlacedAt>, StepError> {
         let known = self.resources.registry.placement_get(self.tenant().id, epoch).await?;
         let Some(PlacementWithServer { placement, role_password, server_revision, .. }) = known else {
@@ -369,13 +371,13 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
         Ok(Some(PlacedAt { placement, role_password, server }))
     }
 
-    /// Keeps the sessions of a move for its next step. They go with the attempt.
-    pub(crate) fn keep_transferred(&self, sessions: Transferred) {
-        *held(&self.subject.transferred) = Some(sessions);
+    /// Keeps the sessions of a move for its next step, with the server that it goes to. They go with the attempt.
+    pub(crate) fn keep_transferred(&self, sessions: Transferred, to: Arc<Server>) {
+        *held(&self.subject.transferred) = Some((sessions, to));
     }
 
-    /// What was kept so.
-    pub(crate) fn take_transferred(&self) -> Option<Transferred> {
+    /// Gives what [`Work::keep_transferred`] keeps.
+    pub(crate) fn take_transferred(&self) -> Option<(Transferred, Arc<Server>)> {
         held(&self.subject.transferred).take()
     }
 

@@ -402,7 +402,7 @@ async fn analyze(work: &Work<Move>, to: &PlacedAt) -> Result<(), StepError> {
 
 /// Drops the old placement, or keeps it for the undo window.
 async fn clean_up(work: &Work<Move>) -> StepResult {
-    if let Some(sessions) = work.take_transferred() {
+    if let Some((sessions, _)) = work.take_transferred() {
         sessions.finish().await;
     }
     let state = work.state();

@@ -17,7 +17,7 @@ use crate::Resources;
 
 /// Tenants that are claimed at once: at first, and as many as the last claims had time for. Others are given back.
 const TENANTS: u16 = 256;
-const FEWEST: u16 = 16;
+const FEWEST: u16 = 32;
 const MOST: u16 = 512;
 
 /// How soon tenants are looked for again that were put off, while a rollout is under way here.

@@ -214,7 +214,7 @@ impl AdminConnection {
         connection
     }
 
-    /// Whoever watches this task watches it too, where it was taken before.
+    /// Has whoever watches the current task watch this connection, which another task may have opened.
     pub(super) fn be_watched(&mut self) {
         let before = std::mem::replace(&mut self.watched, Watched::current());
         let Some(session) = &self.session else { return };

@@ -185,7 +185,8 @@ pub(super) fn install() -> String {
             ELSIF found_mark IS NOT NULL THEN
                 -- With the owner's rights: to plan it calls functions that stand in the table's indexes, say.
                 PERFORM set_config('role', '{OWNER_ROLE}', true);
-                EXECUTE format('SELECT max(version) FROM %I.%I', schema, '{MIGRATIONS_TABLE}') INTO found_version;
+                EXECUTE format('SELECT version FROM %I.%I ORDER BY version DESC LIMIT 1', schema, '{MIGRATIONS_TABLE}')
+                    INTO found_version;
                 PERFORM set_config('role', 'none', true);
             END IF;
             IF found_version IS DISTINCT FROM version THEN

@@ -112,6 +112,7 @@ impl ServerAdmin {
             END LOOP;
             {unlink}
             {unaudit}
+            -- By a move that has left it.
             IF to_regclass('{SYSTEM_SCHEMA}.closed') IS NOT NULL THEN
                 DELETE FROM {SYSTEM_SCHEMA}.closed WHERE schema = {name};
             END IF;

@@ -1,9 +1,12 @@
 //! The moment of a move: writes wait while the last rows are brought, and the tenant is served from its new placement.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tenantry_domain::{operation::LeftPlacement, placement::PlacementState};
-use tenantry_postgres::admin::{Closed, Transfer, Transferred, WayBack};
+use tenantry_postgres::admin::{Closed, Transfer, WayBack};
 
 use super::{
     LOCK_PATIENCE, Move, both, compare_catalogs, copied, epoch, flip, gone,
@@ -20,10 +23,14 @@ use crate::{
 /// For how long writes may wait, unless the caller accepts that they do. Less than a data plane holds them.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
+/// How long an answer is waited for on a session that is there, until another is opened.
+const KEPT_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Has writes held, closes the old placement and brings its last rows. With the record of this step it cannot be undone any more;
 /// the tenant is served from the new placement by the next one.
 /// Writes are held meanwhile, so what does not go at once is undone: nobody waits for a server that is away or full.
 pub(super) async fn cutover(work: &Work<Move>) -> StepResult {
+    drop(work.take_transferred());
     let (from, to) = both(work).await?;
     if let Some(plan) = &work.input.plan
         && work.resources.registry.plan_get(plan).await?.is_none()
@@ -93,7 +100,7 @@ async fn change_over(
     pause.note("close the tables");
     let shape = bring(work, &mut transfer, closed, from, to).await?;
     compare_shape(work, from, to, &shape).await?;
-    work.keep_transferred(transfer.end());
+    work.keep_transferred(transfer.end(), Arc::clone(&to.server));
     pause.note("bring the last rows, and close the tables to reads");
     pause.tell();
     work.update_state(|state| {
@@ -132,14 +139,13 @@ async fn compare_shape(
 /// Lets the tenant in at its new placement, and serves it from there. Not before the point of no return: a session of the tenant's
 /// own may come there at once, and what it writes is neither to be dropped with the placement nor to have sequences set again.
 pub(super) async fn open_target(work: &Work<Move>) -> StepResult {
-    let let_in = match work.take_transferred() {
-        Some(sessions) => let_in_by(work, sessions).await?,
-        None => None,
-    };
-    let (from, to) = match let_in {
-        Some(ends) => ends,
-        None => let_in_anew(work).await?,
-    };
+    let by_kept = let_in_by_kept(work).await?;
+    let (from, to) = if let Some(ends) = by_kept { ends } else { let_in_anew(work).await? };
+    if !on_one_server(&from, &to) && work.tenant().status.is_served() {
+        // Under the fence of the shared database, by which a suspension forbids it.
+        drop(work.take_transferred());
+        to.server.call(to.server.admin.set_role_login(work.owner(&to.placement), true)).await?;
+    }
     // Another release of the worker has recorded that with the step before.
     if to.placement.state == PlacementState::Serving {
         return Ok(Done::Now);
@@ -157,26 +163,30 @@ pub(super) async fn open_target(work: &Work<Move>) -> StepResult {
     Ok(Done::Now)
 }
 
-fn logs_in(work: &Work<Move>, from: &PlacedAt, to: &PlacedAt) -> bool {
-    !on_one_server(from, to) && work.tenant().status.is_served()
-}
-
-/// By a session that is there already. None: it is gone by now.
-async fn let_in_by(
-    work: &Work<Move>,
-    mut sessions: Transferred,
-) -> Result<Option<(PlacedAt, PlacedAt)>, StepError> {
+/// Lets the tenant in by the session that has brought the last rows. None: it is not there any more, or takes long.
+async fn let_in_by_kept(work: &Work<Move>) -> Result<Option<(PlacedAt, PlacedAt)>, StepError> {
+    let Some((mut sessions, server)) = work.take_transferred() else { return Ok(None) };
     let state = work.state();
     let (from, to) = tokio::try_join!(work.held_at(epoch(state.from)?), work.held_at(epoch(state.to)?))?;
     let (from, to) = (from.ok_or_else(gone)?, to.ok_or_else(gone)?);
-    let let_in = sessions.let_in(&to.server.admin, work.owner(&to.placement), logs_in(work, &from, &to));
-    match to.server.call(let_in).await {
-        Ok(()) => {
-            work.keep_transferred(sessions);
+    // It may lead to where the server was.
+    if !Arc::ptr_eq(&server, &to.server) {
+        return Ok(None);
+    }
+    let let_in = sessions.let_in(&to.server.admin, work.owner(&to.placement));
+    match tokio::time::timeout(KEPT_PATIENCE, to.server.call(let_in)).await {
+        Ok(Ok(())) => {
+            work.keep_transferred(sessions, server);
             Ok(Some((from, to)))
         }
-        Err(error) => {
-            tracing::debug!(%error, "the tenant is let in on another connection");
+        Ok(Err(error)) => {
+            tracing::info!(%error, "the tenant is let in on another connection: {error}");
+            Ok(None)
+        }
+        Err(_) => {
+            tracing::info!(
+                "the tenant is let in on another connection: there was no answer in {KEPT_PATIENCE:?}"
+            );
             Ok(None)
         }
     }
@@ -184,8 +194,8 @@ async fn let_in_by(
 
 async fn let_in_anew(work: &Work<Move>) -> Result<(PlacedAt, PlacedAt), StepError> {
     let (from, to) = both(work).await?;
-    let (database, owner) = (&to.placement.database, work.owner(&to.placement));
-    to.server.call(to.server.admin.let_in(database, owner, logs_in(work, &from, &to))).await?;
+    let let_in = to.server.admin.let_in(&to.placement.database, work.owner(&to.placement));
+    to.server.call(let_in).await?;
     Ok((from, to))
 }
 

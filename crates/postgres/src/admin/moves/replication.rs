@@ -422,7 +422,7 @@ impl<'c> Applying<'c> {
         Err(MoveError::Unapplied(format!("{} rows were to be changed, and {found} were found", batch.rows)))
     }
 
-    /// What will be there for a snapshot that is taken after the commit.
+    /// A snapshot that sees what is there now, and this transaction once it has committed.
     async fn snapshot_when_committed(&mut self) -> Result<String, MoveError> {
         let ask = "SELECT pg_catalog.pg_current_snapshot()::text, pg_catalog.pg_current_xact_id()::text";
         let row = sqlx::query_as::<_, (String, String)>(ask).persistent(false).fetch_one(&mut *self.writing);

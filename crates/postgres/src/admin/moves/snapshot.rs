@@ -29,7 +29,7 @@ impl Snapshot {
         Ok(Self { first_running, next, running })
     }
 
-    /// What one that a transaction took will see when it has committed: itself too.
+    /// As if it were taken after the transaction that took it has committed. PostgreSQL does not list a transaction's own number.
     pub(super) fn with(mut self, xid: u64) -> Self {
         if xid >= self.next {
             // Nobody knows whether those in between have ended.
@@ -84,6 +84,7 @@ mod tests {
             assert!(Snapshot::parse(text).is_err(), "{text}");
         }
     }
+
     #[test]
     fn a_transaction_s_own_snapshot_sees_it_when_it_has_committed() {
         for (taken, xid, then) in [

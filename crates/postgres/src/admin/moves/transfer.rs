@@ -274,7 +274,7 @@ impl<'a> Transfer<'a> {
         copy(&mut self.ends, self.owner, &mut told).await
     }
 
-    /// All is there.
+    /// The sessions of a transfer whose rows are all there.
     pub fn end(self) -> Transferred {
         let Ends { from, to, .. } = self.ends;
         Transferred { from, to }

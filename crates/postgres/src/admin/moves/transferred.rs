@@ -13,8 +13,8 @@ const RESET_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A transfer whose rows are all there. A connection would be waited for while writes wait, so the one at the target is kept
 /// to let the tenant in. It has a place in the budget of each server: whoever keeps it waits for no other connection there.
-/// Its sessions are forgotten, so that nobody waits for one that hangs. They are closed when it is dropped, and may be used for
-/// others after [`Transferred::finish`].
+/// Its sessions are forgotten, so that nobody waits for one that hangs while it is kept. They are closed when it is dropped, and
+/// may be used for others after [`Transferred::finish`].
 pub struct Transferred {
     pub(super) from: AdminConnection,
     pub(super) to: AdminConnection,
@@ -31,14 +31,9 @@ impl Transferred {
     ///
     /// # Errors
     /// The session may be gone by now: that says nothing of the server.
-    pub async fn let_in(
-        &mut self,
-        target: &ServerAdmin,
-        owner: Owner<'_>,
-        logs_in: bool,
-    ) -> Result<(), AdminError> {
+    pub async fn let_in(&mut self, target: &ServerAdmin, owner: Owner<'_>) -> Result<(), AdminError> {
         self.to.be_watched();
-        let done = run(&mut self.to, &write_fence::let_in(owner, logs_in)).await;
+        let done = run(&mut self.to, &write_fence::let_in(owner)).await;
         done.map_err(|error| target.failed(OPEN, error))
     }
 

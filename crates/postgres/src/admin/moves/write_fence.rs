@@ -21,7 +21,6 @@ use super::super::{
     fence,
     owner::Owner,
     owner_transaction::{Beginning, OwnerTransaction},
-    role::allow_login,
     schema::relations,
     users,
 };
@@ -119,7 +118,7 @@ pub(super) async fn close_writes(
 }
 
 /// See [`ServerAdmin::let_in`].
-pub(super) fn let_in(owner: Owner<'_>, logs_in: bool) -> String {
+pub(super) fn let_in(owner: Owner<'_>) -> String {
     let (name, quoted) = (sql::literal(owner.name.as_str()), owner.name.quoted());
     let body = format!(
         "{look}
@@ -128,11 +127,9 @@ pub(super) fn let_in(owner: Owner<'_>, logs_in: bool) -> String {
         {users}
         IF to_regclass('{SYSTEM_SCHEMA}.closed') IS NOT NULL THEN
             DELETE FROM {SYSTEM_SCHEMA}.closed WHERE schema = {name};
-        END IF;
-        {login}",
+        END IF;",
         look = owner.check_schema(),
         users = users::let_in(owner.name),
-        login = if logs_in { allow_login(owner) } else { String::new() },
     );
     fence::block(owner.fence, "found_mark text;", &body)
 }
@@ -171,7 +168,7 @@ impl ServerAdmin {
     /// Opens a tenant's tables to writes again, and its schema to the tenant, and drops what they were closed with. That
     /// nothing is closed, or there, is fine.
     pub async fn open_writes(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
-        self.let_in(database, owner, false).await?;
+        self.let_in(database, owner).await?;
         for _ in 0..TRIES {
             if self.drop_triggers(database, owner).await? {
                 return Ok(());
@@ -184,14 +181,9 @@ impl ServerAdmin {
         Ok(())
     }
 
-    /// As [`ServerAdmin::open_writes`], at once: triggers stay that refuse nothing. The tenant may log in then too, if it is to.
-    pub async fn let_in(
-        &self,
-        database: &ObjectName,
-        owner: Owner<'_>,
-        logs_in: bool,
-    ) -> Result<(), AdminError> {
-        self.run_past_tenants_in(database, OPEN, let_in(owner, logs_in)).await.map(drop)
+    /// As [`ServerAdmin::open_writes`], at once: triggers stay that refuse nothing.
+    pub async fn let_in(&self, database: &ObjectName, owner: Owner<'_>) -> Result<(), AdminError> {
+        self.run_in(database, OPEN, let_in(owner)).await.map(drop)
     }
 
     /// Each in a transaction of its own, and sooner given up than a deadlock is looked for: the tenant is written to, and its
