@@ -199,11 +199,11 @@ async fn operations_on_a_tenant_and_its_migration_take_turns() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_outside_of_its_maintenance_window_waits_for_it() {
     let fleet = Fleet::of(TestApp::start().await, 2).await;
-    let now = sqlx::query_scalar::<_, String>(
-        "SELECT to_char(now() AT TIME ZONE 'UTC' + interval '2 hours', 'HH24:MI')",
-    );
-    let start = now.fetch_one(fleet.app.owner()).await.unwrap();
-    let end = if start == "00:00" { "23:59" } else { "00:00" };
+    // Also late in the evening, when it begins the next day.
+    let later = "SELECT to_char(now() AT TIME ZONE 'UTC' + interval '2 hours', 'HH24:MI'),
+        to_char(now() AT TIME ZONE 'UTC' + interval '3 hours', 'HH24:MI')";
+    let later = sqlx::query_as::<_, (String, String)>(later).fetch_one(fleet.app.owner());
+    let (start, end) = later.await.unwrap();
     let path = format!("/api/v1/tenants/{}/config/maintenance.window", fleet.tenants[0]);
     let window = json!({ "configValue": { "start": start, "end": end } });
     fleet.app.api.put(&path, window).await.expect(201);

@@ -362,7 +362,7 @@ impl<D: Definition<Subject = TenantSubject>> Work<D> {
 
     /// As [`Work::placed_at`], where connections to the server are held: one that has to be prepared would wait for another.
     /// Also where the server is known to be away.
-    pub(crate) async fn held_at(&self, epoch: Epoch) -> Result<Option<PlacedAt>, StepError> {
+    pub(crate) async fn placed_at_unprepared(&self, epoch: Epoch) -> Result<Option<PlacedAt>, StepError> {
         let known = self.resources.registry.placement_get(self.tenant().id, epoch).await?;
         let Some(PlacementWithServer { placement, role_password, server_revision, .. }) = known else {
             return Ok(None);

@@ -167,7 +167,10 @@ pub(super) async fn open_target(work: &Work<Move>) -> StepResult {
 async fn let_in_by_kept(work: &Work<Move>) -> Result<Option<(PlacedAt, PlacedAt)>, StepError> {
     let Some((mut sessions, server)) = work.take_transferred() else { return Ok(None) };
     let state = work.state();
-    let (from, to) = tokio::try_join!(work.held_at(epoch(state.from)?), work.held_at(epoch(state.to)?))?;
+    let (from, to) = tokio::try_join!(
+        work.placed_at_unprepared(epoch(state.from)?),
+        work.placed_at_unprepared(epoch(state.to)?)
+    )?;
     let (from, to) = (from.ok_or_else(gone)?, to.ok_or_else(gone)?);
     // It may lead to where the server was.
     if !Arc::ptr_eq(&server, &to.server) {

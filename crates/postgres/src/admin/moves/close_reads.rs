@@ -1,4 +1,5 @@
-//! The last of what a move does at its source: nobody reads there any more, it knows what it has of the target, and is as it was.
+//! The last of what a move does at its source: its shape is looked at, nobody reads there any more, and it knows what it has of the
+//! target.
 
 use super::{
     super::{SYSTEM_SCHEMA, connections::AdminConnection, fence, owner::Owner, schema::relations, users},

@@ -470,7 +470,7 @@ fn failed(admin: &ServerAdmin, error: sqlx::Error) -> MoveError {
 /// What is to be done with the last changes, when no others can come.
 struct Last<'a> {
     way_back: Option<WayBack<'a>>,
-    /// The source's, as [`catalog::shape`](super::catalog) has it.
+    /// The source's, when that is done: see [`super::Transfer::shape`].
     shape: String,
 }
 
