@@ -177,22 +177,13 @@ async fn let_in_by_kept(work: &Work<Move>) -> Result<Option<(PlacedAt, PlacedAt)
         return Ok(None);
     }
     let let_in = sessions.let_in(&to.server.admin, work.owner(&to.placement));
-    match tokio::time::timeout(KEPT_PATIENCE, to.server.call(let_in)).await {
-        Ok(Ok(())) => {
-            work.keep_transferred(sessions, server);
-            Ok(Some((from, to)))
-        }
-        Ok(Err(error)) => {
-            tracing::info!(%error, "the tenant is let in on another connection: {error}");
-            Ok(None)
-        }
-        Err(_) => {
-            tracing::info!(
-                "the tenant is let in on another connection: there was no answer in {KEPT_PATIENCE:?}"
-            );
-            Ok(None)
-        }
+    let let_in = tokio::time::timeout(KEPT_PATIENCE, to.server.call(let_in)).await;
+    if let Err(error) = let_in.unwrap_or_else(|_| Err(StepError::timed_out(KEPT_PATIENCE))) {
+        tracing::info!(%error, "the tenant is let in on another connection: {error}");
+        return Ok(None);
     }
+    work.keep_transferred(sessions, server);
+    Ok(Some((from, to)))
 }
 
 async fn let_in_anew(work: &Work<Move>) -> Result<(PlacedAt, PlacedAt), StepError> {
