@@ -6,6 +6,7 @@ mod failures;
 pub(crate) mod fleet;
 mod guard_rails;
 mod rollback;
+mod sessions;
 mod steering;
 mod waves;
 mod workers;

@@ -62,7 +62,7 @@ use crate::tls::Tls;
 
 pub use attempt::{Attempted, TableRows, ViewUse};
 pub use audit::{FoundRole, ServerContents};
-pub use batch::{BatchEnd, BatchItem, BatchLimits, carried, fits_in_batch};
+pub use batch::{BatchEnd, BatchItem, BatchLimits, BatchSession, carried, fits_in_batch};
 pub use check::{ForbiddenDatabase, check_server};
 pub use data_audit::DataChange;
 pub use drift::{Drift, VersionCatalog};

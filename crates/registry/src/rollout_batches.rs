@@ -23,6 +23,10 @@ use crate::{
     rollouts::{lock, version},
 };
 
+/// How often it is looked whether the operation of a rollout waits again, and how soon: a look takes some milliseconds.
+const LOOKS: u32 = 10;
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Some tenants of one server that a worker migrates.
 #[derive(Debug, Clone)]
 pub struct RolloutBatch {
@@ -34,6 +38,8 @@ pub struct RolloutBatch {
     pub server_revision: i64,
     /// The fencing token of the claim, for the subject of each tenant.
     pub fence: i64,
+    /// The session that migrates them: the token of its first claim.
+    pub session: i64,
     /// Another worker had claimed them before: how far it came is not known.
     pub taken_over: bool,
     /// They.
@@ -102,6 +108,8 @@ pub struct ClaimLimits {
     pub at_least: u16,
     /// How long they are claimed without a sign of life.
     pub lease: Duration,
+    /// The session that is to migrate them, after those that it has claimed before; none: a new one.
+    pub session: Option<i64>,
 }
 
 impl Registry {
@@ -155,7 +163,7 @@ impl Registry {
         )
         .fetch_all(&mut *tx)
         .await?;
-        let (fence, tenants) = mark(&mut tx, id, &ids, limits.lease).await?;
+        let (fence, tenants) = mark(&mut tx, id, &ids, limits).await?;
         tx.commit().await?;
         if tenants.is_empty() {
             return Ok(None);
@@ -166,6 +174,7 @@ impl Registry {
             server,
             server_revision: expired.revision,
             fence,
+            session: limits.session.unwrap_or(fence),
             taken_over: true,
             tenants,
         }))
@@ -298,25 +307,42 @@ impl Registry {
         Ok(())
     }
 
-    /// Has the operation that drives a rollout look at it now, unless it does so in any case. In a transaction of its own: the
-    /// operation holds its row before that of the rollout.
+    /// Has the operation that drives a rollout look at it now. One that is looking has perhaps not seen what there is to see: it is
+    /// told when it waits again.
     async fn rollout_look_now(&self, id: RolloutId) -> Result<(), RegistryError> {
+        for _ in 0..LOOKS {
+            if self.rollout_told(id).await? {
+                break;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// In a transaction of its own: the operation holds its row before that of the rollout. False: it is looking.
+    async fn rollout_told(&self, id: RolloutId) -> Result<bool, RegistryError> {
         let mut tx = self.relaxed.begin().await?;
         let operation = sqlx::query!(
-            "UPDATE operations SET enqueued_at = now(), run_after = now()
-             WHERE id = (SELECT id FROM operations WHERE subject_kind = 'rollout' AND subject_id = $1 AND state = 'waiting'
-                 FOR UPDATE SKIP LOCKED)
-             RETURNING id, lane",
+            "SELECT id, lane, state FROM operations WHERE subject_kind = 'rollout' AND subject_id = $1 AND finished_at IS NULL
+             FOR UPDATE",
             id.as_uuid()
         )
         .fetch_optional(&mut *tx)
         .await?;
-        if let Some(operation) = operation {
-            let lane = operation.lane.parse().stored("operations.lane")?;
-            jobs::enqueue_in_tx(&mut tx, lane, &[OperationId::from_uuid(operation.id)]).await?;
+        let Some(operation) = operation else { return Ok(true) };
+        if operation.state != "waiting" {
+            return Ok(operation.state != "running");
         }
+        sqlx::query!(
+            "UPDATE operations SET enqueued_at = now(), run_after = now() WHERE id = $1",
+            operation.id
+        )
+        .execute(&mut *tx)
+        .await?;
+        let lane = operation.lane.parse().stored("operations.lane")?;
+        jobs::enqueue_in_tx(&mut tx, lane, &[OperationId::from_uuid(operation.id)]).await?;
         tx.commit().await?;
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -364,12 +390,13 @@ async fn claim(
          WHERE unreachable_since IS NULL AND state NOT IN ('hibernated', 'lost')
              AND EXISTS (SELECT FROM rollout_tenants WHERE rollout_id = $1 AND server_id = servers.id AND state = 'pending'
                  AND wave <= $2 AND again_at <= now())
-             AND (SELECT count(DISTINCT batch) FROM rollout_tenants
-                 WHERE server_id = servers.id AND state = 'migrating') < $3
+             AND (SELECT count(DISTINCT session) FROM rollout_tenants
+                 WHERE server_id = servers.id AND state = 'migrating' AND session IS DISTINCT FROM $4) < $3
          ORDER BY random()",
         id.as_uuid(),
         rollout.wave.cast_signed(),
         i64::from(rollout.settings.parallelism),
+        limits.session,
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -391,13 +418,14 @@ async fn claim(
         .fetch_all(&mut *tx)
         .await?;
         let ready = sort_out(tx, &rollout, server.id, &ids).await?;
-        let (fence, tenants) = mark(tx, id, &ready, limits.lease).await?;
+        let (fence, tenants) = mark(tx, id, &ready, limits).await?;
         if !tenants.is_empty() {
             return Ok(Some(RolloutBatch {
                 rollout,
                 server: ServerId::from_uuid(server.id),
                 server_revision: server.revision,
                 fence,
+                session: limits.session.unwrap_or(fence),
                 taken_over: false,
                 tenants,
             }));
@@ -460,7 +488,7 @@ async fn mark(
     tx: &mut TimedConnection,
     rollout: RolloutId,
     tenants: &[Uuid],
-    lease: Duration,
+    limits: ClaimLimits,
 ) -> Result<(i64, Vec<ClaimedTenant>), RegistryError> {
     let rows = sqlx::query!(
         r#"WITH token AS MATERIALIZED (
@@ -468,8 +496,8 @@ async fn mark(
                    (SELECT max(fence) + 1 FROM operations WHERE subject_kind = 'tenant' AND subject_id = ANY ($2)),
                    (SELECT max(batch) + 1 FROM rollout_tenants WHERE tenant_id = ANY ($2))) AS fence
            ), claimed AS (
-               UPDATE rollout_tenants SET state = 'migrating', batch = fence, claimed_until = now() + $3, tries = tries + 1,
-                   error = NULL, finished_at = NULL
+               UPDATE rollout_tenants SET state = 'migrating', batch = fence, session = coalesce($4, fence),
+                   claimed_until = now() + $3, tries = tries + 1, error = NULL, finished_at = NULL
                FROM token WHERE rollout_id = $1 AND tenant_id = ANY ($2) RETURNING tenant_id, fence, from_version
            )
            SELECT claimed.tenant_id, fence AS "fence!", from_version, tier, database, schema, schema_version, data_audit
@@ -477,7 +505,8 @@ async fn mark(
                AND placements.state IN ('serving', 'cutover')"#,
         rollout.as_uuid(),
         tenants,
-        interval(lease),
+        interval(limits.lease),
+        limits.session,
     )
     .fetch_all(tx)
     .await?;

@@ -16,12 +16,16 @@ use tenantry_domain::{
     rollout::{Direction, RolloutState},
 };
 use tenantry_postgres::admin::{
-    AdminError, BatchEnd, BatchItem, BatchLimits, Fence, MigrationReport, Owner, fits_in_batch,
+    AdminError, BatchEnd, BatchItem, BatchLimits, BatchSession, Fence, MigrationReport, Owner, fits_in_batch,
 };
 use tenantry_registry::{ClaimRenewed, ClaimedTenant, Migrated, RolloutBatch};
+use tokio::{
+    sync::{Mutex as Turn, mpsc::UnboundedSender},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::Begun;
+use super::session::Begun;
 use crate::{Resources, servers::Server, step_error::StepError};
 
 /// After this long no further tenant is begun: every worker has its share.
@@ -37,8 +41,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const NOTE_TRIES: u32 = 10;
 const NOTE_PAUSE: Duration = Duration::from_millis(300);
 
-/// Migrates the tenants of a claim. Returns when what came of each is noted, or another worker has them.
-pub(super) async fn run(resources: &Resources, batch: RolloutBatch, stop: &CancellationToken) -> Begun {
+/// Migrates the tenants of a claim, when `connection` is free. Tells `ends_soon` when no more wait for their turn. Returns when what
+/// came of each is noted, or another worker has them.
+pub(super) async fn run(
+    resources: &Resources,
+    batch: RolloutBatch,
+    connection: &Turn<BatchSession>,
+    ends_soon: &UnboundedSender<Begun>,
+    stop: &CancellationToken,
+) {
     let started = Instant::now();
     let lease = resources.settings.lease;
     let stop = stop.child_token();
@@ -52,17 +63,15 @@ pub(super) async fn run(resources: &Resources, batch: RolloutBatch, stop: &Cance
             }
         }
     };
-    let deadline = Instant::now() + LONG_ENOUGH;
-    let claim = Claim { resources, batch: &batch, stop: &stop, deadline, book: Mutex::default() };
+    let claim = Claim { resources, batch: &batch, ends_soon, stop: &stop, book: Mutex::default() };
     tokio::select! {
-        () = claim.migrate() => {}
+        () = claim.migrate(connection) => {}
         () = keep => {
             let id = batch.rollout.id;
             tracing::warn!(rollout.id = %id, "another worker has taken over tenants of rollout {id}");
         }
     }
     metrics::histogram!("tenantry_rollout_batch_duration_seconds").record(started.elapsed().as_secs_f64());
-    Begun { tenants: claim.book(|book| book.begun), of: batch.tenants.len() }
 }
 
 fn failed(error: String) -> Migrated {
@@ -73,9 +82,9 @@ fn failed(error: String) -> Migrated {
 struct Claim<'a> {
     resources: &'a Resources,
     batch: &'a RolloutBatch,
+    /// Told once, when none of its tenants waits for its turn.
+    ends_soon: &'a UnboundedSender<Begun>,
     stop: &'a CancellationToken,
-    /// No tenant is begun after this.
-    deadline: Instant,
     book: Mutex<Book>,
 }
 
@@ -90,10 +99,12 @@ struct Book {
     moved: Option<Instant>,
     /// Tenants that were begun.
     begun: usize,
+    /// Whether it was told that it ends soon.
+    told: bool,
 }
 
 impl Claim<'_> {
-    async fn migrate(&self) {
+    async fn migrate(&self, connection: &Turn<BatchSession>) {
         let (resources, batch) = (self.resources, self.batch);
         let all = async |end: Migrated| {
             for tenant in &batch.tenants {
@@ -112,9 +123,28 @@ impl Claim<'_> {
                 format!("the app has no version {target} any more; resume with another targetVersion");
             return all(failed(error)).await;
         }
-        match resources.servers.get(batch.server, batch.server_revision).await {
-            Ok(server) => self.at(&app, &server).await,
-            Err(error) => all(of_error(resources, batch, &error).await).await,
+        let server = match resources.servers.get(batch.server, batch.server_revision).await {
+            Ok(server) => server,
+            Err(error) => return all(of_error(resources, batch, &error).await).await,
+        };
+        // Those before are at their last message, or wait for a tenant's tables.
+        let Ok(mut session) = timeout(PATIENCE, connection.lock()).await else {
+            return all(Migrated::Untouched).await;
+        };
+        let deadline = Instant::now() + LONG_ENOUGH;
+        At { claim: self, app: &app, server: &server, deadline }.all(&mut session).await;
+        drop(session);
+        self.tell();
+        self.note_all().await;
+    }
+
+    /// Tells once that no tenant waits for its turn any more.
+    fn tell(&self) {
+        let of = self.batch.tenants.len();
+        let begun = self.book(|book| (!std::mem::replace(&mut book.told, true)).then_some(book.begun));
+        if let Some(tenants) = begun {
+            // Whoever hears it waits for this claim's end.
+            let _ = self.ends_soon.send(Begun { tenants, of });
         }
     }
 
@@ -137,24 +167,6 @@ impl Claim<'_> {
             book.ended.push((tenant, end));
             book.moved = Some(Instant::now());
         });
-    }
-
-    /// No tenant is begun any more.
-    fn is_over(&self) -> bool {
-        Instant::now() >= self.deadline || self.stop.is_cancelled()
-    }
-
-    /// As many of those that wait, to be begun now.
-    fn next(&self, most: usize) -> Vec<usize> {
-        if self.is_over() {
-            return Vec::new();
-        }
-        self.book(|book| {
-            book.moved = Some(Instant::now());
-            let count = most.min(book.waiting.len());
-            book.begun += count;
-            book.waiting.drain(..count).collect()
-        })
     }
 
     /// Gives those back whose turn has not come.
@@ -216,40 +228,6 @@ impl Claim<'_> {
         }
     }
 
-    async fn at(&self, app: &App, server: &Arc<Server>) {
-        let mut databases: BTreeMap<&ObjectName, (VecDeque<usize>, Vec<usize>)> = BTreeMap::new();
-        let mut fit = BTreeMap::new();
-        for (number, tenant) in self.batch.tenants.iter().enumerate() {
-            let (together, alone) = databases.entry(&tenant.database).or_default();
-            let (from, to) = (tenant.version, self.target(tenant));
-            let mut fits = || *fit.entry((from, to)).or_insert_with(|| fits_in_batch(app, from, to));
-            if !self.batch.taken_over && fits() {
-                together.push_back(number);
-            } else {
-                alone.push(number);
-            }
-        }
-        let at = At { claim: self, app, server };
-        let mut alone = Vec::new();
-        while let Some((database, (together, of_database))) = databases.pop_first() {
-            alone.extend(of_database);
-            self.book(|book| book.waiting = together);
-            if !self.is_over() {
-                alone.extend(at.together(database).await);
-            }
-            self.give_back();
-        }
-        self.book(|book| book.waiting = alone.into());
-        while let Some(number) = self.next(1).pop() {
-            let end = self.patiently(at.alone(&self.batch.tenants[number])).await;
-            if let Some(end) = end {
-                self.ended(self.batch.tenants[number].tenant, end);
-            }
-        }
-        self.give_back();
-        self.note_all().await;
-    }
-
     /// The version that a tenant is to have.
     fn target(&self, tenant: &ClaimedTenant) -> AppVersion {
         match self.batch.rollout.direction {
@@ -272,15 +250,77 @@ struct At<'a> {
     claim: &'a Claim<'a>,
     app: &'a App,
     server: &'a Arc<Server>,
+    /// No tenant is begun after this.
+    deadline: Instant,
 }
 
 impl At<'_> {
+    /// Migrates all, or gives them back.
+    async fn all(&self, session: &mut BatchSession) {
+        let claim = self.claim;
+        let mut databases: BTreeMap<&ObjectName, (VecDeque<usize>, Vec<usize>)> = BTreeMap::new();
+        let mut fit = BTreeMap::new();
+        for (number, tenant) in claim.batch.tenants.iter().enumerate() {
+            let (together, alone) = databases.entry(&tenant.database).or_default();
+            let (from, to) = (tenant.version, claim.target(tenant));
+            let mut fits = || *fit.entry((from, to)).or_insert_with(|| fits_in_batch(self.app, from, to));
+            if !claim.batch.taken_over && fits() {
+                together.push_back(number);
+            } else {
+                alone.push(number);
+            }
+        }
+        let mut alone = Vec::new();
+        while let Some((database, (together, of_database))) = databases.pop_first() {
+            alone.extend(of_database);
+            claim.book(|book| book.waiting = together);
+            if !self.is_over() {
+                alone.extend(self.together(session, database).await);
+            }
+            claim.give_back();
+        }
+        if !alone.is_empty() {
+            // They have connections of their own.
+            session.close();
+        }
+        claim.book(|book| book.waiting = alone.into());
+        while let Some(number) = self.next(1).pop() {
+            let tenant = &claim.batch.tenants[number];
+            if let Some(end) = claim.patiently(self.alone(tenant)).await {
+                claim.ended(tenant.tenant, end);
+            }
+        }
+        claim.give_back();
+    }
+
+    /// No tenant is begun any more.
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline || self.claim.stop.is_cancelled()
+    }
+
+    /// As many of those that wait, to be begun now.
+    fn next(&self, most: usize) -> Vec<usize> {
+        if self.is_over() {
+            return Vec::new();
+        }
+        let next = self.claim.book(|book| {
+            book.moved = Some(Instant::now());
+            let count = most.min(book.waiting.len());
+            book.begun += count;
+            book.waiting.drain(..count).collect()
+        });
+        if self.claim.book(|book| book.begun == self.claim.batch.tenants.len()) {
+            self.claim.tell();
+        }
+        next
+    }
+
     fn fence(&self, tenant: &ClaimedTenant) -> Fence {
         Fence { subject: tenant.tenant.as_uuid().as_u128(), token: self.claim.batch.fence }
     }
 
     /// Migrates those that wait, in few messages; answers which of them are to be looked at one by one.
-    async fn together(&self, database: &ObjectName) -> Vec<usize> {
+    async fn together(&self, session: &mut BatchSession, database: &ObjectName) -> Vec<usize> {
         let tenants = &self.claim.batch.tenants;
         let marks: Vec<String> = tenants.iter().map(|tenant| Resources::owner_mark(tenant.tenant)).collect();
         let mut others = Vec::new();
@@ -292,7 +332,7 @@ impl At<'_> {
                 let (from, is_audited) = (tenant.version, tenant.is_audited);
                 BatchItem { number, schema, mark, fence, is_audited, from, to }
             };
-            self.claim.next(most).into_iter().map(item).collect()
+            self.next(most).into_iter().map(item).collect()
         };
         let ended = |number: usize, end: BatchEnd| match end {
             BatchEnd::Migrated => {
@@ -306,7 +346,7 @@ impl At<'_> {
             BatchEnd::Unknown(error) => errors.push((None, error)),
         };
         let (admin, limits) = (&self.server.admin, self.claim.limits());
-        let call = self.server.call(admin.migrate_batch(database, self.app, limits, next, ended));
+        let call = self.server.call(admin.migrate_batch(session, database, self.app, limits, next, ended));
         let called = self.claim.patiently(call).await;
         for (number, error) in errors {
             let end = self.of_admin_error(&error).await;

@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 use rand::Rng;
 use sqlx::{AssertSqlSafe, Row, migrate::MigrationType};
 use tenantry_domain::{
-    app::{App, AppVersion, Migration},
+    app::{App, AppName, AppVersion, Migration},
     names::{ObjectName, SYSTEM_TABLE_PREFIX},
 };
 
@@ -61,6 +61,30 @@ pub struct BatchLimits {
     pub statement_timeout: Duration,
 }
 
+/// A connection on which batches follow one another: it knows the functions and catalogs that they use, which a new one reads in
+/// as much time as some ten tenants take.
+#[derive(Default)]
+pub struct BatchSession(Option<Kept>);
+
+/// A connection between two batches.
+struct Kept {
+    connection: AdminConnection,
+    database: ObjectName,
+    app: AppName,
+    since: Instant,
+    /// Tenants that the next message has.
+    size: usize,
+    /// Tenants that were migrated on it.
+    tenants: usize,
+}
+
+impl BatchSession {
+    /// Closes it: what comes next has connections of its own.
+    pub fn close(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// What became of a tenant of a batch.
 #[derive(Debug)]
 pub enum BatchEnd {
@@ -83,6 +107,9 @@ const COMMITTED: &str = "tenantry_committed";
 
 /// Tenants that share a message, at most.
 const IN_A_MESSAGE: usize = 32;
+
+/// A session is closed after so many tenants: it keeps a description of every table that it has met.
+const IN_A_SESSION: usize = 512;
 
 /// A message that takes longer than this has fewer tenants the next time: no tenant is held for long after its own turn, and who
 /// asked is heard in between.
@@ -117,12 +144,13 @@ fn may_grant(sql: &str) -> bool {
 impl ServerAdmin {
     /// Migrates tenants whose schemas are in one database, up or down, each in a transaction of its own. `next` gives as many as it is
     /// asked for, or fewer, which are sent at once; none: that is all. `ended` is told what became of each. Ends at the first that
-    /// fails for good, so that whoever asked may look at it before more do.
+    /// fails for good, so that whoever asked may look at it before more do. `session` is that of the batch before, if it serves.
     ///
     /// # Errors
     /// There is no connection; those that were asked for before have been told of.
     pub async fn migrate_batch<'a>(
         &self,
+        session: &mut BatchSession,
         database: &ObjectName,
         app: &App,
         limits: BatchLimits,
@@ -130,29 +158,33 @@ impl ServerAdmin {
         mut ended: impl FnMut(usize, BatchEnd) + Send,
     ) -> Result<(), AdminError> {
         let mut plan = Plan { app, limits, ways: BTreeMap::new() };
-        let mut connection = None;
-        let mut size = 1;
+        // While it is used it is nowhere but here: given up half-way, it is closed.
+        let mut held = self.that_serves(session.0.take(), database, app).await;
         loop {
-            let mut held = match connection.take() {
-                Some(held) => held,
-                None => self.session_for_batch(database).await?,
+            let mut kept = match held.take() {
+                Some(kept) => kept,
+                None => self.session_for_batch(database, app).await?,
             };
-            // Whatever a migration has left in it: nobody else shall find out.
-            held.close_on_drop();
-            let items = next(size);
+            let items = next(kept.size);
             if items.is_empty() {
+                session.0 = Some(kept);
                 return Ok(());
             }
             let sent = Instant::now();
             let mut ends = Vec::with_capacity(items.len());
-            let failed = self.message(&mut held, &mut plan, &items, &mut ends).await;
+            let failed = self.message(&mut kept.connection, &mut plan, &items, &mut ends).await;
             if failed {
-                self.bring_to_disk(&mut held, &mut ends).await;
+                self.bring_to_disk(&mut kept.connection, &mut ends).await;
             }
-            size =
-                if sent.elapsed() < LONG_MESSAGE { (size * 4).min(IN_A_MESSAGE) } else { (size / 2).max(1) };
+            kept.tenants += items.len();
+            kept.since = Instant::now();
+            kept.size = if sent.elapsed() < LONG_MESSAGE {
+                (kept.size * 4).min(IN_A_MESSAGE)
+            } else {
+                (kept.size / 2).max(1)
+            };
             if !failed {
-                connection = Some(held);
+                held = Some(kept);
             }
             let stops = ends.last().is_some_and(|end| match end {
                 BatchEnd::Failed(error) => !error.is_transient(),
@@ -169,16 +201,28 @@ impl ServerAdmin {
         }
     }
 
+    /// A session that serves for tenants of a database and an app: nothing that one app's SQL leaves in it meets another's.
+    async fn that_serves(&self, session: Option<Kept>, database: &ObjectName, app: &App) -> Option<Kept> {
+        let mut kept = session.filter(|kept| {
+            kept.database == *database && kept.app == app.name && kept.tenants < IN_A_SESSION
+        })?;
+        kept.connection.be_watched();
+        kept.connection.serves_again(&self.connections, kept.since.elapsed()).await.then_some(kept)
+    }
+
     /// A connection to a database whose functions are of this release. The shared one's are, since the server was prepared.
-    async fn session_for_batch(&self, database: &ObjectName) -> Result<AdminConnection, AdminError> {
+    async fn session_for_batch(&self, database: &ObjectName, app: &App) -> Result<Kept, AdminError> {
         let mut connection = self.connection_for_tables(database, TASK).await?;
+        // Whatever a migration has left in it: nobody else shall find out.
+        connection.close_on_drop();
         if database != self.shared_database() {
             sqlx::raw_sql(AssertSqlSafe(sql::block("", &fence::renew())))
                 .execute(&mut *connection)
                 .await
                 .map_err(|error| self.failed(TASK, error))?;
         }
-        Ok(connection)
+        let (database, app) = (database.clone(), app.name.clone());
+        Ok(Kept { connection, database, app, since: Instant::now(), size: 1, tenants: 0 })
     }
 
     /// Sends some tenants' transactions; true if one of them failed, which is the last that `ends` tells of. Where the connection is
@@ -389,12 +433,71 @@ impl Plan<'_> {
 mod tests {
     use super::*;
     use crate::{
+        admin::AdminLimits,
         embedded::{Durability, EmbeddedConfig, EmbeddedPostgres, SearchPath},
-        fixture::{Bench, app, mark, owner_at},
+        fixture::{self, Bench, admin, app, mark, owner_at},
     };
+
+    const LIMITS: BatchLimits =
+        BatchLimits { lock_timeout: Duration::from_secs(5), statement_timeout: Duration::ZERO };
 
     fn version(number: i64) -> AppVersion {
         AppVersion::try_from(number).unwrap()
+    }
+
+    /// Migrates tenants from one version to another; how many were.
+    async fn migrate(
+        bench: &Bench,
+        session: &mut BatchSession,
+        app: &App,
+        tenants: &[ObjectName],
+        (from, to): (i64, i64),
+    ) -> usize {
+        let marks: Vec<_> = tenants.iter().map(mark).collect();
+        let mut waiting = 0..tenants.len();
+        let next = |most: usize| -> Vec<BatchItem<'_>> {
+            let item = |number: usize| {
+                let (schema, mark) = (&tenants[number], &*marks[number]);
+                let fence = owner_at(schema, mark, 1).fence.unwrap();
+                let (from, to) = (version(from), version(to));
+                BatchItem { number, schema, mark, fence, is_audited: false, from, to }
+            };
+            waiting.by_ref().take(most).map(item).collect()
+        };
+        let mut migrated = 0;
+        let ended = |_, end| migrated += usize::from(matches!(end, BatchEnd::Migrated));
+        bench.admin.migrate_batch(session, &bench.database, app, LIMITS, next, ended).await.unwrap();
+        migrated
+    }
+
+    #[tokio::test]
+    async fn a_session_goes_on_with_the_next_batch_unless_that_is_another_apps_or_somebody_waits() {
+        let mut bench = Bench::new("batch_session").await;
+        let one = AdminLimits { shared_connections: 1, ..AdminLimits::default() };
+        bench.admin = admin(fixture::server().await, &bench.database, one);
+        let tell = ("INSERT INTO backends VALUES (pg_backend_pid())", None);
+        let versions = app(&[("CREATE TABLE backends (pid int)", None), tell, tell, tell, tell]);
+        let mut old = versions.clone();
+        old.migrations.truncate(1);
+        let tenants = [bench.tenant("tenant_batch_session", &old).await];
+        let others = App { name: AppName::parse("others").unwrap(), ..versions.clone() };
+
+        let mut session = BatchSession::default();
+        for (app, to) in [(&versions, 2), (&versions, 3), (&others, 4)] {
+            assert_eq!(migrate(&bench, &mut session, app, &tenants, (to - 1, to)).await, 1);
+        }
+        let somebody = async { drop(bench.admin.connection("wait").await.unwrap()) };
+        let ((), migrated) = tokio::join!(somebody, migrate(&bench, &mut session, &others, &tenants, (4, 5)));
+        assert_eq!(migrated, 1);
+        session.close();
+
+        let mut connection = bench.admin.connection("look").await.unwrap();
+        let told = format!("SELECT pid FROM {}.backends ORDER BY ctid", tenants[0].quoted());
+        let told = sqlx::query_scalar(AssertSqlSafe(told)).persistent(false);
+        let backends: Vec<i32> = told.fetch_all(&mut *connection).await.unwrap();
+        let [first, second, of_others, after_waiting] = backends[..] else { panic!("{backends:?}") };
+        assert_eq!(first, second);
+        assert!(second != of_others && of_others != after_waiting, "{backends:?}");
     }
 
     #[tokio::test]
@@ -426,21 +529,9 @@ mod tests {
         let fill = format!("INSERT INTO {}.notes VALUES ('bad')", tenants[3].quoted());
         bench.admin.run("fill", fill).await.unwrap();
         let marks: Vec<_> = tenants.iter().map(mark).collect();
-        let limits = BatchLimits { lock_timeout: Duration::from_secs(5), statement_timeout: Duration::ZERO };
         for (from, to, done) in [(1, 2, 8), (2, 3, 3)] {
-            let mut waiting = 0..tenants.len();
-            let next = |most: usize| -> Vec<BatchItem<'_>> {
-                let item = |number: usize| {
-                    let (schema, mark) = (&tenants[number], &*marks[number]);
-                    let fence = owner_at(schema, mark, 1).fence.unwrap();
-                    let (from, to) = (version(from), version(to));
-                    BatchItem { number, schema, mark, fence, is_audited: false, from, to }
-                };
-                waiting.by_ref().take(most).map(item).collect()
-            };
-            let mut migrated = 0;
-            let ended = |_, end| migrated += usize::from(matches!(end, BatchEnd::Migrated));
-            bench.admin.migrate_batch(&bench.database, &versions, limits, next, ended).await.unwrap();
+            let session = &mut BatchSession::default();
+            let migrated = migrate(&bench, session, &versions, &tenants, (from, to)).await;
             assert_eq!(migrated, done);
 
             server.stop_immediately().await.unwrap();
@@ -455,7 +546,7 @@ mod tests {
         // One by one, too.
         let owner = owner_at(&tenants[7], &marks[7], 1);
         let stop = tokio_util::sync::CancellationToken::new();
-        let alone = bench.admin.migrate_to(&bench.database, owner, &versions, version(3), limits, &stop);
+        let alone = bench.admin.migrate_to(&bench.database, owner, &versions, version(3), LIMITS, &stop);
         assert_eq!(alone.await.unwrap().to, Some(version(3)));
         server.stop_immediately().await.unwrap();
         server = EmbeddedPostgres::start(config).await.unwrap();

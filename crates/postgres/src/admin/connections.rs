@@ -55,9 +55,36 @@ pub(super) struct Connections {
     idle: Arc<Idle>,
     /// How often one was taken to make or change a tenant's tables.
     used_for_tables: AtomicU32,
-    places: Arc<Semaphore>,
-    sessions: Arc<Semaphore>,
+    places: Places,
+    sessions: Places,
     acquire_timeout: Duration,
+}
+
+/// So many connections may be used at a time.
+struct Places {
+    free: Arc<Semaphore>,
+    /// Whoever waits for one has it too.
+    wanted: Arc<()>,
+}
+
+impl Places {
+    fn new(count: usize) -> Self {
+        Self { free: Arc::new(Semaphore::new(count)), wanted: Arc::default() }
+    }
+
+    /// Waiting for one is not the server's fault, and has no limit of its own: the step has one.
+    async fn take(&self) -> Result<OwnedSemaphorePermit, sqlx::Error> {
+        if let Ok(place) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(place);
+        }
+        let _waits = Arc::clone(&self.wanted);
+        Arc::clone(&self.free).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)
+    }
+
+    /// Whether this is one of them that nobody waits for.
+    fn can_spare(&self, place: &OwnedSemaphorePermit) -> bool {
+        Arc::ptr_eq(&self.free, place.semaphore()) && Arc::strong_count(&self.wanted) == 1
+    }
 }
 
 /// A connection and the name that the server knows it by.
@@ -79,8 +106,8 @@ impl Connections {
             shared_database: shared_database.to_owned(),
             idle: Arc::new(Idle::new(limits.idle_timeout)),
             used_for_tables: AtomicU32::new(0),
-            places: Arc::new(Semaphore::new(limits.shared_connections as usize)),
-            sessions: Arc::new(Semaphore::new(limits.sessions)),
+            places: Places::new(limits.shared_connections as usize),
+            sessions: Places::new(limits.sessions),
             acquire_timeout: limits.acquire_timeout,
         }
     }
@@ -88,7 +115,7 @@ impl Connections {
     /// A connection to the shared database.
     pub(super) async fn shared(&self) -> Result<AdminConnection, sqlx::Error> {
         let _waiting = Waiting::begin();
-        let place = self.place(&self.places).await?;
+        let place = self.places.take().await?;
         while let Some((mut session, idle_for)) = self.idle.take() {
             if idle_for < FRESH
                 || matches!(timeout(SIGN_OF_LIFE, session.connection.ping()).await, Ok(Ok(())))
@@ -113,13 +140,8 @@ impl Connections {
     /// A session in any database, closed after use.
     pub(super) async fn session(&self, database: &str) -> Result<AdminConnection, sqlx::Error> {
         let _waiting = Waiting::begin();
-        let place = self.place(&self.sessions).await?;
+        let place = self.sessions.take().await?;
         Ok(AdminConnection::new(self.open(database).await?, place, None))
-    }
-
-    /// Waiting for a place is not the server's fault, and has no limit of its own: the step has one.
-    async fn place(&self, places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, sqlx::Error> {
-        Arc::clone(places).acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)
     }
 
     /// Connects. A server that has no connection free, or comes up, is asked again until the limit.
@@ -180,8 +202,8 @@ impl Connections {
     }
 
     pub(super) async fn close(&self) {
-        self.sessions.close();
-        self.places.close();
+        self.sessions.free.close();
+        self.places.free.close();
         self.idle.close().await;
     }
 }
@@ -234,6 +256,13 @@ impl AdminConnection {
     /// Ends the connection after this use, unless that comes to its end ([`AdminConnection::finish`]).
     pub(super) fn close_unless_finished(&mut self) {
         self.unfinished = true;
+    }
+
+    /// Whether it can be used again: it is one of these connections, nobody waits for its place, and it is alive.
+    pub(super) async fn serves_again(&mut self, connections: &Connections, idle_for: Duration) -> bool {
+        let Some(place) = &self.place else { return false };
+        (connections.places.can_spare(place) || connections.sessions.can_spare(place))
+            && (idle_for < FRESH || matches!(timeout(SIGN_OF_LIFE, self.ping()).await, Ok(Ok(()))))
     }
 
     /// This use has come to its end, and leaves nothing in the session.

@@ -1,0 +1,84 @@
+//! A session: claims of tenants that follow one another on one connection.
+//!
+//! The next tenants are claimed while the last ones of the claim before are migrated, and those are noted while the next are: a
+//! server waits neither for the registry nor for a new connection.
+
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
+use tenantry_registry::{ClaimLimits, RolloutBatch};
+use tokio::sync::{Mutex, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::batch;
+use crate::Resources;
+
+/// Tenants that are claimed at once: at first, and as many as the last claim had time for. Others are given back.
+const TENANTS: u16 = 256;
+const FEWEST: u16 = 32;
+const MOST: u16 = 512;
+
+/// What became of a claim.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Begun {
+    /// Tenants that there was time for.
+    pub(super) tenants: usize,
+    /// All that were claimed.
+    pub(super) of: usize,
+}
+
+impl Begun {
+    /// How many the next claim is to have, where it would have been so many.
+    fn next_claim(self, most: u16) -> u16 {
+        let tenants = if self.tenants >= self.of { (self.of * 2).max(most.into()) } else { self.tenants };
+        u16::try_from(tenants).unwrap_or(MOST).clamp(FEWEST, MOST)
+    }
+}
+
+/// The tenants that a new session begins with, if there are some.
+pub(super) async fn first_claim(resources: &Resources) -> Option<RolloutBatch> {
+    claim(resources, TENANTS, None).await
+}
+
+async fn claim(resources: &Resources, tenants: u16, session: Option<i64>) -> Option<RolloutBatch> {
+    let limits = ClaimLimits { tenants, at_least: FEWEST, lease: resources.settings.lease, session };
+    match resources.registry.rollout_claim(limits).await {
+        Ok(batch) => batch,
+        Err(error) => {
+            tracing::debug!(%error, "tenants of rollouts cannot be claimed");
+            None
+        }
+    }
+}
+
+/// Migrates the tenants of a claim, and of others after it until there are none. Returns when what came of each is noted, or another
+/// worker has them.
+pub(super) async fn run(resources: &Resources, first: RolloutBatch, stop: &CancellationToken) {
+    let session = first.session;
+    // Held by the claim that is being migrated.
+    let connection = Mutex::default();
+    let (ends_soon, mut ending) = mpsc::unbounded_channel();
+    let migrate = |batch| batch::run(resources, batch, &connection, &ends_soon, stop).boxed();
+    let go_on = async |tenants| {
+        if let Some(batch) = claim(resources, tenants, Some(session)).await {
+            migrate(batch).await;
+        }
+    };
+    let mut tenants = TENANTS;
+    let mut claims = FuturesUnordered::new();
+    claims.push(migrate(first));
+    loop {
+        tokio::select! {
+            biased;
+            Some(begun) = ending.recv() => {
+                tenants = Begun::next_claim(begun, tenants);
+                if !stop.is_cancelled() {
+                    claims.push(go_on(tenants).boxed());
+                }
+            }
+            over = claims.next() => {
+                if over.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+}
