@@ -23,7 +23,7 @@ use super::sign_ups::APP;
 const COPIED: i64 = 1 << 30;
 const RATE: NonZeroU64 = NonZeroU64::new(8 << 20).expect("not zero");
 
-/// How long it is read alone.
+/// How long it is read alone, before and again afterwards: the machine is not as fast at any moment.
 const ALONE: Duration = Duration::from_secs(20);
 
 fn p99(reads: &[(DateTime<Utc>, Duration)]) -> f64 {
@@ -62,8 +62,11 @@ pub(crate) async fn a_copy(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<F
     );
     sqlx::raw_sql(AssertSqlSafe(fill)).execute(&mut admin).await?;
     sqlx::raw_sql("CHECKPOINT").execute(&mut admin).await?;
-    let alone_since = Instant::now();
-    let alone = reads(&other, &id, || alone_since.elapsed() > ALONE).await;
+    let alone = async || {
+        let since = Instant::now();
+        reads(&other, &id, || since.elapsed() > ALONE).await
+    };
+    let before = alone().await;
     let path = format!("/api/v1/tenants/{}/move", large.slug);
     let begun = app.api.post(&path, json!({ "tier": "database" })).await.expect(202).json();
     let operation = begun["operation"]["id"].as_str().expect("an id").to_owned();
@@ -91,11 +94,13 @@ pub(crate) async fn a_copy(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<F
             println!("beside {step}: {} reads, p99 {:.2} ms", meanwhile.len(), p99(&meanwhile));
         }
     }
+    let after = alone().await;
+    println!("alone: {:.2} ms before, {:.2} ms afterwards", p99(&before), p99(&after));
     Ok(Figure {
         target: 18,
         what: format!("another tenant's reads, p99, beside a copy of {} MB", COPIED >> 20),
         ours: p99(&beside),
-        raw: Some(p99(&alone)),
+        raw: Some(p99(&[before, after].concat())),
         unit: "ms",
         bound: 1.2,
         at_least: false,
