@@ -403,7 +403,7 @@ async fn analyze(work: &Work<Move>, to: &PlacedAt) -> Result<(), StepError> {
 /// Drops the old placement, or keeps it for the undo window.
 async fn clean_up(work: &Work<Move>) -> StepResult {
     if let Some((sessions, _)) = work.take_transferred() {
-        sessions.finish().await;
+        sessions.finish();
     }
     let state = work.state();
     let to = work.placed_at(epoch(state.to)?).await?.ok_or_else(gone)?;

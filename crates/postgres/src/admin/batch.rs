@@ -23,7 +23,7 @@ use tenantry_domain::{
 
 use super::{
     AdminError, ServerAdmin,
-    connections::AdminConnection,
+    connections::{AdminConnection, CLEAN},
     data_audit::audit_tables,
     error::{passes, said},
     fence::{self, Fence, UNLIKE},
@@ -393,12 +393,9 @@ impl Plan<'_> {
             self.ways.entry((item.from, item.to)).or_insert_with(|| Way::new(self.app, item.from, item.to));
         let table = migrations_table(item.schema);
         let own = become_owner(item.schema, "SET LOCAL");
-        // What a migration leaves in its session is not to meet the next tenant's.
         let _ = write!(
             text,
-            "BEGIN; RESET ROLE; RESET ALL; DISCARD TEMP; DEALLOCATE ALL; CLOSE ALL; UNLISTEN *; \
-             SELECT pg_advisory_unlock_all();\n{begin};\nSET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = \
-             {statement}; {own};\n",
+            "BEGIN; {begin};\nSET LOCAL lock_timeout = {lock}; SET LOCAL statement_timeout = {statement}; {own};\n",
             begin = item.fence.begin_migration(item.schema, item.mark, item.from),
             lock = self.limits.lock_timeout.as_millis(),
             statement = self.limits.statement_timeout.as_millis(),
@@ -425,7 +422,9 @@ impl Plan<'_> {
         }
         let mark = sql::literal(mark);
         let commit = if is_last { WAIT_FOR_DISK } else { "SET LOCAL synchronous_commit = off;" };
-        let _ = writeln!(text, "{commit} COMMIT; SELECT {mark} AS {COMMITTED};");
+        // What a migration leaves in its session is not to meet the next tenant's, nor the next message: that is read as a whole
+        // before any of it is done. In a transaction that ends: the next one begins as the settings say then.
+        let _ = writeln!(text, "{commit} COMMIT; SELECT {mark} AS {COMMITTED}; BEGIN; {CLEAN} COMMIT;");
     }
 }
 
@@ -468,6 +467,33 @@ mod tests {
         let ended = |_, end| migrated += usize::from(matches!(end, BatchEnd::Migrated));
         bench.admin.migrate_batch(session, &bench.database, app, LIMITS, next, ended).await.unwrap();
         migrated
+    }
+
+    #[tokio::test]
+    async fn what_the_sql_of_one_tenant_leaves_in_the_session_is_not_met_by_the_next() {
+        let bench = Bench::new("batch_clean").await;
+        let leaves = "INSERT INTO words VALUES ('é', 'a\\b', current_setting('transaction_isolation'));
+            SET client_encoding = 'LATIN1'; SET standard_conforming_strings = off;
+            SET default_transaction_isolation = serializable; CREATE TEMP TABLE words (LIKE words)";
+        let versions =
+            app(&[("CREATE TABLE words (one text, other text, isolation text)", None), (leaves, None)]);
+        let mut old = versions.clone();
+        old.migrations.truncate(1);
+        let mut tenants = Vec::new();
+        for number in 0..3 {
+            tenants.push(bench.tenant(&format!("tenant_batch_clean{number}"), &old).await);
+        }
+        let mut session = BatchSession::default();
+        // The first message has the first, the second one the others.
+        assert_eq!(migrate(&bench, &mut session, &versions, &tenants, (1, 2)).await, 3);
+        let mut connection = bench.admin.connection("look").await.unwrap();
+        for tenant in &tenants {
+            let words = format!("SELECT one, other, isolation FROM {}.words", tenant.quoted());
+            let words = sqlx::query_as(AssertSqlSafe(words)).persistent(false).fetch_all(&mut *connection);
+            let words: Vec<(String, String, String)> = words.await.unwrap();
+            let as_written = ("é".to_owned(), "a\\b".to_owned(), "read committed".to_owned());
+            assert_eq!(words, [as_written], "{tenant}");
+        }
     }
 
     #[tokio::test]

@@ -932,6 +932,39 @@ async fn what_holds_its_schema_s_name_as_text_is_not_kept_warm() {
 }
 
 #[tokio::test]
+async fn what_the_sql_of_one_app_leaves_in_a_session_is_not_met_by_another_one() {
+    let mut bench = Bench::new("left_behind").await;
+    let one = AdminLimits { shared_connections: 1, ..AdminLimits::default() };
+    bench.admin = admin(crate::fixture::server().await, &bench.database, one);
+    let backend = async |bench: &Bench| -> i32 {
+        let mut connection = bench.admin.connection("test").await.unwrap();
+        let pid = sqlx::query_scalar("SELECT pg_backend_pid()").persistent(false);
+        pid.fetch_one(&mut *connection).await.unwrap()
+    };
+    let before = backend(&bench).await;
+    let leaves = "CREATE TABLE log (word text); SET client_encoding = 'LATIN1'; SET standard_conforming_strings = off;
+        SET default_transaction_isolation = serializable; SET hostile.word = 'left'; CREATE TEMP TABLE log (LIKE log);
+        GRANT ALL ON pg_temp.log TO public; PREPARE left_over AS SELECT 1; SELECT pg_advisory_lock(20261201);
+        DECLARE left_over CURSOR WITH HOLD FOR SELECT 1; LISTEN left_over";
+    bench.tenant("tenant_left_first", &app(&[(leaves, None)])).await;
+    let writes = "CREATE TABLE log (word text, other text, told text);
+        INSERT INTO log VALUES ('é', 'a\\b', concat(current_setting('transaction_isolation'),
+            current_setting('hostile.word', true), (SELECT count(*) FROM pg_prepared_statements WHERE from_sql),
+            (SELECT count(*) FROM pg_cursors WHERE name = 'left_over'),
+            (SELECT count(*) FROM pg_listening_channels()),
+            (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())))";
+    let second = bench.tenant("tenant_left_second", &app(&[(writes, None)])).await;
+    let mut connection = bench.admin.connection("test").await.unwrap();
+    let found = format!("SELECT word, other, told FROM {}.log", second.quoted());
+    let found = sqlx::query_as(AssertSqlSafe(found)).persistent(false).fetch_all(&mut *connection);
+    let found: Vec<(String, String, String)> = found.await.unwrap();
+    let as_written = ("é".to_owned(), "a\\b".to_owned(), "read committed0000".to_owned());
+    assert_eq!(found, [as_written]);
+    drop(connection);
+    assert_eq!(backend(&bench).await, before, "it was not closed instead");
+}
+
+#[tokio::test]
 async fn a_connection_is_replaced_after_many_tenants() {
     let mut bench = Bench::new("replaced").await;
     let one = AdminLimits { shared_connections: 1, ..AdminLimits::default() };
