@@ -254,7 +254,7 @@ impl Registry {
                            -- The rollout has turned, or has another version by now.
                            ELSE 'pending' END,
                        tries = CASE WHEN kind IN ('later', 'untouched') THEN greatest(tries - 1, 0) ELSE tries END,
-                       error = end_.error, claimed_until = NULL,
+                       error = end_.error, claimed_until = NULL, session = NULL,
                        again_at = CASE WHEN kind = 'tried' THEN now() + interval '500 milliseconds' * (1 << least(tries, 6))
                            WHEN kind = 'later' THEN now() + interval '2 seconds' ELSE '-infinity' END,
                        finished_at = CASE WHEN kind IN ('done', 'failed') OR kind = 'tried' AND tries >= $8 THEN now() END
@@ -390,7 +390,7 @@ async fn claim(
          WHERE unreachable_since IS NULL AND state NOT IN ('hibernated', 'lost')
              AND EXISTS (SELECT FROM rollout_tenants WHERE rollout_id = $1 AND server_id = servers.id AND state = 'pending'
                  AND wave <= $2 AND again_at <= now())
-             AND (SELECT count(DISTINCT session) FROM rollout_tenants
+             AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
                  WHERE server_id = servers.id AND state = 'migrating' AND session IS DISTINCT FROM $4) < $3
          ORDER BY random()",
         id.as_uuid(),

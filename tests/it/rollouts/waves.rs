@@ -19,7 +19,7 @@ async fn databases_of_their_own_are_migrated_within_the_budget_of_admin_connecti
     while fleet.rollout(&id).await["state"] == "running" {
         let sessions: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity WHERE starts_with(application_name, 'tenantry-admin-')
-                 AND starts_with(query, 'BEGIN; RESET ROLE') AND datname <> current_database()",
+                 AND starts_with(query, 'BEGIN; SELECT tenantry.begin_migration') AND datname <> current_database()",
         )
         .fetch_one(&mut session)
         .await

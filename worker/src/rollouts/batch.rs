@@ -99,6 +99,8 @@ struct Book {
     moved: Option<Instant>,
     /// Tenants that were begun.
     begun: usize,
+    /// Whether one of them failed.
+    failed: bool,
     /// Whether it was told that it ends soon.
     told: bool,
 }
@@ -123,16 +125,36 @@ impl Claim<'_> {
                 format!("the app has no version {target} any more; resume with another targetVersion");
             return all(failed(error)).await;
         }
-        let server = match resources.servers.get(batch.server, batch.server_revision).await {
-            Ok(server) => server,
-            Err(error) => return all(of_error(resources, batch, &error).await).await,
-        };
         // Those before are at their last message, or wait for a tenant's tables.
         let Ok(mut session) = timeout(PATIENCE, connection.lock()).await else {
             return all(Migrated::Untouched).await;
         };
+        // Since it was claimed the rollout may have been halted, by those before it, or paused.
+        let is_first = batch.session == batch.fence;
+        if !is_first && !batch.taken_over {
+            let lease = resources.settings.lease;
+            if let Ok(ClaimRenewed::Stop) = resources.registry.rollout_claim_renew(batch, lease).await {
+                return all(Migrated::Untouched).await;
+            }
+        }
+        let server = async || resources.servers.get(batch.server, batch.server_revision).await;
+        let server = if let Ok(server) = timeout(PATIENCE, server()).await {
+            server
+        } else {
+            // To prepare it takes a connection, and the session may have the only place.
+            session.close();
+            server().await
+        };
+        let server = match server {
+            Ok(server) => server,
+            Err(error) => return all(of_error(resources, batch, &error).await).await,
+        };
         let deadline = Instant::now() + LONG_ENOUGH;
         At { claim: self, app: &app, server: &server, deadline }.all(&mut session).await;
+        if self.book(|book| book.failed) {
+            // It may halt the rollout, before the next ones have their turn.
+            self.note_all().await;
+        }
         drop(session);
         self.tell();
         self.note_all().await;
@@ -164,6 +186,7 @@ impl Claim<'_> {
             Migrated::Untouched => {}
         }
         self.book(|book| {
+            book.failed |= matches!(end, Migrated::Failed { .. });
             book.ended.push((tenant, end));
             book.moved = Some(Instant::now());
         });

@@ -183,7 +183,7 @@ impl ServerAdmin {
             } else {
                 (kept.size / 2).max(1)
             };
-            if !failed {
+            if !failed && kept.tenants < IN_A_SESSION {
                 held = Some(kept);
             }
             let stops = ends.last().is_some_and(|end| match end {
@@ -203,9 +203,7 @@ impl ServerAdmin {
 
     /// A session that serves for tenants of a database and an app: nothing that one app's SQL leaves in it meets another's.
     async fn that_serves(&self, session: Option<Kept>, database: &ObjectName, app: &App) -> Option<Kept> {
-        let mut kept = session.filter(|kept| {
-            kept.database == *database && kept.app == app.name && kept.tenants < IN_A_SESSION
-        })?;
+        let mut kept = session.filter(|kept| kept.database == *database && kept.app == app.name)?;
         kept.connection.be_watched();
         kept.connection.serves_again(&self.connections, kept.since.elapsed()).await.then_some(kept)
     }

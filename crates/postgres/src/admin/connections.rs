@@ -47,8 +47,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// all of them when it ends: with 10,000 of them (some 500 tenants) making a tenant took 1.4 times as long.
 pub(super) const TENANTS_PER_CLOSING: u32 = 32;
 
-/// Takes back what an app's SQL may have left in a session, for whom it says nothing: another app's tables would be made with it.
-/// Prepared statements of sqlx's go, too.
+/// Takes back what an app's SQL may have left in a session, so that no other app's SQL meets it. Prepared statements of sqlx's go,
+/// too.
 pub(super) const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; \
     DISCARD TEMP; SELECT pg_catalog.pg_advisory_unlock_all();";
 

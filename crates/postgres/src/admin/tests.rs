@@ -931,16 +931,24 @@ async fn what_holds_its_schema_s_name_as_text_is_not_kept_warm() {
     assert!(bench.admin.warm_tenants("unnamable").await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn what_the_sql_of_one_app_leaves_in_a_session_is_not_met_by_another_one() {
-    let mut bench = Bench::new("left_behind").await;
+/// Admin connections of which there is one.
+async fn with_one_connection(label: &str) -> Bench {
+    let mut bench = Bench::new(label).await;
     let one = AdminLimits { shared_connections: 1, ..AdminLimits::default() };
     bench.admin = admin(crate::fixture::server().await, &bench.database, one);
-    let backend = async |bench: &Bench| -> i32 {
-        let mut connection = bench.admin.connection("test").await.unwrap();
-        let pid = sqlx::query_scalar("SELECT pg_backend_pid()").persistent(false);
-        pid.fetch_one(&mut *connection).await.unwrap()
-    };
+    bench
+}
+
+/// The process that serves the admin connection that is used next.
+async fn backend(bench: &Bench) -> i32 {
+    let mut connection = bench.admin.connection("test").await.unwrap();
+    let pid = sqlx::query_scalar("SELECT pg_backend_pid()").persistent(false);
+    pid.fetch_one(&mut *connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_the_sql_of_one_app_leaves_in_a_session_is_not_met_by_another_one() {
+    let bench = with_one_connection("left_behind").await;
     let before = backend(&bench).await;
     let leaves = "CREATE TABLE log (word text); SET client_encoding = 'LATIN1'; SET standard_conforming_strings = off;
         SET default_transaction_isolation = serializable; SET hostile.word = 'left'; CREATE TEMP TABLE log (LIKE log);
@@ -966,14 +974,7 @@ async fn what_the_sql_of_one_app_leaves_in_a_session_is_not_met_by_another_one()
 
 #[tokio::test]
 async fn a_connection_is_replaced_after_many_tenants() {
-    let mut bench = Bench::new("replaced").await;
-    let one = AdminLimits { shared_connections: 1, ..AdminLimits::default() };
-    bench.admin = admin(crate::fixture::server().await, &bench.database, one);
-    let backend = async |bench: &Bench| -> i32 {
-        let mut connection = bench.admin.connection("test").await.unwrap();
-        let pid = sqlx::query_scalar("SELECT pg_backend_pid()").persistent(false);
-        pid.fetch_one(&mut *connection).await.unwrap()
-    };
+    let bench = with_one_connection("replaced").await;
     let before = backend(&bench).await;
     for n in 1..connections::TENANTS_PER_CLOSING {
         bench.tenant_without_tables(&format!("tenant_replaced_{n}")).await;
