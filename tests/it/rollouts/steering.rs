@@ -116,7 +116,7 @@ async fn a_session_that_is_cut_in_the_middle_leaves_no_tenant_in_doubt() {
         let ended: i64 = sqlx::query_scalar(
             "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
              WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()
-                 AND starts_with(application_name, 'tenantry-admin-') AND starts_with(query, 'BEGIN; RESET ROLE')",
+                 AND starts_with(application_name, 'tenantry-admin-') AND starts_with(query, 'BEGIN; SELECT tenantry.begin_migration')",
         )
         .fetch_one(&mut session)
         .await
