@@ -59,6 +59,14 @@ impl Bench {
         Self::on(server().await, label).await
     }
 
+    /// With one admin connection to its shared database.
+    pub(crate) async fn with_one_connection(label: &str) -> Self {
+        let mut bench = Self::new(label).await;
+        let one = AdminLimits { shared_connections: 1, ..AdminLimits::default() };
+        bench.admin = admin(server().await, &bench.database, one);
+        bench
+    }
+
     pub(crate) async fn on(server: &EmbeddedPostgres, label: &str) -> Self {
         let database = name(&format!("shared_{label}"));
         let bench = Self {

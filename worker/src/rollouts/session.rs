@@ -55,7 +55,7 @@ pub(super) async fn run(resources: &Resources, first: RolloutBatch, stop: &Cance
     let session = first.session;
     // Held by the claim that is being migrated.
     let connection = Mutex::default();
-    let (ends_soon, mut ending) = mpsc::unbounded_channel();
+    let (ends_soon, mut ending) = mpsc::unbounded_channel::<Begun>();
     let migrate = |batch| batch::run(resources, batch, &connection, &ends_soon, stop).boxed();
     let go_on = async |tenants| {
         if let Some(batch) = claim(resources, tenants, Some(session)).await {
@@ -69,7 +69,7 @@ pub(super) async fn run(resources: &Resources, first: RolloutBatch, stop: &Cance
         tokio::select! {
             biased;
             Some(begun) = ending.recv() => {
-                tenants = Begun::next_claim(begun, tenants);
+                tenants = begun.next_claim(tenants);
                 if !stop.is_cancelled() {
                     claims.push(go_on(tenants).boxed());
                 }

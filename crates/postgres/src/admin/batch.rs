@@ -211,7 +211,7 @@ impl ServerAdmin {
     /// A connection to a database whose functions are of this release. The shared one's are, since the server was prepared.
     async fn session_for_batch(&self, database: &ObjectName, app: &App) -> Result<Kept, AdminError> {
         let mut connection = self.connection_for_tables(database, TASK).await?;
-        // Whatever a migration has left in it: nobody else shall find out.
+        // It has met the tables of many tenants by then.
         connection.close_on_drop();
         if database != self.shared_database() {
             sqlx::raw_sql(AssertSqlSafe(sql::block("", &fence::renew())))
@@ -430,9 +430,8 @@ impl Plan<'_> {
 mod tests {
     use super::*;
     use crate::{
-        admin::AdminLimits,
         embedded::{Durability, EmbeddedConfig, EmbeddedPostgres, SearchPath},
-        fixture::{self, Bench, admin, app, mark, owner_at},
+        fixture::{Bench, app, mark, owner_at},
     };
 
     const LIMITS: BatchLimits =
@@ -496,9 +495,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_goes_on_with_the_next_batch_unless_that_is_another_apps_or_somebody_waits() {
-        let mut bench = Bench::new("batch_session").await;
-        let one = AdminLimits { shared_connections: 1, ..AdminLimits::default() };
-        bench.admin = admin(fixture::server().await, &bench.database, one);
+        let bench = Bench::with_one_connection("batch_session").await;
         let tell = ("INSERT INTO backends VALUES (pg_backend_pid())", None);
         let versions = app(&[("CREATE TABLE backends (pid int)", None), tell, tell, tell, tell]);
         let mut old = versions.clone();

@@ -931,14 +931,6 @@ async fn what_holds_its_schema_s_name_as_text_is_not_kept_warm() {
     assert!(bench.admin.warm_tenants("unnamable").await.unwrap().is_empty());
 }
 
-/// Admin connections of which there is one.
-async fn with_one_connection(label: &str) -> Bench {
-    let mut bench = Bench::new(label).await;
-    let one = AdminLimits { shared_connections: 1, ..AdminLimits::default() };
-    bench.admin = admin(crate::fixture::server().await, &bench.database, one);
-    bench
-}
-
 /// The process that serves the admin connection that is used next.
 async fn backend(bench: &Bench) -> i32 {
     let mut connection = bench.admin.connection("test").await.unwrap();
@@ -948,7 +940,7 @@ async fn backend(bench: &Bench) -> i32 {
 
 #[tokio::test]
 async fn what_the_sql_of_one_app_leaves_in_a_session_is_not_met_by_another_one() {
-    let bench = with_one_connection("left_behind").await;
+    let bench = Bench::with_one_connection("left_behind").await;
     let before = backend(&bench).await;
     let leaves = "CREATE TABLE log (word text); SET client_encoding = 'LATIN1'; SET standard_conforming_strings = off;
         SET default_transaction_isolation = serializable; SET hostile.word = 'left'; CREATE TEMP TABLE log (LIKE log);
@@ -974,7 +966,7 @@ async fn what_the_sql_of_one_app_leaves_in_a_session_is_not_met_by_another_one()
 
 #[tokio::test]
 async fn a_connection_is_replaced_after_many_tenants() {
-    let bench = with_one_connection("replaced").await;
+    let bench = Bench::with_one_connection("replaced").await;
     let before = backend(&bench).await;
     for n in 1..connections::TENANTS_PER_CLOSING {
         bench.tenant_without_tables(&format!("tenant_replaced_{n}")).await;
