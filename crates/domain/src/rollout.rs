@@ -140,7 +140,7 @@ impl std::fmt::Display for FailureBudget {
 pub struct RolloutSettings {
     /// In this order; the last one takes all.
     pub waves: Vec<Wave>,
-    /// Batches of tenants that are migrated at the same time on one server, by all workers together.
+    /// Tenants that are migrated at the same time on one server, each on a connection, by all workers together.
     pub parallelism: u16,
     /// How many may fail.
     pub max_failures: FailureBudget,

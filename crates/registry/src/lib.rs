@@ -97,7 +97,7 @@ pub use placements::{PlaceError, PlaceRequest, Placed, PlacementWithServer, Role
 pub use placements_without_users::PlacementWithoutUsers;
 pub use plans::PlanDeleteError;
 pub use revoked_sessions::RevokedSession;
-pub use rollout_batches::{ClaimLimits, ClaimRenewed, ClaimedTenant, Migrated, RolloutBatch};
+pub use rollout_batches::{ClaimLimits, ClaimRenewed, ClaimSession, ClaimedTenant, Migrated, RolloutBatch};
 pub use rollout_control::{RolloutControl, RolloutControlError};
 pub use rollout_turns::RolloutTurn;
 pub use rollouts::{NewRollout, RolloutStartError, RolloutTenant, SampledTenant, VersionCount, WaveCount};

@@ -109,7 +109,22 @@ pub struct ClaimLimits {
     /// How long they are claimed without a sign of life.
     pub lease: Duration,
     /// The session that is to migrate them, after those that it has claimed before; none: a new one.
-    pub session: Option<i64>,
+    pub session: Option<ClaimSession>,
+}
+
+/// A session that claims tenants again and again.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimSession {
+    /// The token of its first claim.
+    pub id: i64,
+    /// Where it has a connection: tenants there come first.
+    pub server: ServerId,
+}
+
+impl ClaimLimits {
+    fn session_id(self) -> Option<i64> {
+        self.session.map(|session| session.id)
+    }
 }
 
 impl Registry {
@@ -142,42 +157,48 @@ impl Registry {
     /// Takes over a claim that has expired, of any rollout: it comes to its end, also where the rollout goes on no more.
     async fn take_over(&self, limits: ClaimLimits) -> Result<Option<RolloutBatch>, RegistryError> {
         let expired = sqlx::query!(
-            "SELECT rollout_id, rollout_tenants.server_id, batch, revision
+            r#"SELECT DISTINCT rollout_id, rollout_tenants.server_id, batch AS "batch!", revision
              FROM rollout_tenants JOIN servers ON servers.id = rollout_tenants.server_id
-             WHERE rollout_tenants.state = 'migrating' AND claimed_until <= now() AND unreachable_since IS NULL
-             LIMIT 1"
+             WHERE rollout_tenants.state = 'migrating' AND claimed_until <= now() AND unreachable_since IS NULL"#
         )
-        .fetch_optional(&self.relaxed)
+        .fetch_all(&self.relaxed)
         .await?;
-        let Some(expired) = expired else { return Ok(None) };
-        let mut tx = self.relaxed.begin().await?;
-        let id = RolloutId::from_uuid(expired.rollout_id);
-        let Some(rollout) = lock(&mut tx, id).await? else { return Ok(None) };
-        let ids = sqlx::query_scalar!(
-            "SELECT tenant_id FROM rollout_tenants
-             WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' AND claimed_until <= now()
-             LIMIT $3 FOR UPDATE SKIP LOCKED",
-            expired.rollout_id,
-            expired.batch,
-            i64::from(limits.tenants),
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        let (fence, tenants) = mark(&mut tx, id, &ids, limits).await?;
-        tx.commit().await?;
-        if tenants.is_empty() {
-            return Ok(None);
+        for claim in expired {
+            let mut tx = self.relaxed.begin().await?;
+            let id = RolloutId::from_uuid(claim.rollout_id);
+            let Some(rollout) = lock(&mut tx, id).await? else { continue };
+            let ids = sqlx::query_scalar!(
+                "SELECT tenant_id FROM rollout_tenants
+                 WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' AND claimed_until <= now()
+                     AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
+                         WHERE server_id = $4 AND state = 'migrating' AND claimed_until > now()
+                             AND session IS DISTINCT FROM $5) < $6
+                 LIMIT $3 FOR UPDATE SKIP LOCKED",
+                claim.rollout_id,
+                claim.batch,
+                i64::from(limits.tenants),
+                claim.server_id,
+                limits.session_id(),
+                i64::from(rollout.settings.parallelism),
+            )
+            .fetch_all(&mut *tx)
+            .await?;
+            let (fence, tenants) = mark(&mut tx, id, &ids, limits).await?;
+            tx.commit().await?;
+            if tenants.is_empty() {
+                continue;
+            }
+            return Ok(Some(RolloutBatch {
+                rollout,
+                server: ServerId::from_uuid(claim.server_id),
+                server_revision: claim.revision,
+                fence,
+                session: limits.session_id().unwrap_or(fence),
+                taken_over: true,
+                tenants,
+            }));
         }
-        let server = ServerId::from_uuid(expired.server_id);
-        Ok(Some(RolloutBatch {
-            rollout,
-            server,
-            server_revision: expired.revision,
-            fence,
-            session: limits.session.unwrap_or(fence),
-            taken_over: true,
-            tenants,
-        }))
+        Ok(None)
     }
 
     /// Extends a claim.
@@ -392,11 +413,12 @@ async fn claim(
                  AND wave <= $2 AND again_at <= now())
              AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
                  WHERE server_id = servers.id AND state = 'migrating' AND session IS DISTINCT FROM $4) < $3
-         ORDER BY random()",
+         ORDER BY id IS DISTINCT FROM $5, random()",
         id.as_uuid(),
         rollout.wave.cast_signed(),
         i64::from(rollout.settings.parallelism),
-        limits.session,
+        limits.session_id(),
+        limits.session.map(|session| session.server.as_uuid()),
     )
     .fetch_all(&mut *tx)
     .await?;
@@ -425,7 +447,7 @@ async fn claim(
                 server: ServerId::from_uuid(server.id),
                 server_revision: server.revision,
                 fence,
-                session: limits.session.unwrap_or(fence),
+                session: limits.session_id().unwrap_or(fence),
                 taken_over: false,
                 tenants,
             }));
@@ -506,7 +528,7 @@ async fn mark(
         rollout.as_uuid(),
         tenants,
         interval(limits.lease),
-        limits.session,
+        limits.session_id(),
     )
     .fetch_all(tx)
     .await?;

@@ -1,9 +1,14 @@
-//! How many of a server's connections a rollout uses.
+//! Claims that follow one another on one of a server's connections, of which a rollout uses no more than it was told to.
+
+use std::time::Duration;
 
 use serde_json::json;
-use tenantry_tests::TestApp;
+use tenantry_tests::{TestApp, within::within};
 
-use super::fleet::{Fleet, version};
+use super::{
+    fleet::{Fleet, version},
+    workers::worker,
+};
 
 /// Fails beside two others of its database, and takes long enough to meet them.
 const AT_MOST_TWO: &str = "DO $$ BEGIN
@@ -20,4 +25,52 @@ async fn no_more_tenants_of_a_server_are_migrated_at_a_time_than_was_asked_for()
     fleet.push(version(2, AT_MOST_TWO, None)).await;
     let ended = fleet.roll_out(json!({ "waves": [{ "percent": 100 }], "parallelism": 2 })).await;
     assert_eq!((&ended["tenants"]["done"], &ended["tenants"]["failed"]), (&json!(120), &json!(0)), "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_that_are_taken_over_use_no_more_connections_than_was_asked_for() {
+    let mut fleet = Fleet::of(TestApp::start().await, 48).await;
+    let alone = "DO $$ BEGIN
+        IF NOT pg_try_advisory_xact_lock(20261201, 1) THEN
+            RAISE EXCEPTION 'another one is migrated';
+        END IF;
+        PERFORM pg_sleep(0.02);
+    END $$";
+    fleet.push(version(2, alone, None)).await;
+    fleet.app.stop_worker().await;
+    let id = fleet.start(json!({ "waves": [{ "percent": 100 }], "parallelism": 1 })).await;
+    let first = worker(&fleet.app);
+    let claimed = async || fleet.rollout(&id).await["tenants"]["done"].as_u64() > Some(0);
+    within(Duration::from_secs(30), "some are migrated", claimed).await;
+    first.kill().await;
+    // As if it had claimed about half of them ahead.
+    let ahead = "UPDATE rollout_tenants SET batch = batch + 1 WHERE state = 'migrating' AND hashtext(tenant_id::text) % 2 = 0";
+    sqlx::query(ahead).execute(fleet.app.owner()).await.unwrap();
+    let _workers = (worker(&fleet.app), worker(&fleet.app));
+    let ended = fleet.is(&id, "succeeded").await;
+    assert_eq!((&ended["tenants"]["done"], &ended["tenants"]["failed"]), (&json!(48), &json!(0)), "{ended}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_among_the_last_of_a_claim_halts_the_rollout_before_the_next_claim() {
+    // One session at a time, whose first claim has 32 tenants; when the last of them fails, the next claim is made.
+    let app = TestApp::build().worker(|worker| worker.concurrency.fleet = 1).start().await;
+    let fleet = Fleet::of(app, 70).await;
+    let fails_at_the_last = "CREATE TABLE sessions_met (); DO $$ BEGIN
+        PERFORM pg_sleep(0.01);
+        IF (SELECT count(*) FROM pg_class WHERE relname = 'sessions_met') = 32 THEN
+            RAISE EXCEPTION 'the 32nd';
+        END IF;
+    END $$";
+    fleet.push(version(2, fails_at_the_last, None)).await;
+    let id = fleet.start(json!({ "waves": [{ "percent": 100 }], "parallelism": 4 })).await;
+    let halted = fleet.is(&id, "halted").await;
+    let still = async || fleet.rollout(&id).await["tenants"]["migrating"] == 0;
+    within(Duration::from_secs(20), "what was begun is over", still).await;
+    let tenants = &fleet.rollout(&id).await["tenants"];
+    assert_eq!(
+        (&tenants["done"], &tenants["failed"], &tenants["pending"]),
+        (&json!(31), &json!(1), &json!(38)),
+        "{halted}"
+    );
 }

@@ -11,7 +11,7 @@ use super::fleet::{Fleet, size, version};
 /// Not idempotent, and slow enough to be met in its middle.
 const ONCE: &str = "INSERT INTO items (name) VALUES ('second'); SELECT pg_sleep(0.02)";
 
-fn worker(app: &TestApp) -> WorkerProcess {
+pub(super) fn worker(app: &TestApp) -> WorkerProcess {
     let binary = env!("CARGO_BIN_EXE_tenantry-under-test");
     WorkerProcess::start(binary, app.registry_url().expose_secret(), &app.kek, app.label(), None)
 }

@@ -34,6 +34,9 @@ const LONG_ENOUGH: Duration = Duration::from_secs(1);
 /// How often what was done is noted, and how long others wait for one tenant.
 const PATIENCE: Duration = Duration::from_millis(150);
 
+/// So long before no further tenant is begun the next ones are claimed.
+const CLAIM_AHEAD: Duration = Duration::from_millis(100);
+
 /// How often it is looked whether the rollout still goes on, at least.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
@@ -41,8 +44,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const NOTE_TRIES: u32 = 10;
 const NOTE_PAUSE: Duration = Duration::from_millis(300);
 
-/// Migrates the tenants of a claim, when `connection` is free. Tells `ends_soon` when no more wait for their turn. Returns when what
-/// came of each is noted, or another worker has them.
+/// Migrates the tenants of a claim, when `connection` is free. Tells `ends_soon` when the last of them have their turn. Returns when
+/// what came of each is noted, or another worker has them.
 pub(super) async fn run(
     resources: &Resources,
     batch: RolloutBatch,
@@ -50,7 +53,6 @@ pub(super) async fn run(
     ends_soon: &UnboundedSender<Begun>,
     stop: &CancellationToken,
 ) {
-    let started = Instant::now();
     let lease = resources.settings.lease;
     let stop = stop.child_token();
     let keep = async {
@@ -71,7 +73,6 @@ pub(super) async fn run(
             tracing::warn!(rollout.id = %id, "another worker has taken over tenants of rollout {id}");
         }
     }
-    metrics::histogram!("tenantry_rollout_batch_duration_seconds").record(started.elapsed().as_secs_f64());
 }
 
 fn failed(error: String) -> Migrated {
@@ -82,7 +83,7 @@ fn failed(error: String) -> Migrated {
 struct Claim<'a> {
     resources: &'a Resources,
     batch: &'a RolloutBatch,
-    /// Told once, when none of its tenants waits for its turn.
+    /// Told once, when its last tenants have their turn.
     ends_soon: &'a UnboundedSender<Begun>,
     stop: &'a CancellationToken,
     book: Mutex<Book>,
@@ -97,7 +98,7 @@ struct Book {
     ended: Vec<(TenantId, Migrated)>,
     /// When something last came of one.
     moved: Option<Instant>,
-    /// Tenants that were begun.
+    /// Tenants that were begun, without those that have another turn.
     begun: usize,
     /// Whether one of them failed.
     failed: bool,
@@ -149,8 +150,10 @@ impl Claim<'_> {
             Ok(server) => server,
             Err(error) => return all(of_error(resources, batch, &error).await).await,
         };
-        let deadline = Instant::now() + LONG_ENOUGH;
+        let begun = Instant::now();
+        let deadline = begun + LONG_ENOUGH;
         At { claim: self, app: &app, server: &server, deadline }.all(&mut session).await;
+        metrics::histogram!("tenantry_rollout_batch_duration_seconds").record(begun.elapsed().as_secs_f64());
         if self.book(|book| book.failed) {
             // It may halt the rollout, before the next ones have their turn.
             self.note_all().await;
@@ -160,13 +163,13 @@ impl Claim<'_> {
         self.note_all().await;
     }
 
-    /// Tells once that no tenant waits for its turn any more.
+    /// Tells once how many tenants had their turn.
     fn tell(&self) {
         let of = self.batch.tenants.len();
         let begun = self.book(|book| (!std::mem::replace(&mut book.told, true)).then_some(book.begun));
         if let Some(tenants) = begun {
             // Whoever hears it waits for this claim's end.
-            let _ = self.ends_soon.send(Begun { tenants, of });
+            let _ = self.ends_soon.send(Begun { tenants, of, server: self.batch.server });
         }
     }
 
@@ -355,7 +358,11 @@ impl At<'_> {
                 let (from, is_audited) = (tenant.version, tenant.is_audited);
                 BatchItem { number, schema, mark, fence, is_audited, from, to }
             };
-            self.next(most).into_iter().map(item).collect()
+            let next = self.next(most);
+            if Instant::now() + CLAIM_AHEAD >= self.deadline {
+                self.claim.tell();
+            }
+            next.into_iter().map(item).collect()
         };
         let ended = |number: usize, end: BatchEnd| match end {
             BatchEnd::Migrated => {
@@ -363,7 +370,10 @@ impl At<'_> {
                 self.claim.ended(tenant.tenant, Migrated::To(self.claim.target(tenant)));
             }
             BatchEnd::Untouched => self.claim.ended(tenants[number].tenant, Migrated::Untouched),
-            BatchEnd::Unlike => others.push(number),
+            BatchEnd::Unlike => {
+                self.claim.book(|book| book.begun -= 1);
+                others.push(number);
+            }
             BatchEnd::Failed(error) => errors.push((Some(number), error)),
             // They stay claimed, until somebody takes them over and looks.
             BatchEnd::Unknown(error) => errors.push((None, error)),

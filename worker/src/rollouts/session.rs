@@ -1,10 +1,12 @@
 //! A session: claims of tenants that follow one another on one connection.
 //!
 //! The next tenants are claimed while the last ones of the claim before are migrated, and those are noted while the next are: a
-//! server waits neither for the registry nor for a new connection.
+//! server waits neither for the registry nor for a new connection. A session ends when nothing is left to claim, and with a claim
+//! that waits too long for the one before: its tenants are for whoever has time.
 
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
-use tenantry_registry::{ClaimLimits, RolloutBatch};
+use tenantry_domain::ids::ServerId;
+use tenantry_registry::{ClaimLimits, ClaimSession, RolloutBatch};
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -23,12 +25,14 @@ pub(super) struct Begun {
     pub(super) tenants: usize,
     /// All that were claimed.
     pub(super) of: usize,
+    /// Where they are.
+    pub(super) server: ServerId,
 }
 
 impl Begun {
     /// How many the next claim is to have, where it would have been so many.
     fn next_claim(self, most: u16) -> u16 {
-        let tenants = if self.tenants >= self.of { (self.of * 2).max(most.into()) } else { self.tenants };
+        let tenants = if self.tenants >= self.of { (self.of * 3 / 2).max(most.into()) } else { self.tenants };
         u16::try_from(tenants).unwrap_or(MOST).clamp(FEWEST, MOST)
     }
 }
@@ -38,7 +42,7 @@ pub(super) async fn first_claim(resources: &Resources) -> Option<RolloutBatch> {
     claim(resources, TENANTS, None).await
 }
 
-async fn claim(resources: &Resources, tenants: u16, session: Option<i64>) -> Option<RolloutBatch> {
+async fn claim(resources: &Resources, tenants: u16, session: Option<ClaimSession>) -> Option<RolloutBatch> {
     let limits = ClaimLimits { tenants, at_least: FEWEST, lease: resources.settings.lease, session };
     match resources.registry.rollout_claim(limits).await {
         Ok(batch) => batch,
@@ -52,13 +56,13 @@ async fn claim(resources: &Resources, tenants: u16, session: Option<i64>) -> Opt
 /// Migrates the tenants of a claim, and of others after it until there are none. Returns when what came of each is noted, or another
 /// worker has them.
 pub(super) async fn run(resources: &Resources, first: RolloutBatch, stop: &CancellationToken) {
-    let session = first.session;
+    let id = first.session;
     // Held by the claim that is being migrated.
     let connection = Mutex::default();
     let (ends_soon, mut ending) = mpsc::unbounded_channel::<Begun>();
     let migrate = |batch| batch::run(resources, batch, &connection, &ends_soon, stop).boxed();
-    let go_on = async |tenants| {
-        if let Some(batch) = claim(resources, tenants, Some(session)).await {
+    let go_on = async |tenants, server| {
+        if let Some(batch) = claim(resources, tenants, Some(ClaimSession { id, server })).await {
             migrate(batch).await;
         }
     };
@@ -71,7 +75,7 @@ pub(super) async fn run(resources: &Resources, first: RolloutBatch, stop: &Cance
             Some(begun) = ending.recv() => {
                 tenants = begun.next_claim(tenants);
                 if !stop.is_cancelled() {
-                    claims.push(go_on(tenants).boxed());
+                    claims.push(go_on(tenants, begun.server).boxed());
                 }
             }
             over = claims.next() => {

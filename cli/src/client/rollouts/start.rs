@@ -33,7 +33,7 @@ pub(in crate::client) struct StartArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=604_800))]
     soak: u32,
 
-    /// Batches of tenants at a time on one server.
+    /// Tenants migrated at a time on one server, each on a connection.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=64))]
     parallelism: Option<u16>,
 

@@ -68,7 +68,7 @@ pub(crate) struct RolloutBody {
     target_version: Option<AppVersion>,
     /// At most 20, the last of which takes all tenants; 1, 10 and 100 percent when absent.
     waves: Option<Vec<WaveBody>>,
-    /// Batches of tenants at a time on one server, by all workers together, 1 to 64; 2 when absent.
+    /// Tenants migrated at a time on one server, each on a connection, by all workers together, 1 to 64; 2 when absent.
     #[schema(minimum = 1, maximum = 64)]
     parallelism: Option<i64>,
     /// How many tenants may fail before it halts; none when absent.

@@ -102,7 +102,7 @@ pub(crate) struct RolloutView {
     tenants_per_minute: u64,
     /// Seconds that the rest of the wave takes, going on so; null if that is not known.
     seconds_left: Option<u64>,
-    /// Batches of tenants at a time on one server.
+    /// Tenants migrated at a time on one server, each on a connection.
     parallelism: u16,
     /// How many tenants may fail: a number, or percent.
     #[schema(example = "5%")]

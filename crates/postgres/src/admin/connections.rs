@@ -315,3 +315,118 @@ impl DerefMut for AdminConnection {
         &mut self.session.as_mut().expect(IN_USE).connection
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sqlx::AssertSqlSafe;
+    use tenantry_domain::server_tls::ServerTls;
+
+    use super::*;
+    use crate::{
+        admin::{ServerAddress, ServerAdmin},
+        fixture::{Bench, app, name, server},
+    };
+
+    /// The process that serves the admin connection that is used next.
+    async fn backend(bench: &Bench) -> i32 {
+        let mut connection = bench.admin.connection("test").await.unwrap();
+        let pid = sqlx::query_scalar("SELECT pg_backend_pid()").persistent(false);
+        pid.fetch_one(&mut *connection).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_the_sql_of_one_app_leaves_in_a_session_is_not_met_by_another_one() {
+        let bench = Bench::with_one_connection("left_behind").await;
+        let before = backend(&bench).await;
+        let leaves = "CREATE TABLE log (word text); SET client_encoding = 'LATIN1'; SET standard_conforming_strings = off;
+            SET default_transaction_isolation = serializable; SET hostile.word = 'left'; CREATE TEMP TABLE log (LIKE log);
+            GRANT ALL ON pg_temp.log TO public; PREPARE left_over AS SELECT 1; SELECT pg_advisory_lock(20261201);
+            DECLARE left_over CURSOR WITH HOLD FOR SELECT 1; LISTEN left_over";
+        bench.tenant("tenant_left_first", &app(&[(leaves, None)])).await;
+        let writes = "CREATE TABLE log (word text, other text, told text);
+            INSERT INTO log VALUES ('é', 'a\\b', concat(current_setting('transaction_isolation'),
+                current_setting('hostile.word', true), (SELECT count(*) FROM pg_prepared_statements WHERE from_sql),
+                (SELECT count(*) FROM pg_cursors WHERE name = 'left_over'),
+                (SELECT count(*) FROM pg_listening_channels()),
+                (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid())))";
+        let second = bench.tenant("tenant_left_second", &app(&[(writes, None)])).await;
+        let mut connection = bench.admin.connection("test").await.unwrap();
+        let found = format!("SELECT word, other, told FROM {}.log", second.quoted());
+        let found = sqlx::query_as(AssertSqlSafe(found)).persistent(false).fetch_all(&mut *connection);
+        let found: Vec<(String, String, String)> = found.await.unwrap();
+        let as_written = ("é".to_owned(), "a\\b".to_owned(), "read committed0000".to_owned());
+        assert_eq!(found, [as_written]);
+        drop(connection);
+        assert_eq!(backend(&bench).await, before, "it was not closed instead");
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_replaced_after_many_tenants() {
+        let bench = Bench::with_one_connection("replaced").await;
+        let before = backend(&bench).await;
+        for n in 1..TENANTS_PER_CLOSING {
+            bench.tenant_without_tables(&format!("tenant_replaced_{n}")).await;
+        }
+        assert_eq!(backend(&bench).await, before);
+        bench.tenant_without_tables("tenant_replaced_last").await;
+        assert_ne!(backend(&bench).await, before);
+    }
+
+    /// Makes a role that may have one connection.
+    async fn role_with_one_connection(bench: &Bench, role: &str) {
+        let sql = format!(
+            "CREATE ROLE {role} LOGIN PASSWORD 'pw' CONNECTION LIMIT 1; GRANT CONNECT ON DATABASE postgres TO {role}"
+        );
+        bench.admin.execute(&sql).await.unwrap();
+    }
+
+    /// Logs in with such a role.
+    async fn admin_as(bench: &Bench, role: &str, limits: AdminLimits) -> ServerAdmin {
+        let server = server().await;
+        let address = ServerAddress {
+            host: server.host(),
+            port: server.port(),
+            tls: &ServerTls::Prefer,
+            user: role,
+            password: &"pw".into(),
+            shared_database: &bench.database,
+        };
+        ServerAdmin::new(&address, limits)
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_until_nobody_waits_any_more_is_full_and_not_away() {
+        let bench = Bench::new("refuses").await;
+        role_with_one_connection(&bench, "refused_admin").await;
+        let held = admin_as(&bench, "refused_admin", AdminLimits::default()).await;
+        let _taken = held.session(&name("postgres"), "test").await.unwrap();
+        // Some of these end while the server is being asked once more.
+        let waits = (0..40).map(async |n| {
+            let limits = AdminLimits {
+                acquire_timeout: Duration::from_millis(1_000 + 5 * n),
+                ..AdminLimits::default()
+            };
+            let admin = admin_as(&bench, "refused_admin", limits).await;
+            admin.session(&name("postgres"), "test").await.err().unwrap()
+        });
+        for error in futures::future::join_all(waits).await {
+            assert!(error.is_full(), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_a_look_for_want_of_connections_is_there() {
+        let bench = Bench::new("crowded").await;
+        let limits = AdminLimits { probe_after: Duration::from_millis(100), ..AdminLimits::default() };
+        role_with_one_connection(&bench, "crowded_admin").await;
+        let admin = admin_as(&bench, "crowded_admin", limits).await;
+        let mut connection = admin.session(&name("postgres"), "test").await.unwrap();
+        let slow = async {
+            sqlx::query("SELECT pg_sleep(1)")
+                .execute(&mut *connection)
+                .await
+                .map_err(|e| admin.failed("test", e))
+        };
+        admin.watch(slow).await.unwrap();
+    }
+}
