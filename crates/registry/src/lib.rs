@@ -43,6 +43,7 @@ mod revoked_sessions;
 mod rewrap;
 mod rollout_batches;
 mod rollout_control;
+mod rollout_outcomes;
 mod rollout_turns;
 mod rollouts;
 mod routes;
@@ -97,8 +98,9 @@ pub use placements::{PlaceError, PlaceRequest, Placed, PlacementWithServer, Role
 pub use placements_without_users::PlacementWithoutUsers;
 pub use plans::PlanDeleteError;
 pub use revoked_sessions::RevokedSession;
-pub use rollout_batches::{ClaimLimits, ClaimRenewed, ClaimSession, ClaimedTenant, Migrated, RolloutBatch};
+pub use rollout_batches::{ClaimLimits, ClaimRenewed, ClaimSession, ClaimedTenant, RolloutBatch};
 pub use rollout_control::{RolloutControl, RolloutControlError};
+pub use rollout_outcomes::Migrated;
 pub use rollout_turns::RolloutTurn;
 pub use rollouts::{NewRollout, RolloutStartError, RolloutTenant, SampledTenant, VersionCount, WaveCount};
 pub use routes::{RouteKeyRef, RouteReader};

@@ -1,4 +1,4 @@
-//! Table `rollout_tenants`, the workers' side: claiming some tenants of a server, and noting what came of each.
+//! Table `rollout_tenants`, the workers' side: claiming some tenants of a server. What came of each: `rollout_outcomes.rs`.
 //!
 //! A tenant is claimed only while no operation on it is unfinished, and no operation on it is leased while it is claimed
 //! ([`Registry::operation_lease`]). A claim that has expired stays one until another worker has taken it over: only the tenant's
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tenantry_domain::{
     app::AppVersion,
-    ids::{OperationId, RolloutId, ServerId, TenantId},
+    ids::{RolloutId, ServerId, TenantId},
     names::ObjectName,
     plan::Tier,
     rollout::{Direction, Rollout, RolloutState},
@@ -18,14 +18,9 @@ use uuid::Uuid;
 use crate::{
     Registry, RegistryError, TimedConnection,
     error::Stored,
-    jobs,
     operation_leases::interval,
     rollouts::{lock, version},
 };
-
-/// How often it is looked whether the operation of a rollout waits again, and how soon: a look takes some milliseconds.
-const LOOKS: u32 = 10;
-const LOOK: Duration = Duration::from_millis(10);
 
 /// Some tenants of one server that a worker migrates.
 #[derive(Debug, Clone)]
@@ -63,29 +58,6 @@ pub struct ClaimedTenant {
     pub from: AppVersion,
     /// Whether changes of its data are audited.
     pub is_audited: bool,
-}
-
-/// What came of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Migrated {
-    /// It has this version now.
-    To(AppVersion),
-    /// Not now: its tables are locked, or its server fails. It counts as a try where `counts` is set.
-    Later {
-        /// Why, for a person.
-        error: String,
-        /// Whether it fails when that has happened too often.
-        counts: bool,
-    },
-    /// It cannot be migrated further.
-    Failed {
-        /// Why, for a person.
-        error: String,
-        /// The version that its tables have, where that may be another one than before.
-        at: Option<AppVersion>,
-    },
-    /// There was no time for it.
-    Untouched,
 }
 
 /// What became of a claim that was to be extended.
@@ -172,7 +144,7 @@ impl Registry {
                  WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' AND claimed_until <= now()
                      AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
                          WHERE server_id = $4 AND state = 'migrating' AND claimed_until > now()
-                             AND session IS DISTINCT FROM $5) < $6
+                             AND coalesce(session, batch) IS DISTINCT FROM $5) < $6
                  LIMIT $3 FOR UPDATE SKIP LOCKED",
                 claim.rollout_id,
                 claim.batch,
@@ -210,7 +182,8 @@ impl Registry {
         let done = sqlx::query!(
             r#"WITH renewed AS (
                    UPDATE rollout_tenants SET claimed_until = now() + $3
-                   WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' RETURNING 1
+                   -- What was given back unread is nobody's.
+                   WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' AND session IS NOT NULL RETURNING 1
                )
                SELECT state = 'running' AND direction = $4 AS "goes_on!", (SELECT count(*) FROM renewed) AS "renewed!"
                FROM rollouts WHERE id = $1"#,
@@ -227,176 +200,6 @@ impl Registry {
             _ => ClaimRenewed::Lost,
         })
     }
-
-    /// Notes what came of a claim's tenants, and gives them back. Of those that another worker has taken over nothing is noted.
-    /// Halts the rollout where too many have failed.
-    pub async fn rollout_claim_end(
-        &self,
-        batch: &RolloutBatch,
-        ends: &[(TenantId, Migrated)],
-    ) -> Result<(), RegistryError> {
-        let tenants: Vec<Uuid> = ends.iter().map(|(tenant, _)| tenant.as_uuid()).collect();
-        let kinds: Vec<String> = ends
-            .iter()
-            .map(|(_, end)| match end {
-                Migrated::To(_) => "done",
-                Migrated::Failed { .. } => "failed",
-                Migrated::Later { counts: true, .. } => "tried",
-                Migrated::Later { .. } => "later",
-                Migrated::Untouched => "untouched",
-            })
-            .map(str::to_owned)
-            .collect();
-        let versions: Vec<Option<i64>> = ends
-            .iter()
-            .map(|(_, end)| match end {
-                Migrated::To(version) => Some(version.number()),
-                Migrated::Failed { at, .. } => at.map(AppVersion::number),
-                Migrated::Later { .. } | Migrated::Untouched => None,
-            })
-            .collect();
-        let errors: Vec<Option<String>> = ends
-            .iter()
-            .map(|(_, end)| match end {
-                Migrated::Failed { error, .. } | Migrated::Later { error, .. } => Some(error.clone()),
-                Migrated::To(_) | Migrated::Untouched => None,
-            })
-            .collect();
-        let mut tx = self.begin().await?;
-        let Some(rollout) = lock(&mut tx, batch.rollout.id).await? else { return Ok(()) };
-        let up = rollout.direction == Direction::Up;
-        // What failed on its way to another version has its turn anew.
-        let is_same = (rollout.direction, rollout.target) == (batch.rollout.direction, batch.rollout.target);
-        let ended = sqlx::query!(
-            r#"WITH ended AS (
-                   UPDATE rollout_tenants AS tenant SET
-                       state = CASE WHEN kind = 'done' AND version = CASE WHEN $6 THEN $7 ELSE from_version END THEN 'done'
-                           WHEN $10 AND (kind = 'failed' OR kind = 'tried' AND tries >= $8) THEN 'failed'
-                           -- The rollout has turned, or has another version by now.
-                           ELSE 'pending' END,
-                       tries = CASE WHEN kind IN ('later', 'untouched') THEN greatest(tries - 1, 0) ELSE tries END,
-                       error = end_.error, claimed_until = NULL, session = NULL,
-                       again_at = CASE WHEN kind = 'tried' THEN now() + interval '500 milliseconds' * (1 << least(tries, 6))
-                           WHEN kind = 'later' THEN now() + interval '2 seconds' ELSE '-infinity' END,
-                       finished_at = CASE WHEN kind IN ('done', 'failed') OR kind = 'tried' AND tries >= $8 THEN now() END
-                   FROM unnest($3::uuid[], $4::text[], $5::bigint[], $9::text[]) AS end_ (tenant_id, kind, version, error)
-                   WHERE rollout_id = $1 AND tenant.tenant_id = end_.tenant_id AND batch = $2 AND state = 'migrating'
-                   RETURNING tenant.tenant_id, tenant.state, version
-               ), placed AS (
-                   UPDATE placements SET schema_version = version FROM ended
-                   WHERE placements.tenant_id = ended.tenant_id AND placements.state IN ('serving', 'cutover')
-                       AND version IS NOT NULL AND schema_version IS DISTINCT FROM version
-               )
-               SELECT count(*) FILTER (WHERE state = 'failed') AS "failed!" FROM ended"#,
-            batch.rollout.id.as_uuid(),
-            batch.fence,
-            &tenants,
-            &kinds,
-            &versions as &[Option<i64>],
-            up,
-            rollout.target.number(),
-            i16::try_from(rollout.settings.tries).unwrap_or(i16::MAX),
-            &errors as &[Option<String>],
-            is_same,
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        if rollout.state == RolloutState::Aborted {
-            // Its turn does not come any more.
-            sqlx::query!(
-                "UPDATE rollout_tenants SET state = 'skipped' WHERE rollout_id = $1 AND state = 'pending'",
-                batch.rollout.id.as_uuid()
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
-        if ended.failed > 0 && rollout.state == RolloutState::Running {
-            halt(&mut tx, &rollout).await?;
-        }
-        let is_over = sqlx::query_scalar!(
-            r#"SELECT NOT EXISTS (SELECT FROM rollout_tenants
-                   WHERE rollout_id = $1 AND state IN ('pending', 'migrating') AND wave <= $2) AS "is_over!""#,
-            rollout.id.as_uuid(),
-            rollout.wave.cast_signed(),
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        if is_over {
-            self.rollout_look_now(rollout.id).await?;
-        }
-        Ok(())
-    }
-
-    /// Has the operation that drives a rollout look at it now. One that is looking has perhaps not seen what there is to see: it is
-    /// told when it waits again.
-    async fn rollout_look_now(&self, id: RolloutId) -> Result<(), RegistryError> {
-        for _ in 0..LOOKS {
-            if self.rollout_told(id).await? {
-                break;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
-    }
-
-    /// In a transaction of its own: the operation holds its row before that of the rollout. False: it is looking.
-    async fn rollout_told(&self, id: RolloutId) -> Result<bool, RegistryError> {
-        let mut tx = self.relaxed.begin().await?;
-        let operation = sqlx::query!(
-            "SELECT id, lane, state FROM operations WHERE subject_kind = 'rollout' AND subject_id = $1 AND finished_at IS NULL
-             FOR UPDATE",
-            id.as_uuid()
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        let Some(operation) = operation else { return Ok(true) };
-        if operation.state != "waiting" {
-            return Ok(operation.state != "running");
-        }
-        sqlx::query!(
-            "UPDATE operations SET enqueued_at = now(), run_after = now() WHERE id = $1",
-            operation.id
-        )
-        .execute(&mut *tx)
-        .await?;
-        let lane = operation.lane.parse().stored("operations.lane")?;
-        jobs::enqueue_in_tx(&mut tx, lane, &[OperationId::from_uuid(operation.id)]).await?;
-        tx.commit().await?;
-        Ok(true)
-    }
-}
-
-/// Halts a rollout if too many have failed.
-async fn halt(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), RegistryError> {
-    let counts = sqlx::query!(
-        r#"SELECT count(*) AS "tenants!", count(*) FILTER (WHERE state = 'failed') AS "failed!",
-               (SELECT slug || ': ' || coalesce(error, '') FROM rollout_tenants JOIN tenants ON tenants.id = tenant_id
-                WHERE rollout_id = $1 AND rollout_tenants.state = 'failed' ORDER BY finished_at LIMIT 1) AS first
-           FROM rollout_tenants WHERE rollout_id = $1"#,
-        rollout.id.as_uuid()
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let (tenants, failed) = (counts.tenants.unsigned_abs(), counts.failed.unsigned_abs());
-    let budget = match rollout.direction {
-        Direction::Up => rollout.settings.max_failures.of(tenants),
-        Direction::Down => 0,
-    };
-    if failed > budget {
-        let reason = format!(
-            "{failed} of {tenants} tenants failed, {budget} may; {}",
-            counts.first.unwrap_or_default()
-        );
-        sqlx::query!(
-            "UPDATE rollouts SET state = 'halted', reason = $2 WHERE id = $1",
-            rollout.id.as_uuid(),
-            reason
-        )
-        .execute(tx)
-        .await?;
-    }
-    Ok(())
 }
 
 /// Claims tenants of a rollout that is locked, on a server where there is room.
@@ -412,7 +215,7 @@ async fn claim(
              AND EXISTS (SELECT FROM rollout_tenants WHERE rollout_id = $1 AND server_id = servers.id AND state = 'pending'
                  AND wave <= $2 AND again_at <= now())
              AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
-                 WHERE server_id = servers.id AND state = 'migrating' AND session IS DISTINCT FROM $4) < $3
+                 WHERE server_id = servers.id AND state = 'migrating' AND coalesce(session, batch) IS DISTINCT FROM $4) < $3
          ORDER BY id IS DISTINCT FROM $5, random()",
         id.as_uuid(),
         rollout.wave.cast_signed(),

@@ -208,3 +208,18 @@ async fn a_watched_wave_whose_requests_fail_halts_the_rollout() {
     fleet.app.api.post_and_wait(&format!("/api/v1/rollouts/{id}/rollback"), json!({})).await.expect(200);
     data.post("/api/items", json!({ "name": "x" })).await.expect(201);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_failure_halts_a_rollout_also_where_each_tenant_has_a_database() {
+    let mut fleet = Fleet::empty(TestApp::start().await).await;
+    fleet.push(version(1, "CREATE TABLE items (name text)", None)).await;
+    fleet.sign_up("own", "premium", 3).await;
+    let fails = "DO $$ BEGIN IF current_schema() ~ '^tenant_own' THEN RAISE EXCEPTION 'no'; END IF; END $$";
+    fleet.push(version(2, fails, None)).await;
+    let id = fleet.start(json!({ "waves": [{ "percent": 100 }], "parallelism": 1 })).await;
+    fleet.is(&id, "halted").await;
+    let still = async || fleet.rollout(&id).await["tenants"]["migrating"] == 0;
+    within(Duration::from_secs(20), "what was begun is over", still).await;
+    let tenants = &fleet.rollout(&id).await["tenants"];
+    assert_eq!((&tenants["failed"], &tenants["pending"]), (&json!(1), &json!(2)));
+}

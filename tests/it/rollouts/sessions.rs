@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tenantry_tests::{TestApp, within::within};
 
@@ -73,4 +74,22 @@ async fn a_failure_among_the_last_of_a_claim_halts_the_rollout_before_the_next_c
         (&json!(31), &json!(1), &json!(38)),
         "{halted}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_of_the_release_before_counts_as_a_session() {
+    let fleet = Fleet::of(TestApp::start().await, 6).await;
+    fleet.push(version(2, "ALTER TABLE items ADD COLUMN price int", None)).await;
+    let waves = json!([{ "tenants": [fleet.tenants[0]], "soakSeconds": 3600 }, { "percent": 100 }]);
+    let id = fleet.start(json!({ "waves": waves, "parallelism": 1 })).await;
+    let watched = async || fleet.rollout(&id).await["soakUntil"].is_string();
+    within(Duration::from_secs(30), "the first is watched", watched).await;
+    let claimed = "UPDATE rollout_tenants SET state = 'migrating', batch = 1, claimed_until = now() + interval '2 seconds'
+        WHERE ctid = (SELECT min(ctid) FROM rollout_tenants WHERE state = 'pending') RETURNING claimed_until";
+    let until: DateTime<Utc> = sqlx::query_scalar(claimed).fetch_one(fleet.app.owner()).await.unwrap();
+    sqlx::query("UPDATE rollouts SET soak_until = now()").execute(fleet.app.owner()).await.unwrap();
+    fleet.is(&id, "succeeded").await;
+    let before = "SELECT count(*) FROM rollout_tenants WHERE finished_at < $1";
+    let before: i64 = sqlx::query_scalar(before).bind(until).fetch_one(fleet.app.owner()).await.unwrap();
+    assert_eq!(before, 1, "the first");
 }

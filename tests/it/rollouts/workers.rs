@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection};
 use tenantry_tests::{TestApp, process::WorkerProcess, server, within::within};
 
 use super::fleet::{Fleet, size, version};
@@ -108,4 +109,28 @@ async fn a_paused_rollout_touches_nobody_until_it_is_resumed_and_an_aborted_one_
     let rest = fleet.roll_out(json!({})).await;
     assert_eq!(rest["tenants"]["total"], end["tenants"]["skipped"]);
     each_was_migrated_once(&fleet).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_worker_may_have_done_is_read_also_where_the_rollout_was_aborted_meanwhile() {
+    let fleet = Fleet::of(TestApp::start().await, 8).await;
+    fleet.push(version(2, "ALTER TABLE items ADD COLUMN price int", None)).await;
+    fleet.roll_out(json!({ "waves": [{ "percent": 100 }] })).await;
+    // Some cannot be read for a while.
+    let (mut session, _) = fleet.session(&fleet.tenants[0]).await;
+    let mut locked = session.begin().await.unwrap();
+    for slug in &fleet.tenants[..3] {
+        let lock = format!("LOCK TABLE tenant_{}.tenantry_migrations", slug.replace('-', "_"));
+        sqlx::query(AssertSqlSafe(lock)).execute(&mut *locked).await.unwrap();
+    }
+    // As if it had died before it noted what it had done.
+    let died = "WITH placed AS (UPDATE placements SET schema_version = 1),
+            aborted AS (UPDATE rollouts SET state = 'aborted')
+        UPDATE rollout_tenants SET state = 'migrating', claimed_until = now(), finished_at = NULL";
+    sqlx::query(died).execute(fleet.app.owner()).await.unwrap();
+    let read = "SELECT count(*) FROM placements WHERE schema_version = 2";
+    let in_time = Duration::from_secs(30);
+    within(in_time, "the others are read", async || fleet.app.count(read).await == 5).await;
+    locked.rollback().await.unwrap();
+    within(in_time, "all are read", async || fleet.app.count(read).await == 8).await;
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,16 +17,13 @@ use tenantry_domain::{
     rollout::{Direction, RolloutState},
 };
 use tenantry_postgres::admin::{
-    AdminError, BatchEnd, BatchItem, BatchLimits, BatchSession, Fence, MigrationReport, Owner, fits_in_batch,
+    BatchEnd, BatchItem, BatchLimits, BatchSession, Fence, MigrationReport, Owner, fits_in_batch,
 };
 use tenantry_registry::{ClaimRenewed, ClaimedTenant, Migrated, RolloutBatch};
-use tokio::{
-    sync::{Mutex as Turn, mpsc::UnboundedSender},
-    time::timeout,
-};
+use tokio::{sync::mpsc::UnboundedSender, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::session::Begun;
+use super::session::Progress;
 use crate::{Resources, servers::Server, step_error::StepError};
 
 /// After this long no further tenant is begun: every worker has its share.
@@ -35,7 +33,7 @@ const LONG_ENOUGH: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_millis(150);
 
 /// So long before no further tenant is begun the next ones are claimed.
-const CLAIM_AHEAD: Duration = Duration::from_millis(100);
+const CLAIM_AHEAD: Duration = Duration::from_millis(50);
 
 /// How often it is looked whether the rollout still goes on, at least.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -49,8 +47,8 @@ const NOTE_PAUSE: Duration = Duration::from_millis(300);
 pub(super) async fn run(
     resources: &Resources,
     batch: RolloutBatch,
-    connection: &Turn<BatchSession>,
-    ends_soon: &UnboundedSender<Begun>,
+    connection: &tokio::sync::Mutex<BatchSession>,
+    ends_soon: &UnboundedSender<Progress>,
     stop: &CancellationToken,
 ) {
     let lease = resources.settings.lease;
@@ -84,7 +82,7 @@ struct Claim<'a> {
     resources: &'a Resources,
     batch: &'a RolloutBatch,
     /// Told once, when its last tenants have their turn.
-    ends_soon: &'a UnboundedSender<Begun>,
+    ends_soon: &'a UnboundedSender<Progress>,
     stop: &'a CancellationToken,
     book: Mutex<Book>,
 }
@@ -100,14 +98,16 @@ struct Book {
     moved: Option<Instant>,
     /// Tenants that were begun, without those that have another turn.
     begun: usize,
-    /// Whether one of them failed.
+    /// Whether one of them failed: no further one is begun.
     failed: bool,
+    /// Whether what came of one may halt the rollout, which is noted before the next claim has its turn.
+    may_halt: bool,
     /// Whether it was told that it ends soon.
     told: bool,
 }
 
 impl Claim<'_> {
-    async fn migrate(&self, connection: &Turn<BatchSession>) {
+    async fn migrate(&self, connection: &tokio::sync::Mutex<BatchSession>) {
         let (resources, batch) = (self.resources, self.batch);
         let all = async |end: Migrated| {
             for tenant in &batch.tenants {
@@ -118,7 +118,10 @@ impl Claim<'_> {
         let app = match resources.registry.app_get(&batch.rollout.app).await {
             Ok(Some(app)) => app,
             Ok(None) => return all(failed("the app is gone".to_owned())).await,
-            Err(error) => return all(Migrated::Later { error: error.to_string(), counts: false }).await,
+            Err(error) => {
+                let later = Migrated::Later { error: error.to_string(), counts: false };
+                return all(self.given_back(later)).await;
+            }
         };
         let target = batch.rollout.target;
         if !app.migrations.iter().any(|migration| migration.version == target) {
@@ -128,34 +131,30 @@ impl Claim<'_> {
         }
         // Those before are at their last message, or wait for a tenant's tables.
         let Ok(mut session) = timeout(PATIENCE, connection.lock()).await else {
-            return all(Migrated::Untouched).await;
+            return all(self.given_back(Migrated::Untouched)).await;
         };
-        // Since it was claimed the rollout may have been halted, by those before it, or paused.
-        let is_first = batch.session == batch.fence;
-        if !is_first && !batch.taken_over {
-            let lease = resources.settings.lease;
-            if let Ok(ClaimRenewed::Stop) = resources.registry.rollout_claim_renew(batch, lease).await {
-                return all(Migrated::Untouched).await;
-            }
+        let goes_on = self.goes_on().await;
+        if !goes_on && !batch.taken_over {
+            return all(Migrated::Untouched).await;
         }
-        let server = async || resources.servers.get(batch.server, batch.server_revision).await;
-        let server = if let Ok(server) = timeout(PATIENCE, server()).await {
+        let mut server = pin!(resources.servers.get(batch.server, batch.server_revision));
+        let server = if let Ok(server) = timeout(PATIENCE, &mut server).await {
             server
         } else {
             // To prepare it takes a connection, and the session may have the only place.
             session.close();
-            server().await
+            server.await
         };
         let server = match server {
             Ok(server) => server,
-            Err(error) => return all(of_error(resources, batch, &error).await).await,
+            Err(error) => return all(self.given_back(self.of_error(&error).await)).await,
         };
-        let begun = Instant::now();
-        let deadline = begun + LONG_ENOUGH;
-        At { claim: self, app: &app, server: &server, deadline }.all(&mut session).await;
-        metrics::histogram!("tenantry_rollout_batch_duration_seconds").record(begun.elapsed().as_secs_f64());
-        if self.book(|book| book.failed) {
-            // It may halt the rollout, before the next ones have their turn.
+        let started = Instant::now();
+        let deadline = started + LONG_ENOUGH;
+        At { claim: self, app: &app, server: &server, goes_on, deadline }.all(&mut session).await;
+        metrics::histogram!("tenantry_rollout_batch_duration_seconds")
+            .record(started.elapsed().as_secs_f64());
+        if self.book(|book| book.may_halt) {
             self.note_all().await;
         }
         drop(session);
@@ -163,14 +162,38 @@ impl Claim<'_> {
         self.note_all().await;
     }
 
+    /// Whether the rollout still migrates: since a claim was made ahead it may have been halted, by those before it, or paused.
+    async fn goes_on(&self) -> bool {
+        let (batch, lease) = (self.batch, self.resources.settings.lease);
+        if batch.rollout.state != RolloutState::Running {
+            return false;
+        }
+        let is_first = batch.session == batch.fence;
+        let looked = async || self.resources.registry.rollout_claim_renew(batch, lease).await;
+        is_first || matches!(looked().await, Ok(ClaimRenewed::GoesOn) | Err(_))
+    }
+
     /// Tells once how many tenants had their turn.
     fn tell(&self) {
-        let of = self.batch.tenants.len();
         let begun = self.book(|book| (!std::mem::replace(&mut book.told, true)).then_some(book.begun));
-        if let Some(tenants) = begun {
-            // Whoever hears it waits for this claim's end.
-            let _ = self.ends_soon.send(Begun { tenants, of, server: self.batch.server });
+        if let Some(begun) = begun {
+            let progress = Progress { begun, of: self.batch.tenants.len(), server: self.batch.server };
+            // The session hears it for as long as it has claims.
+            let _ = self.ends_soon.send(progress);
         }
+    }
+
+    /// What is noted of a tenant whose migration met an error. What it says of the server is noted, too.
+    async fn of_error(&self, error: &StepError) -> Migrated {
+        match error {
+            StepError::ServerAway { server: Some(server), .. } => {
+                self.resources.note_away(*server, &error.to_string(), false).await;
+                self.resources.servers.doubt(*server);
+            }
+            StepError::Unprepared { .. } => self.resources.servers.doubt(self.batch.server),
+            _ => {}
+        }
+        of_error(error)
     }
 
     fn book<T>(&self, look: impl FnOnce(&mut Book) -> T) -> T {
@@ -186,21 +209,34 @@ impl Claim<'_> {
                 let rollout = self.batch.rollout.id;
                 tracing::warn!(rollout.id = %rollout, tenant.id = %tenant, "tenant {tenant} was not migrated: {error}");
             }
-            Migrated::Untouched => {}
+            Migrated::Untouched | Migrated::Unread { .. } => {}
         }
         self.book(|book| {
-            book.failed |= matches!(end, Migrated::Failed { .. });
+            let failed = matches!(end, Migrated::Failed { .. });
+            book.failed |= failed;
+            // The last of its tries fails, too.
+            book.may_halt |= failed || matches!(end, Migrated::Later { counts: true, .. });
             book.ended.push((tenant, end));
             book.moved = Some(Instant::now());
         });
+    }
+
+    /// What is noted of a tenant to which nothing was done: of one that was taken over it is not known what was done before.
+    fn given_back(&self, end: Migrated) -> Migrated {
+        match end {
+            Migrated::Untouched if self.batch.taken_over => Migrated::Unread { error: None },
+            Migrated::Later { error, .. } if self.batch.taken_over => Migrated::Unread { error: Some(error) },
+            end => end,
+        }
     }
 
     /// Gives those back whose turn has not come.
     fn give_back(&self) {
         self.book(|book| {
             let waiting = std::mem::take(&mut book.waiting);
-            let back =
-                waiting.into_iter().map(|number| (self.batch.tenants[number].tenant, Migrated::Untouched));
+            let back = waiting
+                .into_iter()
+                .map(|number| (self.batch.tenants[number].tenant, self.given_back(Migrated::Untouched)));
             book.ended.extend(back);
         });
     }
@@ -276,6 +312,8 @@ struct At<'a> {
     claim: &'a Claim<'a>,
     app: &'a App,
     server: &'a Arc<Server>,
+    /// Else it is only read how far those came that are taken over.
+    goes_on: bool,
     /// No tenant is begun after this.
     deadline: Instant,
 }
@@ -300,7 +338,7 @@ impl At<'_> {
         while let Some((database, (together, of_database))) = databases.pop_first() {
             alone.extend(of_database);
             claim.book(|book| book.waiting = together);
-            if !self.is_over() {
+            if !claim.book(|book| book.waiting.is_empty()) && !self.is_over() {
                 alone.extend(self.together(session, database).await);
             }
             claim.give_back();
@@ -312,16 +350,17 @@ impl At<'_> {
         claim.book(|book| book.waiting = alone.into());
         while let Some(number) = self.next(1).pop() {
             let tenant = &claim.batch.tenants[number];
-            if let Some(end) = claim.patiently(self.alone(tenant)).await {
-                claim.ended(tenant.tenant, end);
-            }
+            let end = claim.patiently(self.alone(tenant)).await;
+            claim.ended(tenant.tenant, end);
         }
         claim.give_back();
     }
 
     /// No tenant is begun any more.
     fn is_over(&self) -> bool {
-        Instant::now() >= self.deadline || self.claim.stop.is_cancelled()
+        Instant::now() >= self.deadline
+            || self.claim.stop.is_cancelled()
+            || self.claim.book(|book| book.failed)
     }
 
     /// As many of those that wait, to be begun now.
@@ -359,7 +398,8 @@ impl At<'_> {
                 BatchItem { number, schema, mark, fence, is_audited, from, to }
             };
             let next = self.next(most);
-            if Instant::now() + CLAIM_AHEAD >= self.deadline {
+            // Where one tenant takes long the next claim would wait for it in vain.
+            if most > 1 && Instant::now() + CLAIM_AHEAD >= self.deadline {
                 self.claim.tell();
             }
             next.into_iter().map(item).collect()
@@ -374,21 +414,19 @@ impl At<'_> {
                 self.claim.book(|book| book.begun -= 1);
                 others.push(number);
             }
-            BatchEnd::Failed(error) => errors.push((Some(number), error)),
-            // They stay claimed, until somebody takes them over and looks.
-            BatchEnd::Unknown(error) => errors.push((None, error)),
+            BatchEnd::Failed(error) => errors.push((number, error, true)),
+            BatchEnd::Unknown(error) => errors.push((number, error, false)),
         };
         let (admin, limits) = (&self.server.admin, self.claim.limits());
         let call = self.server.call(admin.migrate_batch(session, database, self.app, limits, next, ended));
         let called = self.claim.patiently(call).await;
-        for (number, error) in errors {
-            let end = self.of_admin_error(&error).await;
-            if let Some(number) = number {
-                self.claim.ended(tenants[number].tenant, end);
-            }
+        for (number, error, is_known) in errors {
+            let end = self.claim.of_error(&StepError::on_server(self.server.id, &error)).await;
+            let end = if is_known { end } else { Migrated::Unread { error: Some(error.to_string()) } };
+            self.claim.ended(tenants[number].tenant, end);
         }
         if let Err(error) = called {
-            let end = of_error(self.claim.resources, self.claim.batch, &error).await;
+            let end = self.claim.of_error(&error).await;
             let waiting = self.claim.book(|book| std::mem::take(&mut book.waiting));
             for number in waiting {
                 self.claim.ended(tenants[number].tenant, end.clone());
@@ -397,9 +435,8 @@ impl At<'_> {
         others
     }
 
-    /// A tenant of which it is not known what its schema has, or whose versions need more than a transaction. None: what became of
-    /// it is not known.
-    async fn alone(&self, tenant: &ClaimedTenant) -> Option<Migrated> {
+    /// A tenant of which it is not known what its schema has, or whose versions need more than a transaction.
+    async fn alone(&self, tenant: &ClaimedTenant) -> Migrated {
         let (claim, mark) = (self.claim, Resources::owner_mark(tenant.tenant));
         let (owner, target, database) = (
             Owner { name: &tenant.schema, mark: &mark, fence: Some(self.fence(tenant)) },
@@ -407,7 +444,7 @@ impl At<'_> {
             &tenant.database,
         );
         let admin = &self.server.admin;
-        let goes_on = claim.batch.rollout.state == RolloutState::Running && !claim.stop.is_cancelled();
+        let goes_on = self.goes_on && !claim.stop.is_cancelled();
         let work = async {
             match claim.batch.rollout.direction {
                 // It is only looked how far whoever had it before has come.
@@ -424,27 +461,21 @@ impl At<'_> {
             }
         };
         let error = match self.server.call(work).await {
-            Ok(MigrationReport { to: Some(version), .. }) => return Some(Migrated::To(version)),
-            Ok(_) => return Some(failed("the tenant's schema has no version".to_owned())),
+            Ok(MigrationReport { to: Some(version), .. }) => return Migrated::To(version),
+            Ok(_) => return failed("the tenant's schema has no version".to_owned()),
             Err(error) => error,
         };
-        let end = of_error(claim.resources, claim.batch, &error).await;
-        if claim.stop.is_cancelled() && !matches!(end, Migrated::Failed { .. }) {
-            return Some(Migrated::Later { error: "it was told to stop".to_owned(), counts: false });
-        }
+        let end = claim.of_error(&error).await;
         // Some of its versions may be done.
         let at = self.server.call(admin.fenced_version(database, owner)).await;
         match (end, at) {
-            (Migrated::Failed { error, .. }, Ok(at)) => Some(Migrated::Failed { error, at }),
-            (end @ Migrated::Later { .. }, Ok(at)) if at == Some(tenant.version) => Some(end),
-            // Taken over, it is read again how far it came.
-            _ => None,
+            (Migrated::Failed { error, .. }, Ok(at)) => Migrated::Failed { error, at },
+            (end, Ok(at)) if at == Some(tenant.version) => {
+                let told_to_stop = Migrated::Later { error: "it was told to stop".to_owned(), counts: false };
+                if claim.stop.is_cancelled() { told_to_stop } else { end }
+            }
+            _ => Migrated::Unread { error: Some(error.to_string()) },
         }
-    }
-
-    async fn of_admin_error(&self, error: &AdminError) -> Migrated {
-        let error = StepError::on_server(self.server.id, error);
-        of_error(self.claim.resources, self.claim.batch, &error).await
     }
 }
 
@@ -452,29 +483,19 @@ fn count(outcome: &'static str) {
     metrics::counter!("tenantry_rollout_tenants_total", "outcome" => outcome).increment(1);
 }
 
-/// What is noted of a tenant whose migration met an error.
-async fn of_error(resources: &Resources, batch: &RolloutBatch, error: &StepError) -> Migrated {
+/// What is noted of a tenant whose migration met an error, and is as it was.
+fn of_error(error: &StepError) -> Migrated {
     let message = error.to_string();
     match error {
-        StepError::ServerAway { server, .. } => {
-            if let Some(server) = server {
-                resources.note_away(*server, &message, false).await;
-                resources.servers.doubt(*server);
-            }
-            Migrated::Later { error: message, counts: false }
-        }
-        StepError::Unprepared { .. } => {
-            resources.servers.doubt(batch.server);
-            Migrated::Later { error: message, counts: true }
-        }
-        StepError::RegistryAway { .. }
+        StepError::ServerAway { .. }
+        | StepError::RegistryAway { .. }
         | StepError::ServerBusy(_)
         | StepError::ServerFull { .. }
         | StepError::ProviderAway { .. }
         | StepError::Stopping
         // Another worker has the tenant; what is noted of it is not noted.
         | StepError::LeaseLost => Migrated::Later { error: message, counts: false },
-        StepError::Transient { .. } | StepError::DiskFull { .. } => {
+        StepError::Unprepared { .. } | StepError::Transient { .. } | StepError::DiskFull { .. } => {
             Migrated::Later { error: message, counts: true }
         }
         StepError::Permanent { .. } => failed(message),

@@ -18,23 +18,21 @@ const TENANTS: u16 = 256;
 const FEWEST: u16 = 32;
 const MOST: u16 = 512;
 
-/// What became of a claim.
+/// How far a claim has come when its last tenants have their turn.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Begun {
+pub(super) struct Progress {
     /// Tenants that there was time for.
-    pub(super) tenants: usize,
+    pub(super) begun: usize,
     /// All that were claimed.
     pub(super) of: usize,
     /// Where they are.
     pub(super) server: ServerId,
 }
 
-impl Begun {
-    /// How many the next claim is to have, where it would have been so many.
-    fn next_claim(self, most: u16) -> u16 {
-        let tenants = if self.tenants >= self.of { (self.of * 3 / 2).max(most.into()) } else { self.tenants };
-        u16::try_from(tenants).unwrap_or(MOST).clamp(FEWEST, MOST)
-    }
+/// How many tenants the next claim is to have after one that was to have `wanted`, got `of` them, and had time for `begun`.
+fn next_claim(begun: usize, of: usize, wanted: u16) -> u16 {
+    let tenants = if begun >= of { (of * 3 / 2).max(wanted.into()) } else { begun };
+    u16::try_from(tenants).unwrap_or(MOST).clamp(FEWEST, MOST)
 }
 
 /// The tenants that a new session begins with, if there are some.
@@ -59,7 +57,7 @@ pub(super) async fn run(resources: &Resources, first: RolloutBatch, stop: &Cance
     let id = first.session;
     // Held by the claim that is being migrated.
     let connection = Mutex::default();
-    let (ends_soon, mut ending) = mpsc::unbounded_channel::<Begun>();
+    let (ends_soon, mut ending) = mpsc::unbounded_channel::<Progress>();
     let migrate = |batch| batch::run(resources, batch, &connection, &ends_soon, stop).boxed();
     let go_on = async |tenants, server| {
         if let Some(batch) = claim(resources, tenants, Some(ClaimSession { id, server })).await {
@@ -72,10 +70,10 @@ pub(super) async fn run(resources: &Resources, first: RolloutBatch, stop: &Cance
     loop {
         tokio::select! {
             biased;
-            Some(begun) = ending.recv() => {
-                tenants = begun.next_claim(tenants);
+            Some(progress) = ending.recv() => {
+                tenants = next_claim(progress.begun, progress.of, tenants);
                 if !stop.is_cancelled() {
-                    claims.push(go_on(tenants, begun.server).boxed());
+                    claims.push(go_on(tenants, progress.server).boxed());
                 }
             }
             over = claims.next() => {
@@ -84,5 +82,21 @@ pub(super) async fn run(resources: &Resources, first: RolloutBatch, stop: &Cance
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_as_large_as_there_was_time_for_in_the_one_before() {
+        assert_eq!(next_claim(100, 256, 256), 100);
+        assert_eq!(next_claim(1, 256, 256), FEWEST);
+        // There was time for more.
+        assert_eq!(next_claim(256, 256, 256), 384);
+        assert_eq!(next_claim(400, 400, 400), MOST);
+        // Fewer were left to claim, or others have their share.
+        assert_eq!(next_claim(10, 10, 256), 256);
     }
 }
