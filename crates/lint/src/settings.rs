@@ -15,15 +15,17 @@ pub(crate) fn find(node: &SyntaxNode, tree: Tree, found: &mut Vec<Found>) {
             found.push(Found::at(node, "unread").saying(message));
         }
         SyntaxKind::CONFIG_PARAMETER_REF if is_search_path(node) => of_search_path(node, found),
-        SyntaxKind::CONFIG_PARAMETER_REF if is_timeout(node) => {
+        SyntaxKind::CONFIG_PARAMETER_REF => {
             let is_set = |node: SyntaxNode| matches!(node.kind(), SyntaxKind::SET | SyntaxKind::RESET);
-            if node.ancestors().any(is_set) {
-                found.push(Found::at(node, "timeout-setting"));
-            }
+            let rule = rule_of(node.text().to_string().trim_matches('"'));
+            found.extend(rule.filter(|_| node.ancestors().any(is_set)).map(|rule| Found::at(node, rule)));
         }
         // Another word for the search path.
         SyntaxKind::SET_SCHEMA_VALUE => found.push(Found::at(node, "search-path")),
-        SyntaxKind::CALL_EXPR if sets_search_path(node) => found.push(Found::at(node, "search-path")),
+        SyntaxKind::CALL_EXPR => {
+            let rule = set_by(node).and_then(|setting| rule_of(&setting));
+            found.extend(rule.map(|rule| Found::at(node, rule)));
+        }
         SyntaxKind::SET_ROLE
         | SyntaxKind::RESET_ROLE
         | SyntaxKind::SET_SESSION_AUTH
@@ -47,10 +49,14 @@ fn is_search_path(setting: &SyntaxNode) -> bool {
     setting.text().to_string().trim_matches('"').eq_ignore_ascii_case("search_path")
 }
 
-fn is_timeout(setting: &SyntaxNode) -> bool {
-    const TIMEOUTS: [&str; 3] = ["lock_timeout", "statement_timeout", "transaction_timeout"];
-    let name = setting.text().to_string().to_lowercase();
-    TIMEOUTS.contains(&name.trim_matches('"'))
+/// The rule about whoever sets a setting.
+fn rule_of(setting: &str) -> Option<&'static str> {
+    match setting.to_lowercase().as_str() {
+        "search_path" => Some("search-path"),
+        "role" | "session_authorization" => Some("session-role"),
+        "lock_timeout" | "statement_timeout" | "transaction_timeout" => Some("timeout-setting"),
+        _ => None,
+    }
 }
 
 fn of_search_path(setting: &SyntaxNode, found: &mut Vec<Found>) {
@@ -94,16 +100,14 @@ fn is_common(schema: &str) -> bool {
     schema.is_empty() || COMMON_SCHEMAS.contains(&schema.to_lowercase().as_str())
 }
 
-/// `set_config('search_path', ...)`.
-fn sets_search_path(call: &SyntaxNode) -> bool {
-    let Some(call) = ast::CallExpr::cast(call.clone()) else { return false };
-    let name = match call.expr() {
-        Some(ast::Expr::NameRef(name)) => name.text(),
-        Some(ast::Expr::FieldExpr(name)) => name.field().map(|field| field.text()).unwrap_or_default(),
-        _ => return false,
+/// The setting of `set_config('search_path', ...)`.
+fn set_by(call: &SyntaxNode) -> Option<String> {
+    let call = ast::CallExpr::cast(call.clone())?;
+    let name = match call.expr()? {
+        ast::Expr::NameRef(name) => name.text(),
+        ast::Expr::FieldExpr(name) => name.field()?.text(),
+        _ => return None,
     };
-    let first = call.arg_list().and_then(|list| list.args().next()).and_then(|arg| arg.expr());
-    let Some(ast::Expr::Literal(setting)) = first else { return false };
-    name == "set_config"
-        && setting.string_value().is_some_and(|text| text.eq_ignore_ascii_case("search_path"))
+    let ast::Expr::Literal(setting) = call.arg_list()?.args().next()?.expr()? else { return None };
+    setting.string_value().filter(|_| name == "set_config")
 }

@@ -139,6 +139,7 @@ impl Registry {
             let mut tx = self.relaxed.begin().await?;
             let id = RolloutId::from_uuid(claim.rollout_id);
             let Some(rollout) = lock(&mut tx, id).await? else { continue };
+            take_turn(&mut tx, claim.server_id, true).await?;
             let ids = sqlx::query_scalar!(
                 "SELECT tenant_id FROM rollout_tenants
                  WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' AND claimed_until <= now()
@@ -225,11 +226,19 @@ async fn claim(
     )
     .fetch_all(&mut *tx)
     .await?;
+    let mut has_a_turn = false;
     for server in servers {
+        // Whoever waited with one could wait for somebody who waits for it.
+        if !take_turn(tx, server.id, !has_a_turn).await? {
+            continue;
+        }
+        has_a_turn = true;
         // An operation that begins waits until this is over; one that has begun is seen by the next statement.
         let ids = sqlx::query_scalar!(
             "SELECT tenant_id FROM rollout_tenants JOIN tenants ON tenants.id = tenant_id
              WHERE rollout_id = $1 AND server_id = $2 AND rollout_tenants.state = 'pending' AND wave <= $3 AND again_at <= now()
+                 AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
+                     WHERE server_id = $2 AND state = 'migrating' AND coalesce(session, batch) IS DISTINCT FROM $7) < $6
              ORDER BY wave, again_at LIMIT greatest($5, least($4, (SELECT count(*) FROM rollout_tenants
                  WHERE rollout_id = $1 AND server_id = $2 AND state = 'pending' AND wave <= $3) / $6))
              FOR NO KEY UPDATE OF tenants, rollout_tenants SKIP LOCKED",
@@ -239,6 +248,7 @@ async fn claim(
             i64::from(limits.tenants),
             i64::from(limits.at_least),
             i64::from(rollout.settings.parallelism),
+            limits.session_id(),
         )
         .fetch_all(&mut *tx)
         .await?;
@@ -257,6 +267,18 @@ async fn claim(
         }
     }
     Ok(None)
+}
+
+/// Rollouts claim on a server by turns, until the transaction ends: each counts what the one before has claimed. False: it is another
+/// one's turn, for which it was not to wait.
+async fn take_turn(tx: &mut TimedConnection, server: Uuid, waits: bool) -> Result<bool, RegistryError> {
+    let has_turn = sqlx::query_scalar!(
+        r#"SELECT CASE WHEN $2 THEN pg_advisory_xact_lock(hashtext('tenantry claims'), hashtext($1)) IS NOT NULL
+               ELSE pg_try_advisory_xact_lock(hashtext('tenantry claims'), hashtext($1)) END AS "has_turn!""#,
+        server.to_string(),
+        waits,
+    );
+    Ok(has_turn.fetch_one(tx).await?)
 }
 
 /// Those of some tenants that can be migrated now. Others are put off, or are done with.

@@ -223,3 +223,25 @@ async fn the_first_failure_halts_a_rollout_also_where_each_tenant_has_a_database
     let tenants = &fleet.rollout(&id).await["tenants"];
     assert_eq!((&tenants["failed"], &tenants["pending"]), (&json!(1), &json!(2)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_code_a_version_s_sql_raises_its_tenant_fails_and_its_server_is_there() {
+    let fleet = Fleet::of(TestApp::start().await, 8).await;
+    // As a server says that it goes down, has no connection left, or is gone; as Tenantry itself says that somebody else is at it.
+    let raises = "DO $$ DECLARE codes text[] := '{57P01,57P03,08006,53300,TNY01,TNY02,TNY03,TNY04}'; BEGIN
+        IF current_schema() ~ '^tenant_t\\d' THEN
+            RAISE EXCEPTION 'no' USING ERRCODE = codes[substr(current_schema(), 9, 1)::int + 1];
+        END IF;
+    END $$";
+    fleet.push(version(2, raises, None)).await;
+    let body = json!({ "waves": [{ "percent": 100 }], "maxFailures": "100%", "tries": 1 });
+    let id = fleet.start(body).await;
+    let mut away = 0;
+    let ended = async || {
+        away += fleet.app.count("SELECT count(*) FROM servers WHERE unreachable_since IS NOT NULL").await;
+        fleet.rollout(&id).await["state"] != "running"
+    };
+    within(Duration::from_secs(60), "it ends", ended).await;
+    let tenants = &fleet.rollout(&id).await["tenants"];
+    assert_eq!((away, &tenants["failed"]), (0, &json!(8)), "{tenants}");
+}

@@ -23,6 +23,8 @@ pub(crate) fn size(few: usize) -> usize {
 
 pub(super) struct Fleet {
     pub(super) app: TestApp,
+    /// Of which app they are.
+    pub(super) name: &'static str,
     /// The tenants' slugs.
     pub(super) tenants: Vec<String>,
 }
@@ -31,7 +33,7 @@ impl Fleet {
     /// An app without a version.
     pub(super) async fn empty(app: TestApp) -> Self {
         app.api.put(&format!("/api/v1/apps/{APP}"), json!({})).await.expect(200);
-        Self { app, tenants: Vec::new() }
+        Self { app, name: APP, tenants: Vec::new() }
     }
 
     /// So many tenants of tier `schema`.
@@ -47,10 +49,10 @@ impl Fleet {
 
     /// Signs up so many more.
     pub(super) async fn sign_up(&mut self, name: &str, plan: &str, count: usize) {
-        let app = &self.app;
+        let (app, of) = (&self.app, self.name);
         let slugs: Vec<String> = (0..count).map(|number| app.slug(&format!("{name}{number}"))).collect();
         let sign_up = async |slug: &String| {
-            let body = json!({ "name": slug, "slug": slug, "plan": plan, "app": APP });
+            let body = json!({ "name": slug, "slug": slug, "plan": plan, "app": of });
             app.api.post_and_wait("/api/v1/tenants", body).await.expect(201);
         };
         stream::iter(&slugs).for_each_concurrent(8, sign_up).await;
@@ -58,12 +60,12 @@ impl Fleet {
     }
 
     pub(super) async fn push(&self, version: Value) {
-        self.app.api.post(&format!("/api/v1/apps/{APP}/versions"), version).await.expect(201);
+        self.app.api.post(&format!("/api/v1/apps/{}/versions", self.name), version).await.expect(201);
     }
 
     /// Starts a rollout; its id.
     pub(super) async fn start(&self, mut body: Value) -> String {
-        body["app"] = json!(APP);
+        body["app"] = json!(self.name);
         let begun = self.app.api.post("/api/v1/rollouts", body).await.expect(202).json();
         begun["rollout"]["id"].as_str().unwrap().to_owned()
     }

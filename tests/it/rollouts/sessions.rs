@@ -19,6 +19,14 @@ const AT_MOST_TWO: &str = "DO $$ BEGIN
     PERFORM pg_sleep(0.005);
 END $$";
 
+/// Fails beside another one of its database.
+const ALONE: &str = "DO $$ BEGIN
+    IF NOT pg_try_advisory_xact_lock(20261201, 1) THEN
+        RAISE EXCEPTION 'another one is migrated';
+    END IF;
+    PERFORM pg_sleep(0.02);
+END $$";
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_tenants_of_a_server_are_migrated_at_a_time_than_was_asked_for() {
     // So many that a session claims its next ones while it migrates the last of those before.
@@ -31,13 +39,7 @@ async fn no_more_tenants_of_a_server_are_migrated_at_a_time_than_was_asked_for()
 #[tokio::test(flavor = "multi_thread")]
 async fn claims_that_are_taken_over_use_no_more_connections_than_was_asked_for() {
     let mut fleet = Fleet::of(TestApp::start().await, 48).await;
-    let alone = "DO $$ BEGIN
-        IF NOT pg_try_advisory_xact_lock(20261201, 1) THEN
-            RAISE EXCEPTION 'another one is migrated';
-        END IF;
-        PERFORM pg_sleep(0.02);
-    END $$";
-    fleet.push(version(2, alone, None)).await;
+    fleet.push(version(2, ALONE, None)).await;
     fleet.app.stop_worker().await;
     let id = fleet.start(json!({ "waves": [{ "percent": 100 }], "parallelism": 1 })).await;
     let first = worker(&fleet.app);
@@ -92,4 +94,27 @@ async fn a_claim_of_the_release_before_counts_as_a_session() {
     let before = "SELECT count(*) FROM rollout_tenants WHERE finished_at < $1";
     let before: i64 = sqlx::query_scalar(before).bind(until).fetch_one(fleet.app.owner()).await.unwrap();
     assert_eq!(before, 1, "the first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollouts_of_many_apps_use_no_more_connections_of_a_server_than_was_asked_for() {
+    let mut fleet =
+        Fleet::empty(TestApp::build().worker(|worker| worker.concurrency.fleet = 8).start().await).await;
+    let apps = ["one", "two", "three", "four"];
+    for app in apps {
+        fleet.name = app;
+        fleet.app.api.put(&format!("/api/v1/apps/{app}"), json!({})).await.expect(200);
+        fleet.push(version(1, "CREATE TABLE items (name text)", None)).await;
+        fleet.sign_up(app, "basic", 12).await;
+        fleet.push(version(2, ALONE, None)).await;
+    }
+    let mut rollouts = Vec::new();
+    for app in apps {
+        fleet.name = app;
+        rollouts.push(fleet.start(json!({ "waves": [{ "percent": 100 }], "parallelism": 1 })).await);
+    }
+    for id in rollouts {
+        let ended = fleet.is(&id, "succeeded").await;
+        assert_eq!(ended["tenants"]["done"], 12, "{ended}");
+    }
 }

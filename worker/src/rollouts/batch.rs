@@ -492,12 +492,12 @@ fn of_error(error: &StepError) -> Migrated {
         | StepError::ServerBusy(_)
         | StepError::ServerFull { .. }
         | StepError::ProviderAway { .. }
-        | StepError::Stopping
-        // Another worker has the tenant; what is noted of it is not noted.
-        | StepError::LeaseLost => Migrated::Later { error: message, counts: false },
-        StepError::Unprepared { .. } | StepError::Transient { .. } | StepError::DiskFull { .. } => {
-            Migrated::Later { error: message, counts: true }
-        }
+        | StepError::Stopping => Migrated::Later { error: message, counts: false },
+        // Of a tenant that another worker has nothing is noted.
+        StepError::LeaseLost
+        | StepError::Unprepared { .. }
+        | StepError::Transient { .. }
+        | StepError::DiskFull { .. } => Migrated::Later { error: message, counts: true },
         StepError::Permanent { .. } => failed(message),
     }
 }

@@ -25,7 +25,7 @@ use super::{
     AdminError, ServerAdmin,
     connections::{AdminConnection, CLEAN},
     data_audit::audit_tables,
-    error::{passes, said},
+    error::{ended_session, passes, said},
     fence::{self, Fence, UNLIKE},
     ledger::{self, APPLIED, WAIT_FOR_DISK, record},
     migration::{is_backfill, needs_no_transaction, of_sqlx},
@@ -232,7 +232,7 @@ impl ServerAdmin {
         items: &[BatchItem<'_>],
         ends: &mut Vec<BatchEnd>,
     ) -> bool {
-        // No SQL of a tenant's can know what its row has to say.
+        // No row of a version's SQL is taken for it by chance.
         let nonce = format!("{:016x}{:016x}", rand::rng().next_u64(), rand::rng().next_u64());
         let text = items.iter().enumerate().fold(String::new(), |mut text, (number, item)| {
             plan.push(&mut text, item, &mark(&nonce, number), number + 1 == items.len());
@@ -264,10 +264,8 @@ impl ServerAdmin {
         let left_open = matches!(&error, sqlx::Error::Protocol(_));
         match said(&error) {
             Some((code, _)) if code == UNLIKE => ends.push(BatchEnd::Unlike),
-            // The server says that it goes down, or nothing: the last commit may have come through.
-            Some((code, _)) if code.starts_with("57P") || code.starts_with("08") => {
-                self.lost(&items[committed..], &error, ends);
-            }
+            // The server ended the session, or said nothing: the last commit may have come through.
+            Some(_) if ended_session(&error) => self.lost(&items[committed..], &error, ends),
             None if !left_open => self.lost(&items[committed..], &error, ends),
             _ => ends.push(BatchEnd::Failed(self.batch_failure(plan.app, item, applied, error))),
         }

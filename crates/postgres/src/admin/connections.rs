@@ -47,10 +47,11 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// all of them when it ends: with 10,000 of them (some 500 tenants) making a tenant took 1.4 times as long.
 pub(super) const TENANTS_PER_CLOSING: u32 = 32;
 
-/// Takes back what an app's SQL may have left in a session, so that no other app's SQL meets it. Prepared statements of sqlx's go,
-/// too.
+/// Takes back what an app's SQL may have left in a session, so that no other app's SQL meets it: also the seed of `random()`, which
+/// is set to another one. Prepared statements of sqlx's go, too.
 pub(super) const CLEAN: &str = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DEALLOCATE ALL; \
-    DISCARD TEMP; DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all();";
+    DISCARD TEMP; DISCARD SEQUENCES; SELECT pg_catalog.pg_advisory_unlock_all(), \
+    pg_catalog.setseed(pg_catalog.hashtext(pg_catalog.gen_random_uuid()::text) / 2147483648.0::float8);";
 
 /// See the module.
 pub(super) struct Connections {
@@ -338,7 +339,7 @@ mod tests {
     async fn what_the_sql_of_one_app_leaves_in_a_session_is_not_met_by_another_one() {
         let bench = Bench::with_one_connection("left_behind").await;
         let before = backend(&bench).await;
-        let leaves = "CREATE TABLE log (word text); CREATE SEQUENCE numbers; SELECT nextval('numbers'); SET client_encoding = 'LATIN1'; SET standard_conforming_strings = off;
+        let leaves = "CREATE TABLE log (word text); CREATE SEQUENCE numbers; SELECT nextval('numbers'), setseed(0.5); SET client_encoding = 'LATIN1'; SET standard_conforming_strings = off;
             SET default_transaction_isolation = serializable; SET hostile.word = 'left'; CREATE TEMP TABLE log (LIKE log);
             GRANT ALL ON pg_temp.log TO public; PREPARE left_over AS SELECT 1; SELECT pg_advisory_lock(20261201);
             DECLARE left_over CURSOR WITH HOLD FOR SELECT 1; LISTEN left_over";
@@ -358,6 +359,9 @@ mod tests {
         assert_eq!(found, [as_written]);
         let number = sqlx::query_scalar::<_, i64>("SELECT lastval()").persistent(false);
         number.fetch_one(&mut *connection).await.expect_err("no sequence was used in this session");
+        let random =
+            sqlx::query_scalar("SELECT random() = (SELECT random() FROM setseed(0.5))").persistent(false);
+        assert!(!random.fetch_one(&mut *connection).await.unwrap(), "the seed is another one");
         drop(connection);
         assert_eq!(backend(&bench).await, before, "it was not closed instead");
     }

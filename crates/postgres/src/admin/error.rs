@@ -1,6 +1,6 @@
 //! What goes wrong on a tenant server, and whether to try again.
 
-use sqlx::postgres::PgDatabaseError;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use tenantry_domain::Invalid;
 
 use super::fence::FENCED;
@@ -191,7 +191,8 @@ impl AdminError {
 
     /// Whether the server itself is what is wrong: nobody gets in, or it goes down or comes up.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. }) || self.code().is_some_and(|code| code.starts_with("57P"))
+        matches!(self, Self::Unreachable { .. })
+            || self.code().is_some_and(|code| code.starts_with("57P")) && self.ended_session()
     }
 
     /// Why the connection could not be protected, or the password not be sent.
@@ -203,7 +204,13 @@ impl AdminError {
 
     /// Whether the server, the database or the admin login has no connection left.
     pub fn is_full(&self) -> bool {
-        self.code() == Some("53300")
+        self.code() == Some("53300") && self.ended_session()
+    }
+
+    /// Whether the server ended the session, or let nobody in. What SQL raises, whatever its code, ends none.
+    fn ended_session(&self) -> bool {
+        let (Self::Refused { source, .. } | Self::Migration { source, .. }) = self else { return false };
+        ended_session(source)
     }
 
     /// Whether the server's disk is full.
@@ -262,6 +269,12 @@ pub(super) fn said(error: &sqlx::Error) -> Option<(String, String)> {
 /// What the server says, in all its fields.
 pub(super) fn postgres_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error.as_database_error()?.try_downcast_ref()
+}
+
+/// Whether the server ended the session with this error, or did not let it begin.
+pub(super) fn ended_session(error: &sqlx::Error) -> bool {
+    postgres_error(error)
+        .is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 /// Whether the same may succeed later without anybody doing anything: also where the server said nothing.

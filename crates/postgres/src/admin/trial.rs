@@ -160,13 +160,15 @@ impl ServerAdmin {
         );
         self.say(&mut session, begin).await?;
         for piece in pieces {
-            // A file may have set another search path.
-            self.say(&mut session, schema::become_owner(&schema, "SET LOCAL")).await?;
+            // A file may have set another search path, and other limits.
+            let again = schema::become_owner(&schema, "SET LOCAL");
+            self.say(&mut session, format!("{}; {again}", limits("SET LOCAL", limit))).await?;
             if let Err(error) = say(&mut session, execute(piece.sql)).await {
                 let fault = piece.fault(&error, limit);
                 return self.refused(error, fault).map(Tried::Refused);
             }
         }
+        self.say(&mut session, limits("SET LOCAL", limit)).await?;
         let passed = self.passed(&mut session, &schema, app, limit, look).await?;
         self.say(&mut session, "ROLLBACK".into()).await?;
         Ok(passed)
@@ -204,12 +206,14 @@ impl ServerAdmin {
         self.say(&mut session, schema::become_owner(name, "SET")).await?;
         self.say(&mut session, ensure_table(name)).await?;
         for piece in pieces {
+            self.say(&mut session, limits("SET", limit)).await?;
             let text = if piece.runs_alone() { piece.sql.to_owned() } else { execute(piece.sql) };
             if let Err(error) = say(&mut session, text).await {
                 let fault = piece.fault(&error, limit);
                 return self.refused(error, fault).map(Tried::Refused);
             }
         }
+        self.say(&mut session, limits("SET", limit)).await?;
         self.passed(&mut session, name, app, limit, look).await
     }
 
