@@ -98,23 +98,24 @@ async fn a_claim_of_the_release_before_counts_as_a_session() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rollouts_of_many_apps_use_no_more_connections_of_a_server_than_was_asked_for() {
-    let mut fleet =
-        Fleet::empty(TestApp::build().worker(|worker| worker.concurrency.fleet = 8).start().await).await;
+    let mut fleet = Fleet::empty(TestApp::start().await).await;
     let apps = ["one", "two", "three", "four"];
     for app in apps {
         fleet.name = app;
         fleet.app.api.put(&format!("/api/v1/apps/{app}"), json!({})).await.expect(200);
         fleet.push(version(1, "CREATE TABLE items (name text)", None)).await;
-        fleet.sign_up(app, "basic", 12).await;
+        fleet.sign_up(app, "basic", 40).await;
         fleet.push(version(2, ALONE, None)).await;
     }
+    fleet.app.stop_worker().await;
     let mut rollouts = Vec::new();
     for app in apps {
         fleet.name = app;
         rollouts.push(fleet.start(json!({ "waves": [{ "percent": 100 }], "parallelism": 1 })).await);
     }
+    let _workers = [(); 3].map(|()| worker(&fleet.app));
     for id in rollouts {
         let ended = fleet.is(&id, "succeeded").await;
-        assert_eq!(ended["tenants"]["done"], 12, "{ended}");
+        assert_eq!(ended["tenants"]["done"], 40, "{ended}");
     }
 }

@@ -359,9 +359,9 @@ mod tests {
         assert_eq!(found, [as_written]);
         let number = sqlx::query_scalar::<_, i64>("SELECT lastval()").persistent(false);
         number.fetch_one(&mut *connection).await.expect_err("no sequence was used in this session");
-        let random =
-            sqlx::query_scalar("SELECT random() = (SELECT random() FROM setseed(0.5))").persistent(false);
-        assert!(!random.fetch_one(&mut *connection).await.unwrap(), "the seed is another one");
+        let random = sqlx::query_scalar::<_, bool>("SELECT random() = (SELECT random() FROM setseed(0.5))");
+        let same = random.persistent(false).fetch_one(&mut *connection).await;
+        assert!(!same.unwrap(), "the seed is another one");
         drop(connection);
         assert_eq!(backend(&bench).await, before, "it was not closed instead");
     }
