@@ -71,6 +71,14 @@ async fn a_version_that_postgresql_refuses_is_named_with_its_line_and_sign_ups_g
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_time_limit_that_a_version_leaves_behind_does_not_end_its_trial() {
+    let app = TestApp::build().with_apps(&["crm"]).start().await;
+    let sleep = "SELECT pg_sleep(0.05)";
+    let limited = version(&format!("SET statement_timeout = 1; {sleep}"), Some(sleep));
+    app.api.post(VERSIONS, limited).await.expect(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_function_with_its_owner_s_rights_is_refused_in_an_app_that_runs_text() {
     let app = TestApp::build().with_apps(&["crm"]).start().await;
     let rights = |rights: &str| {

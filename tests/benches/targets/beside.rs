@@ -97,6 +97,8 @@ pub(crate) async fn a_copy(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Result<V
         COPIED / (10 << 10)
     );
     sqlx::raw_sql(AssertSqlSafe(fill)).execute(&mut admin).await?;
+    // What the server does by itself after so many new rows is not the copy's.
+    sqlx::raw_sql("VACUUM ANALYZE").execute(&mut admin).await?;
     sqlx::raw_sql("CHECKPOINT").execute(&mut admin).await?;
     // It copies in a process of its own, as anywhere: its threads are not the data plane's.
     app.stop_worker().await;
