@@ -9,7 +9,7 @@ use crate::{FencedError, Lease, LeaseLost, Registry, RegistryError, error::Store
 pub struct AwakeTenant {
     /// Its slug.
     pub slug: Slug,
-    /// An operation on it is not finished; else it is neither suspended nor deleted.
+    /// An operation on it is not finished, or a rollout is at it; else it is neither suspended nor deleted.
     pub at_work: bool,
 }
 
@@ -19,7 +19,8 @@ impl Registry {
         let row = sqlx::query!(
             r#"SELECT slug, at_work AS "at_work!" FROM tenants, LATERAL (SELECT EXISTS (
                    SELECT FROM operations WHERE subject_kind = 'tenant' AND subject_id = tenants.id
-                       AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')) AS at_work) AS work
+                       AND state IN ('queued', 'running', 'waiting', 'undoing', 'stuck'))
+                   OR EXISTS (SELECT FROM rollout_tenants WHERE tenant_id = tenants.id AND state = 'migrating') AS at_work) AS work
                WHERE (id = (SELECT owner_id FROM servers WHERE servers.id = $1)
                        OR id IN (SELECT tenant_id FROM placements WHERE server_id = $1))
                    AND (at_work OR status NOT IN ('suspended', 'deactivated'))

@@ -295,6 +295,8 @@ async fn sort_out(
                    WHEN CASE WHEN $3 THEN schema_version >= $4 ELSE schema_version <= from_version END THEN 'done'
                    WHEN EXISTS (SELECT FROM operations WHERE operations.tenant_id = tenants.id
                        AND operations.state IN ('queued', 'running', 'waiting', 'undoing', 'stuck')) THEN 'operation'
+                   WHEN EXISTS (SELECT FROM rollout_tenants AS other WHERE other.tenant_id = tenants.id
+                       AND other.rollout_id <> $1 AND other.state = 'migrating') THEN 'rollout'
                    WHEN EXISTS (SELECT FROM undo_windows WHERE undo_windows.tenant_id = tenants.id) THEN 'undo window'
                    WHEN placement.server_id <> $2 THEN 'elsewhere'
                    WHEN NOT in_maintenance_window(coalesce(
@@ -311,10 +313,12 @@ async fn sort_out(
                    error = CASE waits
                        WHEN 'unserved' THEN format('it is %s, and will get its version when it is served again', status)
                        WHEN 'operation' THEN 'waits for an operation on it'
+                       WHEN 'rollout' THEN 'waits until it is known how far the rollout before came with it'
                        WHEN 'undo window' THEN 'waits until its last move can no longer be undone'
                        WHEN 'maintenance window' THEN 'waits for its maintenance window' END,
                    finished_at = CASE waits WHEN 'done' THEN now() END,
-                   again_at = CASE waits WHEN 'elsewhere' THEN '-infinity' WHEN 'operation' THEN now() + interval '1 second'
+                   again_at = CASE waits WHEN 'elsewhere' THEN '-infinity'
+                       WHEN 'operation' THEN now() + interval '1 second' WHEN 'rollout' THEN now() + interval '1 second'
                        ELSE now() + interval '5 seconds' END
                FROM looked WHERE rollout_id = $1 AND tenant.tenant_id = looked.tenant_id AND waits IS NOT NULL
            )

@@ -26,6 +26,8 @@ pub enum Migrated {
         error: String,
         /// Whether it fails when that has happened too often.
         counts: bool,
+        /// The version that its tables have, where that may be another one than before.
+        at: Option<AppVersion>,
     },
     /// It cannot be migrated further.
     Failed {
@@ -40,6 +42,8 @@ pub enum Migrated {
     Unread {
         /// Why, for a person; none: there was no time.
         error: Option<String>,
+        /// Whether it fails when that has happened too often.
+        counts: bool,
     },
 }
 
@@ -60,6 +64,7 @@ impl Registry {
                 Migrated::Later { counts: true, .. } => "tried",
                 Migrated::Later { .. } => "later",
                 Migrated::Untouched => "untouched",
+                Migrated::Unread { counts: true, .. } => "tried unread",
                 Migrated::Unread { .. } => "unread",
             })
             .map(str::to_owned)
@@ -68,15 +73,15 @@ impl Registry {
             .iter()
             .map(|(_, end)| match end {
                 Migrated::To(version) => Some(version.number()),
-                Migrated::Failed { at, .. } => at.map(AppVersion::number),
-                Migrated::Later { .. } | Migrated::Untouched | Migrated::Unread { .. } => None,
+                Migrated::Failed { at, .. } | Migrated::Later { at, .. } => at.map(AppVersion::number),
+                Migrated::Untouched | Migrated::Unread { .. } => None,
             })
             .collect();
         let errors: Vec<Option<String>> = ends
             .iter()
             .map(|(_, end)| match end {
                 Migrated::Failed { error, .. } | Migrated::Later { error, .. } => Some(error.clone()),
-                Migrated::Unread { error } => error.clone(),
+                Migrated::Unread { error, .. } => error.clone(),
                 Migrated::To(_) | Migrated::Untouched => None,
             })
             .collect();
@@ -89,19 +94,22 @@ impl Registry {
             r#"WITH ended AS (
                    UPDATE rollout_tenants AS tenant SET
                        state = CASE WHEN kind = 'done' AND version = CASE WHEN $6 THEN $7 ELSE from_version END THEN 'done'
-                           WHEN kind = 'unread' THEN 'migrating'
-                           WHEN $10 AND (kind = 'failed' OR kind = 'tried' AND tries >= $8) THEN 'failed'
+                           WHEN kind = 'unread' OR kind = 'tried unread' AND tries < $8 THEN 'migrating'
+                           WHEN kind = 'tried unread' OR $10 AND (kind = 'failed' OR kind = 'tried' AND tries >= $8) THEN 'failed'
                            -- The rollout has turned, or has another version by now.
                            ELSE 'pending' END,
                        tries = CASE WHEN kind IN ('later', 'untouched', 'unread') THEN greatest(tries - 1, 0) ELSE tries END,
                        error = end_.error, session = NULL,
-                       claimed_until = CASE WHEN kind = 'unread' THEN
+                       claimed_until = CASE WHEN kind = 'unread' OR kind = 'tried unread' AND tries < $8 THEN
                            now() + CASE WHEN end_.error IS NULL THEN interval '0' ELSE interval '2 seconds' END END,
                        again_at = CASE WHEN kind = 'tried' THEN now() + interval '500 milliseconds' * (1 << least(tries, 6))
                            WHEN kind = 'later' THEN now() + interval '2 seconds' ELSE '-infinity' END,
-                       finished_at = CASE WHEN kind IN ('done', 'failed') OR kind = 'tried' AND tries >= $8 THEN now() END
+                       finished_at = CASE WHEN kind IN ('done', 'failed')
+                           OR kind IN ('tried', 'tried unread') AND tries >= $8 THEN now() END
                    FROM unnest($3::uuid[], $4::text[], $5::bigint[], $9::text[]) AS end_ (tenant_id, kind, version, error)
+                   -- What was left unread before is nobody's.
                    WHERE rollout_id = $1 AND tenant.tenant_id = end_.tenant_id AND batch = $2 AND state = 'migrating'
+                       AND session IS NOT NULL
                    RETURNING tenant.tenant_id, tenant.state, version
                ), placed AS (
                    UPDATE placements SET schema_version = version FROM ended

@@ -84,7 +84,7 @@ async fn run() -> anyhow::Result<()> {
         figures.extend(attacks::on_others(&postgres).await?);
     }
     if wants(18) {
-        figures.extend(beside::a_copy(&postgres).await?);
+        figures.push(beside::a_copy(&postgres).await?);
     }
     if wants(19) {
         figures.push(attacks::flood(&postgres).await?);

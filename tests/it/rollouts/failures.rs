@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 use tenantry_tests::{TestApp, within::within};
 
 use super::fleet::{APP, Fleet, size, version};
@@ -244,4 +244,18 @@ async fn whatever_code_a_version_s_sql_raises_its_tenant_fails_and_its_server_is
     within(Duration::from_mins(1), "it ends", ended).await;
     let tenants = &fleet.rollout(&id).await["tenants"];
     assert_eq!((away, &tenants["failed"]), (0, &json!(8)), "{tenants}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_gets_only_some_of_its_versions_fails_after_its_tries() {
+    let fleet = Fleet::of(TestApp::start().await, 1).await;
+    fleet.push(version(2, "CREATE TABLE more (id int)", None)).await;
+    fleet.push(version(3, "-- no-transaction\nALTER TABLE items ADD COLUMN price int", None)).await;
+    let (mut session, schema) = fleet.session(&fleet.tenants[0]).await;
+    let mut locked = session.begin().await.unwrap();
+    sqlx::query(AssertSqlSafe(format!("LOCK TABLE {schema}.items"))).execute(&mut *locked).await.unwrap();
+    let waves = json!([{ "percent": 100 }]);
+    let id = fleet.start(json!({ "waves": waves, "tries": 2, "lockTimeoutMs": 100, "force": true })).await;
+    let halted = fleet.is(&id, "halted").await;
+    assert_eq!(halted["versions"], json!([{ "version": 2, "tenants": 1 }]), "{halted}");
 }

@@ -134,3 +134,19 @@ async fn what_a_dead_worker_may_have_done_is_read_also_where_the_rollout_was_abo
     locked.rollback().await.unwrap();
     within(in_time, "all are read", async || fleet.app.count(read).await == 8).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_cannot_be_read_after_a_worker_died_fails_in_the_end() {
+    let fleet = Fleet::of(TestApp::start().await, 2).await;
+    fleet.push(version(2, "ALTER TABLE items ADD COLUMN price int", None)).await;
+    let id = fleet.start(json!({ "waves": [{ "percent": 100 }], "tries": 2 })).await;
+    fleet.is(&id, "succeeded").await;
+    let (mut session, schema) = fleet.session(&fleet.tenants[0]).await;
+    let drop = format!("DROP SCHEMA {schema} CASCADE");
+    sqlx::query(AssertSqlSafe(drop)).execute(&mut session).await.unwrap();
+    let died = "UPDATE rollout_tenants SET state = 'migrating', claimed_until = now(), finished_at = NULL";
+    sqlx::query(died).execute(fleet.app.owner()).await.unwrap();
+    let ended =
+        "SELECT count(*) FROM rollout_tenants WHERE state = 'done' OR state = 'failed' AND error IS NOT NULL";
+    within(Duration::from_secs(30), "each has an end", async || fleet.app.count(ended).await == 2).await;
+}

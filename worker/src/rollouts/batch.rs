@@ -77,6 +77,10 @@ fn failed(error: String) -> Migrated {
     Migrated::Failed { error, at: None }
 }
 
+fn later(error: String, counts: bool) -> Migrated {
+    Migrated::Later { error, counts, at: None }
+}
+
 /// A claim at work.
 struct Claim<'a> {
     resources: &'a Resources,
@@ -119,8 +123,7 @@ impl Claim<'_> {
             Ok(Some(app)) => app,
             Ok(None) => return all(failed("the app is gone".to_owned())).await,
             Err(error) => {
-                let later = Migrated::Later { error: error.to_string(), counts: false };
-                return all(self.given_back(later)).await;
+                return all(self.given_back(later(error.to_string(), false))).await;
             }
         };
         let target = batch.rollout.target;
@@ -224,9 +227,10 @@ impl Claim<'_> {
     /// What is noted of a tenant to which nothing was done: of one that was taken over it is not known what was done before.
     fn given_back(&self, end: Migrated) -> Migrated {
         match end {
-            Migrated::Untouched if self.batch.taken_over => Migrated::Unread { error: None },
-            Migrated::Later { error, .. } if self.batch.taken_over => Migrated::Unread { error: Some(error) },
-            end => end,
+            end if !self.batch.taken_over => end,
+            Migrated::Later { error, counts, .. } => Migrated::Unread { error: Some(error), counts },
+            Migrated::Failed { error, .. } => Migrated::Unread { error: Some(error), counts: true },
+            _ => Migrated::Unread { error: None, counts: false },
         }
     }
 
@@ -422,7 +426,8 @@ impl At<'_> {
         let called = self.claim.patiently(call).await;
         for (number, error, is_known) in errors {
             let end = self.claim.of_error(&StepError::on_server(self.server.id, &error)).await;
-            let end = if is_known { end } else { Migrated::Unread { error: Some(error.to_string()) } };
+            let unread = Migrated::Unread { error: Some(error.to_string()), counts: false };
+            let end = if is_known { end } else { unread };
             self.claim.ended(tenants[number].tenant, end);
         }
         if let Err(error) = called {
@@ -466,15 +471,20 @@ impl At<'_> {
             Err(error) => error,
         };
         let end = claim.of_error(&error).await;
+        let is_stopped = claim.stop.is_cancelled() && !matches!(end, Migrated::Failed { .. });
+        let end = if is_stopped { later("it was told to stop".to_owned(), false) } else { end };
         // Some of its versions may be done.
-        let at = self.server.call(admin.fenced_version(database, owner)).await;
-        match (end, at) {
+        let look = match self.server.call(admin.fenced_version(database, owner)).await {
+            Ok(at) => Ok(at),
+            Err(error) => Err(claim.of_error(&error).await),
+        };
+        match (end, look) {
             (Migrated::Failed { error, .. }, Ok(at)) => Migrated::Failed { error, at },
-            (end, Ok(at)) if at == Some(tenant.version) => {
-                let told_to_stop = Migrated::Later { error: "it was told to stop".to_owned(), counts: false };
-                if claim.stop.is_cancelled() { told_to_stop } else { end }
+            (Migrated::Later { error, counts, .. }, Ok(at)) => Migrated::Later { error, counts, at },
+            (_, Err(Migrated::Later { error, counts, .. })) => {
+                Migrated::Unread { error: Some(error), counts }
             }
-            _ => Migrated::Unread { error: Some(error.to_string()) },
+            (_, Err(end)) | (end, Ok(_)) => end,
         }
     }
 }
@@ -492,12 +502,12 @@ fn of_error(error: &StepError) -> Migrated {
         | StepError::ServerBusy(_)
         | StepError::ServerFull { .. }
         | StepError::ProviderAway { .. }
-        | StepError::Stopping => Migrated::Later { error: message, counts: false },
+        | StepError::Stopping => later(message, false),
         // Of a tenant that another worker has nothing is noted.
         StepError::LeaseLost
         | StepError::Unprepared { .. }
         | StepError::Transient { .. }
-        | StepError::DiskFull { .. } => Migrated::Later { error: message, counts: true },
+        | StepError::DiskFull { .. } => later(message, true),
         StepError::Permanent { .. } => failed(message),
     }
 }
