@@ -228,7 +228,7 @@ async fn claim(
     .await?;
     let mut has_a_turn = false;
     for server in servers {
-        // Whoever waited with one could wait for somebody who waits for it.
+        // With one turn nobody waits for another one: two could wait for each other.
         if !take_turn(tx, server.id, !has_a_turn).await? {
             continue;
         }
@@ -269,8 +269,8 @@ async fn claim(
     Ok(None)
 }
 
-/// Rollouts claim on a server by turns, until the transaction ends: each counts what the one before has claimed. False: it is another
-/// one's turn, for which it was not to wait.
+/// Rollouts claim on a server by turns, each of which ends with its transaction: so each counts what those before have claimed. False:
+/// it is another one's turn, and nobody was to wait (`waits`).
 async fn take_turn(tx: &mut TimedConnection, server: Uuid, waits: bool) -> Result<bool, RegistryError> {
     let has_turn = sqlx::query_scalar!(
         r#"SELECT CASE WHEN $2 THEN pg_advisory_xact_lock(hashtext('tenantry claims'), hashtext($1)) IS NOT NULL

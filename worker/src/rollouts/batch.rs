@@ -218,7 +218,11 @@ impl Claim<'_> {
             let failed = matches!(end, Migrated::Failed { .. });
             book.failed |= failed;
             // The last of its tries fails, too.
-            book.may_halt |= failed || matches!(end, Migrated::Later { counts: true, .. });
+            book.may_halt |= failed
+                || matches!(
+                    end,
+                    Migrated::Later { counts: true, .. } | Migrated::Unread { counts: true, .. }
+                );
             book.ended.push((tenant, end));
             book.moved = Some(Instant::now());
         });
