@@ -239,7 +239,9 @@ impl Registry {
                    WHERE id = $1 AND state IN ('queued', 'running', 'waiting', 'undoing') AND run_after <= now()
                        AND kind = ANY ($5) AND (lease_expires_at IS NULL OR lease_expires_at <= now())
                        AND NOT EXISTS (SELECT FROM rollout_tenants
-                           WHERE tenant_id = operation.tenant_id AND rollout_tenants.state = 'migrating')
+                           WHERE tenant_id = operation.tenant_id AND rollout_tenants.state = 'migrating'
+                               -- What takes a tenant away need not wait until it is read how far it came.
+                               AND (session IS DISTINCT FROM 0 OR kind NOT IN ('suspend', 'deactivate', 'purge')))
                    RETURNING *
                ), told AS (
                    INSERT INTO operation_events (operation_id, kind, step, progress, message, at)
@@ -280,7 +282,8 @@ impl Registry {
             "UPDATE operations SET run_after = now() + interval '100 milliseconds', message = 'waits for the rollout that is at it'
              WHERE id = $1 AND state IN ('queued', 'waiting') AND run_after <= now()
                  AND EXISTS (SELECT FROM rollout_tenants
-                     WHERE tenant_id = operations.tenant_id AND rollout_tenants.state = 'migrating')",
+                     WHERE tenant_id = operations.tenant_id AND rollout_tenants.state = 'migrating'
+                         AND (session IS DISTINCT FROM 0 OR kind NOT IN ('suspend', 'deactivate', 'purge')))",
             id.as_uuid()
         )
         .execute(&self.relaxed)

@@ -2,7 +2,7 @@
 //!
 //! A tenant is claimed only while no operation on it is unfinished, and no operation on it is leased while it is claimed
 //! ([`Registry::operation_lease`]). A claim that has expired stays one until another worker has taken it over: only the tenant's
-//! own tables say how far it came.
+//! own tables say how far it came. One whose tables cannot be read is claimed by session 0, which is nobody.
 
 use std::time::Duration;
 
@@ -140,11 +140,12 @@ impl Registry {
             let id = RolloutId::from_uuid(claim.rollout_id);
             let Some(rollout) = lock(&mut tx, id).await? else { continue };
             take_turn(&mut tx, claim.server_id, true).await?;
+            pass_over(&mut tx, claim.rollout_id, claim.batch).await?;
             let ids = sqlx::query_scalar!(
                 "SELECT tenant_id FROM rollout_tenants
                  WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' AND claimed_until <= now()
                      AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
-                         WHERE server_id = $4 AND state = 'migrating' AND claimed_until > now()
+                         WHERE server_id = $4 AND state = 'migrating' AND claimed_until > now() AND session IS DISTINCT FROM 0
                              AND coalesce(session, batch) IS DISTINCT FROM $5) < $6
                  LIMIT $3 FOR UPDATE SKIP LOCKED",
                 claim.rollout_id,
@@ -183,8 +184,7 @@ impl Registry {
         let done = sqlx::query!(
             r#"WITH renewed AS (
                    UPDATE rollout_tenants SET claimed_until = now() + $3
-                   -- What was given back unread is nobody's.
-                   WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' AND session IS NOT NULL RETURNING 1
+                   WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' AND session <> 0 RETURNING 1
                )
                SELECT state = 'running' AND direction = $4 AS "goes_on!", (SELECT count(*) FROM renewed) AS "renewed!"
                FROM rollouts WHERE id = $1"#,
@@ -203,6 +203,21 @@ impl Registry {
     }
 }
 
+/// Gives up tenants of which it was not read how far they came, and that are not served any more: that is read when they are restored.
+async fn pass_over(tx: &mut TimedConnection, rollout: Uuid, batch: i64) -> Result<(), RegistryError> {
+    sqlx::query!(
+        "UPDATE rollout_tenants AS tenant SET state = 'skipped', claimed_until = NULL,
+             error = format('it is %s, and will get its version when it is served again', status)
+         FROM tenants WHERE rollout_id = $1 AND batch = $2 AND tenant.state = 'migrating' AND claimed_until <= now()
+             AND tenants.id = tenant_id AND status NOT IN ('active', 'suspended')",
+        rollout,
+        batch,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Claims tenants of a rollout that is locked, on a server where there is room.
 async fn claim(
     tx: &mut TimedConnection,
@@ -216,7 +231,7 @@ async fn claim(
              AND EXISTS (SELECT FROM rollout_tenants WHERE rollout_id = $1 AND server_id = servers.id AND state = 'pending'
                  AND wave <= $2 AND again_at <= now())
              AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
-                 WHERE server_id = servers.id AND state = 'migrating' AND coalesce(session, batch) IS DISTINCT FROM $4) < $3
+                 WHERE server_id = servers.id AND state = 'migrating' AND session IS DISTINCT FROM 0 AND coalesce(session, batch) IS DISTINCT FROM $4) < $3
          ORDER BY id IS DISTINCT FROM $5, random()",
         id.as_uuid(),
         rollout.wave.cast_signed(),
@@ -238,7 +253,7 @@ async fn claim(
             "SELECT tenant_id FROM rollout_tenants JOIN tenants ON tenants.id = tenant_id
              WHERE rollout_id = $1 AND server_id = $2 AND rollout_tenants.state = 'pending' AND wave <= $3 AND again_at <= now()
                  AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
-                     WHERE server_id = $2 AND state = 'migrating' AND coalesce(session, batch) IS DISTINCT FROM $7) < $6
+                     WHERE server_id = $2 AND state = 'migrating' AND session IS DISTINCT FROM 0 AND coalesce(session, batch) IS DISTINCT FROM $7) < $6
              ORDER BY wave, again_at LIMIT greatest($5, least($4, (SELECT count(*) FROM rollout_tenants
                  WHERE rollout_id = $1 AND server_id = $2 AND state = 'pending' AND wave <= $3) / $6))
              FOR NO KEY UPDATE OF tenants, rollout_tenants SKIP LOCKED",
@@ -348,7 +363,7 @@ async fn mark(
                    (SELECT max(batch) + 1 FROM rollout_tenants WHERE tenant_id = ANY ($2))) AS fence
            ), claimed AS (
                UPDATE rollout_tenants SET state = 'migrating', batch = fence, session = coalesce($4, fence),
-                   claimed_until = now() + $3, tries = tries + 1, error = NULL, finished_at = NULL
+                   claimed_until = now() + $3, tries = least(tries + 1, 32767), error = NULL, finished_at = NULL
                FROM token WHERE rollout_id = $1 AND tenant_id = ANY ($2) RETURNING tenant_id, fence, from_version
            )
            SELECT claimed.tenant_id, fence AS "fence!", from_version, tier, database, schema, schema_version, data_audit

@@ -38,11 +38,11 @@ pub enum Migrated {
     },
     /// There was no time for it.
     Untouched,
-    /// It is not known which version its tables have: it stays claimed, until somebody has read that there.
+    /// It is not known which version its tables have: it stays claimed, by nobody, until somebody has read that there.
     Unread {
         /// Why, for a person; none: there was no time.
         error: Option<String>,
-        /// Whether it fails when that has happened too often.
+        /// Whether the rollout halts when that has happened too often.
         counts: bool,
     },
 }
@@ -94,29 +94,28 @@ impl Registry {
             r#"WITH ended AS (
                    UPDATE rollout_tenants AS tenant SET
                        state = CASE WHEN kind = 'done' AND version = CASE WHEN $6 THEN $7 ELSE from_version END THEN 'done'
-                           WHEN kind = 'unread' OR kind = 'tried unread' AND tries < $8 THEN 'migrating'
-                           WHEN kind = 'tried unread' OR $10 AND (kind = 'failed' OR kind = 'tried' AND tries >= $8) THEN 'failed'
+                           WHEN kind IN ('unread', 'tried unread') THEN 'migrating'
+                           WHEN $10 AND (kind = 'failed' OR kind = 'tried' AND tries >= $8) THEN 'failed'
                            -- The rollout has turned, or has another version by now.
                            ELSE 'pending' END,
                        tries = CASE WHEN kind IN ('later', 'untouched', 'unread') THEN greatest(tries - 1, 0) ELSE tries END,
-                       error = end_.error, session = NULL,
-                       claimed_until = CASE WHEN kind = 'unread' OR kind = 'tried unread' AND tries < $8 THEN
+                       error = end_.error, session = CASE WHEN kind IN ('unread', 'tried unread') THEN 0 END,
+                       claimed_until = CASE WHEN kind IN ('unread', 'tried unread') THEN
                            now() + CASE WHEN end_.error IS NULL THEN interval '0' ELSE interval '2 seconds' END END,
                        again_at = CASE WHEN kind = 'tried' THEN now() + interval '500 milliseconds' * (1 << least(tries, 6))
                            WHEN kind = 'later' THEN now() + interval '2 seconds' ELSE '-infinity' END,
-                       finished_at = CASE WHEN kind IN ('done', 'failed')
-                           OR kind IN ('tried', 'tried unread') AND tries >= $8 THEN now() END
+                       finished_at = CASE WHEN kind IN ('done', 'failed') OR kind = 'tried' AND tries >= $8 THEN now() END
                    FROM unnest($3::uuid[], $4::text[], $5::bigint[], $9::text[]) AS end_ (tenant_id, kind, version, error)
-                   -- What was left unread before is nobody's.
                    WHERE rollout_id = $1 AND tenant.tenant_id = end_.tenant_id AND batch = $2 AND state = 'migrating'
-                       AND session IS NOT NULL
-                   RETURNING tenant.tenant_id, tenant.state, version
+                       AND session <> 0
+                   RETURNING tenant.tenant_id, tenant.state, version, kind = 'tried unread' AND tries >= $8 AS unreadable
                ), placed AS (
                    UPDATE placements SET schema_version = version FROM ended
                    WHERE placements.tenant_id = ended.tenant_id AND placements.state IN ('serving', 'cutover')
                        AND version IS NOT NULL AND schema_version IS DISTINCT FROM version
                )
-               SELECT count(*) FILTER (WHERE state = 'failed') AS "failed!" FROM ended"#,
+               SELECT count(*) FILTER (WHERE state = 'failed') AS "failed!", coalesce(bool_or(unreadable), false) AS "unreadable!"
+               FROM ended"#,
             batch.rollout.id.as_uuid(),
             batch.fence,
             &tenants,
@@ -124,7 +123,7 @@ impl Registry {
             &versions as &[Option<i64>],
             up,
             rollout.target.number(),
-            i16::try_from(rollout.settings.tries).unwrap_or(i16::MAX),
+            tries(&rollout),
             &errors as &[Option<String>],
             is_same,
         )
@@ -141,6 +140,9 @@ impl Registry {
         }
         if ended.failed > 0 && rollout.state == RolloutState::Running {
             halt(&mut tx, &rollout).await?;
+        }
+        if ended.unreadable && rollout.state == RolloutState::Running {
+            halt_unread(&mut tx, &rollout).await?;
         }
         let is_over = sqlx::query_scalar!(
             r#"SELECT NOT EXISTS (SELECT FROM rollout_tenants
@@ -196,6 +198,11 @@ impl Registry {
     }
 }
 
+/// As `rollout_tenants.tries` counts.
+fn tries(rollout: &Rollout) -> i16 {
+    i16::try_from(rollout.settings.tries).unwrap_or(i16::MAX)
+}
+
 /// Halts a rollout if too many have failed.
 async fn halt(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), RegistryError> {
     let counts = sqlx::query!(
@@ -225,5 +232,24 @@ async fn halt(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), Registr
         .execute(tx)
         .await?;
     }
+    Ok(())
+}
+
+/// Halts a rollout that has nothing left to do but to read how far some tenants came, which was tried often.
+async fn halt_unread(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), RegistryError> {
+    sqlx::query!(
+        "UPDATE rollouts SET state = 'halted', reason = (
+             SELECT format('it cannot be read how far %s came, and it stays as it is until that is read: %s', slug, error)
+             FROM rollout_tenants JOIN tenants ON tenants.id = tenant_id
+             WHERE rollout_id = $1 AND rollout_tenants.state = 'migrating' AND tries >= $3 ORDER BY slug LIMIT 1)
+         WHERE id = $1 AND NOT EXISTS (
+             SELECT FROM rollout_tenants WHERE rollout_id = $1 AND wave <= $2
+                 AND (state = 'pending' OR state = 'migrating' AND (session IS DISTINCT FROM 0 OR tries < $3)))",
+        rollout.id.as_uuid(),
+        rollout.wave.cast_signed(),
+        tries(rollout),
+    )
+    .execute(tx)
+    .await?;
     Ok(())
 }
