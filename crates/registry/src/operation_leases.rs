@@ -241,7 +241,8 @@ impl Registry {
                        AND NOT EXISTS (SELECT FROM rollout_tenants
                            WHERE tenant_id = operation.tenant_id AND rollout_tenants.state = 'migrating'
                                -- What takes a tenant away need not wait until it is read how far it came.
-                               AND (session IS DISTINCT FROM 0 OR kind NOT IN ('suspend', 'deactivate', 'purge')))
+                               AND (session IS DISTINCT FROM 0 OR kind NOT IN ('suspend', 'deactivate', 'purge'))
+                               AND NOT (cancel_requested AND started_at IS NULL))
                    RETURNING *
                ), told AS (
                    INSERT INTO operation_events (operation_id, kind, step, progress, message, at)
@@ -283,7 +284,8 @@ impl Registry {
              WHERE id = $1 AND state IN ('queued', 'waiting') AND run_after <= now()
                  AND EXISTS (SELECT FROM rollout_tenants
                      WHERE tenant_id = operations.tenant_id AND rollout_tenants.state = 'migrating'
-                         AND (session IS DISTINCT FROM 0 OR kind NOT IN ('suspend', 'deactivate', 'purge')))",
+                         AND (session IS DISTINCT FROM 0 OR kind NOT IN ('suspend', 'deactivate', 'purge'))
+                         AND NOT (cancel_requested AND started_at IS NULL))",
             id.as_uuid()
         )
         .execute(&self.relaxed)

@@ -129,8 +129,8 @@ impl Registry {
     /// Takes over a claim that has expired, of any rollout: it comes to its end, also where the rollout goes on no more.
     async fn take_over(&self, limits: ClaimLimits) -> Result<Option<RolloutBatch>, RegistryError> {
         let expired = sqlx::query!(
-            r#"SELECT DISTINCT rollout_id, rollout_tenants.server_id, batch AS "batch!", revision
-             FROM rollout_tenants JOIN servers ON servers.id = rollout_tenants.server_id
+            r#"SELECT DISTINCT rollout_id, rollout_tenants.server_id, batch AS "batch!", revision AS "revision?"
+             FROM rollout_tenants LEFT JOIN servers ON servers.id = rollout_tenants.server_id
              WHERE rollout_tenants.state = 'migrating' AND claimed_until <= now() AND unreachable_since IS NULL"#
         )
         .fetch_all(&self.relaxed)
@@ -141,12 +141,19 @@ impl Registry {
             let Some(rollout) = lock(&mut tx, id).await? else { continue };
             take_turn(&mut tx, claim.server_id, true).await?;
             pass_over(&mut tx, claim.rollout_id, claim.batch).await?;
+            let Some(revision) = claim.revision else {
+                tx.commit().await?;
+                continue;
+            };
             let ids = sqlx::query_scalar!(
                 "SELECT tenant_id FROM rollout_tenants
                  WHERE rollout_id = $1 AND batch = $2 AND state = 'migrating' AND claimed_until <= now()
                      AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
                          WHERE server_id = $4 AND state = 'migrating' AND claimed_until > now() AND session IS DISTINCT FROM 0
                              AND coalesce(session, batch) IS DISTINCT FROM $5) < $6
+                     -- One that takes it away: see `operation_lease`.
+                     AND NOT EXISTS (SELECT FROM operations WHERE operations.tenant_id = rollout_tenants.tenant_id
+                         AND operations.state IN ('running', 'undoing'))
                  LIMIT $3 FOR UPDATE SKIP LOCKED",
                 claim.rollout_id,
                 claim.batch,
@@ -157,7 +164,7 @@ impl Registry {
             )
             .fetch_all(&mut *tx)
             .await?;
-            let (fence, tenants) = mark(&mut tx, id, &ids, limits).await?;
+            let (fence, tenants) = mark(&mut tx, &rollout, &ids, limits).await?;
             tx.commit().await?;
             if tenants.is_empty() {
                 continue;
@@ -165,7 +172,7 @@ impl Registry {
             return Ok(Some(RolloutBatch {
                 rollout,
                 server: ServerId::from_uuid(claim.server_id),
-                server_revision: claim.revision,
+                server_revision: revision,
                 fence,
                 session: limits.session_id().unwrap_or(fence),
                 taken_over: true,
@@ -203,13 +210,17 @@ impl Registry {
     }
 }
 
-/// Gives up tenants of which it was not read how far they came, and that are not served any more: that is read when they are restored.
+/// Gives up tenants of which it was not read how far they came, and that are not served any more, or whose server is lost: that is read
+/// when they are restored.
 async fn pass_over(tx: &mut TimedConnection, rollout: Uuid, batch: i64) -> Result<(), RegistryError> {
     sqlx::query!(
         "UPDATE rollout_tenants AS tenant SET state = 'skipped', claimed_until = NULL,
-             error = format('it is %s, and will get its version when it is served again', status)
+             error = 'nothing serves it at the moment; it will get its version when it is served again'
          FROM tenants WHERE rollout_id = $1 AND batch = $2 AND tenant.state = 'migrating' AND claimed_until <= now()
-             AND tenants.id = tenant_id AND status NOT IN ('active', 'suspended')",
+             AND tenants.id = tenant_id AND (
+                 status NOT IN ('active', 'suspended') AND NOT EXISTS (
+                     SELECT FROM operations WHERE operations.tenant_id = tenants.id AND operations.finished_at IS NULL)
+                 OR NOT EXISTS (SELECT FROM servers WHERE servers.id = tenant.server_id AND servers.state <> 'lost'))",
         rollout,
         batch,
     )
@@ -268,7 +279,7 @@ async fn claim(
         .fetch_all(&mut *tx)
         .await?;
         let ready = sort_out(tx, &rollout, server.id, &ids).await?;
-        let (fence, tenants) = mark(tx, id, &ready, limits).await?;
+        let (fence, tenants) = mark(tx, &rollout, &ready, limits).await?;
         if !tenants.is_empty() {
             return Ok(Some(RolloutBatch {
                 rollout,
@@ -305,7 +316,7 @@ async fn sort_out(
 ) -> Result<Vec<Uuid>, RegistryError> {
     let rows = sqlx::query!(
         r#"WITH looked AS (
-               SELECT rollout_tenants.tenant_id, status, placement.server_id, CASE
+               SELECT rollout_tenants.tenant_id, status, placement.server_id, schema_version, CASE
                    WHEN status NOT IN ('active', 'suspended') OR placement.state IS NULL THEN 'unserved'
                    WHEN CASE WHEN $3 THEN schema_version >= $4 ELSE schema_version <= from_version END THEN 'done'
                    WHEN EXISTS (SELECT FROM operations WHERE operations.tenant_id = tenants.id
@@ -332,6 +343,9 @@ async fn sort_out(
                        WHEN 'undo window' THEN 'waits until its last move can no longer be undone'
                        WHEN 'maintenance window' THEN 'waits for its maintenance window' END,
                    finished_at = CASE waits WHEN 'done' THEN now() END,
+                   -- What the rollout before did was perhaps noted since this one began.
+                   from_version = CASE WHEN waits = 'done' AND batch = 0 AND $3 THEN looked.schema_version
+                       ELSE tenant.from_version END,
                    again_at = CASE waits WHEN 'elsewhere' THEN '-infinity'
                        WHEN 'operation' THEN now() + interval '1 second' WHEN 'rollout' THEN now() + interval '1 second'
                        ELSE now() + interval '5 seconds' END
@@ -352,7 +366,7 @@ async fn sort_out(
 /// Makes tenants a worker's, under a token that is greater than any that was given out for one of them.
 async fn mark(
     tx: &mut TimedConnection,
-    rollout: RolloutId,
+    rollout: &Rollout,
     tenants: &[Uuid],
     limits: ClaimLimits,
 ) -> Result<(i64, Vec<ClaimedTenant>), RegistryError> {
@@ -363,16 +377,22 @@ async fn mark(
                    (SELECT max(batch) + 1 FROM rollout_tenants WHERE tenant_id = ANY ($2))) AS fence
            ), claimed AS (
                UPDATE rollout_tenants SET state = 'migrating', batch = fence, session = coalesce($4, fence),
-                   claimed_until = now() + $3, tries = least(tries + 1, 32767), error = NULL, finished_at = NULL
+                   claimed_until = now() + $3, tries = least(tries + 1, 32767), finished_at = NULL,
+                   -- Why it could not be read is said until it is.
+                   error = CASE WHEN session = 0 THEN error END,
+                   from_version = CASE WHEN batch = 0 AND $5 THEN greatest(from_version, (
+                           SELECT schema_version FROM placements WHERE placements.tenant_id = rollout_tenants.tenant_id
+                               AND placements.state IN ('serving', 'cutover'))) ELSE from_version END
                FROM token WHERE rollout_id = $1 AND tenant_id = ANY ($2) RETURNING tenant_id, fence, from_version
            )
            SELECT claimed.tenant_id, fence AS "fence!", from_version, tier, database, schema, schema_version, data_audit
            FROM claimed JOIN placements ON placements.tenant_id = claimed.tenant_id
                AND placements.state IN ('serving', 'cutover')"#,
-        rollout.as_uuid(),
+        rollout.id.as_uuid(),
         tenants,
         interval(limits.lease),
         limits.session_id(),
+        rollout.direction == Direction::Up,
     )
     .fetch_all(tx)
     .await?;

@@ -165,6 +165,8 @@ async fn resume(
     sqlx::query!(
         "WITH rollout AS (
              UPDATE rollouts SET state = 'running', reason = NULL, target_version = $2, soak_until = NULL WHERE id = $1
+         ), claimed AS (
+             UPDATE rollout_tenants SET tries = 0 WHERE rollout_id = $1 AND state = 'migrating'
          )
          UPDATE rollout_tenants AS tenant SET state = 'pending', tries = 0, error = NULL, again_at = '-infinity',
              finished_at = NULL
@@ -228,6 +230,8 @@ async fn roll_back(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), Ro
              UPDATE rollouts SET state = 'running', direction = 'down', reason = NULL, finished_at = NULL, soak_until = NULL,
                  wave = $2
              WHERE id = $1
+         ), claimed AS (
+             UPDATE rollout_tenants SET tries = 0 WHERE rollout_id = $1 AND state = 'migrating'
          )
          UPDATE rollout_tenants AS tenant SET tries = 0, error = NULL, again_at = '-infinity', finished_at = NULL,
              -- One that failed may have some of its versions.

@@ -98,7 +98,8 @@ impl Registry {
                            WHEN $10 AND (kind = 'failed' OR kind = 'tried' AND tries >= $8) THEN 'failed'
                            -- The rollout has turned, or has another version by now.
                            ELSE 'pending' END,
-                       tries = CASE WHEN kind IN ('later', 'untouched', 'unread') THEN greatest(tries - 1, 0) ELSE tries END,
+                       tries = CASE WHEN kind IN ('later', 'untouched', 'unread') THEN greatest(tries - 1, 0)
+                           WHEN $10 OR kind = 'tried unread' THEN tries ELSE 0 END,
                        error = end_.error, session = CASE WHEN kind IN ('unread', 'tried unread') THEN 0 END,
                        claimed_until = CASE WHEN kind IN ('unread', 'tried unread') THEN
                            now() + CASE WHEN end_.error IS NULL THEN interval '0' ELSE interval '2 seconds' END END,
@@ -141,9 +142,6 @@ impl Registry {
         if ended.failed > 0 && rollout.state == RolloutState::Running {
             halt(&mut tx, &rollout).await?;
         }
-        if ended.unreadable && rollout.state == RolloutState::Running {
-            halt_unread(&mut tx, &rollout).await?;
-        }
         let is_over = sqlx::query_scalar!(
             r#"SELECT NOT EXISTS (SELECT FROM rollout_tenants
                    WHERE rollout_id = $1 AND state IN ('pending', 'migrating') AND wave <= $2) AS "is_over!""#,
@@ -153,9 +151,36 @@ impl Registry {
         .fetch_one(&mut *tx)
         .await?;
         tx.commit().await?;
+        if ended.unreadable {
+            self.rollout_halt_unread(&rollout).await?;
+        }
         if is_over {
             self.rollout_look_now(rollout.id).await?;
         }
+        Ok(())
+    }
+
+    /// Halts the rollout of an app that has nothing left to do but to wait until it can be read how far tenants came, in it or in one
+    /// before (`rollout`): which was tried often.
+    async fn rollout_halt_unread(&self, rollout: &Rollout) -> Result<(), RegistryError> {
+        sqlx::query!(
+            "WITH unread AS (
+                 SELECT tenant_id, slug, error FROM rollout_tenants JOIN tenants ON tenants.id = tenant_id
+                 WHERE rollout_tenants.state = 'migrating' AND session = 0 AND tries >= $2
+             )
+             UPDATE rollouts SET state = 'halted', reason = waits.reason FROM (
+                 SELECT rollouts.id, min(format('it cannot be read how far %s came, and it stays as it is until that is read: %s',
+                     slug, unread.error)) AS reason
+                 FROM rollouts JOIN rollout_tenants AS tenant ON rollout_id = rollouts.id AND tenant.wave <= rollouts.wave
+                     AND tenant.state IN ('pending', 'migrating')
+                 LEFT JOIN unread USING (tenant_id)
+                 WHERE app = $1 AND rollouts.state = 'running' GROUP BY rollouts.id HAVING count(*) = count(slug)) AS waits
+             WHERE rollouts.id = waits.id AND rollouts.state = 'running'",
+            rollout.app.as_str(),
+            tries(rollout),
+        )
+        .execute(&self.relaxed)
+        .await?;
         Ok(())
     }
 
@@ -232,24 +257,5 @@ async fn halt(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), Registr
         .execute(tx)
         .await?;
     }
-    Ok(())
-}
-
-/// Halts a rollout that has nothing left to do but to read how far some tenants came, which was tried often.
-async fn halt_unread(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), RegistryError> {
-    sqlx::query!(
-        "UPDATE rollouts SET state = 'halted', reason = (
-             SELECT format('it cannot be read how far %s came, and it stays as it is until that is read: %s', slug, error)
-             FROM rollout_tenants JOIN tenants ON tenants.id = tenant_id
-             WHERE rollout_id = $1 AND rollout_tenants.state = 'migrating' AND tries >= $3 ORDER BY slug LIMIT 1)
-         WHERE id = $1 AND NOT EXISTS (
-             SELECT FROM rollout_tenants WHERE rollout_id = $1 AND wave <= $2
-                 AND (state = 'pending' OR state = 'migrating' AND (session IS DISTINCT FROM 0 OR tries < $3)))",
-        rollout.id.as_uuid(),
-        rollout.wave.cast_signed(),
-        tries(rollout),
-    )
-    .execute(tx)
-    .await?;
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
-use serde_json::json;
-use sqlx::{AssertSqlSafe, Connection};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tenantry_tests::{TestApp, process::WorkerProcess, server, within::within};
 
 use super::fleet::{Fleet, size, version};
@@ -135,14 +135,15 @@ async fn what_a_dead_worker_may_have_done_is_read_also_where_the_rollout_was_abo
     within(in_time, "all are read", async || fleet.app.count(read).await == 8).await;
 }
 
-/// As if a worker had died before it noted what it had done to a tenant.
-async fn a_worker_died(fleet: &Fleet, slug: &str) {
+/// As if a worker had died before it noted what it had done to a tenant, in a rollout that is still in this state.
+async fn a_worker_died(fleet: &Fleet, slug: &str, state: &str) {
     let died = "WITH died AS (SELECT id FROM tenants WHERE slug = $1),
             placed AS (UPDATE placements SET schema_version = 1 WHERE tenant_id = (SELECT id FROM died)),
-            goes_on AS (UPDATE rollouts SET state = 'running', finished_at = NULL)
+            goes_on AS (UPDATE rollouts SET state = $2, finished_at = CASE WHEN $2 = 'aborted' THEN now() END),
+            promoted AS (UPDATE apps SET promoted_version = 1 WHERE name = 'fleet')
         UPDATE rollout_tenants SET state = 'migrating', claimed_until = now(), finished_at = NULL
         WHERE tenant_id = (SELECT id FROM died)";
-    sqlx::query(died).bind(slug).execute(fleet.app.owner()).await.unwrap();
+    sqlx::query(died).bind(slug).bind(state).execute(fleet.app.owner()).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,7 +156,7 @@ async fn a_tenant_that_cannot_be_read_after_a_worker_died_halts_the_rollout_and_
     let (mut session, schema) = fleet.session(slug).await;
     let drop = format!("DROP SCHEMA {schema} CASCADE");
     sqlx::query(AssertSqlSafe(drop)).execute(&mut session).await.unwrap();
-    a_worker_died(&fleet, slug).await;
+    a_worker_died(&fleet, slug, "running").await;
     let halted = fleet.is(&id, "halted").await;
     assert!(halted["reason"].as_str().unwrap().contains(slug), "{halted}");
     assert_eq!(halted["tenants"]["migrating"], 1, "{halted}");
@@ -166,6 +167,12 @@ async fn a_tenant_that_cannot_be_read_after_a_worker_died_halts_the_rollout_and_
     others.sign_up("o", "basic", 1).await;
     others.push(version(2, "ALTER TABLE items ADD COLUMN price int", None)).await;
     others.roll_out(json!({ "waves": [{ "percent": 100 }], "parallelism": 1 })).await;
+    // Nothing else can be done to it.
+    let moved =
+        others.app.api.post(&format!("/api/v1/tenants/{slug}/move"), json!({ "tier": "database" })).await;
+    let moved = moved.expect(202).json()["operation"]["id"].as_str().unwrap().to_owned();
+    others.app.api.post(&format!("/api/v1/operations/{moved}/cancel"), json!({})).await.expect(202);
+    assert_eq!(others.app.operation_ended(&moved).await["state"], "cancelled");
     let deleted = others.app.api.delete(&format!("/api/v1/tenants/{slug}")).await.expect(202).json();
     let ended = others.app.operation_ended(deleted["operation"]["id"].as_str().unwrap()).await;
     assert_eq!(ended["state"], "succeeded", "{ended}");
@@ -174,26 +181,71 @@ async fn a_tenant_that_cannot_be_read_after_a_worker_died_halts_the_rollout_and_
     assert_eq!(end["tenants"]["skipped"], 1, "{end}");
 }
 
+/// Two tenants with version 2, of which the registry does not know it of the first; and a lock, for as long as which that cannot be read.
+async fn unread(state: &str) -> (Fleet, String, PgConnection) {
+    let fleet = Fleet::of(TestApp::start().await, 2).await;
+    for (number, column) in [(2, "price"), (3, "size")] {
+        let up = format!("ALTER TABLE items ADD COLUMN {column} int");
+        fleet.push(version(number, &up, Some(&format!("ALTER TABLE items DROP COLUMN {column}")))).await;
+    }
+    let id = fleet.start(json!({ "waves": [{ "percent": 100 }], "tries": 1, "targetVersion": 2 })).await;
+    fleet.is(&id, "succeeded").await;
+    let (mut session, schema) = fleet.session(&fleet.tenants[0]).await;
+    let lock = format!("BEGIN; LOCK TABLE {schema}.tenantry_migrations");
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut session).await.unwrap();
+    a_worker_died(&fleet, &fleet.tenants[0], state).await;
+    (fleet, id, session)
+}
+
+async fn roll_back(fleet: &Fleet, id: &str) {
+    fleet.app.api.post(&format!("/api/v1/rollouts/{id}/rollback"), json!({})).await.expect(202);
+    fleet.is(id, "rolled_back").await;
+}
+
+async fn all_have(fleet: &Fleet, versions: &[i64]) {
+    for slug in &fleet.tenants {
+        assert_eq!(fleet.history(slug).await, versions, "{slug}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_that_could_not_be_read_for_long_is_rolled_back_too() {
-    let fleet = Fleet::of(TestApp::start().await, 2).await;
-    let column =
-        "SELECT count(*) FROM pg_attribute WHERE attrelid = '{schema}.items'::regclass AND attname = 'price'";
-    let down = Some("ALTER TABLE items DROP COLUMN price");
-    fleet.push(version(2, "ALTER TABLE items ADD COLUMN price int", down)).await;
-    let id = fleet.start(json!({ "waves": [{ "percent": 100 }], "tries": 1 })).await;
-    fleet.is(&id, "succeeded").await;
-    let slug = &fleet.tenants[0];
-    let (mut session, schema) = fleet.session(slug).await;
-    let mut locked = session.begin().await.unwrap();
-    let lock = format!("LOCK TABLE {schema}.tenantry_migrations");
-    sqlx::query(AssertSqlSafe(lock)).execute(&mut *locked).await.unwrap();
-    a_worker_died(&fleet, slug).await;
+    let (fleet, id, locked) = unread("running").await;
     fleet.is(&id, "halted").await;
-    fleet.app.api.post(&format!("/api/v1/rollouts/{id}/rollback"), json!({})).await.expect(202);
-    locked.rollback().await.unwrap();
-    fleet.is(&id, "rolled_back").await;
-    for slug in &fleet.tenants {
-        assert_eq!((fleet.ask(slug, column).await, fleet.history(slug).await), (0, vec![1]), "{slug}");
-    }
+    locked.close().await.unwrap();
+    roll_back(&fleet, &id).await;
+    all_have(&fleet, &[1]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_that_waits_for_what_the_one_before_did_halts_and_takes_back_only_what_it_did_itself() {
+    let (fleet, _, locked) = unread("aborted").await;
+    let next = fleet.start(json!({ "waves": [{ "percent": 100 }] })).await;
+    let halted = fleet.is(&next, "halted").await;
+    assert!(halted["reason"].as_str().unwrap().contains(&fleet.tenants[0]), "{halted}");
+    locked.close().await.unwrap();
+    let read = "SELECT count(*) FROM rollout_tenants WHERE state = 'migrating'";
+    within(Duration::from_secs(20), "it is read", async || fleet.app.count(read).await == 0).await;
+    fleet.control(&next, "resume").await;
+    fleet.is(&next, "succeeded").await;
+    all_have(&fleet, &[1, 2, 3]).await;
+    roll_back(&fleet, &next).await;
+    all_have(&fleet, &[1, 2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenant_that_was_deleted_before_it_was_read_has_its_version_when_it_is_restored() {
+    let (fleet, _, locked) = unread("aborted").await;
+    let path = format!("/api/v1/tenants/{}", fleet.tenants[0]);
+    let nobody = "SELECT count(*) FROM rollout_tenants WHERE state = 'migrating' AND session = 0";
+    within(Duration::from_secs(20), "it was tried", async || fleet.app.count(nobody).await == 1).await;
+    let ended = async |begun: Value| {
+        let ended = fleet.app.operation_ended(begun["operation"]["id"].as_str().unwrap()).await;
+        assert_eq!(ended["state"], "succeeded", "{ended}");
+    };
+    ended(fleet.app.api.delete(&path).await.expect(202).json()).await;
+    locked.close().await.unwrap();
+    ended(fleet.app.api.post(&format!("{path}/restore"), json!({})).await.expect(202).json()).await;
+    let placed = "SELECT count(*) FROM placements WHERE schema_version = 2";
+    assert_eq!(fleet.app.count(placed).await, 2);
 }

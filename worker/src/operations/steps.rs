@@ -68,16 +68,22 @@ pub(super) const MIGRATION_LIMIT: Duration = Duration::from_hours(6);
 pub(super) async fn migrate_tables<D: Definition<Subject = TenantSubject>>(work: &Work<D>) -> StepResult {
     let app = work.app().await?;
     let version = work.placement().and_then(|placement| placement.schema_version);
-    if app.version() <= version {
-        return Ok(Done::Now);
-    }
-    let Some((placement, server)) = work.placed_if_any().await? else { return Ok(Done::Now) };
     let Some(target) = app.version() else { return Ok(Done::Now) };
+    let Some((placement, server)) = work.placed_if_any().await? else { return Ok(Done::Now) };
     let limits = BatchLimits { lock_timeout: Duration::from_secs(5), statement_timeout: Duration::ZERO };
-    let owner = work.owner(&placement);
-    let migrate = server.admin.migrate_to(&placement.database, owner, app, target, limits, work.cancelled());
-    match server.call(migrate).await {
-        Ok(report) => work.note_schema_version(&placement, report.to),
+    let (admin, database, owner) = (&server.admin, &placement.database, work.owner(&placement));
+    let migrated = async {
+        // A worker that died at it may not have noted what it did.
+        let at = admin.fenced_version(database, owner).await?;
+        if at >= Some(target) {
+            return Ok(at);
+        }
+        let migrated = admin.migrate_to(database, owner, app, target, limits, work.cancelled()).await?;
+        Ok(migrated.to)
+    };
+    match server.call(migrated).await {
+        Ok(at) if at == version => {}
+        Ok(at) => work.note_schema_version(&placement, at),
         // It is served as it was, and the next rollout says the same again.
         Err(StepError::Permanent { message }) => {
             tracing::warn!(tenant.id = %work.tenant().id, "the tenant keeps its version: {message}");

@@ -488,7 +488,7 @@ impl At<'_> {
             (_, Err(Migrated::Later { error, counts, .. })) => {
                 Migrated::Unread { error: Some(error), counts }
             }
-            (_, Err(end)) => claim.given_back(end),
+            (end, Err(_)) => claim.given_back(end),
             (end, Ok(_)) => end,
         }
     }

@@ -46,11 +46,11 @@ pub(crate) async fn hibernate_server(
     // The operation looks once more, when new work on it waits.
     if let Some(tenant) = registry.server_awake_tenant(server.id).await? {
         let (code, reason) = if tenant.at_work {
-            ("tenant_busy", "is not finished; wait for it, or cancel it")
+            ("tenant_busy", "is not finished; wait for it, or end it")
         } else {
             ("tenant_not_suspended", "is neither suspended nor deleted; suspend it first")
         };
-        let what = if tenant.at_work { "an operation on tenant" } else { "tenant" };
+        let what = if tenant.at_work { "an operation or rollout on tenant" } else { "tenant" };
         return Err(Refusal::conflict(code, format!("{what} {} {reason}", tenant.slug)));
     }
     let started = start.hibernate_server(&server, claim).await?;
