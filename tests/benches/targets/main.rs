@@ -30,6 +30,12 @@ use tenantry_tests::{report::publish, server};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How much of something a benchmark is to be run with, where a variable of the environment says so.
+#[expect(clippy::disallowed_methods, reason = "a benchmark's own size")]
+fn size(variable: &str) -> Option<usize> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
 fn main() -> anyhow::Result<()> {
     tenantry_cli::runtime()?.block_on(run())
 }

@@ -19,6 +19,8 @@ use tenantry_tests::{
 };
 use tokio::process::Command;
 
+use super::size;
+
 const APP: &str = "fleet";
 const TABLES: &str =
     "CREATE TABLE items (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL);";
@@ -132,9 +134,8 @@ pub(crate) async fn one_column(postgres: &Arc<EmbeddedPostgres>) -> anyhow::Resu
 }
 
 /// How many: 1,000, or as many as `TENANTRY_BENCH_SCHEMAS` says.
-#[expect(clippy::disallowed_methods, reason = "a benchmark's own size")]
 fn schemas() -> usize {
-    std::env::var("TENANTRY_BENCH_SCHEMAS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000)
+    size("TENANTRY_BENCH_SCHEMAS").unwrap_or(1_000)
 }
 
 /// The same on bare connections.

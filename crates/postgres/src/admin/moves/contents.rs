@@ -13,7 +13,7 @@ use super::{
     close_reads::close_reads,
     copy_table::{Failed, copy_table},
     pace::Pace,
-    parts::Parts,
+    parts::{Part, Parts},
     session::run,
     sign_of_life::BEGIN_READING,
     transfer::{Ends, MoveError},
@@ -181,18 +181,25 @@ pub(super) async fn contents_in_parts(
 ) -> Result<Vec<TableContents>, sqlx::Error> {
     let mut contents = Vec::with_capacity(tables.len());
     for table in tables {
-        let held = held(schema, table);
         let (mut rows, mut hash) = (0, 0);
         let parts = Parts::of(connection, schema, table, bytes).await?;
         let bytes = parts.bytes;
-        for condition in parts {
-            let part = format!("SELECT {held} WHERE {condition}");
-            let (more, hashes): (i64, String) =
-                sqlx::query_as(AssertSqlSafe(part)).persistent(false).fetch_one(&mut *connection).await?;
-            rows += more;
+        // Planned once: to plan a part takes as long as to read it.
+        let prepare = format!(
+            "SET LOCAL plan_cache_mode = force_generic_plan;
+            PREPARE part (tid, tid) AS SELECT {} WHERE ctid >= $1 AND ctid < $2",
+            held(schema, table)
+        );
+        run(connection, &prepare).await?;
+        for Part { from, to } in parts {
+            let part = format!("EXECUTE part({from}, {to})");
+            let part = sqlx::raw_sql(AssertSqlSafe(part)).fetch_one(&mut *connection).await?;
+            rows += part.try_get::<i64, _>(0)?;
+            let hashes: &str = part.try_get(1)?;
             hash += hashes.parse::<i128>().map_err(|error| sqlx::Error::Decode(error.into()))?;
             pace.after(bytes).await;
         }
+        run(connection, "DEALLOCATE part; SET LOCAL plan_cache_mode = DEFAULT").await?;
         contents.push(TableContents { table: table.name.clone(), rows, hash: hash.to_string() });
     }
     Ok(contents)

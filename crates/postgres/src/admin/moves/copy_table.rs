@@ -1,6 +1,9 @@
 //! Copying one table, as a whole or at a pace.
 
-use std::iter;
+use std::{
+    iter,
+    time::{Duration, Instant},
+};
 
 use bytes::BytesMut;
 use futures::TryStreamExt;
@@ -10,11 +13,14 @@ use tenantry_domain::names::ObjectName;
 use super::{
     contents::{Table, quoted},
     pace::Pace,
-    parts::Parts,
+    parts::{Part, Parts},
 };
 
 /// Bytes that are sent at a time.
 const BATCH: usize = 64 << 10;
+
+/// So long the target is sent rows, unless all go as one part: that it cannot take them, it says at the end.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Which end an error comes from.
 pub(super) enum Failed {
@@ -22,10 +28,23 @@ pub(super) enum Failed {
     Target(sqlx::Error),
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Binary,
+    Text,
+}
+
+/// What comes before the rows in binary: a signature, flags, and the length of an extension, of which there is none.
+const BINARY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+
+/// What comes after them, in place of a row. A server that is told that all was sent does not need it.
+const BINARY_TRAILER: &[u8] = b"\xff\xff";
+
 /// Copies the rows of one table from one transaction into another. `told` is called with the bytes of each batch.
 ///
-/// At a pace a part of the table at a time. Of the whole, the source would send as much at once as the connections to it
-/// hold, which is megabytes, and the target would put 64 KB of rows into the table at once.
+/// At a pace a part of the table is read at a time, and each row is put into the table by itself. Of the whole, the source would
+/// send as much at once as the connections to it hold, which is megabytes, and the target would put 64 KB of rows into the
+/// table at once.
 pub(super) async fn copy_table(
     from: &mut PgConnection,
     writing: &mut PgConnection,
@@ -36,56 +55,88 @@ pub(super) async fn copy_table(
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Result<(), Failed> {
     let name = format!("{}.{}", schema.quoted(), quoted(&table.name));
-    let format = if same_version && table.is_binary { "binary" } else { "text" };
-    let parts: Box<dyn Iterator<Item = String> + Send> = match pace.part() {
-        None => Box::new(iter::once(name.clone())),
+    let format = if same_version && table.is_binary { Format::Binary } else { Format::Text };
+    let options = match format {
+        Format::Binary => "(FORMAT binary)",
+        Format::Text => "(FORMAT text)",
+    };
+    let (parts, part_bytes, by_row): (Box<dyn Iterator<Item = String> + Send>, _, _) = match pace.part() {
+        None => (Box::new(iter::once(name.clone())), 0, ""),
         Some(bytes) => {
             let query = format!("SELECT {} FROM ONLY {name} WHERE", table.columns);
             let parts = Parts::of(from, schema, table, bytes).await.map_err(Failed::Source)?;
-            Box::new(parts.map(move |condition| format!("({query} {condition})")))
+            let part_bytes = parts.bytes;
+            let parts =
+                parts.map(move |Part { from, to }| format!("({query} ctid >= {from} AND ctid < {to})"));
+            // PostgreSQL gathers no rows where a condition on them may have another answer each time.
+            (Box::new(parts), part_bytes, "WHERE pg_catalog.random() >= 0")
         }
     };
-    let into = format!("COPY {name} FROM STDIN (FORMAT {format})");
-    for part in parts {
-        let out = format!("COPY {part} TO STDOUT (FORMAT {format})");
+    let into = format!("COPY {name} FROM STDIN {options} {by_row}");
+    let mut parts = parts.peekable();
+    while parts.peek().is_some() {
         let mut sink = writing.copy_in_raw(&into).await.map_err(Failed::Target)?;
-        match pass_on(from, &out, &mut sink, pace, told).await {
-            Ok(()) => drop(sink.finish().await.map_err(Failed::Target)?),
-            Err(Failed::Source(error)) => {
-                // The error is the source's; that the target takes no more is not the news.
-                drop(sink.abort("the source failed").await);
-                return Err(Failed::Source(error));
-            }
-            Err(failed) => return Err(failed),
+        let began = Instant::now();
+        if format == Format::Binary {
+            sink.send(BINARY_HEADER).await.map_err(Failed::Target)?;
         }
+        while began.elapsed() < LONGEST
+            && let Some(part) = parts.next()
+        {
+            let out = format!("COPY {part} TO STDOUT {options}");
+            match pass_on(from, &out, format, &mut sink, pace, told).await {
+                // To read pages without rows is work too.
+                Ok(0) => pace.after(part_bytes).await,
+                Ok(_) => {}
+                Err(Failed::Source(error)) => {
+                    // The error is the source's; that the target takes no more is not the news.
+                    drop(sink.abort("the source failed").await);
+                    return Err(Failed::Source(error));
+                }
+                Err(failed) => return Err(failed),
+            }
+        }
+        sink.finish().await.map_err(Failed::Target)?;
     }
     Ok(())
 }
 
-/// Passes on what a statement copies. What it waits for the pace, it waits with the statement open: a transaction that does
-/// nothing between two is ended.
+/// Passes on the rows that a statement copies, and answers how many bytes that were. What it waits for the pace, it waits with both statements open: a transaction
+/// that does nothing between two is ended.
 async fn pass_on(
     from: &mut PgConnection,
     out: &str,
+    format: Format,
     sink: &mut PgCopyIn<&mut PgConnection>,
     pace: &mut Pace,
     told: &mut (dyn FnMut(u64) + Send),
-) -> Result<(), Failed> {
+) -> Result<u64, Failed> {
     let mut rows = from.copy_out_raw(out).await.map_err(Failed::Source)?;
-    // The server sends each row by itself.
-    let (mut batch, at_once) = (BytesMut::new(), pace.part().unwrap_or(BATCH));
+    let (mut batch, at_once) = (BytesMut::new(), pace.at_once().unwrap_or(BATCH));
+    let mut sent = 0;
+    let mut header = if format == Format::Binary { BINARY_HEADER } else { &[] };
     loop {
+        // The server sends each row by itself, the first one behind the header.
         let row = rows.try_next().await.map_err(Failed::Source)?;
         let is_last = row.is_none();
-        batch.extend_from_slice(&row.unwrap_or_default());
-        if batch.len() >= at_once || is_last {
+        if let Some(row) = row {
+            let Some(row) = row.strip_prefix(header) else {
+                return Err(Failed::Source(sqlx::Error::Protocol("rows of another format".into())));
+            };
+            header = &[];
+            if format == Format::Text || row != BINARY_TRAILER {
+                batch.extend_from_slice(row);
+            }
+        }
+        if batch.len() >= at_once || is_last && !batch.is_empty() {
             sink.send(&batch[..]).await.map_err(Failed::Target)?;
+            sent += batch.len() as u64;
             told(batch.len() as u64);
             pace.after(batch.len()).await;
             batch.clear();
         }
         if is_last {
-            return Ok(());
+            return Ok(sent);
         }
     }
 }

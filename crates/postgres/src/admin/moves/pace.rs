@@ -6,7 +6,7 @@ use std::{
 };
 
 /// With less a statement costs more than what it reads.
-const SMALLEST_PART: u64 = 8 << 10;
+const SMALLEST_PART: usize = 8 << 10;
 
 /// The longest time that is made up for.
 const MADE_UP: Duration = Duration::from_millis(5);
@@ -25,11 +25,15 @@ impl Pace {
         Self { rate, due: Instant::now() }
     }
 
-    /// How many bytes to read by one statement; none: all. About what may be read in two milliseconds, so that whoever shares a
-    /// core with it waits for no longer than that.
+    /// How many bytes to read by one statement; none: all.
     pub(super) fn part(&self) -> Option<usize> {
-        let in_time = self.rate?.get() / 500;
-        Some(usize::try_from(in_time.max(SMALLEST_PART)).unwrap_or(usize::MAX))
+        Some(self.at_once()?.max(SMALLEST_PART))
+    }
+
+    /// How many bytes to send at once; none: as many as there are. About what may be read in two milliseconds, so that whoever
+    /// shares a core with it waits for no longer than that.
+    pub(super) fn at_once(&self) -> Option<usize> {
+        Some(usize::try_from(self.rate?.get() / 500).unwrap_or(usize::MAX))
     }
 
     /// Waits until as many bytes more may have been copied. A time in which less was copied is not made up for, unless it is

@@ -59,11 +59,19 @@ impl Parts {
     }
 }
 
-impl Iterator for Parts {
-    /// The condition on its rows.
-    type Item = String;
+/// Where a part begins, and where the next one does.
+pub(super) struct Part {
+    pub(super) from: String,
+    pub(super) to: String,
+}
 
-    fn next(&mut self) -> Option<String> {
+/// Behind the last page that a table can have.
+const END: (u64, u64) = (u32::MAX as u64, 0);
+
+impl Iterator for Parts {
+    type Item = Part;
+
+    fn next(&mut self) -> Option<Part> {
         let (page, row) = self.next?;
         let (to_page, to_row) = match self.size {
             PartSize::Pages(pages) => (page + pages, 0),
@@ -71,9 +79,8 @@ impl Iterator for Parts {
             PartSize::Rows { rows, of } if row + rows < of => (page, row + rows),
             PartSize::Rows { .. } => (page + 1, 0),
         };
-        let from = format!("ctid >= '({page},{row})'");
         self.next = (to_page < self.pages).then_some((to_page, to_row));
-        let to = self.next.map_or_else(String::new, |(page, row)| format!(" AND ctid < '({page},{row})'"));
-        Some(from + &to)
+        let tid = |(page, row)| format!("'({page},{row})'");
+        Some(Part { from: tid((page, row)), to: tid(self.next.unwrap_or(END)) })
     }
 }
