@@ -131,7 +131,8 @@ impl Registry {
         let expired = sqlx::query!(
             r#"SELECT DISTINCT rollout_id, rollout_tenants.server_id, batch AS "batch!", revision AS "revision?"
              FROM rollout_tenants LEFT JOIN servers ON servers.id = rollout_tenants.server_id
-             WHERE rollout_tenants.state = 'migrating' AND claimed_until <= now() AND unreachable_since IS NULL"#
+             WHERE rollout_tenants.state = 'migrating' AND claimed_until <= now()
+                 AND (unreachable_since IS NULL OR servers.state = 'lost')"#
         )
         .fetch_all(&self.relaxed)
         .await?;
@@ -242,7 +243,8 @@ async fn claim(
              AND EXISTS (SELECT FROM rollout_tenants WHERE rollout_id = $1 AND server_id = servers.id AND state = 'pending'
                  AND wave <= $2 AND again_at <= now())
              AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
-                 WHERE server_id = servers.id AND state = 'migrating' AND session IS DISTINCT FROM 0 AND coalesce(session, batch) IS DISTINCT FROM $4) < $3
+                 WHERE server_id = servers.id AND state = 'migrating' AND session IS DISTINCT FROM 0
+                     AND coalesce(session, batch) IS DISTINCT FROM $4) < $3
          ORDER BY id IS DISTINCT FROM $5, random()",
         id.as_uuid(),
         rollout.wave.cast_signed(),
@@ -264,7 +266,8 @@ async fn claim(
             "SELECT tenant_id FROM rollout_tenants JOIN tenants ON tenants.id = tenant_id
              WHERE rollout_id = $1 AND server_id = $2 AND rollout_tenants.state = 'pending' AND wave <= $3 AND again_at <= now()
                  AND (SELECT count(DISTINCT coalesce(session, batch)) FROM rollout_tenants
-                     WHERE server_id = $2 AND state = 'migrating' AND session IS DISTINCT FROM 0 AND coalesce(session, batch) IS DISTINCT FROM $7) < $6
+                     WHERE server_id = $2 AND state = 'migrating' AND session IS DISTINCT FROM 0
+                         AND coalesce(session, batch) IS DISTINCT FROM $7) < $6
              ORDER BY wave, again_at LIMIT greatest($5, least($4, (SELECT count(*) FROM rollout_tenants
                  WHERE rollout_id = $1 AND server_id = $2 AND state = 'pending' AND wave <= $3) / $6))
              FOR NO KEY UPDATE OF tenants, rollout_tenants SKIP LOCKED",
@@ -375,19 +378,16 @@ async fn mark(
                SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
                    (SELECT max(fence) + 1 FROM operations WHERE subject_kind = 'tenant' AND subject_id = ANY ($2)),
                    (SELECT max(batch) + 1 FROM rollout_tenants WHERE tenant_id = ANY ($2))) AS fence
-           ), claimed AS (
-               UPDATE rollout_tenants SET state = 'migrating', batch = fence, session = coalesce($4, fence),
-                   claimed_until = now() + $3, tries = least(tries + 1, 32767), finished_at = NULL,
-                   -- Why it could not be read is said until it is.
-                   error = CASE WHEN session = 0 THEN error END,
-                   from_version = CASE WHEN batch = 0 AND $5 THEN greatest(from_version, (
-                           SELECT schema_version FROM placements WHERE placements.tenant_id = rollout_tenants.tenant_id
-                               AND placements.state IN ('serving', 'cutover'))) ELSE from_version END
-               FROM token WHERE rollout_id = $1 AND tenant_id = ANY ($2) RETURNING tenant_id, fence, from_version
            )
-           SELECT claimed.tenant_id, fence AS "fence!", from_version, tier, database, schema, schema_version, data_audit
-           FROM claimed JOIN placements ON placements.tenant_id = claimed.tenant_id
-               AND placements.state IN ('serving', 'cutover')"#,
+           UPDATE rollout_tenants AS tenant SET state = 'migrating', batch = token.fence, session = coalesce($4, token.fence),
+               claimed_until = now() + $3, tries = least(tries + 1, 32767), finished_at = NULL,
+               -- Why it could not be read is said until it is.
+               error = CASE WHEN session = 0 THEN error END,
+               from_version = CASE WHEN batch = 0 AND $5 THEN greatest(from_version, schema_version) ELSE from_version END
+           FROM token, placements WHERE rollout_id = $1 AND tenant.tenant_id = ANY ($2)
+               AND placements.tenant_id = tenant.tenant_id AND placements.state IN ('serving', 'cutover')
+           RETURNING tenant.tenant_id, token.fence AS "fence!", from_version, tier, database, schema, schema_version,
+               data_audit"#,
         rollout.id.as_uuid(),
         tenants,
         interval(limits.lease),

@@ -138,7 +138,7 @@ async fn turn(tx: &mut TimedConnection, mut rollout: Rollout) -> Result<RolloutT
 }
 
 /// Notes where tenants are that were moved meanwhile, and passes over those that are nowhere any more, or whose server was stopped
-/// for as long as they are suspended: they are migrated when they are served again.
+/// for as long as they are suspended: they are migrated when they are served again. Those that are claimed: see `pass_over`.
 async fn follow_placements(tx: &mut TimedConnection, rollout: &Rollout) -> Result<(), RegistryError> {
     sqlx::query!(
         "UPDATE rollout_tenants AS tenant SET server_id = placements.server_id
@@ -149,15 +149,12 @@ async fn follow_placements(tx: &mut TimedConnection, rollout: &Rollout) -> Resul
     .execute(&mut *tx)
     .await?;
     sqlx::query!(
-        "UPDATE rollout_tenants AS tenant SET state = 'skipped', claimed_until = NULL,
+        "UPDATE rollout_tenants AS tenant SET state = 'skipped',
              error = 'nothing serves it at the moment; it will get its version when it is served again'
-         WHERE rollout_id = $1 AND (
-             tenant.state = 'pending' AND NOT EXISTS (
-                 SELECT FROM placements JOIN servers ON servers.id = placements.server_id
-                 WHERE placements.tenant_id = tenant.tenant_id AND placements.state IN ('serving', 'cutover')
-                     AND servers.state NOT IN ('hibernated', 'lost'))
-             OR tenant.state = 'migrating' AND claimed_until <= now() AND NOT EXISTS (
-                 SELECT FROM servers WHERE servers.id = tenant.server_id AND servers.state <> 'lost'))",
+         WHERE rollout_id = $1 AND tenant.state = 'pending' AND NOT EXISTS (
+             SELECT FROM placements JOIN servers ON servers.id = placements.server_id
+             WHERE placements.tenant_id = tenant.tenant_id AND placements.state IN ('serving', 'cutover')
+                 AND servers.state NOT IN ('hibernated', 'lost'))",
         rollout.id.as_uuid(),
     )
     .execute(tx)

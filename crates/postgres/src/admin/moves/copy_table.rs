@@ -28,16 +28,11 @@ pub(super) enum Failed {
     Target(sqlx::Error),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Format {
-    Binary,
-    Text,
-}
-
-/// What comes before the rows in binary: a signature, flags, and the length of an extension, of which there is none.
+/// What comes before the rows in binary: a signature, flags, and the length of an extension, of which there is none. In text nothing
+/// does.
 const BINARY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
-/// What comes after them, in place of a row. A server that is told that all was sent does not need it.
+/// What comes after them, in place of a row; no row of text is like it. A server that is told that all was sent does not need it.
 const BINARY_TRAILER: &[u8] = b"\xff\xff";
 
 /// Copies the rows of one table from one transaction into another. `told` is called with the bytes of each batch.
@@ -55,10 +50,10 @@ pub(super) async fn copy_table(
     told: &mut (dyn FnMut(u64) + Send),
 ) -> Result<(), Failed> {
     let name = format!("{}.{}", schema.quoted(), quoted(&table.name));
-    let format = if same_version && table.is_binary { Format::Binary } else { Format::Text };
-    let options = match format {
-        Format::Binary => "(FORMAT binary)",
-        Format::Text => "(FORMAT text)",
+    let (options, header) = if same_version && table.is_binary {
+        ("(FORMAT binary)", BINARY_HEADER)
+    } else {
+        ("(FORMAT text)", &[][..])
     };
     let (parts, part_bytes, by_row): (Box<dyn Iterator<Item = String> + Send>, _, _) = match pace.part() {
         None => (Box::new(iter::once(name.clone())), 0, ""),
@@ -77,14 +72,12 @@ pub(super) async fn copy_table(
     while parts.peek().is_some() {
         let mut sink = writing.copy_in_raw(&into).await.map_err(Failed::Target)?;
         let began = Instant::now();
-        if format == Format::Binary {
-            sink.send(BINARY_HEADER).await.map_err(Failed::Target)?;
-        }
+        sink.send(header).await.map_err(Failed::Target)?;
         while began.elapsed() < LONGEST
             && let Some(part) = parts.next()
         {
             let out = format!("COPY {part} TO STDOUT {options}");
-            match pass_on(from, &out, format, &mut sink, pace, told).await {
+            match pass_on(from, &out, header, &mut sink, pace, told).await {
                 // To read pages without rows is work too.
                 Ok(0) => pace.after(part_bytes).await,
                 Ok(_) => {}
@@ -101,12 +94,12 @@ pub(super) async fn copy_table(
     Ok(())
 }
 
-/// Passes on the rows that a statement copies, and answers how many bytes that were. What it waits for the pace, it waits with both statements open: a transaction
-/// that does nothing between two is ended.
+/// Passes on the rows that a statement copies behind a header, and answers how many bytes that were. What it waits for the pace, it
+/// waits with both statements open: a transaction that does nothing between two is ended.
 async fn pass_on(
     from: &mut PgConnection,
     out: &str,
-    format: Format,
+    mut header: &[u8],
     sink: &mut PgCopyIn<&mut PgConnection>,
     pace: &mut Pace,
     told: &mut (dyn FnMut(u64) + Send),
@@ -114,7 +107,6 @@ async fn pass_on(
     let mut rows = from.copy_out_raw(out).await.map_err(Failed::Source)?;
     let (mut batch, at_once) = (BytesMut::new(), pace.at_once().unwrap_or(BATCH));
     let mut sent = 0;
-    let mut header = if format == Format::Binary { BINARY_HEADER } else { &[] };
     loop {
         // The server sends each row by itself, the first one behind the header.
         let row = rows.try_next().await.map_err(Failed::Source)?;
@@ -124,7 +116,7 @@ async fn pass_on(
                 return Err(Failed::Source(sqlx::Error::Protocol("rows of another format".into())));
             };
             header = &[];
-            if format == Format::Text || row != BINARY_TRAILER {
+            if row != BINARY_TRAILER {
                 batch.extend_from_slice(row);
             }
         }

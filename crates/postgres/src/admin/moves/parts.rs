@@ -59,7 +59,7 @@ impl Parts {
     }
 }
 
-/// Where a part begins, and where the next one does.
+/// Where a part begins, and where the next one does: literals of type `tid`.
 pub(super) struct Part {
     pub(super) from: String,
     pub(super) to: String,
